@@ -35,6 +35,8 @@ ids! {
     ClientId,
     /// Names one dispatch of an event to a worker.
     EventId,
+    /// Names a promise of a script: an operation that a script asked for and that settles once.
+    PromiseId,
     /// Names a registration, from its creation until it is cleared.
     RegistrationId,
     /// Names something that a state machine asked of the outside and that will be answered.

@@ -1,0 +1,228 @@
+//! What the registry is told.
+
+#![expect(
+    clippy::exhaustive_enums,
+    reason = "an input that is not handled is a bug"
+)]
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use sw_types::{
+    ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, Origin, PromiseId,
+    RegistrationId, RequestId, ScopeUrl, ScriptUrl, Site, StorageKey, UpdateViaCache, WorkerId,
+    WorkerType,
+};
+
+use crate::StoreError;
+
+/// What the registry is told: an operation of a script, news of a client or a worker, or the answer
+/// to something that it asked for.
+///
+/// Each [`PromiseId`] that comes in goes out in exactly one [`Output::Settle`](crate::Output).
+#[derive(Debug)]
+pub enum Input {
+    /// `register()`, or an installation by header. (*Service Workers*, "Start Register".)
+    Register(PromiseId, Register),
+    /// `registration.update()`.
+    Update {
+        /// The promise.
+        promise: PromiseId,
+        /// The registration.
+        registration: RegistrationId,
+        /// The service worker that calls, if one does.
+        caller: Option<WorkerId>,
+    },
+    /// *Soft Update*: an update without a promise.
+    SoftUpdate {
+        /// The registration.
+        registration: RegistrationId,
+        /// Whether the HTTP cache is bypassed.
+        force_bypass_cache: bool,
+    },
+    /// `registration.unregister()`.
+    Unregister {
+        /// The promise.
+        promise: PromiseId,
+        /// The registration.
+        registration: RegistrationId,
+    },
+    /// `skipWaiting()`.
+    SkipWaiting {
+        /// The promise.
+        promise: PromiseId,
+        /// The worker that calls.
+        worker: WorkerId,
+    },
+    /// `clients.claim()`.
+    Claim {
+        /// The promise.
+        promise: PromiseId,
+        /// The worker that calls.
+        worker: WorkerId,
+    },
+    /// `navigator.serviceWorker.ready`: settles when a registration that matches the client has an
+    /// active worker.
+    Ready {
+        /// The promise.
+        promise: PromiseId,
+        /// The client.
+        client: ClientId,
+    },
+    /// `event.handleFallThroughRequests()`, checked by the caller.
+    HandleFallThroughRequests {
+        /// The worker.
+        worker: WorkerId,
+        /// The install event.
+        event: EventId,
+        /// The rules, added to those that it gave before.
+        rules: Vec<FallThroughRule>,
+    },
+    /// A window or worker is being created (a navigation's *reserved client* included).
+    ClientCreated {
+        /// Who it is.
+        environment: Environment,
+        /// Its storage key, as the host's partition policy gives it; `None` if it has no storage.
+        storage_key: Option<StorageKey>,
+    },
+    /// *Handle Fetch* gave a reserved client a registration, or a worker inherits its creator's.
+    ClientUses {
+        /// The client.
+        client: ClientId,
+        /// The registration that it uses from now on.
+        registration: RegistrationId,
+    },
+    /// A client became execution-ready.
+    ClientReady(ClientId),
+    /// A client was discarded.
+    ClientGone(ClientId),
+    /// Someone has a functional event for a registration's active worker: settles with
+    /// [`Settled::Running`](crate::Settled) once that worker is activated and runs.
+    Wake {
+        /// The promise.
+        promise: PromiseId,
+        /// The registration.
+        registration: RegistrationId,
+        /// The top-level site that caused it, if that is another than the registration's own; it
+        /// pays from that site's budget.
+        initiator: Option<Site>,
+    },
+    /// *Run Service Worker* evaluated the script.
+    WorkerStarted {
+        /// The worker.
+        worker: WorkerId,
+        /// The event types that have listeners.
+        event_types: EventTypes,
+        /// What its fetch listeners amount to.
+        fetch_handler: FetchHandler,
+    },
+    /// *Run Service Worker* failed: the script threw, or was blocked.
+    WorkerStartFailed {
+        /// The worker.
+        worker: WorkerId,
+        /// What happened, for people.
+        error: String,
+    },
+    /// A dispatched event and all its lifetime promises have settled.
+    EventSettled {
+        /// The worker.
+        worker: WorkerId,
+        /// The event.
+        event: EventId,
+        /// Whether any of them rejected.
+        outcome: EventOutcome,
+    },
+    /// A worker is gone: it was stopped, it crashed, it was interrupted.
+    WorkerDied {
+        /// The worker.
+        worker: WorkerId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The answer to [`Output::ReadActivity`](crate::Output), or word that a worker which was
+    /// waited for has become idle.
+    Activity {
+        /// The worker.
+        worker: WorkerId,
+        /// When the oldest functional event that it is still handling was dispatched.
+        oldest_event: Option<Instant>,
+        /// When it was last busy.
+        last_busy: Instant,
+    },
+    /// The answer to an [`Output::Request`](crate::Output).
+    Response(RequestId, Response),
+    /// Clear all data of an origin, in every partition.
+    ClearOrigin(PromiseId, Origin),
+}
+
+/// The arguments of *Start Register*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// Whose registration.
+    pub storage_key: StorageKey,
+    /// The scope.
+    pub scope: ScopeUrl,
+    /// The script.
+    pub script_url: ScriptUrl,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// The update-via-cache mode.
+    pub update_via_cache: UpdateViaCache,
+    /// The client that asks; `None` for an installation by header.
+    pub client: Option<ClientId>,
+    /// The origin of the referrer: the client's, or the response's that carried the header.
+    pub referrer_origin: Origin,
+    /// Who made this registration, and what it may do.
+    pub provenance: Provenance,
+    /// The top-level site on whose behalf the script is fetched.
+    pub initiator: Site,
+}
+
+/// Who made a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Provenance {
+    /// A script called `register()`.
+    Script,
+    /// A response header. It never replaces a registration of a script. (SEMANTICS §5.6.)
+    Header {
+        /// Whether it may control clients.
+        controls_clients: bool,
+    },
+}
+
+/// How the handling of an event ended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum EventOutcome {
+    /// Every lifetime promise fulfilled.
+    Fulfilled,
+    /// One rejected, or a listener of a lifecycle event threw where that counts.
+    Rejected(String),
+}
+
+/// What the outside answers.
+#[derive(Debug)]
+pub enum Response {
+    /// To [`Request::FetchScript`](crate::Request).
+    Script(Result<FetchedScript, ScriptFetchError>),
+    /// To [`Request::Store`](crate::Request): durable, or not.
+    Stored(Result<(), StoreError>),
+}
+
+/// A script response, with its whole body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedScript {
+    /// The status; not yet checked.
+    pub status: http::StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The decoded body.
+    pub body: Bytes,
+    /// Whether the HTTP cache answered.
+    pub from_cache: bool,
+}
+
+/// Why there is no script response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScriptFetchError(pub String);

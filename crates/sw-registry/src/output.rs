@@ -1,0 +1,202 @@
+//! What the registry asks for and reports.
+
+#![expect(clippy::exhaustive_enums, reason = "an unhandled output is a bug")]
+
+use sw_types::fetch::CacheMode;
+use sw_types::{
+    ClientId, ClientNotice, EventId, PromiseId, RegistrationId, RegistrationView, RequestId,
+    ScopeUrl, ScriptMap, ScriptUrl, Site, StorageKey, WorkerId, WorkerState, WorkerType,
+};
+
+use crate::StoreWrite;
+
+/// What the registry asks for and reports, in the order in which it must happen.
+#[derive(Debug)]
+pub enum Output {
+    /// Do this and answer with [`Input::Response`](crate::Input) under the same id.
+    Request(RequestId, Request),
+    /// Settle a promise. Each one that came in goes out exactly once.
+    Settle(PromiseId, Result<Settled, JobError>),
+    /// *Run Service Worker*; answered by `WorkerStarted`, `WorkerStartFailed` or `WorkerDied`.
+    StartWorker(Box<StartWorker>),
+    /// *Terminate Service Worker*; answered by `WorkerDied`.
+    StopWorker {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        reason: StopReason,
+    },
+    /// Dispatch a lifecycle event; answered by `EventSettled` or `WorkerDied`.
+    Dispatch {
+        /// The worker.
+        worker: WorkerId,
+        /// The event.
+        event: EventId,
+        /// Which event.
+        lifecycle: Lifecycle,
+    },
+    /// Tell a client.
+    Notify(ClientId, ClientNotice),
+    /// A worker's state changed: for whoever keeps something in a worker's name.
+    WorkerStateChanged {
+        /// The registration.
+        registration: RegistrationId,
+        /// The worker.
+        worker: WorkerId,
+        /// Its new state.
+        state: WorkerState,
+    },
+    /// A registration was cleared: whatever is kept in its name goes too.
+    RegistrationCleared(RegistrationId),
+    /// Answer with `Activity`: the registry decides whether this worker is idle or overdue.
+    ReadActivity(WorkerId),
+    /// Something went wrong that no promise tells anyone.
+    Report(Report),
+}
+
+/// What the registry cannot do itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Fetch a service worker's main script: one hop, redirect mode `error`, with
+    /// `Service-Worker: script`.
+    FetchScript(Box<FetchScript>),
+    /// Write these in one transaction, and answer when they are durable.
+    Store(Vec<StoreWrite>),
+}
+
+/// A service worker's main script, to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchScript {
+    /// The script.
+    pub script_url: ScriptUrl,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// The cache mode.
+    pub cache: CacheMode,
+    /// The storage key of the registration.
+    pub storage_key: StorageKey,
+    /// The top-level site on whose behalf.
+    pub initiator: Site,
+}
+
+/// What a promise is fulfilled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// `undefined`.
+    Done,
+    /// `register`, `update`, `ready`.
+    Registration(RegistrationView),
+    /// `unregister`: whether there was one.
+    Unregistered(bool),
+    /// `Wake`: this worker is activated and runs.
+    Running(WorkerId),
+}
+
+/// Why a promise is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A `TypeError`.
+    #[error("TypeError: {0}")]
+    Type(String),
+    /// A `SecurityError`.
+    #[error("SecurityError: {0}")]
+    Security(String),
+    /// An `InvalidStateError`.
+    #[error("InvalidStateError: {0}")]
+    InvalidState(String),
+    /// An `AbortError`: the registration or the client went away.
+    #[error("AbortError: {0}")]
+    Abort(String),
+    /// The store refused; nothing was changed.
+    #[error("the store failed: {0}")]
+    Store(#[from] crate::StoreError),
+    /// A worker could not be started for a functional event.
+    #[error("the worker did not start: {0}")]
+    Start(String),
+    /// A budget is used up. (SEMANTICS §5.7.)
+    #[error("over budget: {0}")]
+    Budget(String),
+}
+
+/// What *Run Service Worker* needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartWorker {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its registration.
+    pub registration: RegistrationId,
+    /// Whose it is.
+    pub storage_key: StorageKey,
+    /// The registration's scope.
+    pub scope: ScopeUrl,
+    /// Its main script, which is in `scripts`.
+    pub script_url: ScriptUrl,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// Its state.
+    pub state: WorkerState,
+    /// Its scripts.
+    pub scripts: ScriptMap,
+}
+
+/// A lifecycle event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// `install`
+    Install,
+    /// `activate`
+    Activate,
+}
+
+/// Why a worker is stopped.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error,
+)]
+pub enum StopReason {
+    /// It had nothing to do.
+    #[error("idle")]
+    Idle,
+    /// An event took longer than the event timeout.
+    #[error("an event took longer than the event timeout")]
+    EventTimeout,
+    /// Its script did not finish evaluating within the start timeout.
+    #[error("the script took longer than the start timeout")]
+    StartTimeout,
+    /// It became redundant.
+    #[error("redundant")]
+    Redundant,
+    /// The browser shuts down.
+    #[error("shutdown")]
+    Shutdown,
+}
+
+/// What nobody would otherwise hear of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Report {
+    /// A registration's job without a promise failed.
+    #[error("{scope}: {error}")]
+    JobFailed {
+        /// The scope.
+        scope: ScopeUrl,
+        /// Why.
+        error: JobError,
+    },
+    /// A worker was stopped because it overran.
+    #[error("{script_url} was stopped: {reason}")]
+    WorkerStopped {
+        /// Its script.
+        script_url: ScriptUrl,
+        /// Why.
+        reason: StopReason,
+    },
+    /// The store refused a write that nobody waits for.
+    #[error("{scope}: not stored: {error}")]
+    NotStored {
+        /// The scope.
+        scope: ScopeUrl,
+        /// Why.
+        error: crate::StoreError,
+    },
+}

@@ -1,0 +1,105 @@
+//! What is stored of a registration, and the trait of whoever stores it.
+
+#![expect(
+    clippy::exhaustive_enums,
+    reason = "a write that a store does not know is a bug"
+)]
+
+use sw_types::{
+    EventTypes, FallThroughRule, FetchHandler, RegistrationId, ScopeUrl, ScriptMap, ScriptUrl,
+    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+};
+
+use crate::Provenance;
+
+/// An installed version of a worker, with its scripts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredWorker {
+    /// Its id, which names its scripts in the store.
+    pub id: WorkerId,
+    /// Its main script.
+    pub script_url: ScriptUrl,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// Its state: `installed`, `activating` or `activated`.
+    pub state: WorkerState,
+    /// Its set of event types to handle.
+    pub event_types: EventTypes,
+    /// What its fetch listeners amount to.
+    pub fetch_handler: FetchHandler,
+    /// Its fall-through rules.
+    pub fall_through: Vec<FallThroughRule>,
+    /// Its scripts.
+    pub scripts: ScriptMap,
+}
+
+/// A registration as it is stored: a row, and the installed versions that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRegistration {
+    /// Its id.
+    pub id: RegistrationId,
+    /// Whose it is.
+    pub storage_key: StorageKey,
+    /// Its scope.
+    pub scope: ScopeUrl,
+    /// Its update-via-cache mode.
+    pub update_via_cache: UpdateViaCache,
+    /// Its last update check time.
+    pub last_update_check: Option<Timestamp>,
+    /// Who made it.
+    pub provenance: Provenance,
+    /// Its waiting worker.
+    pub waiting: Option<StoredWorker>,
+    /// Its active worker.
+    pub active: Option<StoredWorker>,
+}
+
+/// One write. A batch of them is one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreWrite {
+    /// Write a registration's row, and the scripts of those of its workers that are not stored yet;
+    /// scripts of workers that it no longer names are removed.
+    Put(Box<StoredRegistration>),
+    /// Remove a registration and its scripts.
+    Remove(RegistrationId),
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk or the database refused.
+    #[error("{0}")]
+    Io(String),
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What was read when a profile was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The registrations that are whole.
+    pub registrations: Vec<StoredRegistration>,
+    /// What was damaged and has been quarantined: one line for people each.
+    pub quarantined: Vec<String>,
+    /// The ids to go on with: greater than any that was ever stored.
+    pub next_registration: u64,
+    /// Likewise for workers.
+    pub next_worker: u64,
+}
+
+/// Whoever stores registrations. Calls block; the facade makes them on its store thread.
+pub trait RegistryStore: Send {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// If the store cannot be read at all. Damage inside it is quarantined instead.
+    fn restore(&mut self) -> Result<Restored, StoreError>;
+
+    /// Writes a batch as one transaction that is durable when this returns.
+    ///
+    /// # Errors
+    /// If nothing of it was written.
+    fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError>;
+}
