@@ -1,0 +1,252 @@
+//! The data path to a running worker: fetches go from client to worker without the driver.
+//!
+//! A [`WorkerEndpoint`] is the client's half and a [`WorkerInbox`] the worker's. Each dispatch holds
+//! a [`KeepAlive`] until its event and lifetime promises are over; the driver reads from the same
+//! [`Activity`] when a worker was last busy, and is woken by it only while it waits for idleness.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+use sw_types::fetch::{RequestHead, ResponseHead};
+use sw_types::{ClientId, EventId, Origin, WorkerId};
+
+use crate::{Body, Clock};
+
+/// A response: a head and a body.
+#[derive(Debug)]
+pub struct Response {
+    /// The head.
+    pub head: ResponseHead,
+    /// The body.
+    pub body: Body,
+}
+
+/// What a `fetch` event shows, beside its request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchDetail {
+    /// The request.
+    pub request: RequestHead,
+    /// `clientId`; `None` is the empty string.
+    pub client: Option<ClientId>,
+    /// `resultingClientId`; `None` is the empty string.
+    pub resulting_client: Option<ClientId>,
+    /// `isFallThrough`.
+    pub is_fall_through: bool,
+    /// `origin`: only for a fall-through request in cors mode.
+    pub origin: Option<Origin>,
+}
+
+/// How a `fetch` event was answered.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the cases of the specification")]
+pub enum FetchAnswer {
+    /// `respondWith` was not called.
+    NotHandled,
+    /// `respondWith` was not called and `preventDefault` was.
+    Canceled,
+    /// `respondWith` fulfilled with a response.
+    Response(Box<Response>),
+    /// `respondWith` rejected, or fulfilled with something that is not a usable response.
+    Failed(String),
+}
+
+/// A fetch event on its way to a worker.
+#[derive(Debug)]
+pub struct FetchDispatch {
+    /// The event.
+    pub event: EventId,
+    /// What it shows.
+    pub detail: FetchDetail,
+    /// The request's body.
+    pub body: Body,
+    /// Answers it; dropped unanswered, the client learns that the worker died.
+    pub responder: Responder,
+    /// To be held until the event's lifetime promises have settled.
+    pub keep_alive: KeepAlive,
+}
+
+/// Answers one fetch event, once. The answer may come before the event's `waitUntil` promises end.
+#[derive(Debug)]
+pub struct Responder(oneshot::Sender<FetchAnswer>);
+
+impl Responder {
+    /// Answers. An answer that the client no longer waits for is dropped.
+    pub fn respond(self, answer: FetchAnswer) {
+        if self.0.send(answer).is_err() {
+            tracing::debug!("a fetch was answered after its client had gone");
+        }
+    }
+}
+
+/// The worker is gone, and with it whatever was sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker is gone")]
+pub struct WorkerGone;
+
+/// The client's half of the data path to one run of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerEndpoint {
+    worker: WorkerId,
+    sender: mpsc::UnboundedSender<FetchDispatch>,
+    activity: Arc<Activity>,
+}
+
+impl WorkerEndpoint {
+    /// A connected pair for one run of `worker`.
+    pub(crate) fn pair(worker: WorkerId, activity: Arc<Activity>) -> (Self, WorkerInbox) {
+        let (sender, receiver) = mpsc::unbounded();
+        (
+            Self {
+                worker,
+                sender,
+                activity,
+            },
+            WorkerInbox(receiver),
+        )
+    }
+
+    /// The worker.
+    #[must_use]
+    pub const fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Sends a fetch event. The keep-alive starts now.
+    pub(crate) fn dispatch(
+        &self,
+        detail: FetchDetail,
+        body: Body,
+    ) -> Result<oneshot::Receiver<FetchAnswer>, WorkerGone> {
+        let (responder, answer) = oneshot::channel();
+        let keep_alive = self.activity.begin();
+        let event = keep_alive.event;
+        let responder = Responder(responder);
+        self.sender
+            .unbounded_send(FetchDispatch {
+                event,
+                detail,
+                body,
+                responder,
+                keep_alive,
+            })
+            .map_err(|_| WorkerGone)?;
+        Ok(answer)
+    }
+}
+
+/// The worker's half: a stream of fetch events, which ends when the worker is to go.
+#[derive(Debug)]
+pub struct WorkerInbox(mpsc::UnboundedReceiver<FetchDispatch>);
+
+impl Stream for WorkerInbox {
+    type Item = FetchDispatch;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx)
+    }
+}
+
+/// When one run of a worker was and is busy with functional events.
+pub struct Activity {
+    clock: Arc<dyn Clock>,
+    next_event: Arc<AtomicU64>,
+    watched: AtomicBool,
+    on_idle: Box<dyn Fn() + Send + Sync>,
+    busy: Mutex<Busy>,
+}
+
+struct Busy {
+    since: BTreeMap<EventId, Instant>,
+    last: Instant,
+}
+
+impl Activity {
+    /// `on_idle` is called when the last event ends while the driver [watches](Self::watch).
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        next_event: Arc<AtomicU64>,
+        on_idle: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Self> {
+        let busy = Mutex::new(Busy {
+            since: BTreeMap::new(),
+            last: clock.now(),
+        });
+        Arc::new(Self {
+            clock,
+            next_event,
+            watched: AtomicBool::new(false),
+            on_idle,
+            busy,
+        })
+    }
+
+    /// From now on, tell when the worker becomes idle.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::SeqCst);
+    }
+
+    /// When the oldest event in progress was dispatched, and when the worker was last busy.
+    pub(crate) fn read(&self) -> (Option<Instant>, Instant) {
+        let busy = self.lock();
+        (busy.since.values().min().copied(), busy.last)
+    }
+
+    fn begin(self: &Arc<Self>) -> KeepAlive {
+        let event = EventId(self.next_event.fetch_add(1, Ordering::Relaxed));
+        let now = self.clock.now();
+        let mut busy = self.lock();
+        busy.since.insert(event, now);
+        busy.last = now;
+        drop(busy);
+        KeepAlive {
+            event,
+            activity: Arc::clone(self),
+        }
+    }
+
+    fn end(&self, event: EventId) {
+        let mut busy = self.lock();
+        busy.since.remove(&event);
+        busy.last = self.clock.now();
+        let idle = busy.since.is_empty();
+        drop(busy);
+        if idle && self.watched.swap(false, Ordering::SeqCst) {
+            (self.on_idle)();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Busy> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Activity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Activity")
+            .field("events", &self.lock().since.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a worker from being idle until it is dropped.
+#[derive(Debug)]
+pub struct KeepAlive {
+    event: EventId,
+    activity: Arc<Activity>,
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.activity.end(self.event);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a host must choose, and the limits that it may.
+
+use std::time::Duration;
+
+use sw_types::{HeaderInstall, PartitionPolicy, UncredentialedFallThrough};
+
+/// A host's choices. There is no default: a browser that ships and a browser that runs the
+/// proposals as they were written want different things. (SEMANTICS §5.7.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policies {
+    /// What these policies are called, for people.
+    pub name: &'static str,
+    /// Who shares storage with whom.
+    pub partition: PartitionPolicy,
+    /// What response headers may install.
+    pub header_install: HeaderInstall,
+    /// When requests without credentials may fall through.
+    pub uncredentialed_fall_through: UncredentialedFallThrough,
+    /// Whether fall-through fetch exists at all.
+    pub fall_through: bool,
+    /// The limits.
+    pub limits: Limits,
+}
+
+impl Policies {
+    /// What the proposals assume: one partition for everyone, full installation by header, and
+    /// fall-through also for requests without credentials.
+    #[must_use]
+    pub fn seeds() -> Self {
+        Self {
+            name: "seeds",
+            partition: PartitionPolicy::Unpartitioned,
+            header_install: HeaderInstall::Full,
+            uncredentialed_fall_through: UncredentialedFallThrough::Allow,
+            fall_through: true,
+            limits: Limits::default(),
+        }
+    }
+
+    /// What a browser can ship: partitioned by top-level site, header-installed workers that
+    /// control no client, and requests without credentials only within such a partition.
+    #[must_use]
+    pub fn shipping() -> Self {
+        Self {
+            name: "shipping",
+            partition: PartitionPolicy::ByTopLevelSite,
+            header_install: HeaderInstall::ServiceOnly,
+            uncredentialed_fall_through: UncredentialedFallThrough::OnlyPartitioned,
+            fall_through: true,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same policies with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// How long and how much. The defaults are those of SEMANTICS §5.7.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a fall-through worker may take until it calls `respondWith`.
+    pub fall_through_deadline: Duration,
+    /// How many fall-through fetches may wait for one another.
+    pub fall_through_depth: u8,
+    /// How long one event may take, its lifetime promises included.
+    pub event_timeout: Duration,
+    /// How long a script may take to evaluate.
+    pub start_timeout: Duration,
+    /// How long a worker without events keeps running.
+    pub idle: Duration,
+    /// How long a worker that was told to stop may take until it is treated as dead.
+    pub stop: Duration,
+    /// Worker starts that other sites may cause, per top-level site and minute.
+    pub starts_for_others: u32,
+    /// Header installations per top-level site and minute.
+    pub header_installs: u32,
+    /// The greatest size of a service worker's main script, in bytes.
+    pub script_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fall_through_deadline: Duration::from_secs(10),
+            fall_through_depth: 4,
+            event_timeout: Duration::from_secs(5 * 60),
+            start_timeout: Duration::from_secs(5 * 60),
+            idle: Duration::from_secs(30),
+            stop: Duration::from_secs(5),
+            starts_for_others: 120,
+            header_installs: 30,
+            script_bytes: 16 << 20,
+        }
+    }
+}
