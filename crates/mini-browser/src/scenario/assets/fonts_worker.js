@@ -1,0 +1,110 @@
+// The service worker of fonts.example.com: answers font requests of any site's page.
+//
+// It keeps *segments*: small fonts, each with characters that no earlier segment has. A segment is
+// cached under the URL that names its characters, so that one `put` stores state and font
+// together: what the cache holds is what this worker knows.
+'use strict';
+
+const CACHE = 'segments';
+const FAMILY = 'M PLUS 1';
+
+// Every page needs these: they are fetched once, at installation.
+const PREFETCHED = charactersBetween(
+  [0x20, 0x7e], // ASCII
+  [0x3000, 0x3002], [0x300c, 0x300f], // punctuation and corner brackets
+  [0x3041, 0x3096], // hiragana
+  [0x30a1, 0x30fc], // katakana
+);
+
+addEventListener('install', (event) => {
+  event.handleFallThroughRequests(['/font']);
+  event.waitUntil(fetchSegment(PREFETCHED).then(() => skipWaiting()));
+});
+
+addEventListener('fetch', (event) => {
+  if (!event.isFallThrough) return;
+  const url = new URL(event.request.url);
+  if (url.pathname === '/font/css') {
+    event.respondWith(oneAtATime(() => stylesheet(new Set(url.searchParams.get('u')))));
+  } else if (url.pathname === '/font/segment') {
+    // A segment that is not here was evicted: the network makes it again.
+    event.respondWith(caches.match(event.request).then((segment) => segment ?? fetch(event.request)));
+  }
+});
+
+/** The CSS for some characters: a face for each segment that has one of them. */
+async function stylesheet(wanted) {
+  let segments = await storedSegments();
+  const known = new Set(segments.flatMap((segment) => [...segment.characters]));
+  const missing = [...wanted].filter((character) => !known.has(character));
+  if (missing.length > 0) {
+    await fetchSegment(missing);
+    segments = await storedSegments();
+  }
+  const faces = segments
+    .filter((segment) => [...segment.characters].some((character) => wanted.has(character)))
+    .map(fontFace);
+  return new Response(faces.join('\n'), {
+    headers: {
+      'Content-Type': 'text/css; charset=utf-8',
+      'Access-Control-Allow-Origin': '*',
+      'X-Characters-Fetched': String(missing.length),
+    },
+  });
+}
+
+function fontFace({ url, characters }) {
+  return `@font-face {
+  font-family: '${FAMILY}';
+  src: url('${url}') format('woff2');
+  unicode-range: ${unicodeRange(characters)};
+}`;
+}
+
+/** Fetches one segment of the named characters, and stores it under the URL that names them. */
+async function fetchSegment(characters) {
+  const url = new URL('/font/segment', location.origin);
+  url.searchParams.set('u', [...characters].sort().join(''));
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`no segment: ${response.status} for ${characters.length} characters`);
+  const cache = await caches.open(CACHE);
+  await cache.put(url, response);
+}
+
+async function storedSegments() {
+  const cache = await caches.open(CACHE);
+  const requests = await cache.keys();
+  return requests.map(({ url }) => ({
+    url,
+    characters: new Set(new URL(url).searchParams.get('u')),
+  }));
+}
+
+/** `U+3042-3046, U+4E00` */
+function unicodeRange(characters) {
+  const points = [...characters].map((character) => character.codePointAt(0)).sort((a, b) => a - b);
+  const ranges = [];
+  for (const point of points) {
+    const last = ranges.at(-1);
+    if (last && last[1] + 1 === point) last[1] = point;
+    else ranges.push([point, point]);
+  }
+  const hex = (point) => point.toString(16).toUpperCase();
+  return ranges
+    .map(([from, to]) => (from === to ? `U+${hex(from)}` : `U+${hex(from)}-${hex(to)}`))
+    .join(', ');
+}
+
+function charactersBetween(...ranges) {
+  const points = ranges.flatMap(([from, to]) =>
+    Array.from({ length: to - from + 1 }, (_, offset) => from + offset));
+  return String.fromCodePoint(...points);
+}
+
+// Two pages that ask at once must not both fetch what they both lack.
+let queue = Promise.resolve();
+function oneAtATime(task) {
+  const result = queue.then(task);
+  queue = result.catch(() => {});
+  return result;
+}
