@@ -57,7 +57,7 @@ pub(crate) struct End {
     enabled: bool,
     /// Whether the port has been shipped (transferred, or entangled with one that was).
     shipped: bool,
-    /// [[Detached]]: whether the port was closed.
+    /// \[\[Detached\]\]: whether the port was closed.
     detached: bool,
 }
 
@@ -188,8 +188,9 @@ impl EndRef {
         Ok(peer.arrived())
     }
 
-    /// Breaks the link: `Event::Close` for the other end only. `detach` sets [[Detached]] as well.
-    /// The notifications are for this end, whose receiver may be at its end now, and the other.
+    /// Breaks the link: `Event::Close` for the other end only. `detach` sets \[\[Detached\]\] as well.
+    /// The notifications are for the other end, and for this one, whose receiver may have come to
+    /// its end by this.
     pub(crate) fn disentangle(&self, detach: bool) -> [Notification; 2] {
         let mut state = self.lock();
         state.own(self.side).detached |= detach;
@@ -197,7 +198,7 @@ impl EndRef {
             return Default::default();
         }
         let other = state.unlink(self.side);
-        [state.own(self.side).notify(), other]
+        [other, state.own(self.side).notify()]
     }
 
     /// Enables the port message queue. `backlog`: whether the owner's inbox holds something.

@@ -42,6 +42,29 @@ impl MessagePort {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
+    /// As [`poll_recv`](Self::poll_recv) for up to `limit` events at once (at least one): appends
+    /// them to `events` and says how many; `Ready(0)` if none will come any more. It takes what
+    /// one look at the shared queue gave, so fewer than `limit` does not mean that it is empty.
+    #[must_use = "events that were taken are not delivered again"]
+    pub fn poll_recv_many(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut Vec<Event>,
+        limit: usize,
+    ) -> Poll<usize> {
+        match self.next(Some(cx.waker())) {
+            Next::Event(event) => Poll::Ready(self.batch(event, events, limit)),
+            Next::Nothing => Poll::Pending,
+            Next::Ended => Poll::Ready(0),
+        }
+    }
+
+    /// Waits for up to `limit` events at once, as [`poll_recv_many`](Self::poll_recv_many) has
+    /// them; 0 if none will come any more. Dropping the future before its end loses nothing.
+    pub async fn recv_many(&mut self, events: &mut Vec<Event>, limit: usize) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, events, limit)).await
+    }
+
     /// Blocks this thread until the next event; `None` if none will come any more.
     ///
     /// If the queue is disabled and holds a message, nothing can end this wait: call
@@ -54,6 +77,16 @@ impl MessagePort {
                 Next::Nothing => thread::park(),
                 Next::Ended => return None,
             }
+        }
+    }
+
+    /// Blocks this thread as [`recv_blocking`](Self::recv_blocking) does, for up to `limit`
+    /// events at once, as [`poll_recv_many`](Self::poll_recv_many) has them; 0 if none will come
+    /// any more.
+    pub fn recv_many_blocking(&mut self, events: &mut Vec<Event>, limit: usize) -> usize {
+        match self.recv_blocking() {
+            Some(event) => self.batch(event, events, limit),
+            None => 0,
         }
     }
 
@@ -88,10 +121,8 @@ impl MessagePort {
     /// The one receive step that all others share.
     fn next(&mut self, waker: Option<&Waker>) -> Next {
         loop {
-            if self.has_deliverable_backlog() {
-                if let Some(event) = self.inbox_mut().pop() {
-                    return Next::Event(handed_out(event));
-                }
+            if let Some(event) = self.pop_backlog() {
+                return Next::Event(event);
             }
             let (end, inbox) = self.end_and_inbox();
             match end.take_ready(inbox, waker) {
@@ -101,6 +132,35 @@ impl MessagePort {
                 Taken::Nothing => return Next::Nothing,
             }
         }
+    }
+
+    /// Adds `first`, and what else of the owner's part of the queue `limit` permits.
+    fn batch(&mut self, first: Event, events: &mut Vec<Event>, limit: usize) -> usize {
+        events.push(first);
+        let mut count = 1;
+        while count < limit {
+            let Some(event) = self.pop_backlog() else {
+                break;
+            };
+            events.push(event);
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes the next event of the owner's part of the queue, if it may be delivered.
+    fn pop_backlog(&mut self) -> Option<Event> {
+        if !self.has_deliverable_backlog() {
+            return None;
+        }
+        let event = self.inbox_mut().pop()?;
+        // The ports of an event that leaves the queue are in somebody's hands from now on.
+        if let Event::Message(message) = &event {
+            for port in &message.ports {
+                port.end().set_holder(None);
+            }
+        }
+        Some(event)
     }
 
     /// Whether the owner's part of the queue has an event that may be delivered.
@@ -118,16 +178,6 @@ enum Next {
     Event(Event),
     Nothing,
     Ended,
-}
-
-/// The ports of an event that leaves the queue are in somebody's hands from now on.
-fn handed_out(event: Event) -> Event {
-    if let Event::Message(message) = &event {
-        for port in &message.ports {
-            port.end().set_holder(None);
-        }
-    }
-    event
 }
 
 struct Unpark(Thread);

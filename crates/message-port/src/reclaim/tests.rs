@@ -324,6 +324,23 @@ fn a_received_port_does_not_count_as_queued_any_more() {
 }
 
 #[test]
+fn a_port_whose_queued_ports_were_all_received_needs_no_walk() {
+    let (mut a, a_out) = channel();
+    a.start();
+    for _ in 0..3 {
+        assert_eq!(post(&a_out, channel().0), Posted::Queued);
+    }
+    for _ in 0..3 {
+        let mut under_way = a.transfer().unwrap();
+        assert!(under_way.has_queued_ports());
+        a = under_way.receive();
+        a.start();
+        assert!(a.try_recv().is_ok());
+    }
+    assert!(!a.transfer().unwrap().has_queued_ports());
+}
+
+#[test]
 fn two_threads_that_close_one_circle_together_leave_nothing() {
     let barrier = Barrier::new(2);
     for _ in 0..2_000 {
