@@ -1,0 +1,449 @@
+//! The state that two entangled ends share, and the one lock that guards it.
+//!
+//! All synchronisation of the crate is in this file, but for the lock on the shape of the graph in
+//! `reclaim.rs`. Its rules:
+//!
+//! - **One mutex a pair**, a leaf: while it is held no other lock of the crate is taken, so pairs
+//!   have no order among themselves. Every function here locks at most one pair at a time.
+//! - **Nothing of a caller runs under it**: no waker is cloned, woken or dropped, no callback
+//!   called, no message dropped. What has to happen afterwards is returned, as a [`Notification`]
+//!   or as the thing to drop.
+//! - A poisoned lock is entered all the same: with no foreign code inside, each change is whole.
+//!
+//! The receiving half swaps whole queues out of here into an [`Inbox`] of its own, so that it
+//! takes the lock once a batch and the sender seldom meets it.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::{Event, Message};
+
+/// Called when an event may be delivered; see `MessagePort::on_ready`.
+pub(crate) type ReadyCallback = Arc<dyn Fn() + Send + Sync>;
+
+/// An emptied queue that has room for more events than this gives its memory back.
+const RETAINED_EVENTS: usize = 32;
+
+/// Two ends, entangled at first.
+pub(crate) struct Pair {
+    state: Mutex<PairState>,
+}
+
+struct PairState {
+    /// Whether the two ends are entangled with each other. Once false, never true again.
+    entangled: bool,
+    ends: [End; 2],
+}
+
+/// One end's share of the state.
+#[derive(Default)]
+pub(crate) struct End {
+    /// What has arrived and has not been swapped into the owner's inbox: the newer part of the
+    /// port message queue.
+    queue: VecDeque<Event>,
+    /// How many ports travel in `queue`.
+    queued_ports: usize,
+    /// The end in whose queue this end's port travels, while it does.
+    /// **Invariant:** set, under the topology lock, before the message is queued; cleared before
+    /// the message is handed out. See `reclaim.rs`.
+    holder: Option<EndRef>,
+    waker: Option<Waker>,
+    on_ready: Option<ReadyCallback>,
+    /// Whether the owner found nothing to deliver since it was last notified.
+    armed: bool,
+    /// Whether the port message queue is enabled.
+    enabled: bool,
+    /// Whether the port has been shipped (transferred, or entangled with one that was).
+    shipped: bool,
+    /// \[\[Detached\]\]: whether the port was closed.
+    detached: bool,
+}
+
+/// Names one end of a pair. No handle: dropping it means nothing.
+#[derive(Clone)]
+pub(crate) struct EndRef {
+    pair: Arc<Pair>,
+    side: Side,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    First,
+    Second,
+}
+
+/// The older part of a port message queue, which only the port's owner reaches.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    pub(crate) events: VecDeque<Event>,
+    /// How many ports travel in `events`.
+    pub(crate) ports: usize,
+}
+
+/// Whom to tell that an event can be delivered, once no lock is held.
+#[derive(Default)]
+#[must_use = "an unsent notification is a lost wake-up"]
+pub(crate) struct Notification {
+    waker: Option<Waker>,
+    on_ready: Option<ReadyCallback>,
+}
+
+/// What `EndRef::take_ready` found.
+pub(crate) enum Taken {
+    /// The inbox now holds at least one event.
+    Refilled,
+    /// A close that no message precedes.
+    Close,
+    /// Nothing, and nothing will come.
+    Ended,
+    /// Nothing now; the owner will be notified.
+    Nothing,
+}
+
+impl Pair {
+    /// Two new ends, entangled with each other.
+    pub(crate) fn entangled() -> (EndRef, EndRef) {
+        Self::of(true)
+    }
+
+    /// A new end without a partner.
+    pub(crate) fn alone() -> EndRef {
+        Self::of(false).0
+    }
+
+    fn of(entangled: bool) -> (EndRef, EndRef) {
+        let pair = Arc::new(Self {
+            state: Mutex::new(PairState {
+                entangled,
+                ends: Default::default(),
+            }),
+        });
+        let first = EndRef {
+            pair: Arc::clone(&pair),
+            side: Side::First,
+        };
+        let second = EndRef {
+            pair,
+            side: Side::Second,
+        };
+        (first, second)
+    }
+}
+
+impl EndRef {
+    /// The end at the other side of the pair, entangled or not.
+    pub(crate) fn other(&self) -> Self {
+        Self {
+            pair: Arc::clone(&self.pair),
+            side: self.side.other(),
+        }
+    }
+
+    /// Whether both name the same end.
+    pub(crate) fn is(&self, end: &Self) -> bool {
+        Arc::ptr_eq(&self.pair, &end.pair) && self.side == end.side
+    }
+
+    pub(crate) fn is_entangled(&self) -> bool {
+        self.lock().entangled
+    }
+
+    pub(crate) fn is_entangled_with(&self, end: &Self) -> bool {
+        Arc::ptr_eq(&self.pair, &end.pair) && self.side != end.side && self.is_entangled()
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.lock().own(self.side).detached
+    }
+
+    pub(crate) fn has_been_shipped(&self) -> bool {
+        self.lock().own(self.side).shipped
+    }
+
+    /// Whether `inbox` together with the shared queue holds something that may be delivered.
+    pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let front = inbox.events.front().or_else(|| own.queue.front());
+        front.is_some_and(|event| own.enabled || matches!(event, Event::Close))
+    }
+
+    /// Whether any port travels in the shared part of the queue.
+    pub(crate) fn has_queued_ports(&self) -> bool {
+        self.lock().own(self.side).queued_ports > 0
+    }
+
+    /// Queues `message` at the other end; hands it back if there is no other end.
+    pub(crate) fn send(&self, message: Message) -> Result<Notification, Message> {
+        let mut state = self.lock();
+        if !state.entangled {
+            // Moved out before the guard goes, dropped by the caller after.
+            return Err(message);
+        }
+        let peer = state.own(self.side.other());
+        peer.queued_ports += message.ports.len();
+        peer.queue.push_back(Event::Message(message));
+        Ok(peer.arrived())
+    }
+
+    /// Breaks the link: `Event::Close` for the other end only. `detach` sets \[\[Detached\]\] as well.
+    /// The notifications are for the other end, and for this one, whose receiver may have come to
+    /// its end by this.
+    pub(crate) fn disentangle(&self, detach: bool) -> [Notification; 2] {
+        let mut state = self.lock();
+        state.own(self.side).detached |= detach;
+        if !state.entangled {
+            return Default::default();
+        }
+        let other = state.unlink(self.side);
+        [other, state.own(self.side).notify()]
+    }
+
+    /// Enables the port message queue. `backlog`: whether the owner's inbox holds something.
+    pub(crate) fn enable(&self, backlog: bool) -> Notification {
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        own.enabled = true;
+        if backlog || !own.queue.is_empty() {
+            own.notify()
+        } else {
+            Notification::default()
+        }
+    }
+
+    /// The shared part of HTML's transfer steps: both ends are shipped from now on, the queue is
+    /// disabled, nobody listens. Hands out the old listeners for dropping; `None` if detached.
+    pub(crate) fn ship(&self) -> Option<Notification> {
+        let mut state = self.lock();
+        if state.own(self.side).detached {
+            return None;
+        }
+        // Transfer steps, 1: set value's has been shipped flag to true.
+        state.own(self.side).shipped = true;
+        // Step 3.1: set remotePort's has been shipped flag to true.
+        if state.entangled {
+            state.own(self.side.other()).shipped = true;
+        }
+        let own = state.own(self.side);
+        own.enabled = false;
+        own.armed = false;
+        Some(own.take_listeners())
+    }
+
+    /// Takes what can be delivered. The caller has nothing deliverable in `inbox`. If there is
+    /// nothing, the owner is notified when there is: through `waker` if given, and its callback.
+    pub(crate) fn take_ready(&self, inbox: &mut Inbox, waker: Option<&Waker>) -> Taken {
+        // A waker is foreign code: cloned before the lock is taken, dropped after it was released.
+        let mut clone: Option<Waker> = None;
+        loop {
+            let mut state = self.lock();
+            let entangled = state.entangled;
+            let own = state.own(self.side);
+            if own.enabled && !own.queue.is_empty() {
+                mem::swap(&mut own.queue, &mut inbox.events);
+                inbox.ports = mem::take(&mut own.queued_ports);
+                return Taken::Refilled;
+            }
+            if inbox.events.is_empty() && matches!(own.queue.front(), Some(Event::Close)) {
+                own.queue.pop_front();
+                return Taken::Close;
+            }
+            if !entangled && inbox.events.is_empty() && own.queue.is_empty() {
+                return Taken::Ended;
+            }
+            let known = own.waker.as_ref();
+            let registered = waker.is_none_or(|w| known.is_some_and(|known| known.will_wake(w)));
+            if registered || clone.is_some() {
+                let replaced = match clone.take() {
+                    Some(waker) if !registered => own.waker.replace(waker),
+                    unused => unused,
+                };
+                own.armed = true;
+                let spare = own.shrink();
+                drop(state);
+                drop((replaced, spare));
+                inbox.shrink();
+                return Taken::Nothing;
+            }
+            drop(state);
+            clone = waker.cloned();
+        }
+    }
+
+    /// Sets or clears the callback. `backlog`: whether the owner's inbox holds something that may
+    /// be delivered. Hands out whom to call now, and the old callback for dropping.
+    pub(crate) fn listen(
+        &self,
+        on_ready: Option<ReadyCallback>,
+        backlog: bool,
+    ) -> (Notification, Option<ReadyCallback>) {
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let replaced = mem::replace(&mut own.on_ready, on_ready);
+        own.armed = true;
+        let now = if backlog { own.notify() } else { own.arrived() };
+        (now, replaced)
+    }
+
+    /// The end in whose queue this end's port travels.
+    pub(crate) fn holder(&self) -> Option<Self> {
+        self.lock().own(self.side).holder.clone()
+    }
+
+    /// Says in whose queue this end's port travels, or that it does not travel any more.
+    pub(crate) fn set_holder(&self, holder: Option<Self>) {
+        // The old one is dropped after the lock: it may be the last reference to its pair.
+        let replaced = mem::replace(&mut self.lock().own(self.side).holder, holder);
+        drop(replaced);
+    }
+
+    /// Disentangles this end and takes its state away for good. The notification is for the
+    /// other end.
+    pub(crate) fn take_out(&self) -> (End, Notification) {
+        let mut state = self.lock();
+        let other = if state.entangled {
+            state.unlink(self.side)
+        } else {
+            Notification::default()
+        };
+        (mem::take(state.own(self.side)), other)
+    }
+
+    /// Puts the state of a former end here, in place of a new end's.
+    pub(crate) fn put_in(&self, end: End) {
+        let fresh = mem::replace(self.lock().own(self.side), end);
+        drop(fresh);
+    }
+
+    /// The address of the pair and the side, to tell ports apart in logs.
+    pub(crate) fn label(&self) -> (*const (), usize) {
+        (Arc::as_ptr(&self.pair).cast(), self.side as usize)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pair(&self) -> std::sync::Weak<Pair> {
+        Arc::downgrade(&self.pair)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PairState> {
+        lock(&self.pair.state)
+    }
+}
+
+impl PairState {
+    fn own(&mut self, side: Side) -> &mut End {
+        &mut self.ends[side as usize]
+    }
+
+    /// Disentangle: the other port gets the close, after all that is queued there.
+    fn unlink(&mut self, initiator: Side) -> Notification {
+        self.entangled = false;
+        let other = self.own(initiator.other());
+        other.queue.push_back(Event::Close);
+        other.arrived()
+    }
+}
+
+impl End {
+    /// The shared part of this end's queue.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Event> {
+        self.queue.iter()
+    }
+
+    /// Something was queued: notifies if it may be delivered. A disabled queue lets a close pass
+    /// only if no message precedes it. (A disabled queue whose older part is not empty may be
+    /// notified for nothing; its receiver looks again.)
+    fn arrived(&mut self) -> Notification {
+        let deliverable = match self.queue.front() {
+            Some(Event::Message(_)) => self.enabled,
+            Some(Event::Close) => true,
+            None => false,
+        };
+        if deliverable {
+            self.notify()
+        } else {
+            Notification::default()
+        }
+    }
+
+    fn notify(&mut self) -> Notification {
+        if !mem::take(&mut self.armed) {
+            return Notification::default();
+        }
+        Notification {
+            waker: self.waker.take(),
+            on_ready: self.on_ready.clone(),
+        }
+    }
+
+    fn take_listeners(&mut self) -> Notification {
+        Notification {
+            waker: self.waker.take(),
+            on_ready: self.on_ready.take(),
+        }
+    }
+
+    fn shrink(&mut self) -> VecDeque<Event> {
+        if self.queue.is_empty() && self.queue.capacity() > RETAINED_EVENTS {
+            mem::take(&mut self.queue)
+        } else {
+            VecDeque::new()
+        }
+    }
+}
+
+impl Inbox {
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Event::Message(message) = &event {
+            self.ports -= message.ports.len();
+        }
+        Some(event)
+    }
+
+    fn shrink(&mut self) {
+        if self.events.is_empty() && self.events.capacity() > RETAINED_EVENTS {
+            self.events = VecDeque::new();
+        }
+    }
+}
+
+impl Notification {
+    /// Wakes and calls. Hold no lock.
+    pub(crate) fn send(self) {
+        if let Some(waker) = self.waker {
+            waker.wake();
+        }
+        if let Some(on_ready) = self.on_ready {
+            on_ready();
+        }
+    }
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// Locks; a poisoned lock is entered as any other (see the head of this file).
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_pair_is_one_allocation_of_at_most_256_bytes() {
+        // An Arc adds its two counters. An empty VecDeque has nothing on the heap.
+        let counters = 2 * size_of::<usize>();
+        assert!(size_of::<Pair>() + counters <= 256, "{}", size_of::<Pair>());
+    }
+}
