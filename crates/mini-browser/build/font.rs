@@ -46,6 +46,8 @@ pub(crate) fn bundle() {
             );
         }
         Err(error) => {
+            // A file that is never there: look again at the next build.
+            println!("cargo::rerun-if-changed=build/no-font-was-found");
             // A warning is one line; what cargo said may be several.
             let error = error.to_string().replace('\n', " ");
             println!(
