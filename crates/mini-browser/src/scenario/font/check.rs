@@ -34,15 +34,7 @@ pub fn check_font(bytes: &[u8], wanted: &CharSet) -> Result<(), CheckError> {
 /// [`CheckError`] names the characters that are amiss.
 pub fn check_ttf(bytes: &[u8], wanted: &CharSet) -> Result<(), CheckError> {
     let font = sfnt::check(bytes)?;
-    let unmapped: CharSet = wanted
-        .iter()
-        .filter(|character| glyph(&font, *character).is_none())
-        .collect();
-    if !unmapped.is_empty() {
-        return Err(CheckError::Unmapped {
-            characters: unmapped,
-        });
-    }
+    check_mapped(&font, wanted)?;
     let undrawn: CharSet = wanted
         .iter()
         .filter(|character| !draws_nothing(*character))
@@ -153,15 +145,7 @@ pub(super) fn check_subset(
     characters: &CharSet,
 ) -> Result<(), CheckError> {
     let subset = sfnt::check(subset)?;
-    let unmapped: CharSet = characters
-        .iter()
-        .filter(|character| glyph(&subset, *character).is_none())
-        .collect();
-    if !unmapped.is_empty() {
-        return Err(CheckError::Unmapped {
-            characters: unmapped,
-        });
-    }
+    check_mapped(&subset, characters)?;
 
     let far_end = vec![F2Dot14::ONE; whole.axes().len()];
     let mut undrawn = CharSet::new();
@@ -188,6 +172,18 @@ pub(super) fn check_subset(
         })
     } else {
         Ok(())
+    }
+}
+
+fn check_mapped(font: &FontRef<'_>, wanted: &CharSet) -> Result<(), CheckError> {
+    let characters: CharSet = wanted
+        .iter()
+        .filter(|character| glyph(font, *character).is_none())
+        .collect();
+    if characters.is_empty() {
+        Ok(())
+    } else {
+        Err(CheckError::Unmapped { characters })
     }
 }
 
