@@ -1,2 +1,8 @@
 //! Finds the font of the fonts scenario and compiles the prelude to bytecode.
-fn main() {}
+
+#[path = "build/font.rs"]
+mod font;
+
+fn main() {
+    font::bundle();
+}

@@ -1,0 +1,3 @@
+//! The fonts scenario: what the default command of the program shows.
+
+pub mod font;
