@@ -75,6 +75,25 @@ impl Body {
         Ok(collected.freeze())
     }
 
+    /// Reads a stream to its end, so that [`Self::kept`] can give copies.
+    ///
+    /// # Errors
+    /// As [`Self::collect`].
+    pub(crate) async fn keep(&mut self, limit: usize) -> Result<(), BodyError> {
+        if matches!(self.0, Inner::Stream(_)) {
+            *self = std::mem::take(self).collect(limit).await?.into();
+        }
+        Ok(())
+    }
+
+    /// A copy of a body that is not a stream; of a stream, nothing.
+    pub(crate) fn kept(&self) -> Self {
+        match &self.0 {
+            Inner::Full(bytes) => Self(Inner::Full(bytes.clone())),
+            Inner::Empty | Inner::Stream(_) => Self::empty(),
+        }
+    }
+
     /// The next chunk; `None` at the end. After an error there is nothing more.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match std::mem::take(&mut self.0) {

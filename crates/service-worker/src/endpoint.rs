@@ -14,7 +14,7 @@ use std::time::Instant;
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use sw_types::fetch::{RequestHead, ResponseHead};
-use sw_types::{ClientId, EventId, Origin, WorkerId};
+use sw_types::{ClientId, EventId, WorkerId};
 
 use crate::{Body, Clock};
 
@@ -38,8 +38,9 @@ pub struct FetchDetail {
     pub resulting_client: Option<ClientId>,
     /// `isFallThrough`.
     pub is_fall_through: bool,
-    /// `origin`: only for a fall-through request in cors mode.
-    pub origin: Option<Origin>,
+    /// `origin`: for a fall-through request in cors mode the requester's serialized origin,
+    /// otherwise the empty string.
+    pub origin: String,
 }
 
 /// How a `fetch` event was answered.
@@ -73,21 +74,36 @@ pub struct FetchDispatch {
 
 /// Answers one fetch event, once. The answer may come before the event's `waitUntil` promises end.
 #[derive(Debug)]
-pub struct Responder(oneshot::Sender<FetchAnswer>);
+pub struct Responder {
+    answer: oneshot::Sender<FetchAnswer>,
+    entered: Option<oneshot::Sender<()>>,
+}
 
 impl Responder {
+    /// `respondWith` was called. From now on the worker's answer is final: if it does not come,
+    /// the client gets a network error, and no deadline but the event's own counts any more.
+    pub fn respond_with_entered(&mut self) {
+        if let Some(entered) = self.entered.take() {
+            // A client that has gone does not want to know.
+            let _gone = entered.send(());
+        }
+    }
+
     /// Answers. An answer that the client no longer waits for is dropped.
     pub fn respond(self, answer: FetchAnswer) {
-        if self.0.send(answer).is_err() {
+        if self.answer.send(answer).is_err() {
             tracing::debug!("a fetch was answered after its client had gone");
         }
     }
 }
 
-/// The worker is gone, and with it whatever was sent to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the worker is gone")]
-pub struct WorkerGone;
+/// The client's side of a dispatch.
+pub(crate) struct Pending {
+    /// The answer; canceled if the worker went away.
+    pub(crate) answer: oneshot::Receiver<FetchAnswer>,
+    /// `respondWith` was called; canceled if the worker answered or went away without it.
+    pub(crate) entered: oneshot::Receiver<()>,
+}
 
 /// The client's half of the data path to one run of a worker.
 #[derive(Clone, Debug)]
@@ -121,16 +137,19 @@ impl WorkerEndpoint {
         &self.activity
     }
 
-    /// Sends a fetch event. The keep-alive starts now.
-    pub(crate) fn dispatch(
-        &self,
-        detail: FetchDetail,
-        body: Body,
-    ) -> Result<oneshot::Receiver<FetchAnswer>, WorkerGone> {
+    /// Sends a fetch event; gives the body back if this run of the worker is over. The keep-alive
+    /// starts now.
+    pub(crate) fn dispatch(&self, detail: FetchDetail, body: Body) -> Result<Pending, Body> {
         let (responder, answer) = oneshot::channel();
-        let keep_alive = self.activity.begin();
+        let (enter, entered) = oneshot::channel();
+        let Some(keep_alive) = self.activity.begin() else {
+            return Err(body);
+        };
         let event = keep_alive.event;
-        let responder = Responder(responder);
+        let responder = Responder {
+            answer: responder,
+            entered: Some(enter),
+        };
         self.sender
             .unbounded_send(FetchDispatch {
                 event,
@@ -139,8 +158,8 @@ impl WorkerEndpoint {
                 responder,
                 keep_alive,
             })
-            .map_err(|_| WorkerGone)?;
-        Ok(answer)
+            .map_err(|refused| refused.into_inner().body)?;
+        Ok(Pending { answer, entered })
     }
 }
 
@@ -168,6 +187,7 @@ pub struct Activity {
 struct Busy {
     since: BTreeMap<EventId, Instant>,
     last: Instant,
+    closed: bool,
 }
 
 impl Activity {
@@ -180,6 +200,7 @@ impl Activity {
         let busy = Mutex::new(Busy {
             since: BTreeMap::new(),
             last: clock.now(),
+            closed: false,
         });
         Arc::new(Self {
             clock,
@@ -201,17 +222,27 @@ impl Activity {
         (busy.since.values().min().copied(), busy.last)
     }
 
-    fn begin(self: &Arc<Self>) -> KeepAlive {
+    /// Takes no new events; whether there are some in progress.
+    pub(crate) fn close(&self) -> bool {
+        let mut busy = self.lock();
+        busy.closed = true;
+        !busy.since.is_empty()
+    }
+
+    fn begin(self: &Arc<Self>) -> Option<KeepAlive> {
         let event = EventId(self.next_event.fetch_add(1, Ordering::Relaxed));
         let now = self.clock.now();
         let mut busy = self.lock();
+        if busy.closed {
+            return None;
+        }
         busy.since.insert(event, now);
         busy.last = now;
         drop(busy);
-        KeepAlive {
+        Some(KeepAlive {
             event,
             activity: Arc::clone(self),
-        }
+        })
     }
 
     fn end(&self, event: EventId) {

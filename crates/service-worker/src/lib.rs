@@ -14,7 +14,7 @@ pub use boundary::{ConnectDetail, EventDetail, HostCommand, HostEvent, StartWork
 pub use clock::Clock;
 pub use endpoint::{
     Activity, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response,
-    WorkerEndpoint, WorkerGone, WorkerInbox,
+    WorkerEndpoint, WorkerInbox,
 };
 pub use network::{
     Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,

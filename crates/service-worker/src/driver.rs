@@ -1,0 +1,326 @@
+//! The driver: owns the cores, feeds them, and carries out what they ask.
+//!
+//! It decides lifecycle and is not in the data path: a fetch to a worker that runs does not wake it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+use futures_util::stream::FuturesUnordered;
+use message_port::MessagePort;
+use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
+use sw_types::{
+    ClientId, ClientType, Environment, PromiseId, RequestId, ScopeUrl, Site, WorkerId,
+};
+
+use crate::endpoint::WorkerInbox;
+use crate::shared::{Requesting, Shared, ToDriver};
+use crate::store::StoreThread;
+use crate::{
+    EventDetail, HostCommand, HostEvent, Report, StartWorker, StopReason, WorkerEndpoint, script,
+};
+
+/// A command for the host; with the inbox of the worker that it starts, if it starts one.
+pub type Commanded = (HostCommand<MessagePort>, Option<WorkerInbox>);
+
+type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
+
+/// The driver, a future: poll it on the host's own loop, or hand it to the tokio adapter. It ends
+/// after [`Handle::shut_down`](crate::Handle::shut_down).
+#[must_use = "nothing happens unless the driver is polled"]
+pub struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Registry,
+    pub(crate) store: StoreThread,
+    pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
+    pub(crate) commands: mpsc::UnboundedSender<Commanded>,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
+    /// Workers that are to stop as soon as the events which they already have are over.
+    pub(crate) draining: BTreeMap<WorkerId, StopReason>,
+    pub(crate) answering: FuturesUnordered<Answering>,
+    pub(crate) timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    pub(crate) shutting_down: Option<oneshot::Sender<()>>,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        loop {
+            while let Some(output) = driver.registry.poll_output() {
+                driver.carry_out(output);
+            }
+            if driver.shutting_down.is_some() && driver.answering.is_empty() {
+                driver.end();
+                return Poll::Ready(());
+            }
+            if driver.poll_message(cx) || driver.poll_answer(cx) || driver.poll_timer(cx) {
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+impl Driver {
+    fn now(&self) -> Now {
+        Now { instant: self.shared.clock.now(), wall: self.shared.clock.wall() }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.registry.handle_input(self.now(), input);
+    }
+
+    /// Takes one message; whether there was one.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(Some(message)) = Pin::new(&mut self.inbox).poll_next(cx) else {
+            return false;
+        };
+        match message {
+            ToDriver::Host(event) => self.host_event(event),
+            ToDriver::Tell(input) => self.tell(input),
+            ToDriver::Ask(promise, input, reply) => {
+                self.promises.insert(promise, reply);
+                self.tell(*input);
+            }
+            ToDriver::Idle(worker) => self.idle(worker),
+            ToDriver::ShutDown(done) => self.shutting_down = Some(done),
+        }
+        true
+    }
+
+    /// Takes one answer of network or store; whether there was one.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(Some((id, response))) = Pin::new(&mut self.answering).poll_next(cx) else {
+            return false;
+        };
+        self.tell(Input::Response(id, response));
+        true
+    }
+
+    /// Keeps the timer at the registry's next deadline; whether it has passed.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.registry.poll_timeout() else {
+            self.timer = None;
+            return false;
+        };
+        if self.timer.as_ref().is_none_or(|(armed, _)| *armed != deadline) {
+            self.timer = Some((deadline, self.shared.clock.sleep_until(deadline)));
+        }
+        let passed =
+            self.timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        if passed {
+            self.timer = None;
+            self.registry.handle_timeout(self.now());
+        }
+        passed
+    }
+
+    fn host_event(&mut self, event: HostEvent<MessagePort>) {
+        let input = match event {
+            HostEvent::Started { worker, event_types, fetch_handler } => {
+                Input::WorkerStarted { worker, event_types, fetch_handler }
+            }
+            HostEvent::StartFailed { worker, error } => {
+                self.worker_ends(worker);
+                Input::WorkerStartFailed { worker, error }
+            }
+            HostEvent::Died { worker, reason } => {
+                self.worker_ends(worker);
+                Input::WorkerDied { worker, reason }
+            }
+            HostEvent::Settled { worker, event, outcome } => {
+                Input::EventSettled { worker, event, outcome }
+            }
+            HostEvent::ClientCreated(environment) => {
+                let partition = self.shared.policies.partition;
+                let storage_key = partition.storage_key(&environment, &environment.origin);
+                Input::ClientCreated { environment, storage_key }
+            }
+            HostEvent::ClientReady(client) => Input::ClientReady(client),
+            HostEvent::ClientGone(client) => Input::ClientGone(client),
+            HostEvent::ListenersChanged { worker, .. } | HostEvent::Accepted { worker, .. } => {
+                tracing::debug!(%worker, "no connection waits for this");
+                return;
+            }
+        };
+        self.tell(input);
+    }
+
+    fn worker_ends(&mut self, worker: WorkerId) {
+        self.draining.remove(&worker);
+        self.shared.worker_ends(worker);
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Request(id, request) => self.answer(id, request),
+            Output::Settle(promise, result) => {
+                let waiting = self.promises.remove(&promise);
+                if waiting.is_some_and(|reply| reply.send(result).is_err()) {
+                    tracing::debug!(%promise, "nobody waits for this promise any more");
+                }
+            }
+            Output::StartWorker(start) => self.start_worker(*start),
+            Output::StopWorker { worker, reason } => self.stop_worker(worker, reason),
+            Output::Dispatch { worker, event, lifecycle } => {
+                let detail = match lifecycle {
+                    Lifecycle::Install => EventDetail::Install,
+                    Lifecycle::Activate => EventDetail::Activate,
+                };
+                self.command(HostCommand::Dispatch { worker, event, detail }, None);
+            }
+            Output::Notify(client, notice) => {
+                self.command(HostCommand::Notify { client, notice }, None);
+            }
+            Output::WorkerStateChanged { registration, worker, state } => {
+                if let Some(scope) = self.scope_of(registration) {
+                    self.report(Report::WorkerState { registration, scope, worker, state });
+                }
+            }
+            Output::RegistrationCleared(registration) => {
+                tracing::debug!(%registration, "cleared");
+            }
+            Output::ReadActivity(worker) => self.read_activity(worker),
+            Output::Report(report) => self.report(Report::Registry(report)),
+        }
+    }
+
+    fn scope_of(&self, registration: sw_types::RegistrationId) -> Option<ScopeUrl> {
+        self.registry.registration(registration).map(|view| view.scope)
+    }
+
+    fn answer(&mut self, id: RequestId, request: Request) {
+        self.answering.push(match request {
+            Request::FetchScript(fetch) => {
+                let fetched = script::fetch(Arc::clone(&self.shared), *fetch);
+                Box::pin(async move { (id, Response::Script(fetched.await)) })
+            }
+            Request::FetchImport(fetch) => {
+                let fetched = script::fetch_import(Arc::clone(&self.shared), *fetch);
+                Box::pin(async move { (id, Response::Script(fetched.await)) })
+            }
+            Request::LoadScripts(worker) => {
+                let read = self.store.scripts(worker);
+                Box::pin(async move { (id, Response::Scripts(read.await)) })
+            }
+            Request::Store(writes) => {
+                let stored = self.store.commit(writes);
+                Box::pin(async move { (id, Response::Stored(stored.await)) })
+            }
+        });
+    }
+
+    fn start_worker(&mut self, start: sw_registry::StartWorker) {
+        let worker = start.worker;
+        // A run that was told to stop and has not answered is over as far as we are concerned.
+        if let Some(reason) = self.draining.remove(&worker) {
+            self.command(HostCommand::StopWorker { worker, reason }, None);
+        }
+        let environment = worker_environment(&start);
+        let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
+        let registration = start.registration;
+        let requesting = Requesting { environment: environment.clone(), registration };
+        self.shared.worker_starts(endpoint, requesting);
+        let start = StartWorker {
+            worker,
+            registration,
+            environment,
+            storage_key: start.storage_key,
+            scope: start.scope,
+            script_url: start.script_url,
+            worker_type: start.worker_type,
+            state: start.state,
+            scripts: start.scripts,
+        };
+        self.command(HostCommand::StartWorker(Box::new(start)), Some(inbox));
+    }
+
+    /// Stops a worker. One that is merely idle may have been sent an event this very moment: it
+    /// takes no new ones, and is stopped when those that it has are over.
+    fn stop_worker(&mut self, worker: WorkerId, reason: StopReason) {
+        if let Some(endpoint) = self.shared.close_endpoint(worker) {
+            endpoint.activity().watch();
+            let busy = endpoint.activity().close();
+            if busy && reason == StopReason::Idle {
+                self.draining.insert(worker, reason);
+                return;
+            }
+        }
+        self.draining.remove(&worker);
+        self.command(HostCommand::StopWorker { worker, reason }, None);
+    }
+
+    fn idle(&mut self, worker: WorkerId) {
+        match self.draining.remove(&worker) {
+            Some(reason) => self.command(HostCommand::StopWorker { worker, reason }, None),
+            None => self.read_activity(worker),
+        }
+    }
+
+    /// Tells the registry how busy a worker is, and watches it if it is busy.
+    fn read_activity(&mut self, worker: WorkerId) {
+        let Some(endpoint) = self.shared.endpoint(worker) else {
+            tracing::debug!(%worker, "does not run");
+            return;
+        };
+        endpoint.activity().watch();
+        let (oldest_event, last_busy) = endpoint.activity().read();
+        self.tell(Input::Activity { worker, oldest_event, last_busy });
+    }
+
+    fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
+        if self.commands.unbounded_send((command, inbox)).is_err() {
+            tracing::debug!("the host no longer takes commands");
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // A host that does not read its reports has chosen not to.
+        let _unread = self.reports.unbounded_send(report);
+    }
+
+    /// Every write is answered. Stops the workers, and lets go of whoever still waits.
+    fn end(&mut self) {
+        for worker in self.shared.running_workers() {
+            self.shared.worker_ends(worker);
+            let reason = StopReason::Shutdown;
+            self.command(HostCommand::StopWorker { worker, reason }, None);
+        }
+        self.commands.close_channel();
+        self.inbox.close();
+        self.promises.clear();
+        if let Some(done) = self.shutting_down.take() {
+            let _gone = done.send(());
+        }
+    }
+}
+
+/// The environment settings of a service worker. (*Service Workers*, "Set up a service worker
+/// environment settings object".)
+fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
+    let origin = start.script_url.origin();
+    let id: ClientId = Shared::worker_client(start.worker);
+    Environment {
+        id,
+        client_type: ClientType::ServiceWorker,
+        creation_url: start.script_url.url().clone(),
+        top_level_site: match start.storage_key.top_level_site() {
+            Some(site) => site.clone(),
+            None => Site::of(&origin),
+        },
+        cross_site_ancestor: start.storage_key.has_cross_site_ancestor(),
+        secure_context: origin.is_potentially_trustworthy(),
+        storage_blocked: false,
+        ephemeral: start.storage_key.ephemeral(),
+        fall_through_forbidden: false,
+        origin,
+    }
+}

@@ -1,0 +1,240 @@
+//! One hop of a fetch: own worker, then fall-through, then network. (*Fetch*, "HTTP fetch"; *Service
+//! Workers*, "Handle Fetch"; SEMANTICS §5.4.)
+
+mod dispatch;
+mod network;
+
+use std::sync::Arc;
+
+use fetch_router::{
+    BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, Verdict,
+};
+use sw_registry::{Input, Snapshot};
+use sw_types::fetch::{RequestHead, ResponseHead};
+use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
+
+use self::dispatch::Dispatched;
+use crate::shared::{Shared, ToDriver};
+use crate::{Body, NetworkError, Policies, Response};
+
+/// A request, one hop of it.
+#[derive(Debug)]
+pub struct FetchRequest {
+    /// Its head.
+    pub head: RequestHead,
+    /// Its body.
+    pub body: Body,
+    /// Its client.
+    pub client: ClientId,
+    /// For a navigation or a worker's script: the environment that is being created. It has been
+    /// announced by [`HostEvent::ClientCreated`](crate::HostEvent::ClientCreated).
+    pub reserved: Option<Environment>,
+}
+
+/// A response, who gave it, and why the others did not.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The response. A worker's has been checked and filtered for the request; the network's has
+    /// type default and is the caller's to filter, after it followed redirects.
+    pub response: Response,
+    /// Who answered.
+    pub answered_by: AnsweredBy,
+    /// What the router decided before.
+    pub route: Route,
+}
+
+/// Who answered a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is nobody else")]
+pub enum AnsweredBy {
+    /// The client's own worker.
+    OwnWorker(WorkerId),
+    /// Another origin's worker, after the client's own let the request go.
+    FallThrough(WorkerId),
+    /// The network.
+    Network,
+    /// The HTTP cache.
+    HttpCache,
+}
+
+/// A network error, with what people want to know of it. Scripts learn nothing of this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The client is not known, or gone.
+    #[error("the client is not known, or gone")]
+    UnknownClient,
+    /// The network failed.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A worker answered with a failure, or failed to answer.
+    #[error("{url}: {worker} {reason}")]
+    Worker {
+        /// What was asked.
+        url: url::Url,
+        /// Who failed.
+        worker: WorkerId,
+        /// How.
+        reason: String,
+    },
+    /// A worker's answer may not be used for this request.
+    #[error("{url}: {reason}")]
+    Blocked {
+        /// What was asked.
+        url: url::Url,
+        /// Why not.
+        reason: BlockedReason,
+    },
+    /// The request's body broke before it was sent.
+    #[error("{url}: {error}")]
+    Body {
+        /// What was asked.
+        url: url::Url,
+        /// How.
+        error: crate::BodyError,
+    },
+}
+
+/// See [`Handle::fetch`](crate::Handle::fetch).
+pub(crate) async fn fetch(
+    shared: Arc<Shared>,
+    request: FetchRequest,
+) -> Result<Fetched, FetchError> {
+    let FetchRequest { head, mut body, client, reserved } = request;
+    let environment = match &reserved {
+        Some(environment) => environment.clone(),
+        None => shared.environment(client).ok_or(FetchError::UnknownClient)?,
+    };
+    let requesting = shared.requesting(client);
+    let controller = controller(&shared, &head, client, reserved.as_ref());
+    let service = service(&shared, &head, &environment);
+    let policy = fall_through_policy(&shared.policies);
+    let now = shared.clock.wall();
+    let route = fetch_router::route(&RouteRequest {
+        own: controller.as_deref().and_then(|found| candidate(found, now)),
+        fall_through: service.as_deref().and_then(|found| {
+            Some(FallThroughCandidate {
+                candidate: candidate(found, now)?,
+                rules: &found.active.as_ref()?.fall_through,
+                partitioned: found.storage_key.top_level_site().is_some(),
+            })
+        }),
+        requesting_registration: requesting.as_ref().map(|requesting| requesting.registration),
+        ..RouteRequest::new(&head, Some(&environment), &policy)
+    });
+    tracing::debug!(url = %head.url(), own = %route.own, fall_through = %route.fall_through, "routed");
+
+    if let Some(controller) = &controller {
+        if reserved.is_some() && controller.active.is_some() {
+            let uses = Input::ClientUses { client, registration: controller.id };
+            shared.send(ToDriver::Tell(uses));
+        }
+    }
+    if let (Some(worker), Some(controller)) = (route.own.worker(), &controller) {
+        let event = dispatch::own_event(&head, client, reserved.as_ref());
+        let dispatched = dispatch::to_own(&shared, controller.id, event, &mut body).await;
+        if let Some((worker, response)) = taken(&head, worker, dispatched)? {
+            soft_update(&shared, route.own_soft_update, controller.id);
+            let answered_by = AnsweredBy::OwnWorker(worker);
+            let response = filtered(&head, response, fetch_router::filter_own)?;
+            return Ok(Fetched { response, answered_by, route });
+        }
+    }
+    if let Some(controller) = &controller {
+        soft_update(&shared, route.own_soft_update, controller.id);
+    }
+    if let (Some(worker), Some(service)) = (route.fall_through.worker(), &service) {
+        let from = requesting.as_ref().map(|requesting| requesting.registration);
+        let dispatched =
+            dispatch::to_service(&shared, from, service.id, &head, &environment, &mut body).await;
+        soft_update(&shared, route.fall_through_soft_update, service.id);
+        if let Some((worker, response)) = taken(&head, worker, dispatched)? {
+            let answered_by = AnsweredBy::FallThrough(worker);
+            let response = filtered(&head, response, fetch_router::refilter)?;
+            return Ok(Fetched { response, answered_by, route });
+        }
+    }
+    let (response, answered_by) = network::hop(&shared, &head, body, &environment).await?;
+    Ok(Fetched { response, answered_by, route })
+}
+
+/// The registration whose worker comes first. (*Handle Fetch*, steps 13 and 14.)
+fn controller(
+    shared: &Shared,
+    head: &RequestHead,
+    client: ClientId,
+    reserved: Option<&Environment>,
+) -> Option<Arc<Snapshot>> {
+    match reserved {
+        Some(reserved) => {
+            let partition = shared.policies.partition;
+            let key = partition.storage_key(reserved, &Origin::of(head.url()))?;
+            shared.lookup.match_registration(&key, head.url())
+        }
+        None => shared.lookup.controller(client),
+    }
+}
+
+/// The registration that could answer by fall-through. A URL of whose origin nobody keeps a
+/// registration costs one look-up.
+fn service(
+    shared: &Shared,
+    head: &RequestHead,
+    environment: &Environment,
+) -> Option<Arc<Snapshot>> {
+    if !shared.policies.fall_through || !shared.lookup.has_origin(head.url()) {
+        return None;
+    }
+    let key = shared.policies.partition.storage_key(environment, &Origin::of(head.url()))?;
+    shared.lookup.match_registration(&key, head.url())
+}
+
+fn fall_through_policy(policies: &Policies) -> FallThroughPolicy {
+    let mut policy = FallThroughPolicy::new(policies.uncredentialed_fall_through);
+    policy.enabled = policies.fall_through;
+    policy.max_depth = policies.limits.fall_through_depth;
+    policy
+}
+
+/// The active worker of a registration, as the router wants to know it.
+fn candidate(found: &Snapshot, now: Timestamp) -> Option<Candidate> {
+    let active = found.active.as_ref()?;
+    Some(Candidate {
+        registration: found.id,
+        worker: active.id,
+        state: active.state,
+        fetch_handler: active.fetch_handler,
+        stale: found.is_stale(now),
+    })
+}
+
+/// The response of a dispatch, if it was handled.
+fn taken(
+    head: &RequestHead,
+    worker: WorkerId,
+    dispatched: Result<Dispatched, String>,
+) -> Result<Option<(WorkerId, Response)>, FetchError> {
+    match dispatched {
+        Ok(Dispatched::NotHandled) => Ok(None),
+        Ok(Dispatched::Response(worker, response)) => Ok(Some((worker, response))),
+        Err(reason) => Err(FetchError::Worker { url: head.url().clone(), worker, reason }),
+    }
+}
+
+/// A worker's response as the request may see it.
+fn filtered(
+    head: &RequestHead,
+    response: Response,
+    filter: fn(&RequestHead, ResponseHead) -> Result<ResponseHead, BlockedReason>,
+) -> Result<Response, FetchError> {
+    let blocked = |reason| FetchError::Blocked { url: head.url().clone(), reason };
+    let Response { head: answer, body } = response;
+    Ok(Response { head: filter(head, answer).map_err(blocked)?, body })
+}
+
+fn soft_update(shared: &Shared, wanted: bool, registration: RegistrationId) {
+    if wanted {
+        let update = Input::SoftUpdate { registration, force_bypass_cache: false };
+        shared.send(ToDriver::Tell(update));
+    }
+}

@@ -1,0 +1,235 @@
+//! One method for each operation of a script, under its specification's name.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use fetch_router::PrefixError;
+use futures_channel::oneshot;
+use message_port::MessagePort;
+use sw_registry::{Input, JobError, Provenance, Register, Settled};
+use sw_types::{
+    ClientId, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
+    UpdateViaCache, UrlError, WorkerId, WorkerType, WorkerView,
+};
+use url::Url;
+
+use crate::shared::{Shared, ToDriver};
+use crate::{FetchError, FetchRequest, Fetched, HostEvent};
+
+/// The facade as agents see it: cheap to clone, usable from any thread.
+///
+/// Futures settle when the driver has settled the operation, and with an `AbortError` when the
+/// driver is gone. Dropping one does not take the operation back.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The arguments of `navigator.serviceWorker.register()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterOptions {
+    /// The script, against [`Self::base_url`].
+    pub script_url: String,
+    /// The scope, against [`Self::base_url`]; by default the script's folder.
+    pub scope: Option<String>,
+    /// The caller's API base URL.
+    pub base_url: Url,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// The update-via-cache mode.
+    pub update_via_cache: UpdateViaCache,
+}
+
+impl Handle {
+    /// News from the host. Never blocks.
+    pub fn host_event(&self, event: HostEvent<MessagePort>) {
+        self.shared.send(ToDriver::Host(event));
+    }
+
+    /// `navigator.serviceWorker.register()`. (*Service Workers*, "Start Register".)
+    ///
+    /// # Errors
+    /// As the algorithm says; `SecurityError` also for a client without storage.
+    pub fn register(
+        &self,
+        client: ClientId,
+        options: RegisterOptions,
+    ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
+        let asked = self
+            .start_register(client, &options)
+            .map(|register| self.shared.ask(|promise| Input::Register(promise, register)));
+        async move { registration(asked?.await?) }
+    }
+
+    fn start_register(
+        &self,
+        client: ClientId,
+        options: &RegisterOptions,
+    ) -> Result<Register, JobError> {
+        let environment = self.shared.environment(client).ok_or_else(unknown_client)?;
+        let type_error = |error: UrlError| JobError::Type(error.to_string());
+        let script_url =
+            ScriptUrl::parse(&options.script_url, Some(&options.base_url)).map_err(type_error)?;
+        let scope = match &options.scope {
+            Some(scope) => ScopeUrl::parse(scope, Some(&options.base_url)).map_err(type_error)?,
+            None => ScopeUrl::default_for(&script_url),
+        };
+        let blocked = || JobError::Security(format!("{} has no storage", environment.origin));
+        if !environment.secure_context {
+            let insecure = format!("{} is not a secure context", environment.creation_url);
+            return Err(JobError::Security(insecure));
+        }
+        let partition = self.shared.policies.partition;
+        Ok(Register {
+            storage_key: partition
+                .storage_key(&environment, &environment.origin)
+                .ok_or_else(blocked)?,
+            scope,
+            script_url,
+            worker_type: options.worker_type,
+            update_via_cache: options.update_via_cache,
+            client: Some(client),
+            referrer_origin: environment.origin,
+            provenance: Provenance::Script,
+            initiator: environment.top_level_site,
+        })
+    }
+
+    /// `registration.update()`.
+    ///
+    /// # Errors
+    /// As *Update* says.
+    pub fn update(
+        &self,
+        id: RegistrationId,
+        caller: Option<WorkerId>,
+    ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
+        let asked =
+            self.shared.ask(|promise| Input::Update { promise, registration: id, caller });
+        async move { registration(asked.await?) }
+    }
+
+    /// `registration.unregister()`: whether there was something to unregister.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub fn unregister(
+        &self,
+        registration: RegistrationId,
+    ) -> impl Future<Output = Result<bool, JobError>> + Send + 'static {
+        let asked = self.shared.ask(|promise| Input::Unregister { promise, registration });
+        async move { Ok(asked.await? == Settled::Unregistered(true)) }
+    }
+
+    /// `navigator.serviceWorker.ready`: waits, for ever if need be, until a registration that
+    /// matches the client has an active worker.
+    ///
+    /// # Errors
+    /// If the client goes away.
+    pub fn ready(
+        &self,
+        client: ClientId,
+    ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
+        let asked = self.shared.ask(|promise| Input::Ready { promise, client });
+        async move { registration(asked.await?) }
+    }
+
+    /// `skipWaiting()`.
+    ///
+    /// # Errors
+    /// If the worker is gone.
+    pub fn skip_waiting(
+        &self,
+        worker: WorkerId,
+    ) -> impl Future<Output = Result<(), JobError>> + Send + 'static {
+        let asked = self.shared.ask(|promise| Input::SkipWaiting { promise, worker });
+        async move { asked.await.map(drop) }
+    }
+
+    /// `clients.claim()`.
+    ///
+    /// # Errors
+    /// `InvalidStateError` if the worker is not active.
+    pub fn claim(
+        &self,
+        worker: WorkerId,
+    ) -> impl Future<Output = Result<(), JobError>> + Send + 'static {
+        let asked = self.shared.ask(|promise| Input::Claim { promise, worker });
+        async move { asked.await.map(drop) }
+    }
+
+    /// `installEvent.handleFallThroughRequests()`. (SEMANTICS §4.2 row 26.) The caller has checked
+    /// that the event is being dispatched.
+    ///
+    /// # Errors
+    /// A `TypeError`, as [`PrefixError`] says.
+    pub fn handle_fall_through_requests(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        script_url: &ScriptUrl,
+        scope: &ScopeUrl,
+        prefixes: &[String],
+        origins: Option<&[String]>,
+    ) -> Result<(), PrefixError> {
+        let rules =
+            fetch_router::parse_fall_through_prefixes(script_url, scope, prefixes, origins)?;
+        let input = Input::HandleFallThroughRequests { worker, event, rules };
+        self.shared.send(ToDriver::Tell(input));
+        Ok(())
+    }
+
+    /// `navigator.serviceWorker.controller`.
+    #[must_use]
+    pub fn controller(&self, client: ClientId) -> Option<WorkerView> {
+        let active = self.shared.lookup.controller(client)?.active.clone()?;
+        Some(WorkerView { id: active.id, script_url: active.script_url, state: active.state })
+    }
+
+    /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.
+    ///
+    /// # Errors
+    /// `SecurityError` if `url` is of another origin than the client.
+    pub fn matching_registration(
+        &self,
+        client: ClientId,
+        url: &Url,
+    ) -> Result<Option<RegistrationId>, JobError> {
+        let environment = self.shared.environment(client).ok_or_else(unknown_client)?;
+        if Origin::of(url) != environment.origin {
+            return Err(JobError::Security(format!("{url} is not of {}", environment.origin)));
+        }
+        let key = self.shared.policies.partition.storage_key(&environment, &environment.origin);
+        Ok(key.and_then(|key| Some(self.shared.lookup.match_registration(&key, url)?.id)))
+    }
+
+    /// One hop of a fetch: the client's own worker, then a fall-through worker, then the network.
+    /// Redirects and CORS are the caller's. See [`Fetched`].
+    ///
+    /// # Errors
+    /// A network error, with its reason for people.
+    pub fn fetch(
+        &self,
+        request: FetchRequest,
+    ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + 'static {
+        crate::fetch::fetch(Arc::clone(&self.shared), request)
+    }
+
+    /// Stops all workers, finishes all writes and ends the driver.
+    pub fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (done, ended) = oneshot::channel();
+        self.shared.send(ToDriver::ShutDown(done));
+        async move { ended.await.unwrap_or_default() }
+    }
+}
+
+fn unknown_client() -> JobError {
+    JobError::InvalidState("the client is not known, or gone".to_owned())
+}
+
+fn registration(settled: Settled) -> Result<RegistrationView, JobError> {
+    match settled {
+        Settled::Registration(view) => Ok(view),
+        other => Err(JobError::Abort(format!("no registration came, but {other:?}"))),
+    }
+}

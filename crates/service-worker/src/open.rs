@@ -1,0 +1,106 @@
+//! Opens a profile: reads the store, and makes the handle, the driver and the streams of a host.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_channel::mpsc;
+use futures_core::Stream;
+use futures_util::stream::FuturesUnordered;
+use sw_registry::{Registry, RegistryStore, StoreError};
+
+use crate::driver::Commanded;
+use crate::shared::Shared;
+use crate::store::StoreThread;
+use crate::{Clock, Driver, Handle, Network, Policies, Report};
+
+/// What a host brings.
+pub struct Config {
+    /// Its choices.
+    pub policies: Policies,
+    /// Its clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Its network.
+    pub network: Arc<dyn Network>,
+    /// Where registrations are stored.
+    pub store: Box<dyn RegistryStore>,
+}
+
+/// What a host gets.
+#[must_use = "a driver that is not polled does nothing"]
+pub struct ServiceWorkers {
+    /// For agents: one method per operation of a script.
+    pub handle: Handle,
+    /// To be polled, or spawned by the tokio adapter.
+    pub driver: Driver,
+    /// What the host is to do.
+    pub commands: HostCommands,
+    /// What happened in the background.
+    pub reports: Reports,
+    /// What was damaged in the store and has been left out: one line for people each.
+    pub quarantined: Vec<String>,
+}
+
+/// Reads the store and sets everything up. Blocks for as long as reading takes; starts the store
+/// thread.
+///
+/// # Errors
+/// If the store cannot be read, or the thread not be started.
+pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
+    let Config { policies, clock, network, mut store } = config;
+    let restored = store.restore()?;
+    let quarantined = restored.quarantined.clone();
+    let registry = Registry::new(policies.limits.registry(), restored);
+    let store = StoreThread::spawn(store).map_err(|error| StoreError::Io(error.to_string()))?;
+    let (to_driver, inbox) = mpsc::unbounded();
+    let (commands, host_commands) = mpsc::unbounded();
+    let (reports, host_reports) = mpsc::unbounded();
+    let shared = Arc::new(Shared::new(policies, clock, network, registry.lookup(), to_driver));
+    let driver = Driver {
+        shared: Arc::clone(&shared),
+        registry,
+        store,
+        inbox,
+        commands,
+        reports,
+        promises: BTreeMap::new(),
+        draining: BTreeMap::new(),
+        answering: FuturesUnordered::new(),
+        timer: None,
+        shutting_down: None,
+    };
+    Ok(ServiceWorkers {
+        handle: Handle { shared },
+        driver,
+        commands: HostCommands(host_commands),
+        reports: Reports(host_reports),
+        quarantined,
+    })
+}
+
+/// What the host is to do, in order: a stream of commands, with the inbox of each worker that is
+/// started. Ends when the driver ends.
+#[derive(Debug)]
+pub struct HostCommands(mpsc::UnboundedReceiver<Commanded>);
+
+impl Stream for HostCommands {
+    type Item = Commanded;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Commanded>> {
+        Pin::new(&mut self.0).poll_next(cx)
+    }
+}
+
+/// What happened in the background: a stream, which ends when the driver ends. A host that does not
+/// care drops it.
+#[derive(Debug)]
+pub struct Reports(mpsc::UnboundedReceiver<Report>);
+
+impl Stream for Reports {
+    type Item = Report;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+        Pin::new(&mut self.0).poll_next(cx)
+    }
+}

@@ -1,0 +1,29 @@
+//! What a host is told that no script is.
+
+use sw_types::{RegistrationId, ScopeUrl, ScriptUrl, WorkerId, WorkerState};
+
+/// What happened in the background. A host shows it to people: in a console, in developer tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// A worker has a new state.
+    WorkerState {
+        /// Its registration.
+        registration: RegistrationId,
+        /// The registration's scope.
+        scope: ScopeUrl,
+        /// The worker.
+        worker: WorkerId,
+        /// Its new state.
+        state: WorkerState,
+    },
+    /// Something in the registration store failed that no promise tells.
+    Registry(sw_registry::Report),
+    /// A worker that a response header named was not installed.
+    HeaderInstallFailed {
+        /// Its script.
+        script_url: ScriptUrl,
+        /// Why.
+        error: sw_registry::JobError,
+    },
+}

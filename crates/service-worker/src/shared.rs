@@ -1,0 +1,166 @@
+//! What handles, the driver and fetches share: the tables that many read and one writes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use fetch_router::WaitGraph;
+use futures_channel::{mpsc, oneshot};
+use installer::Throttle;
+use message_port::MessagePort;
+use sw_registry::{Input, JobError, Lookup, Settled};
+use sw_types::{ClientId, Environment, PromiseId, RegistrationId, WorkerId};
+
+use crate::endpoint::Activity;
+use crate::{Clock, HostEvent, Network, Policies, WorkerEndpoint};
+
+/// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
+const FIRST_FETCH_EVENT: u64 = 1 << 48;
+
+/// Client ids of service workers start here; those below are the host's to give.
+const FIRST_WORKER_CLIENT: u64 = 1 << 63;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) policies: Policies,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) lookup: Lookup,
+    endpoints: DashMap<WorkerId, WorkerEndpoint>,
+    requesters: DashMap<ClientId, Arc<Requesting>>,
+    loops: Mutex<WaitGraph>,
+    installs: Mutex<Throttle>,
+    next_event: Arc<AtomicU64>,
+    next_promise: AtomicU64,
+    driver: mpsc::UnboundedSender<ToDriver>,
+}
+
+/// What goes to the driver.
+pub(crate) enum ToDriver {
+    /// News from the host.
+    Host(HostEvent<MessagePort>),
+    /// News for the registry that nobody waits for.
+    Tell(Input),
+    /// An operation for the registry whose promise someone waits for.
+    Ask(PromiseId, Box<Input>, oneshot::Sender<Result<Settled, JobError>>),
+    /// A worker that was watched has become idle.
+    Idle(WorkerId),
+    /// Stop all workers, finish all writes, end.
+    ShutDown(oneshot::Sender<()>),
+}
+
+/// A service worker as a requester.
+pub(crate) struct Requesting {
+    pub(crate) environment: Environment,
+    pub(crate) registration: RegistrationId,
+}
+
+/// The facade is gone: its driver was dropped or shut down.
+pub(crate) fn shut_down_error() -> JobError {
+    JobError::Abort("the service-worker subsystem is shut down".to_owned())
+}
+
+impl Shared {
+    pub(crate) fn new(
+        policies: Policies,
+        clock: Arc<dyn Clock>,
+        network: Arc<dyn Network>,
+        lookup: Lookup,
+        driver: mpsc::UnboundedSender<ToDriver>,
+    ) -> Self {
+        Self {
+            loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
+            installs: Mutex::new(Throttle::new(policies.limits.header_installs)),
+            policies,
+            clock,
+            network,
+            lookup,
+            endpoints: DashMap::new(),
+            requesters: DashMap::new(),
+            next_event: Arc::new(AtomicU64::new(FIRST_FETCH_EVENT)),
+            next_promise: AtomicU64::new(0),
+            driver,
+        }
+    }
+
+    /// Sends to the driver; without one there is nobody to tell.
+    pub(crate) fn send(&self, message: ToDriver) {
+        if self.driver.unbounded_send(message).is_err() {
+            tracing::debug!("the driver is gone");
+        }
+    }
+
+    /// Asks the registry, and waits for the promise.
+    pub(crate) fn ask(
+        &self,
+        input: impl FnOnce(PromiseId) -> Input,
+    ) -> impl Future<Output = Result<Settled, JobError>> + Send + use<impl FnOnce(PromiseId) -> Input>
+    {
+        let promise = PromiseId(self.next_promise.fetch_add(1, Ordering::Relaxed));
+        let (reply, settled) = oneshot::channel();
+        self.send(ToDriver::Ask(promise, Box::new(input(promise)), reply));
+        async move { settled.await.unwrap_or_else(|_| Err(shut_down_error())) }
+    }
+
+    /// The environment of a client: a window or worker of the host's, or a service worker.
+    pub(crate) fn environment(&self, client: ClientId) -> Option<Environment> {
+        match self.requesting(client) {
+            Some(requesting) => Some(requesting.environment.clone()),
+            None => self.lookup.environment(client).map(|found| found.as_ref().clone()),
+        }
+    }
+
+    /// The service worker that a client id stands for, if it is one that runs.
+    pub(crate) fn requesting(&self, client: ClientId) -> Option<Arc<Requesting>> {
+        (client.0 >= FIRST_WORKER_CLIENT)
+            .then(|| self.requesters.get(&client).map(|found| Arc::clone(&found)))?
+    }
+
+    /// The client id of a service worker.
+    pub(crate) const fn worker_client(worker: WorkerId) -> ClientId {
+        ClientId(FIRST_WORKER_CLIENT + worker.0)
+    }
+
+    /// The endpoint of a worker that runs.
+    pub(crate) fn endpoint(&self, worker: WorkerId) -> Option<WorkerEndpoint> {
+        self.endpoints.get(&worker).map(|endpoint| endpoint.clone())
+    }
+
+    /// A worker is being started: from now on it can be reached, and make requests.
+    pub(crate) fn worker_starts(&self, endpoint: WorkerEndpoint, requesting: Requesting) {
+        self.requesters.insert(requesting.environment.id, Arc::new(requesting));
+        self.endpoints.insert(endpoint.worker(), endpoint);
+    }
+
+    /// A worker takes no more events; it may still make requests for those that it has.
+    pub(crate) fn close_endpoint(&self, worker: WorkerId) -> Option<WorkerEndpoint> {
+        self.endpoints.remove(&worker).map(|(_, endpoint)| endpoint)
+    }
+
+    /// A worker is gone.
+    pub(crate) fn worker_ends(&self, worker: WorkerId) {
+        self.endpoints.remove(&worker);
+        self.requesters.remove(&Self::worker_client(worker));
+    }
+
+    /// A fresh record of a worker's activity, which tells the driver when asked to.
+    pub(crate) fn activity(&self, worker: WorkerId) -> Arc<Activity> {
+        let driver = self.driver.clone();
+        let on_idle = move || {
+            if driver.unbounded_send(ToDriver::Idle(worker)).is_err() {
+                tracing::debug!("the driver is gone");
+            }
+        };
+        Activity::new(Arc::clone(&self.clock), Arc::clone(&self.next_event), Box::new(on_idle))
+    }
+
+    /// The wait-for graph of fall-through fetches.
+    pub(crate) fn loops(&self) -> MutexGuard<'_, WaitGraph> {
+        self.loops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The budget of installations by header.
+    pub(crate) fn installs(&self) -> MutexGuard<'_, Throttle> {
+        self.installs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
