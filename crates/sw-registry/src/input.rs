@@ -5,17 +5,28 @@
     reason = "an input that is not handled is a bug"
 )]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use sw_types::{
     ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, Origin, PromiseId,
-    RegistrationId, RequestId, ScopeUrl, ScriptUrl, Site, StorageKey, UpdateViaCache, WorkerId,
-    WorkerType,
+    RegistrationId, RequestId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site, StorageKey,
+    Timestamp, UpdateViaCache, WorkerId, WorkerType,
 };
+use url::Url;
 
 use crate::StoreError;
+
+/// The time, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic: for timeouts.
+    pub instant: Instant,
+    /// The wall clock: for the update check.
+    pub wall: Timestamp,
+}
 
 /// What the registry is told: an operation of a script, news of a client or a worker, or the answer
 /// to something that it asked for.
@@ -124,6 +135,18 @@ pub enum Input {
         /// What happened, for people.
         error: String,
     },
+    /// A worker that is parsed or installing imported a script (`importScripts`, or a static import
+    /// of a module): its *script resource map* and *set of used scripts* grow.
+    ScriptImported {
+        /// The worker.
+        worker: WorkerId,
+        /// The script, as it was asked for.
+        url: Url,
+        /// The script, if it was fetched; `None` if the map had it.
+        fetched: Option<Arc<ScriptResource>>,
+        /// Whether the HTTP cache answered that fetch; if not, it counts as an update check.
+        from_cache: bool,
+    },
     /// A dispatched event and all its lifetime promises have settled.
     EventSettled {
         /// The worker.
@@ -140,12 +163,13 @@ pub enum Input {
         /// Why, for people.
         reason: String,
     },
-    /// The answer to [`Output::ReadActivity`](crate::Output), or word that a worker which was
-    /// waited for has become idle.
+    /// The answer to [`Output::ReadActivity`](crate::Output). If that answer was "busy", word
+    /// follows once the worker has become idle.
     Activity {
         /// The worker.
         worker: WorkerId,
-        /// When the oldest functional event that it is still handling was dispatched.
+        /// When the oldest event that it is still handling was dispatched, lifecycle events apart;
+        /// `None` if it is idle.
         oldest_event: Option<Instant>,
         /// When it was last busy.
         last_busy: Instant,
@@ -203,10 +227,12 @@ pub enum EventOutcome {
 /// What the outside answers.
 #[derive(Debug)]
 pub enum Response {
-    /// To [`Request::FetchScript`](crate::Request).
+    /// To [`Request::FetchScript`](crate::Request) and [`Request::FetchImport`](crate::Request).
     Script(Result<FetchedScript, ScriptFetchError>),
     /// To [`Request::Store`](crate::Request): durable, or not.
     Stored(Result<(), StoreError>),
+    /// To [`Request::LoadScripts`](crate::Request).
+    Scripts(Result<ScriptMap, StoreError>),
 }
 
 /// A script response, with its whole body.

@@ -7,10 +7,11 @@ mod output;
 mod store;
 
 pub use input::{
-    EventOutcome, FetchedScript, Input, Provenance, Register, Response, ScriptFetchError,
+    EventOutcome, FetchedScript, Input, Now, Provenance, Register, Response, ScriptFetchError,
 };
 pub use output::{
-    FetchScript, JobError, Lifecycle, Output, Report, Request, Settled, StartWorker, StopReason,
+    FetchImport, FetchScript, JobError, Lifecycle, Output, Report, Request, Settled, StartWorker,
+    StopReason,
 };
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,

@@ -8,9 +8,13 @@ use sw_types::{
     ScopeUrl, ScriptMap, ScriptUrl, Site, StorageKey, WorkerId, WorkerState, WorkerType,
 };
 
+use url::Url;
+
 use crate::StoreWrite;
 
 /// What the registry asks for and reports, in the order in which it must happen.
+///
+/// Writes are answered in the order in which they were asked for.
 #[derive(Debug)]
 pub enum Output {
     /// Do this and answer with [`Input::Response`](crate::Input) under the same id.
@@ -26,7 +30,8 @@ pub enum Output {
         /// Why.
         reason: StopReason,
     },
-    /// Dispatch a lifecycle event; answered by `EventSettled` or `WorkerDied`.
+    /// Dispatch a lifecycle event; answered by `EventSettled` or `WorkerDied`. Its id is unique among
+    /// lifecycle events; whoever dispatches others to the same worker takes ids of another range.
     Dispatch {
         /// The worker.
         worker: WorkerId,
@@ -60,14 +65,36 @@ pub enum Request {
     /// Fetch a service worker's main script: one hop, redirect mode `error`, with
     /// `Service-Worker: script`.
     FetchScript(Box<FetchScript>),
+    /// Fetch a script that a worker imported, for the byte check of an update: redirects are
+    /// followed, and there is no `Service-Worker` header.
+    FetchImport(Box<FetchImport>),
     /// Write these in one transaction, and answer when they are durable.
     Store(Vec<StoreWrite>),
+    /// Read the scripts of a stored worker; answered by [`Response::Scripts`](crate::Response).
+    LoadScripts(WorkerId),
 }
 
 /// A service worker's main script, to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchScript {
     /// The script.
+    pub script_url: ScriptUrl,
+    /// Classic or module.
+    pub worker_type: WorkerType,
+    /// The cache mode.
+    pub cache: CacheMode,
+    /// The storage key of the registration.
+    pub storage_key: StorageKey,
+    /// The top-level site on whose behalf.
+    pub initiator: Site,
+}
+
+/// An imported script, to be fetched for the byte check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchImport {
+    /// The script, of whatever origin.
+    pub url: Url,
+    /// The main script that imported it.
     pub script_url: ScriptUrl,
     /// Classic or module.
     pub worker_type: WorkerType,
@@ -108,7 +135,7 @@ pub enum JobError {
     /// An `AbortError`: the registration or the client went away.
     #[error("AbortError: {0}")]
     Abort(String),
-    /// The store refused; nothing was changed.
+    /// The store refused; nothing was written.
     #[error("the store failed: {0}")]
     Store(#[from] crate::StoreError),
     /// A worker could not be started for a functional event.
@@ -138,6 +165,9 @@ pub struct StartWorker {
     pub state: WorkerState,
     /// Its scripts.
     pub scripts: ScriptMap,
+    /// The cache mode for scripts that it imports and that are not among these; only while it is
+    /// parsed or installing.
+    pub imports_cache: CacheMode,
 }
 
 /// A lifecycle event.
@@ -191,6 +221,23 @@ pub enum Report {
         /// Why.
         reason: StopReason,
     },
+    /// A worker did not start several times in a row: for a while, nobody tries.
+    #[error(
+        "{script_url} failed to start {failures} times in a row and is bypassed for {seconds} s: {error}"
+    )]
+    Bypassed {
+        /// Its script.
+        script_url: ScriptUrl,
+        /// How often.
+        failures: u32,
+        /// For how long, in seconds.
+        seconds: u64,
+        /// What happened last, for people.
+        error: String,
+    },
+    /// Something stored was damaged, and was left out.
+    #[error("quarantined: {0}")]
+    Quarantined(String),
     /// The store refused a write that nobody waits for.
     #[error("{scope}: not stored: {error}")]
     NotStored {

@@ -29,7 +29,8 @@ pub struct StoredWorker {
     pub fetch_handler: FetchHandler,
     /// Its fall-through rules.
     pub fall_through: Vec<FallThroughRule>,
-    /// Its scripts.
+    /// Its scripts. Empty if they are stored already and were not read: see
+    /// [`RegistryStore::scripts`].
     pub scripts: ScriptMap,
 }
 
@@ -57,8 +58,8 @@ pub struct StoredRegistration {
 /// One write. A batch of them is one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreWrite {
-    /// Write a registration's row, and the scripts of those of its workers that are not stored yet;
-    /// scripts of workers that it no longer names are removed.
+    /// Write a registration's row, and the scripts of those of its workers that are not stored yet
+    /// (the others come with or without); scripts of workers that it no longer names are removed.
     Put(Box<StoredRegistration>),
     /// Remove a registration and its scripts.
     Remove(RegistrationId),
@@ -71,6 +72,9 @@ pub enum StoreError {
     /// The disk or the database refused.
     #[error("{0}")]
     Io(String),
+    /// What was read is damaged.
+    #[error("{0}")]
+    Damaged(String),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -91,11 +95,17 @@ pub struct Restored {
 
 /// Whoever stores registrations. Calls block; the facade makes them on its store thread.
 pub trait RegistryStore: Send {
-    /// Reads everything.
+    /// Reads every registration; scripts may be left unread.
     ///
     /// # Errors
     /// If the store cannot be read at all. Damage inside it is quarantined instead.
     fn restore(&mut self) -> Result<Restored, StoreError>;
+
+    /// Reads the scripts of a stored worker.
+    ///
+    /// # Errors
+    /// If they cannot be read, are damaged, or are not there.
+    fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError>;
 
     /// Writes a batch as one transaction that is durable when this returns.
     ///
