@@ -526,3 +526,20 @@ fn nothing_that_cannot_fall_through_is_answered_by_a_fall_through_worker() {
         assert_eq!(blocked, Err(BlockedReason::NoFallThrough));
     }
 }
+
+#[test]
+fn a_navigation_gets_its_redirect_to_handle_itself() {
+    let navigation = RequestHead {
+        redirect: RedirectMode::Manual,
+        ..request(RequestMode::Navigate)
+    };
+    let redirect = || ResponseHead {
+        status: StatusCode::FOUND,
+        ..answer(ResponseType::Default, &[("location", "/x")])
+    };
+    let from_network = filter_network(&navigation, redirect()).unwrap();
+    assert_eq!(from_network.response_type, ResponseType::Basic);
+    let from_own = filter_own(&navigation, redirect()).unwrap();
+    assert_eq!(from_own.response_type, ResponseType::Default);
+    assert_eq!(from_own.headers["location"], "/x");
+}
