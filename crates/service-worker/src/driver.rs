@@ -39,11 +39,11 @@ pub struct Driver {
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: mpsc::UnboundedSender<Commanded>,
-    pub(crate) reports: mpsc::UnboundedSender<Report>,
     pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
     /// Workers that are to stop as soon as the events which they already have are over.
     pub(crate) draining: BTreeMap<WorkerId, StopReason>,
     pub(crate) answering: FuturesUnordered<Answering>,
+    pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
     pub(crate) shutting_down: Option<oneshot::Sender<()>>,
 }
@@ -61,10 +61,13 @@ impl Future for Driver {
                 driver.end();
                 return Poll::Ready(());
             }
-            if driver.poll_message(cx) || driver.poll_answer(cx) || driver.poll_timer(cx) {
-                continue;
+            let progress = driver.poll_message(cx)
+                || driver.poll_answer(cx)
+                || driver.poll_background(cx)
+                || driver.poll_timer(cx);
+            if !progress {
+                return Poll::Pending;
             }
-            return Poll::Pending;
         }
     }
 }
@@ -91,6 +94,7 @@ impl Driver {
                 self.tell(*input);
             }
             ToDriver::Idle(worker) => self.idle(worker),
+            ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),
         }
         true
@@ -103,6 +107,11 @@ impl Driver {
         };
         self.tell(Input::Response(id, response));
         true
+    }
+
+    /// Lets background work go on; whether some of it ended.
+    fn poll_background(&mut self, cx: &mut Context<'_>) -> bool {
+        matches!(Pin::new(&mut self.background).poll_next(cx), Poll::Ready(Some(())))
     }
 
     /// Keeps the timer at the registry's next deadline; whether it has passed.
@@ -182,14 +191,14 @@ impl Driver {
             }
             Output::WorkerStateChanged { registration, worker, state } => {
                 if let Some(scope) = self.scope_of(registration) {
-                    self.report(Report::WorkerState { registration, scope, worker, state });
+                    self.shared.report(Report::WorkerState { registration, scope, worker, state });
                 }
             }
             Output::RegistrationCleared(registration) => {
                 tracing::debug!(%registration, "cleared");
             }
             Output::ReadActivity(worker) => self.read_activity(worker),
-            Output::Report(report) => self.report(Report::Registry(report)),
+            Output::Report(report) => self.shared.report(Report::Registry(report)),
         }
     }
 
@@ -280,11 +289,6 @@ impl Driver {
         if self.commands.unbounded_send((command, inbox)).is_err() {
             tracing::debug!("the host no longer takes commands");
         }
-    }
-
-    fn report(&self, report: Report) {
-        // A host that does not read its reports has chosen not to.
-        let _unread = self.reports.unbounded_send(report);
     }
 
     /// Every write is answered. Stops the workers, and lets go of whoever still waits.

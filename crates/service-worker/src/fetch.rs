@@ -154,7 +154,7 @@ pub(crate) async fn fetch(
             return Ok(Fetched { response, answered_by, route });
         }
     }
-    let (response, answered_by) = network::hop(&shared, &head, body, &environment).await?;
+    let (response, answered_by) = network::hop(&shared, &head, body, client, &environment).await?;
     Ok(Fetched { response, answered_by, route })
 }
 

@@ -56,17 +56,18 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let (to_driver, inbox) = mpsc::unbounded();
     let (commands, host_commands) = mpsc::unbounded();
     let (reports, host_reports) = mpsc::unbounded();
-    let shared = Arc::new(Shared::new(policies, clock, network, registry.lookup(), to_driver));
+    let lookup = registry.lookup();
+    let shared = Arc::new(Shared::new(policies, clock, network, lookup, to_driver, reports));
     let driver = Driver {
         shared: Arc::clone(&shared),
         registry,
         store,
         inbox,
         commands,
-        reports,
         promises: BTreeMap::new(),
         draining: BTreeMap::new(),
         answering: FuturesUnordered::new(),
+        background: FuturesUnordered::new(),
         timer: None,
         shutting_down: None,
     };

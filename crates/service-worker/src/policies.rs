@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use installer::ThrottleLimits;
+
 use sw_types::{HeaderInstall, PartitionPolicy, UncredentialedFallThrough};
 
 /// A host's choices. There is no default: a browser that ships and a browser that runs the
@@ -78,7 +80,7 @@ pub struct Limits {
     /// Worker starts that other sites may cause, per top-level site and minute.
     pub starts_for_others: u32,
     /// Header installations per top-level site and minute.
-    pub header_installs: u32,
+    pub header_installs: usize,
     /// The greatest size of a service worker's main script, in bytes.
     pub script_bytes: usize,
 }
@@ -96,5 +98,21 @@ impl Default for Limits {
             header_installs: 30,
             script_bytes: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    pub(crate) fn registry(&self) -> sw_registry::Limits {
+        let mut limits = sw_registry::Limits::default();
+        limits.event_timeout = self.event_timeout;
+        limits.start_timeout = self.start_timeout;
+        limits.idle = self.idle;
+        limits.stop = self.stop;
+        limits.starts_for_others = self.starts_for_others;
+        limits
+    }
+
+    pub(crate) fn installs(&self) -> ThrottleLimits {
+        ThrottleLimits { installs: self.header_installs, ..ThrottleLimits::default() }
     }
 }

@@ -1,13 +1,18 @@
-//! Fetches a service worker's main script. (*Service Workers*, Update, step 9.)
+//! Fetches a service worker's scripts for the registry. (*Service Workers*, Update.)
 
 use std::sync::Arc;
 
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method};
-use sw_registry::{FetchScript, FetchedScript, ScriptFetchError};
+use sw_registry::{FetchImport, FetchScript, FetchedScript, ScriptFetchError};
 use sw_types::{Origin, Site};
+use url::Url;
 
 use crate::shared::Shared;
-use crate::{Body, NetworkRequest};
+use crate::{Body, NetworkRequest, NetworkResponse};
+
+/// How many redirects of an imported script are followed. (*Fetch*, "HTTP-redirect fetch".)
+const REDIRECTS: usize = 20;
 
 /// One hop, with `Service-Worker: script`. A redirect is an error (redirect mode `error`); status,
 /// MIME type and scope are checked by the registry.
@@ -23,24 +28,75 @@ pub(crate) async fn fetch(
     headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
     let url = fetch.script_url.url().clone();
     let same_site = fetch.initiator == Site::of(&Origin::of(&url));
-    let response = shared
-        .network
-        .send(NetworkRequest {
-            method: Method::GET,
-            url: url.clone(),
-            headers,
-            body: Body::empty(),
-            cache: fetch.cache,
-            credentials: true,
-            site_for_cookies: same_site.then_some(fetch.initiator),
-            partition: Some(fetch.storage_key),
-        })
-        .await
-        .map_err(|error| ScriptFetchError(error.to_string()))?;
-    if response.status.is_redirection() && response.headers.contains_key("location") {
+    let request = NetworkRequest {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: Body::empty(),
+        cache: fetch.cache,
+        credentials: true,
+        site_for_cookies: same_site.then_some(fetch.initiator),
+        partition: Some(fetch.storage_key),
+    };
+    let response = send(&shared, request).await?;
+    if response.status.is_redirection() && response.headers.contains_key(LOCATION) {
         let refused = format!("{url} answered with a redirect, which a service worker may not");
         return Err(ScriptFetchError(refused));
     }
+    whole(&shared, &url, response).await
+}
+
+/// Fetches an imported script again, for the byte check of an update: from whatever origin, with
+/// redirects followed. (Update, step 8.22.)
+pub(crate) async fn fetch_import(
+    shared: Arc<Shared>,
+    fetch: FetchImport,
+) -> Result<FetchedScript, ScriptFetchError> {
+    let mut headers = HeaderMap::new();
+    headers.insert("accept", HeaderValue::from_static("*/*"));
+    headers.insert("sec-fetch-dest", HeaderValue::from_static("script"));
+    let mut url = fetch.url.clone();
+    for _ in 0..=REDIRECTS {
+        let same_site = fetch.initiator == Site::of(&Origin::of(&url));
+        let request = NetworkRequest {
+            method: Method::GET,
+            url: url.clone(),
+            headers: headers.clone(),
+            body: Body::empty(),
+            cache: fetch.cache,
+            credentials: true,
+            site_for_cookies: same_site.then(|| fetch.initiator.clone()),
+            partition: Some(fetch.storage_key.clone()),
+        };
+        let response = send(&shared, request).await?;
+        match redirect_of(&url, &response) {
+            Some(target) => url = target,
+            None => return whole(&shared, &url, response).await,
+        }
+    }
+    Err(ScriptFetchError(format!("{} redirects more than {REDIRECTS} times", fetch.url)))
+}
+
+async fn send(
+    shared: &Shared,
+    request: NetworkRequest,
+) -> Result<NetworkResponse, ScriptFetchError> {
+    let sent = shared.network.send(request).await;
+    sent.map_err(|error| ScriptFetchError(error.to_string()))
+}
+
+/// Where a response redirects to. (*Fetch*, "location URL".) A location that does not parse is no
+/// redirect: its status then fails the script.
+fn redirect_of(url: &Url, response: &NetworkResponse) -> Option<Url> {
+    let location = response.headers.get(LOCATION).filter(|_| response.status.is_redirection())?;
+    url.join(location.to_str().ok()?).ok()
+}
+
+async fn whole(
+    shared: &Shared,
+    url: &Url,
+    response: NetworkResponse,
+) -> Result<FetchedScript, ScriptFetchError> {
     let body = response
         .body
         .collect(shared.policies.limits.script_bytes)

@@ -1,5 +1,7 @@
 //! What handles, the driver and fetches share: the tables that many read and one writes.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +14,7 @@ use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{ClientId, Environment, PromiseId, RegistrationId, WorkerId};
 
 use crate::endpoint::Activity;
-use crate::{Clock, HostEvent, Network, Policies, WorkerEndpoint};
+use crate::{Clock, HostEvent, Network, Policies, Report, WorkerEndpoint};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
 const FIRST_FETCH_EVENT: u64 = 1 << 48;
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     next_event: Arc<AtomicU64>,
     next_promise: AtomicU64,
     driver: mpsc::UnboundedSender<ToDriver>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 /// What goes to the driver.
@@ -45,6 +48,8 @@ pub(crate) enum ToDriver {
     Ask(PromiseId, Box<Input>, oneshot::Sender<Result<Settled, JobError>>),
     /// A worker that was watched has become idle.
     Idle(WorkerId),
+    /// Run this beside everything else.
+    Background(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// Stop all workers, finish all writes, end.
     ShutDown(oneshot::Sender<()>),
 }
@@ -67,10 +72,11 @@ impl Shared {
         network: Arc<dyn Network>,
         lookup: Lookup,
         driver: mpsc::UnboundedSender<ToDriver>,
+        reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
-            installs: Mutex::new(Throttle::new(policies.limits.header_installs)),
+            installs: Mutex::new(Throttle::new(policies.limits.installs())),
             policies,
             clock,
             network,
@@ -80,7 +86,23 @@ impl Shared {
             next_event: Arc::new(AtomicU64::new(FIRST_FETCH_EVENT)),
             next_promise: AtomicU64::new(0),
             driver,
+            reports,
         }
+    }
+
+    /// Runs something on the driver's time that nobody waits for.
+    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.send(ToDriver::Background(Box::pin(work)));
+    }
+
+    /// Tells the host. One that does not read its reports has chosen not to.
+    pub(crate) fn report(&self, report: Report) {
+        let _unread = self.reports.unbounded_send(report);
+    }
+
+    /// The workers that run.
+    pub(crate) fn running_workers(&self) -> Vec<WorkerId> {
+        self.endpoints.iter().map(|endpoint| *endpoint.key()).collect()
     }
 
     /// Sends to the driver; without one there is nobody to tell.
