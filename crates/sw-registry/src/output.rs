@@ -23,7 +23,8 @@ pub enum Output {
     Settle(PromiseId, Result<Settled, JobError>),
     /// *Run Service Worker*; answered by `WorkerStarted`, `WorkerStartFailed` or `WorkerDied`.
     StartWorker(Box<StartWorker>),
-    /// *Terminate Service Worker*; answered by `WorkerDied`.
+    /// *Terminate Service Worker*; answered by `WorkerDied`, and by nothing else of that worker
+    /// before. After [`Limits::stop`](crate::Limits), the worker counts as dead.
     StopWorker {
         /// The worker.
         worker: WorkerId,
@@ -53,7 +54,8 @@ pub enum Output {
     },
     /// A registration was cleared: whatever is kept in its name goes too.
     RegistrationCleared(RegistrationId),
-    /// Answer with `Activity`: the registry decides whether this worker is idle or overdue.
+    /// Answer with `Activity`: the registry decides whether this worker is idle or overdue. If it
+    /// does not run, answer with `WorkerDied`.
     ReadActivity(WorkerId),
     /// Something went wrong that no promise tells anyone.
     Report(Report),

@@ -61,7 +61,7 @@ pub enum StoreWrite {
     /// Write a registration's row, and the scripts of those of its workers that are not stored yet
     /// (the others come with or without); scripts of workers that it no longer names are removed.
     Put(Box<StoredRegistration>),
-    /// Remove a registration and its scripts.
+    /// Remove a registration and its scripts, if it is there.
     Remove(RegistrationId),
 }
 

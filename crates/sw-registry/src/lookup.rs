@@ -1,0 +1,514 @@
+//! The concurrent read path: which registration matches, what a client uses.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use sw_types::{
+    ClientId, Environment, EventTypes, FallThroughRule, FetchHandler, Origin, RegistrationId,
+    ScopeUrl, ScriptUrl, StorageKey, Timestamp, WorkerId, WorkerState,
+};
+use url::{Position, Url};
+
+use crate::Provenance;
+
+/// A registration as readers on any thread see it: a value that never changes; when the
+/// registration does, the [`Lookup`] hands out another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: RegistrationId,
+    /// Whose it is.
+    pub storage_key: StorageKey,
+    /// Its scope.
+    pub scope: ScopeUrl,
+    /// Who made it.
+    pub provenance: Provenance,
+    /// Its last update check time.
+    pub last_update_check: Option<Timestamp>,
+    /// How long after that it is stale.
+    pub stale_after: Duration,
+    /// Its active worker.
+    pub active: Option<ActiveWorker>,
+}
+
+/// A registration's active worker, as far as routing needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveWorker {
+    /// Its id.
+    pub id: WorkerId,
+    /// Its main script.
+    pub script_url: ScriptUrl,
+    /// `activating` or `activated`.
+    pub state: WorkerState,
+    /// Its set of event types to handle.
+    pub event_types: EventTypes,
+    /// What its fetch listeners amount to.
+    pub fetch_handler: FetchHandler,
+    /// Its fall-through rules.
+    pub fall_through: Arc<[FallThroughRule]>,
+}
+
+impl Snapshot {
+    /// *Stale*: the last update check is known, and longer ago than [`Self::stale_after`].
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        is_stale(self.last_update_check, self.stale_after, now)
+    }
+
+    /// Whether clients may use this registration. (SEMANTICS §5.6, `ServiceOnly`.)
+    #[must_use]
+    pub const fn controls_clients(&self) -> bool {
+        controls_clients(self.provenance)
+    }
+}
+
+pub(crate) fn is_stale(checked: Option<Timestamp>, stale_after: Duration, now: Timestamp) -> bool {
+    checked.is_some_and(|checked| now.since(checked) > stale_after)
+}
+
+pub(crate) const fn controls_clients(provenance: Provenance) -> bool {
+    match provenance {
+        Provenance::Script => true,
+        Provenance::Header { controls_clients } => controls_clients,
+    }
+}
+
+/// Reads what the one [`Registry`](crate::Registry) that it came from writes; cheap to clone, and
+/// shared between threads. A reader sees each change whole, and no lock is held across work.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup(Arc<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    /// From a serialized origin to its registrations.
+    origins: DashMap<Box<str>, Arc<OriginTable>>,
+    registrations: DashMap<RegistrationId, Arc<Snapshot>>,
+    clients: DashMap<ClientId, ClientEntry>,
+}
+
+#[derive(Debug)]
+struct ClientEntry {
+    environment: Arc<Environment>,
+    uses: Option<RegistrationId>,
+}
+
+impl Lookup {
+    /// *Match Service Worker Registration*: of the scopes that are a string prefix of the
+    /// serialized URL, the longest. User name and password of the URL do not count.
+    #[must_use]
+    pub fn match_registration(&self, key: &StorageKey, url: &Url) -> Option<Arc<Snapshot>> {
+        let url = without_userinfo(url);
+        let table = Arc::clone(&*self.0.origins.get(origin_of(&url))?);
+        table.scopes(key)?.longest_prefix_of(url.as_str()).cloned()
+    }
+
+    /// Whether anything is registered for a URL's origin, in any partition: one look-up, and no
+    /// allocation unless the URL has a user name.
+    #[must_use]
+    pub fn has_origin(&self, url: &Url) -> bool {
+        self.0
+            .origins
+            .contains_key(origin_of(&without_userinfo(url)))
+    }
+
+    /// All registrations of a storage key, in the order of their scopes.
+    #[must_use]
+    pub fn registrations(&self, key: &StorageKey) -> Vec<Arc<Snapshot>> {
+        let table = self.0.origins.get(key.origin().as_str());
+        let table = table.map(|table| Arc::clone(&*table));
+        let scopes = table.as_ref().and_then(|table| table.scopes(key));
+        scopes.map_or_else(Vec::new, |scopes| scopes.snapshots.clone())
+    }
+
+    /// The registration whose active worker controls a client; `None` if none does.
+    #[must_use]
+    pub fn controller(&self, client: ClientId) -> Option<Arc<Snapshot>> {
+        let registration = self.0.clients.get(&client)?.uses?;
+        self.snapshot(registration)
+            .filter(|snapshot| snapshot.active.is_some())
+    }
+
+    /// A client's environment; `None` once it is gone.
+    #[must_use]
+    pub fn environment(&self, client: ClientId) -> Option<Arc<Environment>> {
+        Some(Arc::clone(&self.0.clients.get(&client)?.environment))
+    }
+
+    /// A registration, also one that is unregistered and still in use.
+    #[must_use]
+    pub fn snapshot(&self, registration: RegistrationId) -> Option<Arc<Snapshot>> {
+        Some(Arc::clone(&*self.0.registrations.get(&registration)?))
+    }
+
+    /// Writes a snapshot; `listed` if it is in the registration map, so that it can be matched.
+    pub(crate) fn publish(&self, snapshot: Snapshot, listed: bool) {
+        let snapshot = Arc::new(snapshot);
+        self.0
+            .registrations
+            .insert(snapshot.id, Arc::clone(&snapshot));
+        if listed {
+            let origin = snapshot.storage_key.origin().clone();
+            self.swap(&origin, |table| table.with(&snapshot));
+        }
+    }
+
+    /// Writes many snapshots at once, each origin's table once.
+    pub(crate) fn publish_all(&self, snapshots: impl IntoIterator<Item = Snapshot>) {
+        let mut all: Vec<_> = snapshots.into_iter().map(Arc::new).collect();
+        all.sort_by(|a, b| (&a.storage_key, &a.scope).cmp(&(&b.storage_key, &b.scope)));
+        for of_origin in all.chunk_by(|a, b| a.storage_key.origin() == b.storage_key.origin()) {
+            let mut table = OriginTable::default();
+            for of_key in of_origin.chunk_by(|a, b| a.storage_key == b.storage_key) {
+                let key = of_key[0].storage_key.clone();
+                table
+                    .partitions
+                    .push((key, Arc::new(ScopeIndex::new(of_key.to_vec()))));
+            }
+            let origin = of_origin[0].storage_key.origin().as_str();
+            self.0.origins.insert(origin.into(), Arc::new(table));
+        }
+        for snapshot in all {
+            self.0.registrations.insert(snapshot.id, snapshot);
+        }
+    }
+
+    /// Takes a registration out of what can be matched; clients that use it still do.
+    pub(crate) fn unlist(&self, key: &StorageKey, scope: &ScopeUrl) {
+        self.swap(key.origin(), |table| table.without(key, scope));
+    }
+
+    pub(crate) fn forget(&self, registration: RegistrationId) {
+        self.0.registrations.remove(&registration);
+    }
+
+    pub(crate) fn set_client(&self, environment: Environment, uses: Option<RegistrationId>) {
+        let entry = ClientEntry {
+            environment: Arc::new(environment),
+            uses,
+        };
+        self.0.clients.insert(entry.environment.id, entry);
+    }
+
+    pub(crate) fn set_client_use(&self, client: ClientId, uses: Option<RegistrationId>) {
+        if let Some(mut entry) = self.0.clients.get_mut(&client) {
+            entry.uses = uses;
+        }
+    }
+
+    pub(crate) fn remove_client(&self, client: ClientId) {
+        self.0.clients.remove(&client);
+    }
+
+    /// There is one writer, so reading, computing and inserting need no lock around them.
+    fn swap(&self, origin: &Origin, change: impl FnOnce(&OriginTable) -> OriginTable) {
+        let old = self
+            .0
+            .origins
+            .get(origin.as_str())
+            .map(|table| Arc::clone(&*table));
+        let new = change(&old.unwrap_or_default());
+        if new.partitions.is_empty() {
+            self.0.origins.remove(origin.as_str());
+        } else {
+            self.0.origins.insert(origin.as_str().into(), Arc::new(new));
+        }
+    }
+}
+
+/// The serialized origin of a URL without user name: what comes before its path.
+fn origin_of(url: &Url) -> &str {
+    &url[..Position::BeforePath]
+}
+
+fn without_userinfo(url: &Url) -> Cow<'_, Url> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Cow::Borrowed(url);
+    }
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot have a user name.
+    if url.set_username("").is_err() || url.set_password(None).is_err() {
+        tracing::debug!(%url, "a user name that cannot be removed");
+    }
+    Cow::Owned(url)
+}
+
+/// The registrations of one origin, by partition. Immutable: a writer swaps it whole.
+#[derive(Clone, Debug, Default)]
+struct OriginTable {
+    /// Sorted by storage key; none is empty.
+    partitions: Vec<(StorageKey, Arc<ScopeIndex>)>,
+}
+
+impl OriginTable {
+    fn find(&self, key: &StorageKey) -> Result<usize, usize> {
+        match self.partitions.as_slice() {
+            [(only, _)] if only == key => Ok(0),
+            partitions => partitions.binary_search_by(|(other, _)| other.cmp(key)),
+        }
+    }
+
+    fn scopes(&self, key: &StorageKey) -> Option<&ScopeIndex> {
+        let at = self.find(key).ok()?;
+        Some(&self.partitions[at].1)
+    }
+
+    fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
+        let mut table = self.clone();
+        match table.find(&snapshot.storage_key) {
+            Ok(at) => table.partitions[at].1 = Arc::new(table.partitions[at].1.with(snapshot)),
+            Err(at) => {
+                let index = ScopeIndex::new(vec![Arc::clone(snapshot)]);
+                table
+                    .partitions
+                    .insert(at, (snapshot.storage_key.clone(), Arc::new(index)));
+            }
+        }
+        table
+    }
+
+    fn without(&self, key: &StorageKey, scope: &ScopeUrl) -> Self {
+        let mut table = self.clone();
+        if let Ok(at) = table.find(key) {
+            let mut snapshots = table.partitions[at].1.snapshots.clone();
+            snapshots.retain(|snapshot| snapshot.scope != *scope);
+            if snapshots.is_empty() {
+                table.partitions.remove(at);
+            } else {
+                table.partitions[at].1 = Arc::new(ScopeIndex::new(snapshots));
+            }
+        }
+        table
+    }
+}
+
+/// The scopes of one storage key, for finding the longest that is a prefix of a URL.
+///
+/// In sorted order, everything between a prefix of a URL and that URL starts with that prefix. So
+/// the longest prefix is the greatest scope that is not greater than the URL, or an ancestor of it:
+/// a scope that it starts with. Each scope knows its nearest ancestor.
+#[derive(Clone, Debug, Default)]
+struct ScopeIndex {
+    /// All scopes one after another, so that a search stays in one piece of memory.
+    text: Box<str>,
+    scopes: Vec<Scope>,
+    /// In the order of `scopes`.
+    snapshots: Vec<Arc<Snapshot>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    start: usize,
+    len: usize,
+    ancestor: Option<usize>,
+}
+
+impl ScopeIndex {
+    /// From snapshots that are sorted by scope.
+    fn new(snapshots: Vec<Arc<Snapshot>>) -> Self {
+        let mut text = String::new();
+        let mut scopes: Vec<Scope> = Vec::with_capacity(snapshots.len());
+        for snapshot in &snapshots {
+            let scope = snapshot.scope.as_str();
+            let mut ancestor = scopes.len().checked_sub(1);
+            while let Some(at) = ancestor {
+                let Scope { start, len, .. } = scopes[at];
+                if scope.starts_with(&text[start..start + len]) {
+                    break;
+                }
+                ancestor = scopes[at].ancestor;
+            }
+            scopes.push(Scope {
+                start: text.len(),
+                len: scope.len(),
+                ancestor,
+            });
+            text.push_str(scope);
+        }
+        Self {
+            text: text.into(),
+            scopes,
+            snapshots,
+        }
+    }
+
+    fn scope(&self, scope: Scope) -> &str {
+        &self.text[scope.start..scope.start + scope.len]
+    }
+
+    fn longest_prefix_of(&self, url: &str) -> Option<&Arc<Snapshot>> {
+        let after = self
+            .scopes
+            .partition_point(|&scope| self.scope(scope) <= url);
+        let mut at = after.checked_sub(1)?;
+        let nearest = self.scope(self.scopes[at]);
+        let common = nearest
+            .bytes()
+            .zip(url.bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
+        while self.scopes[at].len > common {
+            at = self.scopes[at].ancestor?;
+        }
+        Some(&self.snapshots[at])
+    }
+
+    fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
+        let scope = snapshot.scope.as_str();
+        match self
+            .scopes
+            .binary_search_by(|&other| self.scope(other).cmp(scope))
+        {
+            Ok(at) => {
+                let mut index = self.clone();
+                index.snapshots[at] = Arc::clone(snapshot);
+                index
+            }
+            Err(at) => {
+                let mut snapshots = self.snapshots.clone();
+                snapshots.insert(at, Arc::clone(snapshot));
+                Self::new(snapshots)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(url: &str) -> Url {
+        Url::parse(url).unwrap()
+    }
+
+    fn key(origin: &str) -> StorageKey {
+        StorageKey::first_party(Origin::of(&url(origin)))
+    }
+
+    fn snapshot(id: u64, key: &StorageKey, scope: &str) -> Snapshot {
+        Snapshot {
+            id: RegistrationId(id),
+            storage_key: key.clone(),
+            scope: ScopeUrl::parse(scope, None).unwrap(),
+            provenance: Provenance::Script,
+            last_update_check: None,
+            stale_after: Duration::from_secs(1),
+            active: None,
+        }
+    }
+
+    fn matched(lookup: &Lookup, key: &StorageKey, to: &str) -> Option<u64> {
+        lookup
+            .match_registration(key, &url(to))
+            .map(|found| found.id.0)
+    }
+
+    #[test]
+    fn the_longest_string_prefix_wins() {
+        let (lookup, key) = (Lookup::default(), key("https://a.test"));
+        for (id, scope) in ["/b/", "/", "/b/a", "/prefix", "/b/c?q"].iter().enumerate() {
+            lookup.publish(
+                snapshot(id as u64, &key, &format!("https://a.test{scope}")),
+                true,
+            );
+        }
+        assert_eq!(matched(&lookup, &key, "https://a.test/b/z"), Some(0));
+        assert_eq!(matched(&lookup, &key, "https://a.test/b/ab"), Some(2));
+        assert_eq!(
+            matched(&lookup, &key, "https://a.test/prefix-of/x"),
+            Some(3)
+        );
+        assert_eq!(matched(&lookup, &key, "https://a.test/b/c?q=1#f"), Some(4));
+        assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), Some(1));
+        assert_eq!(matched(&lookup, &key, "https://b.test/"), None);
+        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), None);
+        assert_eq!(matched(&lookup, &key, "https://a.test/b/z"), Some(0));
+    }
+
+    #[test]
+    fn matching_agrees_with_a_scan_over_random_scopes() {
+        for seed in 0..200_u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut next = |below: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state % below
+            };
+            let mut path = |longest: u64| -> String {
+                let len = next(longest + 1);
+                (0..len)
+                    .map(|_| ["a", "b", "/"][next(3) as usize])
+                    .collect()
+            };
+            let (lookup, key) = (Lookup::default(), key("https://a.test"));
+            let scopes: Vec<String> = (0..12)
+                .map(|_| format!("https://a.test/{}", path(5)))
+                .collect();
+            for (id, scope) in scopes.iter().enumerate() {
+                lookup.publish(snapshot(id as u64, &key, scope), true);
+            }
+            let all_at_once = Lookup::default();
+            let mut distinct = scopes.clone();
+            distinct.sort();
+            distinct.dedup();
+            all_at_once.publish_all(distinct.iter().map(|scope| snapshot(0, &key, scope)));
+            for _ in 0..50 {
+                let to = format!("https://a.test/{}", path(7));
+                let scan = scopes
+                    .iter()
+                    .filter(|scope| to.starts_with(*scope))
+                    .max_by_key(|scope| scope.len());
+                for lookup in [&lookup, &all_at_once] {
+                    let found = lookup.match_registration(&key, &url(&to));
+                    assert_eq!(
+                        found.as_ref().map(|found| found.scope.as_str()),
+                        scan.map(String::as_str),
+                        "seed {seed}, {to}, {scopes:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_partition_sees_only_its_own() {
+        let lookup = Lookup::default();
+        let plain = key("https://a.test");
+        let site = sw_types::Site::of(&Origin::of(&url("https://b.test")));
+        let under = plain.clone().under(site, true);
+        lookup.publish(snapshot(1, &plain, "https://a.test/"), true);
+        assert_eq!(matched(&lookup, &under, "https://a.test/"), None);
+        lookup.publish(snapshot(2, &under, "https://a.test/"), true);
+        assert_eq!(matched(&lookup, &under, "https://a.test/"), Some(2));
+        assert_eq!(matched(&lookup, &plain, "https://a.test/"), Some(1));
+    }
+
+    #[test]
+    fn a_user_name_in_the_url_does_not_hide_a_registration() {
+        let (lookup, key) = (Lookup::default(), key("https://a.test:8443"));
+        assert!(!lookup.has_origin(&url("https://a.test:8443/x")));
+        lookup.publish(snapshot(1, &key, "https://a.test:8443/"), true);
+        assert_eq!(
+            matched(&lookup, &key, "https://me:pw@a.test:8443/x"),
+            Some(1)
+        );
+        assert!(lookup.has_origin(&url("https://me@a.test:8443/x")));
+        assert!(lookup.has_origin(&url("https://a.test:8443/x")));
+        assert!(!lookup.has_origin(&url("https://a.test/x")));
+        assert!(!lookup.has_origin(&url("data:,x")));
+    }
+
+    #[test]
+    fn what_is_unlisted_serves_on_until_it_is_forgotten() {
+        let (lookup, key) = (Lookup::default(), key("https://a.test"));
+        lookup.publish(snapshot(1, &key, "https://a.test/"), true);
+        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        assert!(!lookup.has_origin(&url("https://a.test/")));
+        assert!(lookup.snapshot(RegistrationId(1)).is_some());
+        lookup.forget(RegistrationId(1));
+        assert!(lookup.snapshot(RegistrationId(1)).is_none());
+    }
+}

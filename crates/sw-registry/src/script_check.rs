@@ -1,0 +1,279 @@
+//! What *Update* demands of a main script's response, and the MIME type of a script.
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use sw_types::{Origin, ScopeUrl, ScriptUrl};
+
+use crate::{FetchedScript, JobError};
+
+const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
+
+/// Update, step 9 (*performFetch*), from the response on.
+pub(crate) fn check_main_script(
+    response: &FetchedScript,
+    script: &ScriptUrl,
+    scope: &ScopeUrl,
+) -> Result<(), JobError> {
+    // A redirect is a network error by the letter of the specification. Browsers tell it apart as a
+    // SecurityError, and their shared tests expect that.
+    if response.status.is_redirection() && response.status != StatusCode::NOT_MODIFIED {
+        return Err(JobError::Security(format!(
+            "script {script} is behind a redirect (status {})",
+            response.status.as_u16()
+        )));
+    }
+    if !response.status.is_success() {
+        return Err(JobError::Type(format!(
+            "script {script}: the server answered with status {} (expected 200 to 299)",
+            response.status.as_u16()
+        )));
+    }
+    // Steps 9.7 and 9.8.
+    let essence = mime_essence(&response.headers);
+    if !essence.as_deref().is_some_and(is_javascript) {
+        let found = match essence {
+            Some(essence) => format!("MIME type {essence}"),
+            None => "no valid MIME type".to_owned(),
+        };
+        return Err(JobError::Security(format!(
+            "script {script} has {found} (expected a JavaScript MIME type such as text/javascript)"
+        )));
+    }
+    // Steps 9.9 to 9.15.
+    check_scope(&response.headers, script, scope)
+}
+
+fn check_scope(headers: &HeaderMap, script: &ScriptUrl, scope: &ScopeUrl) -> Result<(), JobError> {
+    let allowed = service_worker_allowed(headers, script)?;
+    let max_scope = match allowed {
+        // Step 9.11: the folder of the script.
+        None => Some(ScopeUrl::default_for(script).url().path().to_owned()),
+        Some(allowed) => match script.url().join(allowed) {
+            Err(error) => {
+                return Err(JobError::Type(format!(
+                    "script {script}: Service-Worker-Allowed {allowed:?} is not a valid URL: {error}"
+                )));
+            }
+            // Step 9.12: another origin sets no maximum scope, so nothing is inside it.
+            Ok(max) => (Origin::of(&max) == script.origin()).then(|| max.path().to_owned()),
+        },
+    };
+    let given = match allowed {
+        None => "Service-Worker-Allowed absent".to_owned(),
+        Some(allowed) => format!("Service-Worker-Allowed {allowed:?}"),
+    };
+    // Steps 9.13 to 9.15: a plain prefix of the path.
+    match max_scope {
+        Some(max) if scope.url().path().starts_with(&max) => Ok(()),
+        Some(max) => Err(JobError::Security(format!(
+            "scope {scope} is outside the maximum scope {max} ({given})"
+        ))),
+        None => Err(JobError::Security(format!(
+            "scope {scope} is outside the maximum scope, which is of another origin than the script {script} ({given})"
+        ))),
+    }
+}
+
+/// *Extract header list values* of `Service-Worker-Allowed`: one, or failure.
+fn service_worker_allowed<'a>(
+    headers: &'a HeaderMap,
+    script: &ScriptUrl,
+) -> Result<Option<&'a str>, JobError> {
+    let mut values = headers.get_all(SERVICE_WORKER_ALLOWED).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(JobError::Type(format!(
+            "script {script}: more than one Service-Worker-Allowed header (expected one)"
+        )));
+    }
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) => Err(JobError::Type(format!(
+            "script {script}: Service-Worker-Allowed {value:?} is not a URL"
+        ))),
+    }
+}
+
+/// *Extract a MIME type*, down to its essence: the last value that is a valid MIME type and not
+/// `*/*`. (*Fetch*; *MIME Sniffing*, "parse a MIME type".)
+pub(crate) fn mime_essence(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(header::CONTENT_TYPE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(split_outside_quotes)
+        .filter_map(essence)
+        .filter(|essence| essence != "*/*")
+        .next_back()
+}
+
+/// *Get, decode, and split*: at commas that are not inside a quoted string.
+fn split_outside_quotes(value: &str) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in value.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                parts.push(&value[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&value[start..]);
+    parts
+}
+
+fn essence(value: &str) -> Option<String> {
+    let http_whitespace = [' ', '\t', '\r', '\n'];
+    let before_parameters = value.split(';').next().unwrap_or_default();
+    let (kind, subtype) = before_parameters
+        .trim_matches(http_whitespace)
+        .split_once('/')?;
+    let is_token = |token: &str| {
+        let is_code_point =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !token.is_empty() && token.bytes().all(is_code_point)
+    };
+    (is_token(kind) && is_token(subtype)).then(|| format!("{kind}/{subtype}").to_ascii_lowercase())
+}
+
+/// *JavaScript MIME type essence match.*
+pub(crate) fn is_javascript(essence: &str) -> bool {
+    matches!(
+        essence,
+        "application/ecmascript"
+            | "application/javascript"
+            | "application/x-ecmascript"
+            | "application/x-javascript"
+            | "text/ecmascript"
+            | "text/javascript"
+            | "text/javascript1.0"
+            | "text/javascript1.1"
+            | "text/javascript1.2"
+            | "text/javascript1.3"
+            | "text/javascript1.4"
+            | "text/javascript1.5"
+            | "text/jscript"
+            | "text/livescript"
+            | "text/x-ecmascript"
+            | "text/x-javascript"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&str, &str)], scope: &str) -> Result<(), JobError> {
+        let mut map = HeaderMap::new();
+        map.insert("content-type", "text/javascript".parse().unwrap());
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            map.append(name, value.parse().unwrap());
+        }
+        let response = FetchedScript {
+            status: StatusCode::OK,
+            headers: map,
+            body: bytes::Bytes::new(),
+            from_cache: false,
+        };
+        check_main_script(
+            &response,
+            &ScriptUrl::parse("https://a.test/js/sw.js", None).unwrap(),
+            &ScopeUrl::parse(scope, None).unwrap(),
+        )
+    }
+
+    #[test]
+    fn without_the_header_the_folder_of_the_script_is_the_maximum() {
+        assert_eq!(check(&[], "https://a.test/js/x"), Ok(()));
+        assert_eq!(check(&[], "https://a.test/js/"), Ok(()));
+        assert_eq!(
+            check(&[], "https://a.test/x").unwrap_err().to_string(),
+            "SecurityError: scope https://a.test/x is outside the maximum scope /js/ (Service-Worker-Allowed absent)"
+        );
+        assert!(matches!(
+            check(&[], "https://a.test/js"),
+            Err(JobError::Security(_))
+        ));
+    }
+
+    #[test]
+    fn the_header_widens_and_narrows_as_a_plain_prefix() {
+        let allowed = |value, scope| check(&[("service-worker-allowed", value)], scope);
+        assert_eq!(allowed("/", "https://a.test/x"), Ok(()));
+        assert_eq!(allowed("/foo", "https://a.test/foobar"), Ok(()));
+        assert_eq!(allowed("..", "https://a.test/x"), Ok(()));
+        assert_eq!(allowed("https://a.test/y", "https://a.test/y/z"), Ok(()));
+        let error = allowed("/js/deep/", "https://a.test/js/").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "SecurityError: scope https://a.test/js/ is outside the maximum scope /js/deep/ (Service-Worker-Allowed \"/js/deep/\")"
+        );
+    }
+
+    #[test]
+    fn a_maximum_scope_of_another_origin_admits_nothing() {
+        let error = check(
+            &[("service-worker-allowed", "https://b.test/")],
+            "https://a.test/js/",
+        );
+        assert!(
+            matches!(&error, Err(JobError::Security(text)) if text.contains("another origin")),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_header_that_makes_no_sense_is_a_type_error() {
+        for headers in [
+            &[("service-worker-allowed", "https://[")][..],
+            &[
+                ("service-worker-allowed", "/"),
+                ("service-worker-allowed", "/js/"),
+            ],
+        ] {
+            let error = check(headers, "https://a.test/js/");
+            assert!(
+                matches!(&error, Err(JobError::Type(text)) if text.contains("Service-Worker-Allowed")),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_essence_is_that_of_the_last_valid_content_type() {
+        let essence = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_TYPE, value.parse().unwrap());
+            }
+            mime_essence(&headers)
+        };
+        assert_eq!(
+            essence(&["Text/JavaScript; charset=utf-8"]).as_deref(),
+            Some("text/javascript")
+        );
+        assert_eq!(
+            essence(&["text/html, text/javascript"]).as_deref(),
+            Some("text/javascript")
+        );
+        assert_eq!(
+            essence(&["text/javascript", "*/*"]).as_deref(),
+            Some("text/javascript")
+        );
+        assert_eq!(
+            essence(&["text/javascript;x=\"a,text/html\""]).as_deref(),
+            Some("text/javascript")
+        );
+        for bad in ["", "text", "text/", "/javascript", "te xt/javascript", ";"] {
+            assert_eq!(essence(&[bad]), None, "{bad}");
+        }
+        assert_eq!(essence(&[]), None);
+    }
+}

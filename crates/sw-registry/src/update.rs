@@ -1,0 +1,518 @@
+//! *Update* and *Soft Update*.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sw_types::fetch::CacheMode;
+use sw_types::{
+    PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site, StorageKey,
+    UpdateViaCache, WorkerId, WorkerState,
+};
+use url::Url;
+
+use crate::job::{Job, JobType, ScriptArgs, Step, Waiting};
+use crate::lookup::is_stale;
+use crate::script_check::{check_main_script, is_javascript, mime_essence};
+use crate::state::{Run, ScopeKey, Worker};
+use crate::{
+    FetchImport, FetchScript, FetchedScript, JobError, Output, Registry, Request, Response,
+    ScriptFetchError, StoreError,
+};
+
+/// Where *Update* waits.
+#[derive(Debug)]
+pub(crate) enum Update {
+    /// Step 9: for the main script.
+    FetchingScript,
+    /// Step 10, to compare with the newest worker's script: for that to be read from the store.
+    LoadingScripts { fetched: FetchedScript },
+    /// Step 10: for the scripts that the newest worker imported.
+    FetchingImports {
+        pending: BTreeMap<RequestId, Url>,
+        changed: bool,
+        /// The *updated resource map*.
+        updated: ScriptMap,
+    },
+    /// Step 16: for the new worker's script to be evaluated.
+    Evaluating { worker: WorkerId },
+}
+
+impl Registry {
+    /// `registration.update()`.
+    pub(crate) fn start_update(
+        &mut self,
+        promise: PromiseId,
+        id: RegistrationId,
+        caller: Option<WorkerId>,
+    ) {
+        let error = match self.may_update(id, caller) {
+            Ok(()) if self.schedule_update(id, false, Some(promise)) => return,
+            Ok(()) => JobError::InvalidState(format!("{id} has no worker yet")), // Step 2.
+            Err(error) => error,
+        };
+        self.output(Output::Settle(promise, Err(error)));
+    }
+
+    fn may_update(&self, id: RegistrationId, caller: Option<WorkerId>) -> Result<(), JobError> {
+        // By the letter, step 2 would find no worker; browsers tell a registration that is gone
+        // apart from one that has no worker yet, and their shared tests expect that.
+        let Some(registration) = self.registrations.get(&id) else {
+            return Err(JobError::Type(format!("{id} was unregistered")));
+        };
+        // Step 3.
+        let installing = caller
+            .and_then(|caller| self.workers.get(&caller))
+            .is_some_and(|caller| caller.state == WorkerState::Installing);
+        if installing {
+            return Err(JobError::InvalidState(format!(
+                "an installing worker of {} cannot update its registration",
+                registration.scope
+            )));
+        }
+        Ok(())
+    }
+
+    /// *Soft Update*.
+    pub(crate) fn soft_update(&mut self, id: RegistrationId, force_bypass_cache: bool) {
+        if !self.schedule_update(id, force_bypass_cache, None) {
+            tracing::debug!(%id, "soft update without a newest worker");
+        }
+    }
+
+    /// Creates an update job from the newest worker; `false` if there is none.
+    ///
+    /// The specification leaves the job's update-via-cache mode unset and copies it onto the
+    /// registration afterwards; here, it is the registration's.
+    fn schedule_update(
+        &mut self,
+        id: RegistrationId,
+        force_bypass_cache: bool,
+        promise: Option<PromiseId>,
+    ) -> bool {
+        let Some(registration) = self.registrations.get(&id) else {
+            return false;
+        };
+        let newest = registration
+            .newest()
+            .and_then(|newest| self.workers.get(&newest));
+        let Some(newest) = newest else { return false };
+        let script = ScriptArgs {
+            url: newest.script_url.clone(),
+            worker_type: newest.worker_type,
+            update_via_cache: registration.update_via_cache,
+            force_bypass_cache,
+            initiator: own_site(&registration.storage_key),
+        };
+        let key = registration.key();
+        let promise = promise.map(|promise| (promise, None));
+        self.schedule_job(key, Job::new(JobType::Update(script), promise));
+        true
+    }
+
+    /// *Update*.
+    pub(crate) fn update(&mut self, key: &ScopeKey, script: &ScriptArgs) {
+        // Step 1: *Get Registration*.
+        let Some(registration) = self.registration_at(key) else {
+            // Step 2.
+            self.reject_job(
+                key,
+                JobError::Type(format!("scope {} is not registered", key.1)),
+            );
+            self.finish_job(key);
+            return;
+        };
+        let update_via_cache = registration.update_via_cache;
+        let stale = self.is_stale(registration.id);
+        // Step 3.
+        let newest = self.newest_at(key);
+        // Step 4.
+        let is_update = matches!(
+            self.queues
+                .get(key)
+                .and_then(|queue| queue.front())
+                .map(|job| &job.job_type),
+            Some(JobType::Update(_))
+        );
+        if let Some(newest) = newest.filter(|newest| is_update && newest.script_url != script.url) {
+            let error = JobError::Type(format!(
+                "the newest worker of {} runs {}, and no longer {}",
+                key.1, newest.script_url, script.url
+            ));
+            self.reject_job(key, error);
+            self.finish_job(key);
+            return;
+        }
+        // Steps 7 and 9.1 to 9.4: the cache mode.
+        // What is stale bypasses the cache for all of this update: the answer to this fetch will
+        // reset the time of the check, before the imported scripts are fetched.
+        let force_bypass_cache = script.force_bypass_cache || (newest.is_some() && stale);
+        let no_cache = update_via_cache != UpdateViaCache::All || force_bypass_cache;
+        if let Some(script) = self.head(key).and_then(Job::script_mut) {
+            script.force_bypass_cache = force_bypass_cache;
+        }
+        let fetch = FetchScript {
+            script_url: script.url.clone(),
+            worker_type: script.worker_type,
+            cache: cache_mode(no_cache),
+            storage_key: key.0.clone(),
+            initiator: script.initiator.clone(),
+        };
+        self.set_step(key, Step::Update(Update::FetchingScript));
+        self.request(
+            Waiting::Job(key.clone()),
+            Request::FetchScript(Box::new(fetch)),
+        );
+    }
+
+    /// An answer for the job that runs, in one of the steps of *Update*.
+    pub(crate) fn continue_update(
+        &mut self,
+        key: &ScopeKey,
+        step: Update,
+        request: RequestId,
+        response: Response,
+    ) {
+        match (step, response) {
+            (Update::FetchingScript, Response::Script(result)) => self.script_fetched(key, result),
+            (Update::LoadingScripts { fetched }, Response::Scripts(result)) => {
+                self.scripts_loaded(key, fetched, result);
+            }
+            (
+                Update::FetchingImports {
+                    pending,
+                    changed,
+                    updated,
+                },
+                Response::Script(result),
+            ) => self.import_fetched(key, request, pending, changed, updated, result),
+            (step, response) => {
+                // The host answered another question: go on waiting.
+                tracing::debug!(?response, "an answer of the wrong kind");
+                self.requests.insert(request, Waiting::Job(key.clone()));
+                self.set_step(key, Step::Update(step));
+            }
+        }
+    }
+
+    fn script_fetched(&mut self, key: &ScopeKey, result: Result<FetchedScript, ScriptFetchError>) {
+        let Some(script) = self.running_script(key) else {
+            return;
+        };
+        let checked = match result {
+            Err(error) => Err(JobError::Type(format!(
+                "script {} could not be fetched: {error}",
+                script.url
+            ))),
+            Ok(fetched) => check_main_script(&fetched, &script.url, &key.1).map(|()| fetched),
+        };
+        match checked {
+            Ok(fetched) => {
+                // Step 9.17.
+                if !fetched.from_cache {
+                    self.stamp_update_check(key);
+                }
+                self.compare(key, &script, fetched);
+            }
+            // Steps 11 and 12.
+            Err(error) => self.fail_update(key, error),
+        }
+    }
+
+    /// Step 9.18 and 10: has anything changed?
+    fn compare(&mut self, key: &ScopeKey, script: &ScriptArgs, fetched: FetchedScript) {
+        let Some(newest) = self.newest_at(key) else {
+            return self.evaluate(key, script, main_only(script, fetched));
+        };
+        if newest.script_url != script.url || newest.worker_type != script.worker_type {
+            return self.evaluate(key, script, main_only(script, fetched));
+        }
+        let Some(scripts) = &newest.scripts else {
+            let load = Request::LoadScripts(newest.id);
+            self.set_step(key, Step::Update(Update::LoadingScripts { fetched }));
+            self.request(Waiting::Job(key.clone()), load);
+            return;
+        };
+        let main = scripts.get(script.url.url());
+        if main.is_none_or(|main| main.body != fetched.body) {
+            return self.evaluate(key, script, main_only(script, fetched));
+        }
+        // The specification refetches what `importScripts` brought; browsers compare the imports of
+        // modules too, and so does this.
+        let imports: Vec<Url> = scripts
+            .keys()
+            .filter(|url| *url != script.url.url())
+            .cloned()
+            .collect();
+        if imports.is_empty() {
+            return self.unchanged(key, script);
+        }
+        let cache = self.imports_cache(key, script.force_bypass_cache);
+        let mut pending = BTreeMap::new();
+        for url in imports {
+            let fetch = FetchImport {
+                url: url.clone(),
+                script_url: script.url.clone(),
+                worker_type: script.worker_type,
+                cache,
+                storage_key: key.0.clone(),
+                initiator: script.initiator.clone(),
+            };
+            let fetch = Request::FetchImport(Box::new(fetch));
+            pending.insert(self.request(Waiting::Job(key.clone()), fetch), url);
+        }
+        let updated = main_only(script, fetched);
+        let step = Update::FetchingImports {
+            pending,
+            changed: false,
+            updated,
+        };
+        self.set_step(key, Step::Update(step));
+    }
+
+    fn scripts_loaded(
+        &mut self,
+        key: &ScopeKey,
+        fetched: FetchedScript,
+        result: Result<ScriptMap, StoreError>,
+    ) {
+        let Some(script) = self.running_script(key) else {
+            return;
+        };
+        let newest = self.newest_at(key).map(|newest| newest.id);
+        match (
+            result,
+            newest.and_then(|newest| self.workers.get_mut(&newest)),
+        ) {
+            (Ok(scripts), Some(newest)) => {
+                newest.scripts.get_or_insert(scripts);
+                self.compare(key, &script, fetched);
+            }
+            // What cannot be read any more is not the same: the new version replaces it.
+            (Err(error), _) => {
+                tracing::debug!(%error, "the stored script cannot be read");
+                self.evaluate(key, &script, main_only(&script, fetched));
+            }
+            // There is nothing to compare with any more.
+            (Ok(_), None) => self.evaluate(key, &script, main_only(&script, fetched)),
+        }
+    }
+
+    /// Step 10.3.
+    fn import_fetched(
+        &mut self,
+        key: &ScopeKey,
+        request: RequestId,
+        mut pending: BTreeMap<RequestId, Url>,
+        mut changed: bool,
+        mut updated: ScriptMap,
+        result: Result<FetchedScript, ScriptFetchError>,
+    ) {
+        let Some(script) = self.running_script(key) else {
+            return;
+        };
+        if let (Some(url), Ok(fetched)) = (pending.remove(&request), result) {
+            if !fetched.from_cache {
+                self.stamp_update_check(key);
+            }
+            // Bad responses are ignored.
+            let good = fetched.status.is_success()
+                && mime_essence(&fetched.headers)
+                    .as_deref()
+                    .is_some_and(is_javascript);
+            if good {
+                let old = self
+                    .newest_at(key)
+                    .and_then(|newest| newest.scripts.as_ref()?.get(&url));
+                changed |= old.is_none_or(|old| old.body != fetched.body);
+                updated.insert(url, resource(fetched));
+            }
+        }
+        if !pending.is_empty() {
+            let step = Update::FetchingImports {
+                pending,
+                changed,
+                updated,
+            };
+            self.set_step(key, Step::Update(step));
+        } else if changed {
+            self.evaluate(key, &script, updated);
+        } else {
+            self.unchanged(key, &script);
+        }
+    }
+
+    /// Step 13: nothing has changed.
+    fn unchanged(&mut self, key: &ScopeKey, script: &ScriptArgs) {
+        let Some(id) = self.scope_map.get(key).copied() else {
+            return self.fail_update(key, gone(key));
+        };
+        self.copy_job_to_registration(key, id, script.update_via_cache);
+        self.store_for_nobody(id);
+        self.resolve_with_registration(key, id);
+        self.finish_job(key);
+    }
+
+    /// Steps 14 to 16: a new worker, and *Run Service Worker*.
+    fn evaluate(&mut self, key: &ScopeKey, script: &ScriptArgs, scripts: ScriptMap) {
+        let Some(registration) = self.scope_map.get(key).copied() else {
+            return self.fail_update(key, gone(key));
+        };
+        let id = WorkerId::take_next(&mut self.next_worker);
+        let worker = Worker {
+            id,
+            registration,
+            script_url: script.url.clone(),
+            worker_type: script.worker_type,
+            state: WorkerState::Parsed,
+            used: BTreeSet::from([script.url.url().clone()]),
+            scripts: Some(scripts),
+            imports_cache: self.imports_cache(key, script.force_bypass_cache),
+            skip_waiting: false,
+            ever_evaluated: false,
+            event_types: Default::default(),
+            fetch_handler: Default::default(),
+            fall_through: Arc::new([]),
+            run: Run::Stopped,
+            lifecycle: None,
+            deadline: None,
+            failures: 0,
+            bypassed_until: None,
+            unconfirmed_stops: 0,
+        };
+        self.workers.insert(id, worker);
+        self.set_step(key, Step::Update(Update::Evaluating { worker: id }));
+        self.start_worker(id);
+    }
+
+    /// Step 17: it did not start.
+    pub(crate) fn evaluation_failed(&mut self, key: &ScopeKey, worker: WorkerId, error: &str) {
+        let script = self.workers.get(&worker).map(|worker| &worker.script_url);
+        let error = JobError::Type(match script {
+            Some(script) => format!("script {script} failed to evaluate: {error}"),
+            None => format!("the script failed to evaluate: {error}"),
+        });
+        self.discard_worker(worker);
+        self.fail_update(key, error);
+    }
+
+    /// Steps 12 and 17: reject; a registration that never had a worker goes.
+    fn fail_update(&mut self, key: &ScopeKey, error: JobError) {
+        self.reject_job(key, error);
+        self.remove_if_empty(key);
+        self.finish_job(key);
+    }
+
+    /// "If newestWorker is null, remove registration map\[…\]": the registration has no worker.
+    pub(crate) fn remove_if_empty(&mut self, key: &ScopeKey) {
+        if let Some(registration) = self.registration_at(key) {
+            let (id, empty) = (registration.id, registration.newest().is_none());
+            if empty {
+                self.clear(id);
+            }
+        }
+    }
+
+    /// Install, step 4 and Update, step 13: what the job says of the registration.
+    pub(crate) fn copy_job_to_registration(
+        &mut self,
+        key: &ScopeKey,
+        id: RegistrationId,
+        update_via_cache: UpdateViaCache,
+    ) {
+        let provenance = match self.head(key).map(|job| &job.job_type) {
+            Some(JobType::Register(args)) => Some(args.provenance),
+            _ => None,
+        };
+        if let Some(registration) = self.registrations.get_mut(&id) {
+            registration.update_via_cache = update_via_cache;
+            registration.provenance = provenance.unwrap_or(registration.provenance);
+        }
+        self.changed.insert(id);
+    }
+
+    /// A worker imported a script. (*importScripts* in a service worker; the response was checked.)
+    pub(crate) fn script_imported(
+        &mut self,
+        worker: WorkerId,
+        url: Url,
+        fetched: Option<Arc<ScriptResource>>,
+        from_cache: bool,
+    ) {
+        let Some(importing) = self.workers.get_mut(&worker) else {
+            tracing::debug!(%worker, "an import of an unknown worker");
+            return;
+        };
+        if !matches!(
+            importing.state,
+            WorkerState::Parsed | WorkerState::Installing
+        ) {
+            tracing::debug!(%worker, %url, "an import after installation");
+            return;
+        }
+        importing.used.insert(url.clone());
+        if let (Some(script), Some(scripts)) = (fetched, &mut importing.scripts) {
+            scripts.insert(url, script);
+            if !from_cache {
+                let registration = importing.registration;
+                if let Some(key) = self.registrations.get(&registration).map(|r| r.key()) {
+                    self.stamp_update_check(&key);
+                }
+            }
+        }
+    }
+
+    fn stamp_update_check(&mut self, key: &ScopeKey) {
+        let now = self.now().wall;
+        if let Some(id) = self.scope_map.get(key) {
+            if let Some(registration) = self.registrations.get_mut(id) {
+                registration.last_update_check = Some(now);
+                self.changed.insert(*id);
+            }
+        }
+    }
+
+    /// The cache mode of imported scripts.
+    fn imports_cache(&self, key: &ScopeKey, force_bypass_cache: bool) -> CacheMode {
+        let update_via_cache = self
+            .registration_at(key)
+            .map(|found| found.update_via_cache);
+        cache_mode(force_bypass_cache || update_via_cache == Some(UpdateViaCache::None))
+    }
+
+    fn is_stale(&self, id: RegistrationId) -> bool {
+        self.registrations.get(&id).is_some_and(|registration| {
+            let checked = registration.last_update_check;
+            is_stale(checked, self.limits.stale_after, self.now().wall)
+        })
+    }
+}
+
+const fn cache_mode(no_cache: bool) -> CacheMode {
+    if no_cache {
+        CacheMode::NoCache
+    } else {
+        CacheMode::Default
+    }
+}
+
+fn main_only(script: &ScriptArgs, fetched: FetchedScript) -> ScriptMap {
+    ScriptMap::from([(script.url.url().clone(), resource(fetched))])
+}
+
+fn resource(fetched: FetchedScript) -> Arc<ScriptResource> {
+    Arc::new(ScriptResource {
+        body: fetched.body,
+        headers: fetched.headers,
+    })
+}
+
+fn gone(key: &ScopeKey) -> JobError {
+    JobError::Abort(format!("the registration of {} is gone", key.1))
+}
+
+/// On whose behalf a registration is updated when no client asks.
+fn own_site(key: &StorageKey) -> Site {
+    key.top_level_site()
+        .cloned()
+        .unwrap_or_else(|| Site::of(key.origin()))
+}
