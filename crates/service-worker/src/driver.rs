@@ -14,9 +14,7 @@ use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
-use sw_types::{
-    ClientId, ClientType, Environment, PromiseId, RequestId, ScopeUrl, Site, WorkerId,
-};
+use sw_types::{ClientId, ClientType, Environment, PromiseId, RequestId, ScopeUrl, Site, WorkerId};
 
 use crate::endpoint::WorkerInbox;
 use crate::shared::{Requesting, Shared, ToDriver};
@@ -74,7 +72,10 @@ impl Future for Driver {
 
 impl Driver {
     fn now(&self) -> Now {
-        Now { instant: self.shared.clock.now(), wall: self.shared.clock.wall() }
+        Now {
+            instant: self.shared.clock.now(),
+            wall: self.shared.clock.wall(),
+        }
     }
 
     fn tell(&mut self, input: Input) {
@@ -111,7 +112,10 @@ impl Driver {
 
     /// Lets background work go on; whether some of it ended.
     fn poll_background(&mut self, cx: &mut Context<'_>) -> bool {
-        matches!(Pin::new(&mut self.background).poll_next(cx), Poll::Ready(Some(())))
+        matches!(
+            Pin::new(&mut self.background).poll_next(cx),
+            Poll::Ready(Some(()))
+        )
     }
 
     /// Keeps the timer at the registry's next deadline; whether it has passed.
@@ -120,11 +124,17 @@ impl Driver {
             self.timer = None;
             return false;
         };
-        if self.timer.as_ref().is_none_or(|(armed, _)| *armed != deadline) {
+        if self
+            .timer
+            .as_ref()
+            .is_none_or(|(armed, _)| *armed != deadline)
+        {
             self.timer = Some((deadline, self.shared.clock.sleep_until(deadline)));
         }
-        let passed =
-            self.timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        let passed = self
+            .timer
+            .as_mut()
+            .is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
         if passed {
             self.timer = None;
             self.registry.handle_timeout(self.now());
@@ -134,9 +144,15 @@ impl Driver {
 
     fn host_event(&mut self, event: HostEvent<MessagePort>) {
         let input = match event {
-            HostEvent::Started { worker, event_types, fetch_handler } => {
-                Input::WorkerStarted { worker, event_types, fetch_handler }
-            }
+            HostEvent::Started {
+                worker,
+                event_types,
+                fetch_handler,
+            } => Input::WorkerStarted {
+                worker,
+                event_types,
+                fetch_handler,
+            },
             HostEvent::StartFailed { worker, error } => {
                 self.worker_ends(worker);
                 Input::WorkerStartFailed { worker, error }
@@ -145,13 +161,22 @@ impl Driver {
                 self.worker_ends(worker);
                 Input::WorkerDied { worker, reason }
             }
-            HostEvent::Settled { worker, event, outcome } => {
-                Input::EventSettled { worker, event, outcome }
-            }
+            HostEvent::Settled {
+                worker,
+                event,
+                outcome,
+            } => Input::EventSettled {
+                worker,
+                event,
+                outcome,
+            },
             HostEvent::ClientCreated(environment) => {
                 let partition = self.shared.policies.partition;
                 let storage_key = partition.storage_key(&environment, &environment.origin);
-                Input::ClientCreated { environment, storage_key }
+                Input::ClientCreated {
+                    environment,
+                    storage_key,
+                }
             }
             HostEvent::ClientReady(client) => Input::ClientReady(client),
             HostEvent::ClientGone(client) => Input::ClientGone(client),
@@ -179,19 +204,39 @@ impl Driver {
             }
             Output::StartWorker(start) => self.start_worker(*start),
             Output::StopWorker { worker, reason } => self.stop_worker(worker, reason),
-            Output::Dispatch { worker, event, lifecycle } => {
+            Output::Dispatch {
+                worker,
+                event,
+                lifecycle,
+            } => {
                 let detail = match lifecycle {
                     Lifecycle::Install => EventDetail::Install,
                     Lifecycle::Activate => EventDetail::Activate,
                 };
-                self.command(HostCommand::Dispatch { worker, event, detail }, None);
+                self.command(
+                    HostCommand::Dispatch {
+                        worker,
+                        event,
+                        detail,
+                    },
+                    None,
+                );
             }
             Output::Notify(client, notice) => {
                 self.command(HostCommand::Notify { client, notice }, None);
             }
-            Output::WorkerStateChanged { registration, worker, state } => {
+            Output::WorkerStateChanged {
+                registration,
+                worker,
+                state,
+            } => {
                 if let Some(scope) = self.scope_of(registration) {
-                    self.shared.report(Report::WorkerState { registration, scope, worker, state });
+                    self.shared.report(Report::WorkerState {
+                        registration,
+                        scope,
+                        worker,
+                        state,
+                    });
                 }
             }
             Output::RegistrationCleared(registration) => {
@@ -203,7 +248,9 @@ impl Driver {
     }
 
     fn scope_of(&self, registration: sw_types::RegistrationId) -> Option<ScopeUrl> {
-        self.registry.registration(registration).map(|view| view.scope)
+        self.registry
+            .registration(registration)
+            .map(|view| view.scope)
     }
 
     fn answer(&mut self, id: RequestId, request: Request) {
@@ -236,7 +283,10 @@ impl Driver {
         let environment = worker_environment(&start);
         let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
         let registration = start.registration;
-        let requesting = Requesting { environment: environment.clone(), registration };
+        let requesting = Requesting {
+            environment: environment.clone(),
+            registration,
+        };
         self.shared.worker_starts(endpoint, requesting);
         let start = StartWorker {
             worker,
@@ -282,7 +332,11 @@ impl Driver {
         };
         endpoint.activity().watch();
         let (oldest_event, last_busy) = endpoint.activity().read();
-        self.tell(Input::Activity { worker, oldest_event, last_busy });
+        self.tell(Input::Activity {
+            worker,
+            oldest_event,
+            last_busy,
+        });
     }
 
     fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {

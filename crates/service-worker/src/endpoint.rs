@@ -2,7 +2,7 @@
 //!
 //! A [`WorkerEndpoint`] is the client's half and a [`WorkerInbox`] the worker's. Each dispatch holds
 //! a [`KeepAlive`] until its event and lifetime promises are over; the driver reads from the same
-//! [`Activity`] when a worker was last busy, and is woken by it only while it waits for idleness.
+//! activity record when a worker was last busy, and is woken by it only while it waits for idleness.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -176,7 +176,7 @@ impl Stream for WorkerInbox {
 }
 
 /// When one run of a worker was and is busy with functional events.
-pub struct Activity {
+pub(crate) struct Activity {
     clock: Arc<dyn Clock>,
     next_event: Arc<AtomicU64>,
     watched: AtomicBool,

@@ -7,7 +7,8 @@ mod network;
 use std::sync::Arc;
 
 use fetch_router::{
-    BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, Verdict,
+    BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest,
+    SkipReason,
 };
 use sw_registry::{Input, Snapshot};
 use sw_types::fetch::{RequestHead, ResponseHead};
@@ -85,6 +86,9 @@ pub enum FetchError {
         /// Why not.
         reason: BlockedReason,
     },
+    /// `local_fetch` and `lookAside: "local"` are not offered yet; nothing was sent.
+    #[error("local_fetch is not offered yet")]
+    LocalFetchNotOffered,
     /// The request's body broke before it was sent.
     #[error("{url}: {error}")]
     Body {
@@ -100,10 +104,17 @@ pub(crate) async fn fetch(
     shared: Arc<Shared>,
     request: FetchRequest,
 ) -> Result<Fetched, FetchError> {
-    let FetchRequest { head, mut body, client, reserved } = request;
+    let FetchRequest {
+        head,
+        mut body,
+        client,
+        reserved,
+    } = request;
     let environment = match &reserved {
         Some(environment) => environment.clone(),
-        None => shared.environment(client).ok_or(FetchError::UnknownClient)?,
+        None => shared
+            .environment(client)
+            .ok_or(FetchError::UnknownClient)?,
     };
     let requesting = shared.requesting(client);
     let controller = controller(&shared, &head, client, reserved.as_ref());
@@ -111,7 +122,9 @@ pub(crate) async fn fetch(
     let policy = fall_through_policy(&shared.policies);
     let now = shared.clock.wall();
     let route = fetch_router::route(&RouteRequest {
-        own: controller.as_deref().and_then(|found| candidate(found, now)),
+        own: controller
+            .as_deref()
+            .and_then(|found| candidate(found, now)),
         fall_through: service.as_deref().and_then(|found| {
             Some(FallThroughCandidate {
                 candidate: candidate(found, now)?,
@@ -119,14 +132,22 @@ pub(crate) async fn fetch(
                 partitioned: found.storage_key.top_level_site().is_some(),
             })
         }),
-        requesting_registration: requesting.as_ref().map(|requesting| requesting.registration),
+        requesting_registration: requesting
+            .as_ref()
+            .map(|requesting| requesting.registration),
         ..RouteRequest::new(&head, Some(&environment), &policy)
     });
-    tracing::debug!(url = %head.url(), own = %route.own, fall_through = %route.fall_through, "routed");
+    tracing::debug!(url = %head.url(), own = ?route.own, fall_through = ?route.fall_through, "routed");
 
+    if route.own.skipped() == Some(SkipReason::LocalFetchNotOffered) {
+        return Err(FetchError::LocalFetchNotOffered);
+    }
     if let Some(controller) = &controller {
         if reserved.is_some() && controller.active.is_some() {
-            let uses = Input::ClientUses { client, registration: controller.id };
+            let uses = Input::ClientUses {
+                client,
+                registration: controller.id,
+            };
             shared.send(ToDriver::Tell(uses));
         }
     }
@@ -137,25 +158,48 @@ pub(crate) async fn fetch(
             soft_update(&shared, route.own_soft_update, controller.id);
             let answered_by = AnsweredBy::OwnWorker(worker);
             let response = filtered(&head, response, fetch_router::filter_own)?;
-            return Ok(Fetched { response, answered_by, route });
+            return Ok(Fetched {
+                response,
+                answered_by,
+                route,
+            });
         }
     }
     if let Some(controller) = &controller {
+        // A worker whose fetch listeners are all empty is started, and not waited for.
+        if route.own.skipped() == Some(SkipReason::EmptyFetchListeners) {
+            let (registration, initiator) = (controller.id, None);
+            drop(shared.ask(|promise| Input::Wake {
+                promise,
+                registration,
+                initiator,
+            }));
+        }
         soft_update(&shared, route.own_soft_update, controller.id);
     }
     if let (Some(worker), Some(service)) = (route.fall_through.worker(), &service) {
-        let from = requesting.as_ref().map(|requesting| requesting.registration);
+        let from = requesting
+            .as_ref()
+            .map(|requesting| requesting.registration);
         let dispatched =
             dispatch::to_service(&shared, from, service.id, &head, &environment, &mut body).await;
         soft_update(&shared, route.fall_through_soft_update, service.id);
         if let Some((worker, response)) = taken(&head, worker, dispatched)? {
             let answered_by = AnsweredBy::FallThrough(worker);
             let response = filtered(&head, response, fetch_router::refilter)?;
-            return Ok(Fetched { response, answered_by, route });
+            return Ok(Fetched {
+                response,
+                answered_by,
+                route,
+            });
         }
     }
     let (response, answered_by) = network::hop(&shared, &head, body, client, &environment).await?;
-    Ok(Fetched { response, answered_by, route })
+    Ok(Fetched {
+        response,
+        answered_by,
+        route,
+    })
 }
 
 /// The registration whose worker comes first. (*Handle Fetch*, steps 13 and 14.)
@@ -185,7 +229,10 @@ fn service(
     if !shared.policies.fall_through || !shared.lookup.has_origin(head.url()) {
         return None;
     }
-    let key = shared.policies.partition.storage_key(environment, &Origin::of(head.url()))?;
+    let key = shared
+        .policies
+        .partition
+        .storage_key(environment, &Origin::of(head.url()))?;
     shared.lookup.match_registration(&key, head.url())
 }
 
@@ -217,7 +264,11 @@ fn taken(
     match dispatched {
         Ok(Dispatched::NotHandled) => Ok(None),
         Ok(Dispatched::Response(worker, response)) => Ok(Some((worker, response))),
-        Err(reason) => Err(FetchError::Worker { url: head.url().clone(), worker, reason }),
+        Err(reason) => Err(FetchError::Worker {
+            url: head.url().clone(),
+            worker,
+            reason,
+        }),
     }
 }
 
@@ -227,14 +278,23 @@ fn filtered(
     response: Response,
     filter: fn(&RequestHead, ResponseHead) -> Result<ResponseHead, BlockedReason>,
 ) -> Result<Response, FetchError> {
-    let blocked = |reason| FetchError::Blocked { url: head.url().clone(), reason };
+    let blocked = |reason| FetchError::Blocked {
+        url: head.url().clone(),
+        reason,
+    };
     let Response { head: answer, body } = response;
-    Ok(Response { head: filter(head, answer).map_err(blocked)?, body })
+    Ok(Response {
+        head: filter(head, answer).map_err(blocked)?,
+        body,
+    })
 }
 
 fn soft_update(shared: &Shared, wanted: bool, registration: RegistrationId) {
     if wanted {
-        let update = Input::SoftUpdate { registration, force_bypass_cache: false };
+        let update = Input::SoftUpdate {
+            registration,
+            force_bypass_cache: false,
+        };
         shared.send(ToDriver::Tell(update));
     }
 }

@@ -55,9 +55,10 @@ impl Handle {
         client: ClientId,
         options: RegisterOptions,
     ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
-        let asked = self
-            .start_register(client, &options)
-            .map(|register| self.shared.ask(|promise| Input::Register(promise, register)));
+        let asked = self.start_register(client, &options).map(|register| {
+            self.shared
+                .ask(|promise| Input::Register(promise, register))
+        });
         async move { registration(asked?.await?) }
     }
 
@@ -104,8 +105,11 @@ impl Handle {
         id: RegistrationId,
         caller: Option<WorkerId>,
     ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
-        let asked =
-            self.shared.ask(|promise| Input::Update { promise, registration: id, caller });
+        let asked = self.shared.ask(|promise| Input::Update {
+            promise,
+            registration: id,
+            caller,
+        });
         async move { registration(asked.await?) }
     }
 
@@ -117,7 +121,10 @@ impl Handle {
         &self,
         registration: RegistrationId,
     ) -> impl Future<Output = Result<bool, JobError>> + Send + 'static {
-        let asked = self.shared.ask(|promise| Input::Unregister { promise, registration });
+        let asked = self.shared.ask(|promise| Input::Unregister {
+            promise,
+            registration,
+        });
         async move { Ok(asked.await? == Settled::Unregistered(true)) }
     }
 
@@ -142,7 +149,9 @@ impl Handle {
         &self,
         worker: WorkerId,
     ) -> impl Future<Output = Result<(), JobError>> + Send + 'static {
-        let asked = self.shared.ask(|promise| Input::SkipWaiting { promise, worker });
+        let asked = self
+            .shared
+            .ask(|promise| Input::SkipWaiting { promise, worker });
         async move { asked.await.map(drop) }
     }
 
@@ -174,7 +183,11 @@ impl Handle {
     ) -> Result<(), PrefixError> {
         let rules =
             fetch_router::parse_fall_through_prefixes(script_url, scope, prefixes, origins)?;
-        let input = Input::HandleFallThroughRequests { worker, event, rules };
+        let input = Input::HandleFallThroughRequests {
+            worker,
+            event,
+            rules,
+        };
         self.shared.send(ToDriver::Tell(input));
         Ok(())
     }
@@ -183,7 +196,11 @@ impl Handle {
     #[must_use]
     pub fn controller(&self, client: ClientId) -> Option<WorkerView> {
         let active = self.shared.lookup.controller(client)?.active.clone()?;
-        Some(WorkerView { id: active.id, script_url: active.script_url, state: active.state })
+        Some(WorkerView {
+            id: active.id,
+            script_url: active.script_url,
+            state: active.state,
+        })
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.
@@ -197,9 +214,16 @@ impl Handle {
     ) -> Result<Option<RegistrationId>, JobError> {
         let environment = self.shared.environment(client).ok_or_else(unknown_client)?;
         if Origin::of(url) != environment.origin {
-            return Err(JobError::Security(format!("{url} is not of {}", environment.origin)));
+            return Err(JobError::Security(format!(
+                "{url} is not of {}",
+                environment.origin
+            )));
         }
-        let key = self.shared.policies.partition.storage_key(&environment, &environment.origin);
+        let key = self
+            .shared
+            .policies
+            .partition
+            .storage_key(&environment, &environment.origin);
         Ok(key.and_then(|key| Some(self.shared.lookup.match_registration(&key, url)?.id)))
     }
 
@@ -230,6 +254,8 @@ fn unknown_client() -> JobError {
 fn registration(settled: Settled) -> Result<RegistrationView, JobError> {
     match settled {
         Settled::Registration(view) => Ok(view),
-        other => Err(JobError::Abort(format!("no registration came, but {other:?}"))),
+        other => Err(JobError::Abort(format!(
+            "no registration came, but {other:?}"
+        ))),
     }
 }

@@ -1,26 +1,50 @@
-//! The facade.
+//! A browser's service-worker subsystem.
 
 #![forbid(unsafe_code)]
 
 mod body;
 mod boundary;
 mod clock;
+mod driver;
 mod endpoint;
+mod fetch;
+mod handle;
+#[cfg(feature = "host-tests")]
+pub mod native_host;
 mod network;
+mod open;
 mod policies;
+mod report;
+mod script;
+mod shared;
+mod store;
+#[cfg(feature = "tokio")]
+pub mod tokio_adapter;
 
 pub use body::{Body, BodyError};
 pub use boundary::{ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker};
 pub use clock::Clock;
+pub use driver::{Commanded, Driver};
 pub use endpoint::{
-    Activity, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response,
-    WorkerEndpoint, WorkerInbox,
+    FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response, WorkerEndpoint,
+    WorkerInbox,
 };
+pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched};
+pub use handle::{Handle, RegisterOptions};
 pub use network::{
     Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
 };
+pub use open::{Config, HostCommands, Reports, ServiceWorkers, open};
 pub use policies::{Limits, Policies};
-pub use sw_registry::{EventOutcome, JobError, Report, StopReason, StoreError};
+pub use report::Report;
+#[cfg(feature = "redb")]
+pub use store::{OpenError, RedbStore, SetAside, keep_copy, open_database};
+pub use sw_registry::{
+    EventOutcome, JobError, MemoryStore, RegistryStore, Report as RegistryReport, StopReason,
+    StoreError,
+};
 
+pub use fetch_router;
+pub use message_port;
 /// The vocabulary that every crate shares.
 pub use sw_types as types;

@@ -48,7 +48,12 @@ pub struct ServiceWorkers {
 /// # Errors
 /// If the store cannot be read, or the thread not be started.
 pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
-    let Config { policies, clock, network, mut store } = config;
+    let Config {
+        policies,
+        clock,
+        network,
+        mut store,
+    } = config;
     let restored = store.restore()?;
     let quarantined = restored.quarantined.clone();
     let registry = Registry::new(policies.limits.registry(), restored);
@@ -57,7 +62,9 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let (commands, host_commands) = mpsc::unbounded();
     let (reports, host_reports) = mpsc::unbounded();
     let lookup = registry.lookup();
-    let shared = Arc::new(Shared::new(policies, clock, network, lookup, to_driver, reports));
+    let shared = Arc::new(Shared::new(
+        policies, clock, network, lookup, to_driver, reports,
+    ));
     let driver = Driver {
         shared: Arc::clone(&shared),
         registry,

@@ -113,6 +113,8 @@ impl Limits {
     }
 
     pub(crate) fn installs(&self) -> ThrottleLimits {
-        ThrottleLimits { installs: self.header_installs, ..ThrottleLimits::default() }
+        let mut limits = ThrottleLimits::default();
+        limits.installs = self.header_installs;
+        limits
     }
 }

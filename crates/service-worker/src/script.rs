@@ -74,7 +74,10 @@ pub(crate) async fn fetch_import(
             None => return whole(&shared, &url, response).await,
         }
     }
-    Err(ScriptFetchError(format!("{} redirects more than {REDIRECTS} times", fetch.url)))
+    Err(ScriptFetchError(format!(
+        "{} redirects more than {REDIRECTS} times",
+        fetch.url
+    )))
 }
 
 async fn send(
@@ -88,7 +91,10 @@ async fn send(
 /// Where a response redirects to. (*Fetch*, "location URL".) A location that does not parse is no
 /// redirect: its status then fails the script.
 fn redirect_of(url: &Url, response: &NetworkResponse) -> Option<Url> {
-    let location = response.headers.get(LOCATION).filter(|_| response.status.is_redirection())?;
+    let location = response
+        .headers
+        .get(LOCATION)
+        .filter(|_| response.status.is_redirection())?;
     url.join(location.to_str().ok()?).ok()
 }
 

@@ -45,7 +45,11 @@ pub(crate) enum ToDriver {
     /// News for the registry that nobody waits for.
     Tell(Input),
     /// An operation for the registry whose promise someone waits for.
-    Ask(PromiseId, Box<Input>, oneshot::Sender<Result<Settled, JobError>>),
+    Ask(
+        PromiseId,
+        Box<Input>,
+        oneshot::Sender<Result<Settled, JobError>>,
+    ),
     /// A worker that was watched has become idle.
     Idle(WorkerId),
     /// Run this beside everything else.
@@ -53,6 +57,9 @@ pub(crate) enum ToDriver {
     /// Stop all workers, finish all writes, end.
     ShutDown(oneshot::Sender<()>),
 }
+
+/// A promise that the registry will settle.
+pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Settled, JobError>> + Send>>;
 
 /// A service worker as a requester.
 pub(crate) struct Requesting {
@@ -102,7 +109,10 @@ impl Shared {
 
     /// The workers that run.
     pub(crate) fn running_workers(&self) -> Vec<WorkerId> {
-        self.endpoints.iter().map(|endpoint| *endpoint.key()).collect()
+        self.endpoints
+            .iter()
+            .map(|endpoint| *endpoint.key())
+            .collect()
     }
 
     /// Sends to the driver; without one there is nobody to tell.
@@ -113,22 +123,21 @@ impl Shared {
     }
 
     /// Asks the registry, and waits for the promise.
-    pub(crate) fn ask(
-        &self,
-        input: impl FnOnce(PromiseId) -> Input,
-    ) -> impl Future<Output = Result<Settled, JobError>> + Send + use<impl FnOnce(PromiseId) -> Input>
-    {
+    pub(crate) fn ask(&self, input: impl FnOnce(PromiseId) -> Input) -> Settling {
         let promise = PromiseId(self.next_promise.fetch_add(1, Ordering::Relaxed));
         let (reply, settled) = oneshot::channel();
         self.send(ToDriver::Ask(promise, Box::new(input(promise)), reply));
-        async move { settled.await.unwrap_or_else(|_| Err(shut_down_error())) }
+        Box::pin(async move { settled.await.unwrap_or_else(|_| Err(shut_down_error())) })
     }
 
     /// The environment of a client: a window or worker of the host's, or a service worker.
     pub(crate) fn environment(&self, client: ClientId) -> Option<Environment> {
         match self.requesting(client) {
             Some(requesting) => Some(requesting.environment.clone()),
-            None => self.lookup.environment(client).map(|found| found.as_ref().clone()),
+            None => self
+                .lookup
+                .environment(client)
+                .map(|found| found.as_ref().clone()),
         }
     }
 
@@ -150,7 +159,8 @@ impl Shared {
 
     /// A worker is being started: from now on it can be reached, and make requests.
     pub(crate) fn worker_starts(&self, endpoint: WorkerEndpoint, requesting: Requesting) {
-        self.requesters.insert(requesting.environment.id, Arc::new(requesting));
+        self.requesters
+            .insert(requesting.environment.id, Arc::new(requesting));
         self.endpoints.insert(endpoint.worker(), endpoint);
     }
 
@@ -173,7 +183,11 @@ impl Shared {
                 tracing::debug!("the driver is gone");
             }
         };
-        Activity::new(Arc::clone(&self.clock), Arc::clone(&self.next_event), Box::new(on_idle))
+        Activity::new(
+            Arc::clone(&self.clock),
+            Arc::clone(&self.next_event),
+            Box::new(on_idle),
+        )
     }
 
     /// The wait-for graph of fall-through fetches.

@@ -130,6 +130,15 @@ impl Lookup {
             .filter(|snapshot| snapshot.active.is_some())
     }
 
+    /// Whether any client uses a registration. Costs a walk over the clients.
+    #[must_use]
+    pub fn is_used(&self, registration: RegistrationId) -> bool {
+        self.0
+            .clients
+            .iter()
+            .any(|client| client.uses == Some(registration))
+    }
+
     /// A client's environment; `None` once it is gone.
     #[must_use]
     pub fn environment(&self, client: ClientId) -> Option<Arc<Environment>> {

@@ -156,7 +156,10 @@ async fn send(
 ) -> Result<(WorkerId, Pending), Unsent> {
     body.keep(KEPT_BODY).await.map_err(Unsent::Body)?;
     // A warm worker, without the driver.
-    let active = shared.lookup.snapshot(registration).and_then(|found| found.active.clone());
+    let active = shared
+        .lookup
+        .snapshot(registration)
+        .and_then(|found| found.active.clone());
     let warm = active
         .filter(|active| active.state == WorkerState::Activated)
         .and_then(|active| shared.endpoint(active.id));
@@ -168,7 +171,11 @@ async fn send(
     for _ in 0..WAKES {
         let initiator = initiator.clone();
         let woken = shared
-            .ask(|promise| Input::Wake { promise, registration, initiator })
+            .ask(|promise| Input::Wake {
+                promise,
+                registration,
+                initiator,
+            })
             .await
             .map_err(Unsent::Start)?;
         let Settled::Running(worker) = woken else {
@@ -176,7 +183,9 @@ async fn send(
             return Err(Unsent::Start(odd));
         };
         // It may be stopped again this very moment.
-        let Some(endpoint) = shared.endpoint(worker) else { continue };
+        let Some(endpoint) = shared.endpoint(worker) else {
+            continue;
+        };
         if let Ok(pending) = endpoint.dispatch(event.clone(), body.kept()) {
             return Ok((worker, pending));
         }

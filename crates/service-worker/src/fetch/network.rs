@@ -22,7 +22,10 @@ pub(super) async fn hop(
     environment: &Environment,
 ) -> Result<(Response, AnsweredBy), FetchError> {
     let url = head.url();
-    let partition = shared.policies.partition.storage_key(environment, &Origin::of(url));
+    let partition = shared
+        .policies
+        .partition
+        .storage_key(environment, &Origin::of(url));
     let response = shared
         .network
         .send(NetworkRequest {
@@ -36,10 +39,18 @@ pub(super) async fn hop(
             partition: partition.clone(),
         })
         .await?;
-    let answered_by =
-        if response.from_cache { AnsweredBy::HttpCache } else { AnsweredBy::Network };
+    let answered_by = if response.from_cache {
+        AnsweredBy::HttpCache
+    } else {
+        AnsweredBy::Network
+    };
     if let Some(storage_key) = partition {
-        let asked = Asked { head, client, environment, storage_key };
+        let asked = Asked {
+            head,
+            client,
+            environment,
+            storage_key,
+        };
         asked.maybe_install(shared, response.status, &response.headers, answered_by);
     }
     let head = ResponseHead {
@@ -49,7 +60,13 @@ pub(super) async fn hop(
         range_requested: head.headers.contains_key(http::header::RANGE),
         ..ResponseHead::new(response.status, response.headers)
     };
-    Ok((Response { head, body: response.body }, answered_by))
+    Ok((
+        Response {
+            head,
+            body: response.body,
+        },
+        answered_by,
+    ))
 }
 
 /// *includeCredentials*. (*Fetch*, "HTTP-network-or-cache fetch", step 8.)
@@ -119,8 +136,15 @@ impl Asked<'_> {
     }
 
     fn install(self, shared: &Arc<Shared>, install: InstallRequest) {
-        let InstallRequest { script, scope, referrer, controls_clients } = install;
-        let known = shared.lookup.match_registration(&self.storage_key, scope.url());
+        let InstallRequest {
+            script,
+            scope,
+            referrer,
+            controls_clients,
+        } = install;
+        let known = shared
+            .lookup
+            .match_registration(&self.storage_key, scope.url());
         let equal = known.is_some_and(|known| {
             let active = known.active.as_ref();
             known.scope == scope && active.is_some_and(|active| active.script_url == script)
@@ -130,8 +154,9 @@ impl Asked<'_> {
         }
         let now = shared.clock.now();
         let initiator = self.environment.top_level_site.clone();
-        let admitted =
-            shared.installs().admit(now, &initiator, &self.storage_key, &script, &scope);
+        let admitted = shared
+            .installs()
+            .admit(now, &initiator, &self.storage_key, &script, &scope);
         if let Err(ignored) = admitted {
             tracing::info!(%script, %ignored, "no worker is installed");
             return;
@@ -151,9 +176,16 @@ impl Asked<'_> {
         let background = Arc::clone(shared);
         shared.in_background(async move {
             if let Err(error) = settled.await {
-                let Register { storage_key, scope, script_url, .. } = register;
+                let Register {
+                    storage_key,
+                    scope,
+                    script_url,
+                    ..
+                } = register;
                 let now = background.clock.now();
-                background.installs().failed(now, &storage_key, &script_url, &scope);
+                background
+                    .installs()
+                    .failed(now, &storage_key, &script_url, &scope);
                 background.report(Report::HeaderInstallFailed { script_url, error });
             }
         });

@@ -50,21 +50,34 @@ pub fn open_database(path: &Path) -> Result<(Database, Option<SetAside>), OpenEr
         Ok(database) => return Ok((database, None)),
         Err(reason) => reason,
     };
-    let failed = |error| OpenError::Io { path: path.to_owned(), error };
+    let failed = |error| OpenError::Io {
+        path: path.to_owned(),
+        error,
+    };
     let kept_as = free_name(path, "damaged");
     fs::rename(path, &kept_as).map_err(failed)?;
     let copy = copy_of(path);
     if copy.exists() {
         fs::copy(&copy, path).map_err(failed)?;
         if let Ok(database) = try_open(path)? {
-            let aside = SetAside { path: path.to_owned(), reason, kept_as, from_copy: true };
+            let aside = SetAside {
+                path: path.to_owned(),
+                reason,
+                kept_as,
+                from_copy: true,
+            };
             return Ok((database, Some(aside)));
         }
         fs::rename(path, free_name(path, "damaged-copy")).map_err(failed)?;
     }
     match try_open(path)? {
         Ok(database) => {
-            let aside = SetAside { path: path.to_owned(), reason, kept_as, from_copy: false };
+            let aside = SetAside {
+                path: path.to_owned(),
+                reason,
+                kept_as,
+                from_copy: false,
+            };
             Ok((database, Some(aside)))
         }
         Err(reason) => Err(failed(io::Error::other(reason))),
@@ -97,7 +110,10 @@ fn try_open(path: &Path) -> Result<Result<Database, String>, OpenError> {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
             ) =>
         {
-            Err(OpenError::Io { path: path.to_owned(), error })
+            Err(OpenError::Io {
+                path: path.to_owned(),
+                error,
+            })
         }
         Ok(Err(refused)) => Ok(Err(refused.to_string())),
     }

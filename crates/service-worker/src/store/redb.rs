@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    WriteTransaction,
+    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 use sw_registry::record::{self, RecordError, Row};
 use sw_registry::{
@@ -47,7 +46,10 @@ impl RedbStore {
     /// If it is in use or the disk refuses. A file that redb refuses is set aside instead.
     pub fn open(path: &Path) -> Result<(Self, Option<SetAside>), OpenError> {
         let (database, set_aside) = open_database(path)?;
-        let store = Self { path: path.to_owned(), database: Some(database) };
+        let store = Self {
+            path: path.to_owned(),
+            database: Some(database),
+        };
         Ok((store, set_aside))
     }
 
@@ -62,7 +64,9 @@ impl RedbStore {
     ) -> Result<T, StoreError> {
         contain(|| {
             let mut transaction = self.database()?.begin_write().map_err(io)?;
-            transaction.set_durability(Durability::Immediate).map_err(io)?;
+            transaction
+                .set_durability(Durability::Immediate)
+                .map_err(io)?;
             let done = work(&transaction)?;
             transaction.commit().map_err(io)?;
             Ok(done)
@@ -92,7 +96,9 @@ impl RegistryStore for RedbStore {
                         restored.registrations.push(row.registration);
                     }
                     Err(reason) => {
-                        restored.quarantined.push(format!("registration {}: {reason}", id.value()));
+                        restored
+                            .quarantined
+                            .push(format!("registration {}: {reason}", id.value()));
                         damaged.push((id.value(), row.value().to_vec()));
                     }
                 }
@@ -109,7 +115,10 @@ impl RegistryStore for RedbStore {
                 })
                 .map_err(io)?;
             let mut at_least = |name, least: u64| -> Result<u64, StoreError> {
-                let stored = next.get(name).map_err(io)?.map_or(0, |stored| stored.value());
+                let stored = next
+                    .get(name)
+                    .map_err(io)?
+                    .map_or(0, |stored| stored.value());
                 next.insert(name, stored.max(least)).map_err(io)?;
                 Ok(stored.max(least))
             };
@@ -124,13 +133,18 @@ impl RegistryStore for RedbStore {
             let transaction = self.database()?.begin_read().map_err(io)?;
             let table = transaction.open_table(SCRIPTS).map_err(io)?;
             let mut scripts = ScriptMap::new();
-            for entry in table.range((worker.0, "")..(worker.0 + 1, "")).map_err(io)? {
+            for entry in table
+                .range((worker.0, "")..(worker.0 + 1, ""))
+                .map_err(io)?
+            {
                 let (id, script) = entry.map_err(io)?;
                 let url = id.value().1;
                 let damaged = |error: String| StoreError::Damaged(format!("{url}: {error}"));
                 let script = record::decode_script(script.value())
                     .map_err(|error| damaged(error.to_string()))?;
-                let url = url.parse().map_err(|error: url::ParseError| damaged(error.to_string()))?;
+                let url = url
+                    .parse()
+                    .map_err(|error: url::ParseError| damaged(error.to_string()))?;
                 scripts.insert(url, Arc::new(script));
             }
             if scripts.is_empty() {
@@ -155,7 +169,10 @@ impl RegistryStore for RedbStore {
                         }
                     }
                     StoreWrite::Remove(id) => {
-                        let old = rows.remove(id.0).map_err(io)?.map(|row| row.value().to_vec());
+                        let old = rows
+                            .remove(id.0)
+                            .map_err(io)?
+                            .map(|row| row.value().to_vec());
                         for (worker, _) in stored_scripts(old.as_deref()) {
                             purge(&mut scripts, worker)?;
                         }
@@ -188,7 +205,10 @@ fn put(
     rows: &mut Rows<'_>,
     scripts: &mut Scripts<'_>,
 ) -> Result<(), StoreError> {
-    let old = rows.get(registration.id.0).map_err(io)?.map(|row| row.value().to_vec());
+    let old = rows
+        .get(registration.id.0)
+        .map_err(io)?
+        .map(|row| row.value().to_vec());
     let old = stored_scripts(old.as_deref());
     for worker in workers(registration) {
         if old.iter().any(|(stored, _)| *stored == worker.id) {
@@ -196,7 +216,9 @@ fn put(
         }
         for (url, script) in &worker.scripts {
             let record = record::encode_script(script).map_err(damaged)?;
-            scripts.insert((worker.id.0, url.as_str()), record.as_slice()).map_err(io)?;
+            scripts
+                .insert((worker.id.0, url.as_str()), record.as_slice())
+                .map_err(io)?;
         }
     }
     let row = record::encode_registration(registration, |worker| {
@@ -237,11 +259,16 @@ fn stored_scripts(row: Option<&[u8]>) -> Vec<(WorkerId, Vec<url::Url>)> {
 }
 
 fn purge(scripts: &mut Scripts<'_>, worker: WorkerId) -> Result<(), StoreError> {
-    scripts.retain_in((worker.0, "")..(worker.0 + 1, ""), |_, _| false).map_err(io)
+    scripts
+        .retain_in((worker.0, "")..(worker.0 + 1, ""), |_, _| false)
+        .map_err(io)
 }
 
 fn raise(next: &mut Next<'_>, name: &str, least: u64) -> Result<(), StoreError> {
-    let stored = next.get(name).map_err(io)?.map_or(0, |stored| stored.value());
+    let stored = next
+        .get(name)
+        .map_err(io)?
+        .map_or(0, |stored| stored.value());
     if stored < least {
         next.insert(name, least).map_err(io)?;
     }
@@ -249,7 +276,10 @@ fn raise(next: &mut Next<'_>, name: &str, least: u64) -> Result<(), StoreError> 
 }
 
 fn workers(registration: &StoredRegistration) -> impl Iterator<Item = &StoredWorker> {
-    registration.waiting.iter().chain(registration.active.iter())
+    registration
+        .waiting
+        .iter()
+        .chain(registration.active.iter())
 }
 
 fn io(error: impl Into<redb::Error>) -> StoreError {
@@ -263,6 +293,8 @@ fn damaged(error: RecordError) -> StoreError {
 /// redb meets some damaged pages with a panic; here it becomes an error like any other.
 fn contain<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(StoreError::Damaged("the database's structure is damaged".to_owned()))
+        Err(StoreError::Damaged(
+            "the database's structure is damaged".to_owned(),
+        ))
     })
 }

@@ -34,7 +34,10 @@ impl StoreThread {
         let thread = std::thread::Builder::new()
             .name("sw-store".to_owned())
             .spawn(move || serve(store, &receiver))?;
-        Ok(Self { tasks: Some(tasks), thread: Some(thread) })
+        Ok(Self {
+            tasks: Some(tasks),
+            thread: Some(thread),
+        })
     }
 
     /// Hands over a batch. Batches are written in the order in which they were handed over.
@@ -68,7 +71,11 @@ impl StoreThread {
 impl Drop for StoreThread {
     fn drop(&mut self) {
         self.tasks = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the store thread panicked");
         }
     }
@@ -101,9 +108,14 @@ fn commit(store: &mut dyn RegistryStore, mut group: Vec<Batch>) {
         answer(group.remove(0).answer, result);
         return;
     }
-    let together: Vec<_> = group.iter().flat_map(|batch| batch.writes.iter().cloned()).collect();
+    let together: Vec<_> = group
+        .iter()
+        .flat_map(|batch| batch.writes.iter().cloned())
+        .collect();
     match store.commit(&together) {
-        Ok(()) => group.into_iter().for_each(|batch| answer(batch.answer, Ok(()))),
+        Ok(()) => group
+            .into_iter()
+            .for_each(|batch| answer(batch.answer, Ok(()))),
         Err(error) => {
             tracing::warn!(%error, "a grouped commit failed; its batches are tried one by one");
             for batch in group {
@@ -162,11 +174,16 @@ mod tests {
     fn batches_that_wait_are_committed_together_and_a_bad_one_fails_alone() {
         let commits = Arc::new(Mutex::new(Vec::new()));
         let (go_on, wait) = mpsc::channel();
-        let store = StoreThread::spawn(Box::new(Fussy { commits: commits.clone(), go_on: wait }))
-            .unwrap();
+        let store = StoreThread::spawn(Box::new(Fussy {
+            commits: commits.clone(),
+            go_on: wait,
+        }))
+        .unwrap();
         let first = store.commit(vec![remove(1)]);
-        let rest: Vec<_> =
-            [2, 13, 3].into_iter().map(|id| store.commit(vec![remove(id)])).collect();
+        let rest: Vec<_> = [2, 13, 3]
+            .into_iter()
+            .map(|id| store.commit(vec![remove(id)]))
+            .collect();
         for _ in 0..8 {
             go_on.send(()).unwrap();
         }
@@ -184,8 +201,11 @@ mod tests {
     fn a_closed_store_answers_closed() {
         let (go_on, wait) = mpsc::channel();
         drop(go_on);
-        let store =
-            StoreThread::spawn(Box::new(Fussy { commits: Arc::default(), go_on: wait })).unwrap();
+        let store = StoreThread::spawn(Box::new(Fussy {
+            commits: Arc::default(),
+            go_on: wait,
+        }))
+        .unwrap();
         let answered = store.commit(vec![remove(1)]);
         drop(store);
         let result = futures_util::FutureExt::now_or_never(answered);
