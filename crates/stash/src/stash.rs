@@ -196,13 +196,13 @@ impl<P, M> Stash<P, M> {
         let collection = self.collections.entry(registration).or_default();
         collection.bytes = collection.bytes.saturating_add(taken);
         self.enforce_quota(registration, id);
-        // Something new for a worker that ran without listening.
-        if let Some(worker) = self.target(id) {
-            if let Some(worker) = self.workers.get_mut(&worker) {
-                worker.deaf = false;
-            }
+        // Something new for a worker that ran without listening: it gets another chance.
+        let target = self.target(id).and_then(|id| self.workers.get_mut(&id));
+        if target.is_some_and(|worker| std::mem::take(&mut worker.deaf)) {
+            self.deliver_all(registration);
+        } else {
+            self.deliver(id);
         }
-        self.deliver(id);
     }
 
     /// "Queue over its quota → the entry closes, the peer gets `close`, the host is told."

@@ -169,7 +169,10 @@ impl<P, M> Stash<P, M> {
         match self.workers.get_mut(&worker) {
             Some(record) if record.run == Run::Waking => {
                 record.run = Run::Stopped;
+                let registration = record.registration;
                 self.leave_alone(now, worker);
+                // It would not have heard what has come meanwhile: a `close`, perhaps.
+                self.deliver_all(registration);
             }
             _ => tracing::debug!(%worker, "late start failure"),
         }

@@ -360,6 +360,16 @@ fn a_close_that_nobody_listens_for_wakes_nobody_and_ends_the_entry() {
         "by its listeners now"
     );
 
+    // It came while the worker was being woken for something else, in vain.
+    let (mut failed, entry) = World::activated(MESSAGE);
+    let other = failed.add(V1, WorkerState::Activated, "other");
+    failed.message(other, 1);
+    assert_eq!(failed.input(Input::PeerClosed { entry }), []);
+    assert_eq!(
+        failed.input(Input::StartFailed { worker: V1 }),
+        [closed(entry)]
+    );
+
     // Messages that nobody listens for come first, so the entry stays.
     let (mut held, entry) = World::activated(NONE);
     held.message(entry, 1);

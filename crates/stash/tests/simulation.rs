@@ -269,6 +269,13 @@ impl World {
                 }
                 Run::Stopped | Run::Waking => {}
             }
+            if sent.is_none() && worker.run != Run::Waking {
+                let heard = match worker.run {
+                    Run::Running(listeners) => listeners,
+                    _ => worker.handles,
+                };
+                assert!(heard.contains(event), "{id} should have ended unheard");
+            }
         }
         for number in 0..REGISTRATIONS {
             let order = self.order.get(&number).cloned().unwrap_or_default();
@@ -456,14 +463,16 @@ impl World {
         let entry = self.entries.get_mut(&id).expect("an entry");
         let charged = bytes + Limits::MESSAGE_OVERHEAD;
         entry.queue.push_back((Some(message), charged));
-        if let Some(target) = self.target(&self.entries[&id]) {
-            self.workers.get_mut(&target).expect("a worker").deaf = false;
-        }
         self.input(Input::MessageArrived {
             entry: id,
             message,
             bytes: usize::try_from(bytes).expect("small"),
         });
+        // Unless the entry was over its quota, there is something new to listen for.
+        let target = self.entries.get(&id).and_then(|entry| self.target(entry));
+        if let Some(worker) = target.and_then(|target| self.workers.get_mut(&target)) {
+            worker.deaf = false;
+        }
     }
 
     fn peer_closes(&mut self) {
