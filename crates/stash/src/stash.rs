@@ -1,0 +1,409 @@
+//! The stash: SEMANTICS §5.3.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use sw_types::{EventType, RegistrationId, WorkerId, WorkerState};
+
+use crate::entry::{Afterwards, Entry};
+use crate::worker::{Readiness, Run, Worker};
+use crate::{AddError, EntryId, Input, Item, Limits, NewEntry, NotAdded, Output};
+
+/// The stashed ports of all registrations of one profile, and the messages that wait in them.
+///
+/// After every [`add`](Self::add), [`handle_input`](Self::handle_input) and
+/// [`handle_timeout`](Self::handle_timeout), take all of [`poll_output`](Self::poll_output), then
+/// ask [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`.
+///
+/// Messages of one entry are delivered in order and one at a time; entries do not wait for each
+/// other. A message that nobody listens for is held, never dropped.
+#[derive(Debug)]
+pub struct Stash<P, M> {
+    pub(crate) limits: Limits,
+    pub(crate) collections: BTreeMap<RegistrationId, Collection>,
+    pub(crate) entries: BTreeMap<EntryId, Entry<P, M>>,
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) timers: BTreeSet<(Instant, WorkerId)>,
+    outputs: VecDeque<Output<P, M>>,
+    next_entry: EntryId,
+    next_place: u64,
+}
+
+/// What a registration has to do with the stash.
+#[derive(Debug, Default)]
+pub(crate) struct Collection {
+    /// Its entries in insertion order.
+    pub(crate) order: BTreeMap<u64, EntryId>,
+    pub(crate) workers: BTreeSet<WorkerId>,
+    pub(crate) active: Option<WorkerId>,
+    bytes: u64,
+}
+
+impl<P, M> Stash<P, M> {
+    /// An empty stash.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            collections: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            next_entry: EntryId(1),
+            next_place: 0,
+        }
+    }
+
+    /// Stashes a port. Its messages are delivered from now on, without any `start()`.
+    ///
+    /// # Errors
+    /// As [`AddError`] says, with the port.
+    pub fn add(&mut self, new: NewEntry<P>) -> Result<EntryId, NotAdded<P>> {
+        let known = self.workers.get(&new.worker).map(|record| record.state);
+        if new.state == WorkerState::Redundant || known == Some(WorkerState::Redundant) {
+            let (reason, port) = (AddError::InvalidState, new.port);
+            return Err(NotAdded { reason, port });
+        }
+        let registration = new.registration;
+        let full = self
+            .collections
+            .get(&registration)
+            .is_some_and(|collection| collection.order.len() >= self.limits.entries);
+        if full || self.limits.entries == 0 {
+            let (reason, port) = (AddError::QuotaExceeded, new.port);
+            return Err(NotAdded { reason, port });
+        }
+        self.worker(registration, new.worker, new.state, None);
+        let id = self.next_entry;
+        self.next_entry.0 += 1;
+        let place = self.take_place(registration, id);
+        self.entries.insert(id, Entry::new(new, place));
+        Ok(id)
+    }
+
+    /// Takes an input. Unknown and late ids are ignored and traced.
+    pub fn handle_input(&mut self, now: Instant, input: Input<M>) {
+        match input {
+            Input::Worker {
+                registration,
+                worker,
+                state,
+                handles,
+            } => self.worker(registration, worker, state, Some(handles)),
+            Input::Running { worker, listeners } => self.running(worker, listeners),
+            Input::StartFailed { worker } => self.start_failed(now, worker),
+            Input::Stopped {
+                worker,
+                undispatched,
+            } => self.stopped(now, worker, undispatched),
+            Input::Consumed { worker, entry } => self.consumed(worker, entry),
+            Input::MessageArrived {
+                entry,
+                message,
+                bytes,
+            } => self.message_arrived(entry, message, bytes),
+            Input::PeerClosed { entry } => self.peer_closed(entry),
+            Input::Rename { entry, name } => self.rename(entry, name),
+            Input::Close { entry } => self.close(entry),
+            Input::Transfer {
+                entry,
+                undispatched,
+            } => self.transfer(entry, undispatched),
+            Input::RegistrationCleared { registration } => self.registration_cleared(registration),
+        }
+    }
+
+    /// The next thing to do, if any. Ask again until there is none, after every call that changes
+    /// something.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output<P, M>> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next; changes with every input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Tries again to wake workers whose starts led to nothing. A call that is too early does
+    /// nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(due, worker)) = self.timers.first() {
+            if due > now {
+                return;
+            }
+            self.timers.remove(&(due, worker));
+            let Some(record) = self.workers.get_mut(&worker) else {
+                continue;
+            };
+            record.retry_at = None;
+            let registration = record.registration;
+            self.deliver_all(registration);
+        }
+    }
+
+    /// `ports.match(name)`: the entangled entries of that name, in insertion order.
+    pub fn match_name<'a>(
+        &'a self,
+        registration: RegistrationId,
+        name: &'a str,
+    ) -> impl Iterator<Item = EntryId> + 'a {
+        self.entries(registration)
+            .filter(move |(_, entry)| entry.is_entangled() && entry.name() == name)
+            .map(|(id, _)| id)
+    }
+
+    /// All entries of a registration in insertion order, those included whose peer is closed.
+    pub fn entries(
+        &self,
+        registration: RegistrationId,
+    ) -> impl Iterator<Item = (EntryId, &Entry<P, M>)> {
+        let order = self
+            .collections
+            .get(&registration)
+            .map(|c| c.order.values());
+        order
+            .into_iter()
+            .flatten()
+            .filter_map(|id| Some((*id, self.entries.get(id)?)))
+    }
+
+    /// An entry; `None` once it is closed or transferred.
+    #[must_use]
+    pub fn entry(&self, id: EntryId) -> Option<&Entry<P, M>> {
+        self.entries.get(&id)
+    }
+
+    /// An entry; `None` once it is closed or transferred.
+    #[must_use]
+    pub fn entry_mut(&mut self, id: EntryId) -> Option<&mut Entry<P, M>> {
+        self.entries.get_mut(&id)
+    }
+
+    // ---- Messages ----
+
+    fn message_arrived(&mut self, id: EntryId, message: M, bytes: usize) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return tracing::debug!(%id, "a message for an entry that is gone");
+        };
+        if !entry.is_entangled() {
+            return tracing::warn!(%id, "a message after its sender was closed");
+        }
+        let registration = entry.registration();
+        let taken = entry.push(message, bytes);
+        let collection = self.collections.entry(registration).or_default();
+        collection.bytes = collection.bytes.saturating_add(taken);
+        self.enforce_quota(registration, id);
+        // Something new for a worker that ran without listening: it gets another chance.
+        let target = self.target(id).and_then(|id| self.workers.get_mut(&id));
+        if target.is_some_and(|worker| std::mem::take(&mut worker.deaf)) {
+            self.deliver_all(registration);
+        } else {
+            self.deliver(id);
+        }
+    }
+
+    /// "Queue over its quota → the entry closes, the peer gets `close`, the host is told."
+    ///
+    /// The quota is the registration's, so one flooded entry could close the others: the one that
+    /// holds the most goes first, the one that just grew if several do.
+    fn enforce_quota(&mut self, registration: RegistrationId, grown: EntryId) {
+        while self.bytes(registration) > self.limits.queued_bytes {
+            let largest = self
+                .entries(registration)
+                .max_by_key(|(id, entry)| (entry.queued_bytes(), *id == grown))
+                .map(|(id, _)| id);
+            let Some(entry) = largest else { return };
+            tracing::warn!(%registration, %entry, "stashed messages are over their quota");
+            self.outputs.push_back(Output::QuotaExceeded {
+                registration,
+                entry,
+            });
+            self.close(entry);
+        }
+    }
+
+    fn bytes(&self, registration: RegistrationId) -> u64 {
+        self.collections.get(&registration).map_or(0, |c| c.bytes)
+    }
+
+    /// "Removal: peer closes or is destroyed (queued messages first, then `close`)."
+    fn peer_closed(&mut self, id: EntryId) {
+        match self.entries.get_mut(&id) {
+            Some(entry) if entry.is_entangled() => {
+                entry.close_after_last_message();
+                self.deliver(id);
+            }
+            _ => tracing::debug!(%id, "the peer of an entry that is gone or was closed already"),
+        }
+    }
+
+    fn consumed(&mut self, worker: WorkerId, id: EntryId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return tracing::debug!(%id, "an entry that is gone has been dispatched");
+        };
+        if !entry.is_in_flight_to(worker) {
+            return tracing::warn!(%id, %worker, "dispatched what was not delivered");
+        }
+        if let Some(record) = self.workers.get_mut(&worker) {
+            record.failures = 0;
+            if let Run::Running { consumed, .. } = &mut record.run {
+                *consumed = true;
+            }
+        }
+        self.consume(id);
+        self.deliver(id);
+    }
+
+    pub(crate) fn consume(&mut self, id: EntryId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let (freed, afterwards) = entry.consume();
+        if let Some(collection) = self.collections.get_mut(&entry.registration()) {
+            collection.bytes = collection.bytes.saturating_sub(freed);
+        }
+        if afterwards == Afterwards::Ends {
+            self.close(id);
+        }
+    }
+
+    // ---- Delivery ----
+
+    pub(crate) fn deliver_all(&mut self, registration: RegistrationId) {
+        let ids: Vec<_> = self.entries(registration).map(|(id, _)| id).collect();
+        for id in ids {
+            self.deliver(id);
+        }
+    }
+
+    /// **Deliver**, for one entry: gives its next item to its target, or wakes that, or waits.
+    fn deliver(&mut self, id: EntryId) {
+        let Some(next) = self.entries.get(&id).and_then(Entry::next) else {
+            return;
+        };
+        let event = match next {
+            Item::Message(_) => EventType::Message,
+            Item::Close => EventType::Close,
+        };
+        // "None → hold in the entry queue."
+        let Some(target) = self.target(id) else {
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(&target) else {
+            return;
+        };
+        match (worker.readiness(event), event) {
+            (Readiness::Listens, _) => {
+                let item = self.entries.get_mut(&id).and_then(|e| e.send_to(target));
+                self.outputs.extend(item.map(|item| Output::Deliver {
+                    worker: target,
+                    entry: id,
+                    item,
+                }));
+            }
+            (Readiness::Wake, _) => {
+                worker.run = Run::Waking;
+                self.outputs.push_back(Output::Wake {
+                    worker: target,
+                    entry: id,
+                });
+            }
+            // "… then `close` at `self.ports`, waking the worker only if a listener was
+            // registered": an event that nobody would see.
+            (Readiness::NobodyListens, EventType::Close) => self.close(id),
+            // "Nobody listens → held, never dropped."
+            (Readiness::NobodyListens | Readiness::Wait, _) => {}
+        }
+    }
+
+    /// "Target = stashing worker W while W is parsed/installing/installed/activating; otherwise the
+    /// registration's active worker, once activated."
+    fn target(&self, id: EntryId) -> Option<WorkerId> {
+        let entry = self.entries.get(&id)?;
+        let state = |worker| self.workers.get(&worker).map(|record| record.state);
+        let stashed_by = entry.stashed_by();
+        if state(stashed_by).is_some_and(|state| state < WorkerState::Activated) {
+            return Some(stashed_by);
+        }
+        let active = self.collections.get(&entry.registration())?.active;
+        active.filter(|active| state(*active) == Some(WorkerState::Activated))
+    }
+
+    // ---- Entries ----
+
+    fn take_place(&mut self, registration: RegistrationId, id: EntryId) -> u64 {
+        let place = self.next_place;
+        self.next_place += 1;
+        let collection = self.collections.entry(registration).or_default();
+        collection.order.insert(place, id);
+        place
+    }
+
+    fn rename(&mut self, id: EntryId, name: String) {
+        let Some(entry) = self.entries.get(&id) else {
+            return tracing::debug!(%id, "an entry that is gone is stashed again");
+        };
+        let (registration, old) = (entry.registration(), entry.place);
+        if let Some(collection) = self.collections.get_mut(&registration) {
+            collection.order.remove(&old);
+        }
+        let place = self.take_place(registration, id);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.name = name;
+            entry.place = place;
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: EntryId) {
+        match self.remove(id) {
+            Some(entry) => self.outputs.push_back(Output::ClosePort {
+                entry: id,
+                port: entry.into_port(),
+            }),
+            None => tracing::debug!(%id, "an entry that is gone is closed"),
+        }
+    }
+
+    fn transfer(&mut self, id: EntryId, undispatched: Option<M>) {
+        let Some(entry) = self.remove(id) else {
+            return tracing::debug!(%id, "an entry that is gone is transferred");
+        };
+        if undispatched.is_some() && !entry.has_message_in_flight() {
+            tracing::warn!(%id, "no message of this entry was under way");
+        }
+        let (port, messages) = entry.release(undispatched);
+        self.outputs.push_back(Output::Released {
+            entry: id,
+            port,
+            messages,
+        });
+    }
+
+    fn remove(&mut self, id: EntryId) -> Option<Entry<P, M>> {
+        let entry = self.entries.remove(&id)?;
+        if let Some(collection) = self.collections.get_mut(&entry.registration()) {
+            collection.order.remove(&entry.place);
+            collection.bytes = collection.bytes.saturating_sub(entry.queued_bytes());
+        }
+        Some(entry)
+    }
+
+    /// "Registration cleared, storage cleared → all close."
+    fn registration_cleared(&mut self, registration: RegistrationId) {
+        for id in self
+            .entries(registration)
+            .map(|(id, _)| id)
+            .collect::<Vec<_>>()
+        {
+            self.close(id);
+        }
+        if let Some(collection) = self.collections.remove(&registration) {
+            for worker in collection.workers {
+                self.forget(worker);
+            }
+        }
+    }
+}
