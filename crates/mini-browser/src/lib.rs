@@ -1,3 +1,4 @@
 //! The reference host.
 
+pub mod cache_storage;
 pub mod net;
