@@ -15,6 +15,8 @@ mod cache;
 mod error;
 mod index;
 mod open;
+#[cfg(test)]
+mod power_cut;
 mod query;
 mod record;
 mod shelf;
