@@ -522,6 +522,32 @@ async fn a_slow_handler_holds_the_request_back() {
     assert!(lead < HELD, "{lead}");
 }
 
+#[tokio::test]
+async fn a_request_whose_body_breaks_off_is_an_error_on_both_sides() {
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::start(ANY_PORT, None, move |request: ServerRequest| {
+        let sender = sender.clone();
+        async move {
+            sender.send(request.body.collect(LIMIT).await).unwrap();
+            ServerResponse::ok("text/plain", "never sent")
+        }
+    })
+    .await
+    .unwrap();
+    let network = network_to(server.local_addr(), None);
+    // Longer than what is looked ahead.
+    let chunks = ["some", "of", "it"].map(|text| Ok(Bytes::from(text)));
+    let breaks = futures_util::stream::iter(chunks)
+        .chain(futures_util::stream::iter([Err(BodyError::Aborted)]));
+    let error = kind(&network, post("http://a.test/", Body::from_stream(breaks))).await;
+    assert!(matches!(error, NetworkErrorKind::Http(_)), "{error}");
+    // A server that was asked at all saw that the body is not whole.
+    drop(server.stop().await);
+    if let Some(body) = seen.recv().await {
+        assert!(matches!(body, Err(BodyError::Broken(_))), "{body:?}");
+    }
+}
+
 /// Tells when it is dropped.
 struct Dropped(Option<tokio::sync::oneshot::Sender<()>>);
 

@@ -9,6 +9,7 @@ use futures_channel::oneshot;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Response, StatusCode};
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use service_worker::types::fetch::CacheMode;
@@ -283,6 +284,8 @@ fn tls_config(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would tell a server that two partitions are one user.
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 

@@ -41,6 +41,7 @@ impl Connector {
             .unwrap_or(Err(NetworkErrorKind::Timeout))
     }
 
+    /// Tries the addresses one after the other.
     async fn tcp(&self, host: &Host<&str>, port: u16) -> Result<TcpStream, NetworkErrorKind> {
         let mut refusals = Vec::new();
         for address in self.host_map.resolve(host, port).await? {

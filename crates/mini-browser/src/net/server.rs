@@ -128,7 +128,8 @@ impl Server {
         self.local_addr
     }
 
-    /// What was asked and sent so far, in the order in which the requests came.
+    /// What was asked and sent so far, in the order in which the requests came. It is kept, and
+    /// grows, for as long as the server.
     #[must_use]
     pub fn log(&self) -> Vec<LogEntry> {
         self.log.entries()
