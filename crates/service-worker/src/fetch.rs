@@ -10,11 +10,13 @@ use fetch_router::{
     BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest,
     SkipReason,
 };
+use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, RequestHead, ResponseHead};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
+use self::network::Asked;
 use crate::shared::{Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 
@@ -30,6 +32,25 @@ pub struct FetchRequest {
     /// For a navigation or a worker's script: the environment that is being created. It has been
     /// announced by [`HostEvent::ClientCreated`](crate::HostEvent::ClientCreated).
     pub reserved: Option<Environment>,
+    /// Whether and how the network may be asked, if no worker answers.
+    pub network: NetworkUse,
+}
+
+/// Whether and how a request may go to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum NetworkUse {
+    /// It may.
+    Allowed {
+        /// Headers to send besides the head's: `Origin`, `Referer`, `Sec-Fetch-*` and the like, which
+        /// no worker is shown and which do not count when headers are checked for being safelisted.
+        headers: HeaderMap,
+        /// The cache mode to use instead of the head's.
+        cache: CacheMode,
+    },
+    /// It may not: without an answer of a worker the fetch fails with
+    /// [`FetchError::NetworkForbidden`]. (A CORS request whose preflight has not been made.)
+    Forbidden,
 }
 
 /// A response, who gave it, and why the others did not.
@@ -86,6 +107,9 @@ pub enum FetchError {
         /// Why not.
         reason: BlockedReason,
     },
+    /// No worker answered, and [`NetworkUse`] forbids the network.
+    #[error("{0}: no worker answers, and the network may not be asked")]
+    NetworkForbidden(url::Url),
     /// `local_fetch` and `lookAside: "local"` are not offered yet; nothing was sent.
     #[error("local_fetch is not offered yet")]
     LocalFetchNotOffered,
@@ -109,6 +133,7 @@ pub(crate) async fn fetch(
         mut body,
         client,
         reserved,
+        network,
     } = request;
     let environment = match &reserved {
         Some(environment) => environment.clone(),
@@ -194,7 +219,16 @@ pub(crate) async fn fetch(
             });
         }
     }
-    let (response, answered_by) = network::hop(&shared, &head, body, client, &environment).await?;
+    let NetworkUse::Allowed { headers, cache } = network else {
+        return Err(FetchError::NetworkForbidden(head.url().clone()));
+    };
+    let asked = Asked {
+        shared: &shared,
+        head: &head,
+        client,
+        environment: &environment,
+    };
+    let (response, answered_by) = asked.send(body, headers, cache).await?;
     Ok(Fetched {
         response,
         answered_by,

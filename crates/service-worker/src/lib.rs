@@ -29,7 +29,7 @@ pub use endpoint::{
     FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response, WorkerEndpoint,
     WorkerInbox,
 };
-pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched};
+pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse};
 pub use handle::{Handle, RegisterOptions};
 pub use network::{
     Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,

@@ -8,13 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use service_worker::native_host::{NativeHost, NativeWorker};
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::fetch::{
-    CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
+    CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
 };
 use service_worker::types::{ClientId, Environment, UpdateViaCache, WorkerState, WorkerType};
 use service_worker::{
     AnsweredBy, Body, Config, FetchAnswer, FetchError, FetchRequest, Fetched, Handle, HostEvent,
     JobError, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, Policies, RegisterOptions, Report, Reports, Response, open,
+    NetworkResponse, NetworkUse, Policies, RegisterOptions, Report, Reports, Response, open,
 };
 use url::Url;
 
@@ -110,6 +110,13 @@ fn fonts() -> NativeWorker {
         })
 }
 
+fn allowed() -> NetworkUse {
+    NetworkUse::Allowed {
+        headers: HeaderMap::new(),
+        cache: CacheMode::Default,
+    }
+}
+
 struct House {
     handle: Handle,
     reports: Reports,
@@ -177,6 +184,7 @@ impl House {
             body: Body::empty(),
             client,
             reserved: None,
+            network: allowed(),
         };
         let Fetched {
             response,
@@ -310,6 +318,7 @@ async fn a_registered_worker_controls_the_next_page_and_lets_its_requests_go() {
         body: Body::empty(),
         client: reserved.id,
         reserved: Some(reserved),
+        network: allowed(),
     };
     // The worker lets the navigation go to the network, where there is no such page.
     let error = house.handle.fetch(request).await.unwrap_err();

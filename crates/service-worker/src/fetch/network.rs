@@ -3,70 +3,169 @@
 use std::sync::Arc;
 
 use fetch_router::{ResponseTainting, response_tainting};
+use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
 use installer::{Ignored, InstallRequest, ResponseContext, ResponseSource, install_request};
 use sw_registry::{Input, Provenance, Register};
-use sw_types::fetch::{CredentialsMode, RequestHead, ResponseHead};
-use sw_types::{ClientId, Environment, Origin, Site, StorageKey};
+use sw_types::fetch::{CacheMode, CredentialsMode, RequestHead, ResponseHead};
+use sw_types::{ClientId, Environment, Origin, Site, StorageKey, UpdateViaCache, WorkerType};
 
 use super::{AnsweredBy, FetchError};
 use crate::shared::Shared;
-use crate::{Body, NetworkRequest, Report, Response};
+use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
-/// *HTTP-network-or-cache fetch*, one hop of it, and §5.6 in the background.
-pub(super) async fn hop(
-    shared: &Arc<Shared>,
-    head: &RequestHead,
-    body: Body,
-    client: ClientId,
-    environment: &Environment,
-) -> Result<(Response, AnsweredBy), FetchError> {
-    let url = head.url();
-    let partition = shared
-        .policies
-        .partition
-        .storage_key(environment, &Origin::of(url));
-    let response = shared
-        .network
-        .send(NetworkRequest {
+/// A request that goes to the network, and who asks.
+pub(super) struct Asked<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) head: &'a RequestHead,
+    pub(super) client: ClientId,
+    pub(super) environment: &'a Environment,
+}
+
+impl Asked<'_> {
+    /// *HTTP-network-or-cache fetch*, one hop of it, and §5.6 in the background. `more` are the
+    /// headers that only the network gets.
+    pub(super) async fn send(
+        &self,
+        body: Body,
+        more: HeaderMap,
+        cache: CacheMode,
+    ) -> Result<(Response, AnsweredBy), FetchError> {
+        let head = self.head;
+        let mut headers = head.headers.clone();
+        headers.extend(more);
+        let request = NetworkRequest {
             method: head.method.clone(),
-            url: url.clone(),
-            headers: head.headers.clone(),
+            url: head.url().clone(),
+            headers,
             body,
-            cache: head.cache,
+            cache,
             credentials: includes_credentials(head),
-            site_for_cookies: site_for_cookies(head, environment),
-            partition: partition.clone(),
-        })
-        .await?;
-    let answered_by = if response.from_cache {
-        AnsweredBy::HttpCache
-    } else {
-        AnsweredBy::Network
-    };
-    if let Some(storage_key) = partition {
-        let asked = Asked {
-            head,
-            client,
-            environment,
-            storage_key,
+            site_for_cookies: site_for_cookies(head, self.environment),
+            partition: self.storage_key(),
         };
-        asked.maybe_install(shared, response.status, &response.headers, answered_by);
+        let NetworkResponse {
+            status,
+            headers,
+            body,
+            from_cache,
+            sent_credentials,
+        } = self.shared.network.send(request).await?;
+        let answered_by = if from_cache {
+            AnsweredBy::HttpCache
+        } else {
+            AnsweredBy::Network
+        };
+        self.maybe_install(status, &headers, answered_by);
+        let head = ResponseHead {
+            url_list: head.url_list.clone(),
+            from_cache,
+            requested_with_credentials: sent_credentials,
+            range_requested: head.headers.contains_key(RANGE),
+            ..ResponseHead::new(status, headers)
+        };
+        Ok((Response { head, body }, answered_by))
     }
-    let head = ResponseHead {
-        url_list: head.url_list.clone(),
-        from_cache: response.from_cache,
-        requested_with_credentials: response.sent_credentials,
-        range_requested: head.headers.contains_key(http::header::RANGE),
-        ..ResponseHead::new(response.status, response.headers)
-    };
-    Ok((
-        Response {
-            head,
-            body: response.body,
-        },
-        answered_by,
-    ))
+
+    /// The key under which the requester sees data of the origin that it asks.
+    fn storage_key(&self) -> Option<StorageKey> {
+        let target = Origin::of(self.head.url());
+        self.shared
+            .policies
+            .partition
+            .storage_key(self.environment, &target)
+    }
+
+    /// Starts an installation in the background if the response asks for one. (SEMANTICS §5.6.)
+    /// Nothing here delays or alters the response.
+    fn maybe_install(&self, status: StatusCode, headers: &HeaderMap, answered_by: AnsweredBy) {
+        let install = install_request(&ResponseContext {
+            url: self.head.url(),
+            status,
+            headers,
+            destination: self.head.destination,
+            source: match answered_by {
+                AnsweredBy::HttpCache => ResponseSource::HttpCache,
+                _ => ResponseSource::Network,
+            },
+            client: Some(self.environment),
+            controls_clients: self.controls_clients(),
+            policy: self.shared.policies.header_install,
+        });
+        match (install, self.storage_key()) {
+            (Ok(install), Some(storage_key)) => self.install(install, storage_key),
+            (Err(Ignored::NoHeader), _) | (Ok(_), None) => {}
+            (Err(ignored), _) => {
+                tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
+            }
+        }
+    }
+
+    /// Whether the service worker that asked controls a client; `false` if a window asked.
+    fn controls_clients(&self) -> bool {
+        let requesting = self.shared.requesting(self.client);
+        requesting.is_some_and(|requesting| self.shared.lookup.is_used(requesting.registration))
+    }
+
+    fn install(&self, install: InstallRequest, storage_key: StorageKey) {
+        let InstallRequest {
+            script,
+            scope,
+            referrer,
+            controls_clients,
+        } = install;
+        let known = self
+            .shared
+            .lookup
+            .match_registration(&storage_key, scope.url());
+        let equal = known.is_some_and(|known| {
+            let active = known.active.as_ref();
+            known.scope == scope && active.is_some_and(|active| active.script_url == script)
+        });
+        if equal {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let initiator = self.environment.top_level_site.clone();
+        let admitted = self
+            .shared
+            .installs()
+            .admit(now, &initiator, &storage_key, &script, &scope);
+        if let Err(ignored) = admitted {
+            tracing::info!(%script, %ignored, "no worker is installed");
+            return;
+        }
+        let register = Register {
+            storage_key,
+            scope,
+            script_url: script,
+            worker_type: WorkerType::Classic,
+            update_via_cache: UpdateViaCache::Imports,
+            client: None,
+            referrer_origin: Origin::of(&referrer),
+            provenance: Provenance::Header { controls_clients },
+            initiator,
+        };
+        let settled = self
+            .shared
+            .ask(|promise| Input::Register(promise, register.clone()));
+        let shared = Arc::clone(self.shared);
+        self.shared.in_background(async move {
+            if let Err(error) = settled.await {
+                let Register {
+                    storage_key,
+                    scope,
+                    script_url,
+                    ..
+                } = register;
+                let now = shared.clock.now();
+                shared
+                    .installs()
+                    .failed(now, &storage_key, &script_url, &scope);
+                shared.report(Report::HeaderInstallFailed { script_url, error });
+            }
+        });
+    }
 }
 
 /// *includeCredentials*. (*Fetch*, "HTTP-network-or-cache fetch", step 8.)
@@ -86,108 +185,5 @@ fn site_for_cookies(head: &RequestHead, environment: &Environment) -> Option<Sit
         Some(requester) => Some(requester.site.clone()),
         None if environment.cross_site_ancestor => None,
         None => Some(environment.top_level_site.clone()),
-    }
-}
-
-/// Who asked for a response that may bring a worker.
-struct Asked<'a> {
-    head: &'a RequestHead,
-    client: ClientId,
-    environment: &'a Environment,
-    storage_key: StorageKey,
-}
-
-impl Asked<'_> {
-    /// Starts an installation in the background if the response asks for one. (SEMANTICS §5.6.)
-    /// Nothing here delays or alters the response.
-    fn maybe_install(
-        self,
-        shared: &Arc<Shared>,
-        status: StatusCode,
-        headers: &HeaderMap,
-        answered_by: AnsweredBy,
-    ) {
-        let install = install_request(&ResponseContext {
-            url: self.head.url(),
-            status,
-            headers,
-            destination: self.head.destination,
-            source: match answered_by {
-                AnsweredBy::HttpCache => ResponseSource::HttpCache,
-                _ => ResponseSource::Network,
-            },
-            client: Some(self.environment),
-            controls_clients: self.controls_clients(shared),
-            policy: shared.policies.header_install,
-        });
-        match install {
-            Ok(install) => self.install(shared, install),
-            Err(Ignored::NoHeader) => {}
-            Err(ignored) => {
-                tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
-            }
-        }
-    }
-
-    /// Whether the service worker that asked controls a client; `false` if a window asked.
-    fn controls_clients(&self, shared: &Shared) -> bool {
-        let requesting = shared.requesting(self.client);
-        requesting.is_some_and(|requesting| shared.lookup.is_used(requesting.registration))
-    }
-
-    fn install(self, shared: &Arc<Shared>, install: InstallRequest) {
-        let InstallRequest {
-            script,
-            scope,
-            referrer,
-            controls_clients,
-        } = install;
-        let known = shared
-            .lookup
-            .match_registration(&self.storage_key, scope.url());
-        let equal = known.is_some_and(|known| {
-            let active = known.active.as_ref();
-            known.scope == scope && active.is_some_and(|active| active.script_url == script)
-        });
-        if equal {
-            return;
-        }
-        let now = shared.clock.now();
-        let initiator = self.environment.top_level_site.clone();
-        let admitted = shared
-            .installs()
-            .admit(now, &initiator, &self.storage_key, &script, &scope);
-        if let Err(ignored) = admitted {
-            tracing::info!(%script, %ignored, "no worker is installed");
-            return;
-        }
-        let register = Register {
-            storage_key: self.storage_key,
-            scope,
-            script_url: script,
-            worker_type: sw_types::WorkerType::Classic,
-            update_via_cache: sw_types::UpdateViaCache::Imports,
-            client: None,
-            referrer_origin: Origin::of(&referrer),
-            provenance: Provenance::Header { controls_clients },
-            initiator,
-        };
-        let settled = shared.ask(|promise| Input::Register(promise, register.clone()));
-        let background = Arc::clone(shared);
-        shared.in_background(async move {
-            if let Err(error) = settled.await {
-                let Register {
-                    storage_key,
-                    scope,
-                    script_url,
-                    ..
-                } = register;
-                let now = background.clock.now();
-                background
-                    .installs()
-                    .failed(now, &storage_key, &script_url, &scope);
-                background.report(Report::HeaderInstallFailed { script_url, error });
-            }
-        });
     }
 }
