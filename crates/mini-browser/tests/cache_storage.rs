@@ -475,6 +475,82 @@ async fn a_row_whose_body_is_missing_or_cut_is_quarantined_and_cleared_with_its_
     assert_eq!(store.quarantined().await.unwrap(), 0);
 }
 
+/// Flips a bit in each row of a table that `chosen` names, under the eyes of redb, which keeps
+/// checksums of its own.
+fn damage_rows<K: redb::Key + 'static>(
+    index: &Path,
+    table: &str,
+    chosen: impl for<'a> Fn(K::SelfType<'a>) -> bool,
+) {
+    let database = redb::Database::open(index).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let table = redb::TableDefinition::<K, &[u8]>::new(table);
+        let mut table = write.open_table(table).unwrap();
+        let rows = redb::ReadableTable::iter(&table).unwrap();
+        let mut damaged = Vec::new();
+        for row in rows {
+            let (key, value) = row.unwrap();
+            if chosen(key.value()) {
+                let mut value = value.value().to_vec();
+                *value.last_mut().unwrap() ^= 4;
+                damaged.push((K::as_bytes(&key.value()).as_ref().to_vec(), value));
+            }
+        }
+        assert!(!damaged.is_empty());
+        for (key, value) in damaged {
+            table.insert(K::from_bytes(&key), value.as_slice()).unwrap();
+        }
+    }
+    write.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_row_loses_its_entry_or_its_cache_and_no_other() {
+    let (_folder, index) = profile();
+    let store = start(&index);
+    for name in ["first", "second"] {
+        let cache = store.open(&key(), name).await.unwrap();
+        put(&cache, "a", "a").await;
+        put(&cache, "b", "b").await;
+    }
+    store.close().await.unwrap();
+    damage_rows::<(u64, &str, u64)>(&index, "entries", |(_, base, _)| base.ends_with("/a"));
+
+    let (store, report) = CacheStore::start(&index).unwrap();
+    let parts: Vec<_> = report
+        .damage
+        .iter()
+        .map(|it| (it.part, it.cache.as_deref()))
+        .collect();
+    let lost = |cache| (DamagedPart::Entry, Some(cache));
+    assert_eq!(parts, [lost("first"), lost("second")]);
+    for name in ["first", "second"] {
+        let cache = store.open(&key(), name).await.unwrap();
+        assert_eq!(paths(&cache).await, ["/b"]);
+        assert_eq!(read(&cache, "b").await.unwrap(), "b");
+    }
+    assert_eq!(store.quarantined().await.unwrap(), 2);
+    store.close().await.unwrap();
+    damage_rows::<u64>(&index, "caches", |id| id == 1);
+
+    let (store, report) = CacheStore::start(&index).unwrap();
+    assert_eq!(report.damage.len(), 1);
+    assert_eq!(report.damage[0].part, DamagedPart::Cache);
+    assert_eq!(store.keys(&key()).await.unwrap(), ["second"]);
+    assert_eq!(bodies(&index).len(), 1);
+    // Records without an owner go with any site's data: the cache's own and its entry's.
+    // Not even a new cache takes them over.
+    assert_eq!(store.quarantined().await.unwrap(), 3);
+    store.close().await.unwrap();
+    let store = start(&index);
+    store.open(&key(), "third").await.unwrap();
+    let other = origin("https://other.example/");
+    store.clear_origin(&other).await.unwrap();
+    assert_eq!(store.quarantined().await.unwrap(), 1);
+    assert!(store.has(&key(), "second").await.unwrap());
+}
+
 #[tokio::test]
 async fn a_flipped_byte_of_a_body_is_never_read_and_takes_the_entry_away() {
     let (_folder, index) = profile();

@@ -123,12 +123,12 @@ impl Index {
         })
     }
 
-    /// Deletes caches with all their entries, and from the quarantine whatever belongs to none of
-    /// the caches that `remain`, if they are told; the numbers of the bodies that they named.
+    /// Deletes caches with all their entries, and from the quarantine what belongs to caches that
+    /// are not `kept`; the numbers of the bodies that the entries named.
     pub(super) fn purge(
         &self,
         caches: &[u64],
-        remain: Option<&dyn Fn(u64) -> bool>,
+        kept: impl Fn(u64) -> bool,
     ) -> Result<Vec<u64>, redb::Error> {
         let mut bodies = Vec::new();
         self.write(|write| {
@@ -144,9 +144,9 @@ impl Index {
                     false
                 })?;
             }
-            write.open_table(QUARANTINE)?.retain(|(id, _), _| {
-                !caches.contains(&id) && remain.is_none_or(|remains| remains(id))
-            })?;
+            write
+                .open_table(QUARANTINE)?
+                .retain(|(id, _), _| kept(id))?;
             Ok(())
         })?;
         Ok(bodies)
@@ -156,6 +156,17 @@ impl Index {
     pub(super) fn quarantined(&self) -> Result<u64, redb::Error> {
         use redb::ReadableTableMetadata;
         Ok(self.0.begin_read()?.open_table(QUARANTINE)?.len()?)
+    }
+
+    /// The highest number of a cache or an entry in quarantine; 0 if there is none.
+    pub(super) fn highest_quarantined(&self) -> Result<u64, redb::Error> {
+        let table = self.0.begin_read()?.open_table(QUARANTINE)?;
+        let mut highest = 0;
+        for row in table.iter()? {
+            let (cache, order) = row?.0.value();
+            highest = highest.max(cache).max(order);
+        }
+        Ok(highest)
     }
 
     fn write(

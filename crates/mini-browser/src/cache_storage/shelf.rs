@@ -67,24 +67,27 @@ impl Shelf {
             unnamed: BTreeSet::new(),
             damage: Vec::new(),
         };
-        let mut purged = shelf.load_caches()?;
+        let doomed = shelf.load_caches()?;
+        let mut purged = doomed.clone();
         let named = shelf.load_entries(&mut purged)?;
         if !purged.is_empty() {
             let purged: Vec<_> = purged.into_iter().collect();
-            shelf.index.purge(&purged, None)?;
+            shelf.index.purge(&purged, |id| !doomed.contains(&id))?;
         }
         let swept = shelf.bodies.sweep(&named);
         Ok((shelf, swept))
     }
 
-    /// The caches to purge, doomed ones and damaged ones.
+    /// The caches that were doomed when the store was closed, or crashed.
     fn load_caches(&mut self) -> Result<BTreeSet<u64>, redb::Error> {
-        let mut purged = BTreeSet::new();
+        // Numbers of what is in quarantine are not given again: it would change its owner.
+        self.next = self.index.highest_quarantined()?.saturating_add(1);
+        let mut doomed = BTreeSet::new();
         for (id, record) in self.index.caches()? {
             self.next = self.next.max(id.saturating_add(1));
             match record {
                 Ok(record) if record.doomed => {
-                    purged.insert(id);
+                    doomed.insert(id);
                 }
                 Ok(record) => {
                     self.by_key.entry(record.key.clone()).or_default().push(id);
@@ -102,7 +105,7 @@ impl Shelf {
                 }
             }
         }
-        Ok(purged)
+        Ok(doomed)
     }
 
     /// The bodies that entries name; adds to the caches to purge those that do not exist.
@@ -236,9 +239,9 @@ impl Shelf {
     }
 
     fn purge(&mut self, ids: &[u64], ownerless_too: bool) -> Result<(), CacheError> {
-        let remains = |id: u64| self.caches.contains_key(&id);
-        let remains: Option<&dyn Fn(u64) -> bool> = ownerless_too.then_some(&remains);
-        let bodies = self.index.purge(ids, remains)?;
+        let kept =
+            |id: u64| !ids.contains(&id) && (!ownerless_too || self.caches.contains_key(&id));
+        let bodies = self.index.purge(ids, kept)?;
         for id in ids {
             if let Some(cache) = self.caches.remove(id) {
                 self.forget_name(&cache.record.key, *id);
