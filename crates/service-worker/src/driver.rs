@@ -94,6 +94,13 @@ impl Driver {
                 self.promises.insert(promise, reply);
                 self.tell(*input);
             }
+            ToDriver::Marker(reply) => {
+                let _gone = reply.send(());
+            }
+            ToDriver::View(registration, reply) => {
+                // Whoever does not wait any more does not want to know.
+                let _gone = reply.send(self.registry.registration(registration));
+            }
             ToDriver::Idle(worker) => self.idle(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),
@@ -286,6 +293,8 @@ impl Driver {
         let requesting = Requesting {
             environment: environment.clone(),
             registration,
+            script_url: start.script_url.clone(),
+            scope: start.scope.clone(),
         };
         self.shared.worker_starts(endpoint, requesting);
         let start = StartWorker {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use fetch_router::PrefixError;
+use fetch_router::parse_fall_through_prefixes;
 use futures_channel::oneshot;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Provenance, Register, Settled};
@@ -13,7 +13,7 @@ use sw_types::{
 };
 use url::Url;
 
-use crate::shared::{Shared, ToDriver};
+use crate::shared::{Shared, ToDriver, shut_down_error};
 use crate::{FetchError, FetchRequest, Fetched, HostEvent};
 
 /// The facade as agents see it: cheap to clone, usable from any thread.
@@ -44,6 +44,14 @@ impl Handle {
     /// News from the host. Never blocks.
     pub fn host_event(&self, event: HostEvent<MessagePort>) {
         self.shared.send(ToDriver::Host(event));
+    }
+
+    /// Ends when the driver has taken all that was sent to it before, such as word of a new client
+    /// that is about to fetch; at once if the driver is gone.
+    pub fn caught_up(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (reply, taken) = oneshot::channel();
+        self.shared.send(ToDriver::Marker(reply));
+        async move { taken.await.unwrap_or_default() }
     }
 
     /// `navigator.serviceWorker.register()`. (*Service Workers*, "Start Register".)
@@ -171,18 +179,23 @@ impl Handle {
     /// that the event is being dispatched.
     ///
     /// # Errors
-    /// A `TypeError`, as [`PrefixError`] says.
+    /// A `TypeError` for a prefix outside the scope or an origin that does not parse; an
+    /// `InvalidStateError` if the worker is gone.
     pub fn handle_fall_through_requests(
         &self,
         worker: WorkerId,
         event: EventId,
-        script_url: &ScriptUrl,
-        scope: &ScopeUrl,
         prefixes: &[String],
         origins: Option<&[String]>,
-    ) -> Result<(), PrefixError> {
-        let rules =
-            fetch_router::parse_fall_through_prefixes(script_url, scope, prefixes, origins)?;
+    ) -> Result<(), JobError> {
+        let gone = || JobError::InvalidState("the worker is gone".to_owned());
+        let requesting = self
+            .shared
+            .requesting(Shared::worker_client(worker))
+            .ok_or_else(gone)?;
+        let (script_url, scope) = (&requesting.script_url, &requesting.scope);
+        let rules = parse_fall_through_prefixes(script_url, scope, prefixes, origins)
+            .map_err(|error| JobError::Type(error.to_string()))?;
         let input = Input::HandleFallThroughRequests {
             worker,
             event,
@@ -207,7 +220,28 @@ impl Handle {
     ///
     /// # Errors
     /// `SecurityError` if `url` is of another origin than the client.
-    pub fn matching_registration(
+    pub fn registration(
+        &self,
+        client: ClientId,
+        url: &Url,
+    ) -> impl Future<Output = Result<Option<RegistrationView>, JobError>> + Send + 'static {
+        let matched = self.match_registration(client, url);
+        let asked = matched.map(|found| {
+            found.map(|id| {
+                let (reply, view) = oneshot::channel();
+                self.shared.send(ToDriver::View(id, reply));
+                view
+            })
+        });
+        async move {
+            match asked? {
+                Some(view) => view.await.map_err(|_| shut_down_error()),
+                None => Ok(None),
+            }
+        }
+    }
+
+    fn match_registration(
         &self,
         client: ClientId,
         url: &Url,

@@ -11,7 +11,10 @@ use futures_channel::{mpsc, oneshot};
 use installer::Throttle;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Lookup, Settled};
-use sw_types::{ClientId, Environment, PromiseId, RegistrationId, WorkerId};
+use sw_types::{
+    ClientId, Environment, PromiseId, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
+    WorkerId,
+};
 
 use crate::endpoint::Activity;
 use crate::{Clock, HostEvent, Network, Policies, Report, WorkerEndpoint};
@@ -50,6 +53,10 @@ pub(crate) enum ToDriver {
         Box<Input>,
         oneshot::Sender<Result<Settled, JobError>>,
     ),
+    /// Everything before this has been taken.
+    Marker(oneshot::Sender<()>),
+    /// What does a registration look like to scripts?
+    View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
     /// A worker that was watched has become idle.
     Idle(WorkerId),
     /// Run this beside everything else.
@@ -65,6 +72,8 @@ pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Settled, JobError>
 pub(crate) struct Requesting {
     pub(crate) environment: Environment,
     pub(crate) registration: RegistrationId,
+    pub(crate) script_url: ScriptUrl,
+    pub(crate) scope: ScopeUrl,
 }
 
 /// The facade is gone: its driver was dropped or shut down.

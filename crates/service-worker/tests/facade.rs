@@ -87,14 +87,7 @@ fn fonts() -> NativeWorker {
             let start = &scope.start;
             scope
                 .handle
-                .handle_fall_through_requests(
-                    start.worker,
-                    event,
-                    &start.script_url,
-                    &start.scope,
-                    &["/font".to_owned()],
-                    None,
-                )
+                .handle_fall_through_requests(start.worker, event, &["/font".to_owned()], None)
                 .map_err(|error| error.to_string())
         })
         .on_fetch(|_, mut dispatch| async move {
@@ -213,19 +206,11 @@ impl House {
     }
 }
 
-/// Lets the driver take what was sent to it before.
-async fn settle(house: &House, client: ClientId) {
-    let url = "https://site.test/".parse().unwrap();
-    while house.handle.matching_registration(client, &url).is_err() {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_font_comes_from_the_network_once_and_then_from_the_worker_that_its_headers_installed() {
     let mut house = house(Policies::seeds());
     let page = house.page(1, "https://site.test/");
-    settle(&house, page).await;
+    house.handle.caught_up().await;
     let (body, by) = house.font(page).await.unwrap();
     assert_eq!(
         (body.as_str(), by),
@@ -246,17 +231,11 @@ async fn a_font_comes_from_the_network_once_and_then_from_the_worker_that_its_he
 async fn partitioned_another_site_does_not_find_the_worker() {
     let mut house = house(Policies::shipping());
     let page = house.page(1, "https://site.test/");
-    settle(&house, page).await;
+    house.handle.caught_up().await;
     house.font(page).await.unwrap();
     house.until_activated("https://fonts.test/").await;
     let other = house.page(2, "https://other.test/");
-    while house
-        .handle
-        .matching_registration(other, &"https://other.test/".parse().unwrap())
-        .is_err()
-    {
-        tokio::task::yield_now().await;
-    }
+    house.handle.caught_up().await;
     assert_eq!(house.font(other).await.unwrap().1, AnsweredBy::Network);
     assert!(matches!(
         house.font(page).await.unwrap().1,
@@ -268,7 +247,7 @@ async fn partitioned_another_site_does_not_find_the_worker() {
 async fn registration_failures_name_the_error_and_the_place() {
     let house = house(Policies::seeds());
     let page = house.page(1, "https://site.test/");
-    settle(&house, page).await;
+    house.handle.caught_up().await;
     let failed = |script| {
         let registering = house.register(page, script);
         async move { registering.await.unwrap_err().to_string() }
@@ -295,7 +274,7 @@ async fn registration_failures_name_the_error_and_the_place() {
 async fn a_registered_worker_controls_the_next_page_and_lets_its_requests_go() {
     let mut house = house(Policies::seeds());
     let page = house.page(1, "https://site.test/");
-    settle(&house, page).await;
+    house.handle.caught_up().await;
     house.register(page, "/sw.js").await.unwrap();
     house.until_activated("https://site.test/").await;
     assert_eq!(house.handle.controller(page), None);
