@@ -2,7 +2,10 @@
 
 #[path = "build/font.rs"]
 mod font;
+#[path = "build/prelude.rs"]
+mod prelude;
 
 fn main() {
     font::bundle();
+    prelude::compile();
 }

@@ -1,5 +1,6 @@
 //! The reference host.
 
 pub mod cache_storage;
+pub mod js;
 pub mod net;
 pub mod scenario;
