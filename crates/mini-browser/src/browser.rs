@@ -1,0 +1,200 @@
+//! A browser: a profile, the service-worker facade, agents, and pages.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt;
+use service_worker::message_port::MessagePort;
+use service_worker::tokio_adapter::{TokioClock, spawn};
+use service_worker::types::ClientId;
+use service_worker::{
+    Config, HostEvent, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
+};
+use url::Url;
+
+use crate::cache_storage::{self, CacheStore};
+use crate::facade::Facade;
+use crate::fetch::FetchService;
+use crate::js::{ConsoleSink, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
+use crate::page::{NavigateError, Page, navigate};
+
+/// What a browser is opened with.
+#[expect(clippy::exhaustive_structs, reason = "whoever opens a browser decides all of it")]
+pub struct BrowserOptions {
+    /// The folder of the profile; made if it is not there.
+    pub profile: PathBuf,
+    /// How the network is reached.
+    pub network: NetworkConfig,
+    /// What service workers may do.
+    pub policies: Policies,
+    /// Where the consoles of pages and workers go.
+    pub console: Arc<dyn ConsoleSink>,
+}
+
+/// A browser that was opened.
+#[non_exhaustive]
+pub struct Opened {
+    /// The browser.
+    pub browser: Browser,
+    /// What was found damaged in the profile: one line for people each.
+    pub notices: Vec<String>,
+    /// What happens in the background.
+    pub reports: Reports,
+}
+
+/// Why a browser does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrowserError {
+    /// The profile's folder cannot be made.
+    #[error("cannot make the profile folder {path}: {error}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The registrations' file cannot be opened.
+    #[error(transparent)]
+    Profile(#[from] OpenError),
+    /// The registrations cannot be read.
+    #[error("the profile {path} cannot be read: {error}")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: StoreError,
+    },
+    /// The caches cannot be opened.
+    #[error(transparent)]
+    Caches(#[from] cache_storage::OpenError),
+    /// The network cannot be set up.
+    #[error(transparent)]
+    Network(#[from] NetworkSetupError),
+}
+
+/// A browser with one profile.
+pub struct Browser {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What a browser's pages share.
+pub(crate) struct Parts {
+    pub(crate) facade: Facade,
+    pub(crate) host: WorkerHost<MessagePort>,
+    pub(crate) fetches: Arc<FetchService>,
+    pub(crate) console: Arc<dyn ConsoleSink>,
+    policies: Policies,
+    caches: Arc<CacheStore>,
+    next_client: AtomicU64,
+}
+
+impl Browser {
+    /// Opens a profile. Must be called within a tokio runtime, on which the driver and the network
+    /// then live. Blocks while it reads the profile.
+    ///
+    /// # Errors
+    /// As [`BrowserError`] says. A damaged file is no error: it is set aside, and a notice says so.
+    pub fn open(options: BrowserOptions) -> Result<Opened, BrowserError> {
+        let BrowserOptions { profile, network, policies, console } = options;
+        fs::create_dir_all(&profile)
+            .map_err(|error| BrowserError::Folder { path: profile.clone(), error })?;
+        let path = profile.join("profile.redb");
+        let (store, set_aside) = RedbStore::open(&path)?;
+        let (caches, report) = CacheStore::start(&profile.join("caches.redb"))?;
+        let mut notices: Vec<String> = set_aside.iter().map(ToString::to_string).collect();
+        notices.extend(report.set_aside.iter().map(ToString::to_string));
+        notices.extend(report.damage.iter().map(ToString::to_string));
+        let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
+        let ServiceWorkers { handle, driver, commands, reports, quarantined } =
+            service_worker::open(Config {
+                policies: policies.clone(),
+                clock: Arc::new(TokioClock),
+                network: Arc::new(network),
+                store: Box::new(store),
+            })
+            .map_err(|error| BrowserError::Store { path, error })?;
+        notices.extend(quarantined);
+        let facade = Facade::new(handle);
+        let fetches = Arc::new(FetchService::new(Arc::new(facade.clone())));
+        let caches = Arc::new(caches);
+        let host = worker_host(&facade, &fetches, &caches, &console);
+        let commanded = host.clone();
+        drop(tokio::spawn(commands.for_each(move |(command, inbox)| {
+            commanded.command(command, inbox);
+            std::future::ready(())
+        })));
+        drop(spawn(driver));
+        let parts = Parts {
+            facade,
+            host,
+            fetches,
+            console,
+            policies,
+            caches,
+            next_client: AtomicU64::new(1),
+        };
+        Ok(Opened { browser: Self { parts: Arc::new(parts) }, notices, reports })
+    }
+
+    /// Opens a page at a URL, as if the user had typed it, and runs its scripts.
+    ///
+    /// # Errors
+    /// If there is no document: as [`NavigateError`] says.
+    pub async fn navigate(&self, url: &Url) -> Result<Page, NavigateError> {
+        navigate(&self.parts, url).await
+    }
+
+    /// Stops the workers, finishes all writes and closes the profile.
+    pub async fn close(self) {
+        self.parts.facade.handle().shut_down().await;
+        if let Err(error) = self.parts.caches.close().await {
+            tracing::debug!(%error, "the caches were closed before");
+        }
+    }
+}
+
+impl Parts {
+    /// An id that no client has had.
+    pub(crate) fn next_client(&self) -> ClientId {
+        ClientId(self.next_client.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn host_event(&self, event: HostEvent<MessagePort>) {
+        self.facade.handle().host_event(event);
+    }
+
+    /// Gives a page's realm what its scripts fetch and store with.
+    pub(crate) fn services(&self, realm: RealmOptions) -> RealmOptions {
+        realm
+            .with_service(Arc::clone(&self.fetches))
+            .with_service(Arc::clone(&self.caches))
+            .with_service(Arc::new(self.policies.partition))
+    }
+}
+
+fn worker_host(
+    facade: &Facade,
+    fetches: &Arc<FetchService>,
+    caches: &Arc<CacheStore>,
+    console: &Arc<dyn ConsoleSink>,
+) -> WorkerHost<MessagePort> {
+    let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
+    let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
+    options.prepare = Some(Arc::new(move |realm: RealmOptions| {
+        realm.with_service(Arc::clone(&fetches)).with_service(Arc::clone(&caches))
+    }));
+    let handle = facade.handle().clone();
+    WorkerHost::new(options, Arc::new(move |event| handle.host_event(event)))
+}
+
+impl fmt::Debug for Browser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Browser").field("policies", &self.parts.policies.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! What scripts and fetches ask, answered by the service-worker facade.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt;
+use service_worker::types::fetch::Destination;
+use service_worker::types::{
+    ClientId, EventId, RegistrationId, RegistrationView, WorkerId, WorkerView,
+};
+use service_worker::{
+    AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, NetworkUse, RegisterOptions,
+};
+use url::Url;
+
+use crate::fetch::{self, Hop, HopError, HopFuture, HopRequest, Hopped, Source};
+use crate::js::{Pending, Registering, Seam};
+
+/// The facade, as scripts and fetches see it; keeps a record of each client's fetches.
+#[derive(Clone)]
+pub(crate) struct Facade {
+    handle: Handle,
+    records: Arc<Mutex<BTreeMap<ClientId, Vec<Recorded>>>>,
+}
+
+/// One hop of a fetch: who asked what, who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchRecord {
+    /// What was asked.
+    pub url: Url,
+    /// For what.
+    pub destination: Destination,
+    /// Who answered; `None` if nobody did.
+    pub answered_by: Option<AnsweredBy>,
+    /// The status; `None` without an answer.
+    pub status: Option<u16>,
+    /// How many bytes of the body have been read so far, decoded.
+    pub body_bytes: usize,
+    /// Why nobody answered, for people.
+    pub error: Option<String>,
+}
+
+struct Recorded {
+    record: FetchRecord,
+    body_bytes: Arc<AtomicUsize>,
+}
+
+impl Facade {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle, records: Arc::default() }
+    }
+
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The fetches of a client so far, in order.
+    pub(crate) fn records(&self, client: ClientId) -> Vec<FetchRecord> {
+        let records = self.lock();
+        let of_client = records.get(&client).map_or(&[][..], Vec::as_slice);
+        of_client
+            .iter()
+            .map(|recorded| FetchRecord {
+                body_bytes: recorded.body_bytes.load(Ordering::Relaxed),
+                ..recorded.record.clone()
+            })
+            .collect()
+    }
+
+    /// A client is gone, and with it its records.
+    pub(crate) fn forget(&self, client: ClientId) {
+        self.lock().remove(&client);
+    }
+
+    fn record(&self, client: ClientId, record: FetchRecord) -> Arc<AtomicUsize> {
+        let body_bytes = Arc::new(AtomicUsize::new(0));
+        let recorded = Recorded { record, body_bytes: Arc::clone(&body_bytes) };
+        self.lock().entry(client).or_default().push(recorded);
+        body_bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, Vec<Recorded>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hop for Facade {
+    fn hop(&self, request: HopRequest) -> HopFuture {
+        let HopRequest { head, body, client, reserved, network } = request;
+        let network = match network {
+            fetch::NetworkUse::Allowed { headers, cache } => {
+                NetworkUse::Allowed { headers, cache }
+            }
+            fetch::NetworkUse::NeedsPreflight => NetworkUse::Forbidden,
+        };
+        let record = FetchRecord {
+            url: head.url().clone(),
+            destination: head.destination,
+            answered_by: None,
+            status: None,
+            body_bytes: 0,
+            error: None,
+        };
+        let recorded_for = reserved.as_ref().map_or(client, |reserved| reserved.id);
+        let fetching = self.handle.fetch(FetchRequest { head, body, client, reserved, network });
+        let facade = self.clone();
+        Box::pin(async move {
+            match fetching.await {
+                Ok(fetched) => {
+                    let body_bytes = facade.record(
+                        recorded_for,
+                        FetchRecord {
+                            answered_by: Some(fetched.answered_by),
+                            status: Some(fetched.response.head.status.as_u16()),
+                            ..record
+                        },
+                    );
+                    let mut response = fetched.response;
+                    response.body = counted(response.body, body_bytes);
+                    Ok(Hopped { response, source: source(fetched.answered_by) })
+                }
+                Err(error) => {
+                    let error_text = Some(error.to_string());
+                    facade.record(recorded_for, FetchRecord { error: error_text, ..record });
+                    Err(match error {
+                        FetchError::NetworkForbidden(_) => HopError::needs_preflight(),
+                        error => HopError::new(error),
+                    })
+                }
+            }
+        })
+    }
+}
+
+const fn source(answered_by: AnsweredBy) -> Source {
+    match answered_by {
+        AnsweredBy::OwnWorker(_) => Source::OwnWorker,
+        AnsweredBy::FallThrough(_) => Source::FallThrough,
+        AnsweredBy::Network | AnsweredBy::HttpCache => Source::Network,
+    }
+}
+
+/// The same body, counted as it is read.
+fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
+    Body::from_stream(body.inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            count.fetch_add(chunk.len(), Ordering::Relaxed);
+        }
+    }))
+}
+
+impl Seam for Facade {
+    fn register(
+        &self,
+        client: ClientId,
+        options: Registering,
+    ) -> Pending<Result<RegistrationView, JobError>> {
+        let Registering { script_url, scope, base_url, worker_type, update_via_cache } = options;
+        let options =
+            RegisterOptions { script_url, scope, base_url, worker_type, update_via_cache };
+        Box::pin(self.handle.register(client, options))
+    }
+
+    fn update(
+        &self,
+        registration: RegistrationId,
+        caller: Option<WorkerId>,
+    ) -> Pending<Result<RegistrationView, JobError>> {
+        Box::pin(self.handle.update(registration, caller))
+    }
+
+    fn unregister(&self, registration: RegistrationId) -> Pending<Result<bool, JobError>> {
+        Box::pin(self.handle.unregister(registration))
+    }
+
+    fn ready(&self, client: ClientId) -> Pending<Result<RegistrationView, JobError>> {
+        Box::pin(self.handle.ready(client))
+    }
+
+    fn controller(&self, client: ClientId) -> Option<WorkerView> {
+        self.handle.controller(client)
+    }
+
+    fn registration(
+        &self,
+        client: ClientId,
+        client_url: &Url,
+    ) -> Pending<Option<RegistrationView>> {
+        let found = self.handle.registration(client, client_url);
+        Box::pin(async move {
+            found.await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "no registration is given");
+                None
+            })
+        })
+    }
+
+    fn skip_waiting(&self, worker: WorkerId) -> Pending<Result<(), JobError>> {
+        Box::pin(self.handle.skip_waiting(worker))
+    }
+
+    fn claim(&self, worker: WorkerId) -> Pending<Result<(), JobError>> {
+        Box::pin(self.handle.claim(worker))
+    }
+
+    fn handle_fall_through_requests(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        prefixes: &[String],
+        origins: Option<&[String]>,
+    ) -> Result<(), JobError> {
+        self.handle.handle_fall_through_requests(worker, event, prefixes, origins)
+    }
+}
