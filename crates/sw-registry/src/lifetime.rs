@@ -29,8 +29,7 @@ impl Registry {
         match self.need_to_wake(id, initiator) {
             Ok((worker, need)) => match need {
                 Need::Nothing => {
-                    let idle_at = self.after(self.limits.idle);
-                    self.set_deadline(worker, idle_at);
+                    self.put_off_idle_stop(worker);
                     self.output(Output::Settle(promise, Ok(Settled::Running(worker))));
                 }
                 Need::ToWait => self.edit(id, |it| it.wakes.push(promise)),
@@ -41,6 +40,15 @@ impl Registry {
             },
             Err(error) => self.output(Output::Settle(promise, Err(error))),
         }
+    }
+
+    fn put_off_idle_stop(&mut self, id: WorkerId) {
+        let now = self.now().instant;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.last_wake = Some(now);
+        }
+        let idle_at = self.after(self.limits.idle);
+        self.set_deadline(id, idle_at);
     }
 
     /// Whether a start is needed; if so, it is paid for.
@@ -116,8 +124,7 @@ impl Registry {
                 for promise in std::mem::take(&mut registration.wakes) {
                     self.output(Output::Settle(promise, Ok(Settled::Running(worker_id))));
                 }
-                let idle_at = self.after(self.limits.idle);
-                self.set_deadline(worker_id, idle_at);
+                self.put_off_idle_stop(worker_id);
             }
             Run::Stopped => self.start_worker(worker_id),
             Run::Loading(_) | Run::Starting | Run::Stopping => {}
@@ -384,6 +391,8 @@ impl Registry {
         };
         let (registration, in_lifecycle) = (worker.registration, worker.lifecycle.is_some());
         let now = self.now().instant;
+        // Who was told that it runs may not have dispatched anything yet.
+        let last_busy = last_busy.max(worker.last_wake.unwrap_or(last_busy));
         let limits = &self.limits;
         match oldest_event {
             Some(dispatched) => {
