@@ -2,9 +2,12 @@
 //! that promises settle once, that states only grow, that slots and states agree, and that nothing
 //! is announced before it is stored; here, that in the end everything has settled.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sw_registry::{EventOutcome, Input, Provenance, Response, ScriptFetchError, StoreError};
+use sw_registry::{
+    EventOutcome, Input, Provenance, Response, ScriptFetchError, Settled, StoreError,
+};
 use sw_types::{
     ClientId, Environment, EphemeralId, EventId, Origin, PromiseId, RegistrationId, RequestId,
     Site, StorageKey, UpdateViaCache, WorkerId,
@@ -40,7 +43,8 @@ struct Simulation {
     clients: Vec<ClientId>,
     next_client: u64,
     clears: Vec<PromiseId>,
-    steps: [usize; 2],
+    /// What has come about, so that a history which does nothing is noticed.
+    seen: BTreeSet<String>,
 }
 
 impl Simulation {
@@ -81,13 +85,11 @@ impl Simulation {
     }
 
     fn step(&mut self) {
-        let at = self.random.below(100);
-        match at {
+        match self.random.below(100) {
             0..=44 => self.world(),
             45..=89 => self.script(),
             _ => self.nonsense(),
         }
-        self.steps[usize::from(at < 45)] += 1;
     }
 
     /// What the outside does.
@@ -359,14 +361,43 @@ impl Simulation {
             None,
             "everything stopped"
         );
+        self.note();
         for view in self.host.registry.registrations_of(&key()) {
             assert_eq!(view.installing, None);
             assert_eq!(view.waiting, None, "nothing is in its way");
         }
     }
+
+    fn note(&mut self) {
+        for result in self.host.settled.values() {
+            self.seen.insert(match result {
+                Ok(Settled::Registration(_)) => "registration".to_owned(),
+                Ok(Settled::Running(_)) => "running".to_owned(),
+                Ok(other) => format!("{other:?}"),
+                Err(error) => error.to_string().split(':').next().unwrap().to_owned(),
+            });
+        }
+        let words = [
+            "activated",
+            "redundant",
+            "controllerchange",
+            "cleared",
+            "stop",
+        ];
+        for word in words {
+            if self.host.log.iter().any(|line| line.contains(word)) {
+                self.seen.insert(word.to_owned());
+            }
+        }
+        for report in &self.host.reports {
+            let name = format!("{report:?}");
+            let end = name.find([' ', '(']).unwrap_or(name.len());
+            self.seen.insert(name[..end].to_owned());
+        }
+    }
 }
 
-fn simulate(seed: u64, steps: usize) {
+fn simulate(seed: u64, steps: usize) -> BTreeSet<String> {
     println!("seed {seed}");
     let mut simulation = Simulation {
         host: Host::new(),
@@ -374,7 +405,7 @@ fn simulate(seed: u64, steps: usize) {
         clients: Vec::new(),
         next_client: 1,
         clears: Vec::new(),
-        steps: [0, 0],
+        seen: BTreeSet::new(),
     };
     for round in 0..steps / 500 {
         simulation.hold_all(true);
@@ -401,6 +432,7 @@ fn simulate(seed: u64, steps: usize) {
         assert_eq!(restored.len(), known.len(), "round {round}");
         assert_eq!(simulation.host.reports, [], "round {round}");
     }
+    simulation.seen
 }
 
 #[test]
@@ -408,5 +440,30 @@ fn random_histories_keep_every_promise() {
     for seed in 1..=40 {
         simulate(seed, 500);
     }
-    simulate(41, 20_000);
+    let seen: Vec<String> = simulate(41, 20_000).into_iter().collect();
+    assert_eq!(
+        seen,
+        [
+            "AbortError",
+            "Bypassed",
+            "Done",
+            "InvalidStateError",
+            "JobFailed",
+            "NotStored",
+            "SecurityError",
+            "TypeError",
+            "Unregistered(false)",
+            "Unregistered(true)",
+            "WorkerStopped",
+            "activated",
+            "cleared",
+            "controllerchange",
+            "redundant",
+            "registration",
+            "running",
+            "stop",
+            "the store failed",
+            "the worker did not start"
+        ]
+    );
 }
