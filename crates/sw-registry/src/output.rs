@@ -110,6 +110,10 @@ pub struct FetchImport {
 
 /// What a promise is fulfilled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once and taken apart; a box would only be in the way of that"
+)]
 pub enum Settled {
     /// `undefined`.
     Done,

@@ -208,6 +208,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         fall_through: stored.fall_through.into(),
         run: Run::Stopped,
         lifecycle: None,
+        last_wake: None,
         deadline: None,
         failures: 0,
         bypassed_until: None,

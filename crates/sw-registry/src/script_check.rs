@@ -104,8 +104,7 @@ pub(crate) fn mime_essence(headers: &HeaderMap) -> Option<String> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(split_outside_quotes)
         .filter_map(essence)
-        .filter(|essence| essence != "*/*")
-        .next_back()
+        .rfind(|essence| essence != "*/*")
 }
 
 /// *Get, decode, and split*: at commas that are not inside a quoted string.

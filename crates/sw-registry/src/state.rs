@@ -87,6 +87,8 @@ pub(crate) struct Worker {
     pub(crate) run: Run,
     /// The lifecycle event that it is handling.
     pub(crate) lifecycle: Option<(EventId, Lifecycle)>,
+    /// When somebody was last told that it runs.
+    pub(crate) last_wake: Option<Instant>,
     /// When the registry looks at it next.
     pub(crate) deadline: Option<Instant>,
     /// How often in a row it did not start, and until when nobody tries.

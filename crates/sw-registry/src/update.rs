@@ -374,6 +374,7 @@ impl Registry {
             fall_through: Arc::new([]),
             run: Run::Stopped,
             lifecycle: None,
+            last_wake: None,
             deadline: None,
             failures: 0,
             bypassed_until: None,
