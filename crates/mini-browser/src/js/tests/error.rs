@@ -1,5 +1,7 @@
 //! Exceptions and rejections, with their places.
 
+use service_worker::EventDetail;
+
 use super::stand::Stand;
 
 #[test]
@@ -15,7 +17,7 @@ fn a_script_that_throws_is_told_with_its_place_and_nothing_after() {
     let stand = Stand::start("function f() {\n  null.x;\n}\nf();");
     assert_eq!(
         stand.start_failure(),
-        "https://fonts.example.com/sw.js:2:8: TypeError: cannot read property 'x' of null"
+        "https://fonts.example.com/sw.js:2:3: TypeError: cannot read property 'x' of null"
     );
     stand.says_nothing_more();
 }
@@ -31,11 +33,11 @@ fn what_is_thrown_need_not_be_an_error() {
     );
     assert_eq!(
         error("\nnew URL('nothing');"),
-        "https://fonts.example.com/sw.js:2:8: TypeError: Invalid URL: 'nothing'"
+        "https://fonts.example.com/sw.js:2:5: TypeError: Invalid URL: 'nothing'"
     );
     assert_eq!(
         error("importScripts('/a.js');"),
-        "https://fonts.example.com/sw.js:1:14: NetworkError: importScripts is not offered yet"
+        "https://fonts.example.com/sw.js:1:1: NetworkError: importScripts is not offered yet"
     );
 }
 
@@ -52,9 +54,12 @@ fn an_unhandled_rejection_is_reported_with_its_place_and_a_handled_one_is_not() 
     );
     stand.install();
     stand.install();
+    // Rejections are reported after the task; the next task is after that.
+    stand.dispatch(EventDetail::Activate);
+    stand.next();
     assert_eq!(
         stand.lines.all(),
-        ["error: Uncaught (in promise) https://fonts.example.com/sw.js:2:37: Error: nobody"; 2]
+        ["error: Uncaught (in promise) https://fonts.example.com/sw.js:2:32: Error: nobody"; 2]
     );
 }
 
@@ -78,7 +83,7 @@ fn handlers_of_error_and_unhandledrejection_can_take_care() {
     assert_eq!(
         lines[..2],
         [
-            "info: Uncaught RangeError: far https://fonts.example.com/sw.js 9 60 RangeError",
+            "info: Uncaught RangeError: far https://fonts.example.com/sw.js 9 55 RangeError",
             "info: 5 true true",
         ]
     );

@@ -80,7 +80,7 @@ fn what_is_not_a_usable_response_is_a_failure() {
     );
     assert_eq!(
         failed("event.respondWith(Promise.reject(new Error('no')));"),
-        "the promise of respondWith was rejected: https://fonts.example.com/sw.js:1:82: Error: no"
+        "the promise of respondWith was rejected: https://fonts.example.com/sw.js:1:77: Error: no"
     );
     assert_eq!(
         failed("const r = new Response('a'); r.text(); event.respondWith(r);"),

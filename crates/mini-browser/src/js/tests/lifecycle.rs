@@ -98,7 +98,7 @@ fn a_rejected_lifetime_promise_fails_the_event_and_says_why() {
     );
     match stand.install() {
         EventOutcome::Rejected(why) => {
-            assert_eq!(why, "https://fonts.example.com/sw.js:3:44: Error: no font");
+            assert_eq!(why, "https://fonts.example.com/sw.js:3:48: Error: no font");
         }
         EventOutcome::Fulfilled => panic!("fulfilled"),
     }
@@ -110,7 +110,7 @@ fn a_listener_that_throws_does_not_fail_its_event() {
     assert_eq!(stand.install(), EventOutcome::Fulfilled);
     assert_eq!(
         stand.lines.all(),
-        ["error: Uncaught https://fonts.example.com/sw.js:1:36: TypeError: oops"]
+        ["error: Uncaught https://fonts.example.com/sw.js:1:31: TypeError: oops"]
     );
 }
 
@@ -272,6 +272,6 @@ fn a_module_worker_runs_but_cannot_import_yet() {
     );
     assert_eq!(
         start("\n  throw new Error('top');").start_failure(),
-        "https://fonts.example.com/sw.js:2:18: Error: top"
+        "https://fonts.example.com/sw.js:2:13: Error: top"
     );
 }

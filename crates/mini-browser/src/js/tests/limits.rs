@@ -59,9 +59,9 @@ fn a_worker_that_takes_too_much_memory_dies_and_others_do_not_notice() {
     for hog in [
         "const kept = []; for (;;) kept.push(new Array(1000).fill({}));",
         "const kept = []; for (;;) { try { kept.push(new Uint8Array(1 << 20)); } catch {} }",
-        "let s = 'x'; for (;;) s += s + Math.random();",
+        "const kept = []; for (;;) kept.push('x'.repeat(1 << 16) + kept.length);",
         "const f = () => { try { f(new Array(100000)); } catch { f(); } }; const kept = []; for (;;) kept.push([...Array(5000).keys()]);",
-        "new Uint8Array(2 ** 31); for (;;) {}",
+        "new Uint8Array(2 ** 30); for (;;) {}",
         "'x'.repeat(1 << 28).split(''); for (;;) {}",
     ] {
         let stand = Stand::start_as(hog, WorkerType::Classic, |options| {
@@ -97,4 +97,24 @@ fn a_command_for_a_worker_that_is_gone_is_ignored() {
     stand.start_failure();
     stand.dispatch(EventDetail::Install);
     stand.says_nothing_more();
+}
+
+#[test]
+fn a_worker_can_run_out_of_memory_anywhere() {
+    // Each limit is met at another place: while the realm is made, in a parser, in a native function.
+    let source = "const kept = []; for (;;) {
+        kept.push(JSON.parse(JSON.stringify(Array.from({ length: 30000 }, (_, i) => ({ [`k${i % 9}`]: [i, `${i}`.repeat(40)] })))));
+        kept.push(new Map(kept.map((x) => [x, new URL('https://a.test/' + 'x'.repeat(1 << 18))])), [...'y'.repeat(1 << 18)]);
+        kept.push((async () => { await null; kept.push(await new Promise((done) => done('z'.repeat(1 << 19)))); })());
+        kept.push(/(.)(.)/g[Symbol.matchAll]('ab'.repeat(1 << 16)), new Uint8Array(1 << 21), new Function('return ' + '1+'.repeat(1 << 14) + '1'));
+        kept.push('b'.repeat(1 << 20).split(''), Object.fromEntries([...Array(50000).keys()].map((k) => [k + 'k', k])));
+    }";
+    for limit in (0..96).map(|step| (step * 97) << 10) {
+        let stand = Stand::start_as(source, WorkerType::Classic, |options| {
+            options.memory_limit = limit;
+        });
+        let death = stand.death();
+        assert!(death.starts_with("out of memory"), "{limit}: {death}");
+        stand.says_nothing_more();
+    }
 }

@@ -26,7 +26,7 @@ fn a_script_that_fails_says_where() {
     assert_eq!(run("\n  x.y"), "https://fonts.example.com/test.js:2:3: ReferenceError: x is not defined");
     assert_eq!(
         run("(async () => { throw new RangeError('far'); })()"),
-        "https://fonts.example.com/test.js:1:36: RangeError: far"
+        "https://fonts.example.com/test.js:1:26: RangeError: far"
     );
     assert!(run("1n").contains("cannot be written as JSON"));
     assert!(run("const a = {}; a.a = a; a").contains("nests too deeply"));

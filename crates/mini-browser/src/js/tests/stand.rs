@@ -31,7 +31,7 @@ pub(super) const PAGE: &str = "https://fonts.example.com/index.html";
 pub(super) const WORKER: WorkerId = WorkerId(7);
 
 /// Longer than anything here takes; reached only when something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port, where none crosses.
 pub(super) type NoPort = ();
