@@ -193,12 +193,6 @@ fn run(
     realm.close();
     drop(realm);
     runtime.set_interrupt_handler(None);
-    if matches!(death, Death::OutOfMemory { .. }) {
-        // A runtime that ran out of memory may have lost objects on the way, and freeing it then
-        // fails an assertion that would end the whole process. All that its realm held is free.
-        runtime.run_gc();
-        std::mem::forget(runtime);
-    }
     death
 }
 
