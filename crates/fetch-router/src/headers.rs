@@ -1,0 +1,84 @@
+//! Reading header lists as the *Fetch* standard does.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+/// *Get* a name from a header list: its values joined by `, `, or `None`.
+pub(crate) fn combined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut values = headers.get_all(name).iter().map(|value| value.as_bytes());
+    let first = values.next()?;
+    Some(values.fold(Cow::Borrowed(first), |joined, value| {
+        let mut joined = joined.into_owned();
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value);
+        Cow::Owned(joined)
+    }))
+}
+
+/// The elements of a header that is a list of tokens, in lower case: `#field-name`. `None` if any
+/// element is not a token; empty elements are passed over. (*Extract header list values*.)
+pub(crate) fn token_list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<String>> {
+    let mut tokens = Vec::new();
+    for value in headers.get_all(name) {
+        for element in value.as_bytes().split(|byte| *byte == b',') {
+            let element = trim_http_whitespace(element);
+            if element.is_empty() {
+                continue;
+            }
+            if !element.iter().copied().all(is_token_byte) {
+                return None;
+            }
+            tokens.push(
+                element
+                    .iter()
+                    .map(|b| b.to_ascii_lowercase() as char)
+                    .collect(),
+            );
+        }
+    }
+    Some(tokens)
+}
+
+/// *HTTP token code point.*
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Without leading and trailing *HTTP whitespace*: line breaks, tabs and spaces.
+pub(crate) fn trim_http_whitespace(mut bytes: &[u8]) -> &[u8] {
+    const fn is_whitespace(byte: u8) -> bool {
+        matches!(byte, b'\n' | b'\r' | b'\t' | b' ')
+    }
+    while let [first, rest @ ..] = bytes {
+        if !is_whitespace(*first) {
+            break;
+        }
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes {
+        if !is_whitespace(*last) {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
