@@ -31,7 +31,10 @@ pub use referrer::ReferrerPolicy;
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever fetches decides all of it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever fetches decides all of it"
+)]
 pub struct FetchParams {
     /// The request. Its referrer is the one before the referrer policy: of a request whose referrer
     /// is "client", the client's URL.

@@ -22,5 +22,7 @@ pub use network::{
 pub use policies::{Limits, Policies};
 pub use sw_registry::{EventOutcome, JobError, Report, StopReason, StoreError};
 
+/// Who answers a fetch, and what its requester may see of the answer.
+pub use fetch_router;
 /// The vocabulary that every crate shares.
 pub use sw_types as types;

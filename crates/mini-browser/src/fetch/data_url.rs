@@ -149,16 +149,28 @@ mod tests {
             ("data:,x", Some(("text/plain;charset=US-ASCII", b"x"))),
             ("data:text/css,a%20b%zz%4", Some(("text/css", b"a b%zz%4"))),
             ("data:text/css,a#f", Some(("text/css", b"a"))),
-            ("data:;charset=utf-8,x", Some(("text/plain;charset=utf-8", b"x"))),
-            ("data:IMAGE/gif;base64,AAEC", Some(("image/gif", &[0, 1, 2]))),
+            (
+                "data:;charset=utf-8,x",
+                Some(("text/plain;charset=utf-8", b"x")),
+            ),
+            (
+                "data:IMAGE/gif;base64,AAEC",
+                Some(("image/gif", &[0, 1, 2])),
+            ),
             ("data:image/gif;base64,AA%3D%3D", Some(("image/gif", &[0]))),
             ("data:image/gif;base64,A A", Some(("image/gif", &[0]))),
             ("data:image/gif; BASE64,AAE=", Some(("image/gif", &[0, 1]))),
             ("data:image/gif;base64,A", None),
             ("data:image/gif;base64,AAE==", None),
             ("data:image/gif;base64,A*==", None),
-            ("data:;base64,eA", Some(("text/plain;charset=US-ASCII", b"x"))),
-            ("data:base64,eA", Some(("text/plain;charset=US-ASCII", b"eA"))),
+            (
+                "data:;base64,eA",
+                Some(("text/plain;charset=US-ASCII", b"x")),
+            ),
+            (
+                "data:base64,eA",
+                Some(("text/plain;charset=US-ASCII", b"eA")),
+            ),
             (
                 "data:font/woff2;a=b;A=c;d=\"e f\";g,",
                 Some(("font/woff2;a=b;d=\"e f\"", b"")),

@@ -10,6 +10,8 @@ use service_worker::types::fetch::{
     Destination, RedirectMode, RequestHead, ResponseHead, ResponseType,
 };
 
+use url::Url;
+
 use super::network_headers::{append_accept, cache_mode, network_headers};
 use super::redirect::{Redirect, http_redirect, location_url};
 use super::referrer::{determine_referrer, is_potentially_trustworthy};
@@ -77,12 +79,19 @@ fn block(params: &FetchParams) -> Result<(), FetchErrorReason> {
     if let Some(port) = bad_port::bad_port(head.url()) {
         return Err(FetchErrorReason::BadPort(port));
     }
-    // *Should fetching request be blocked as mixed content?*
-    let is_top_level = head.destination == Destination::Document;
-    if params.client.secure_context && !is_top_level && !is_potentially_trustworthy(head.url()) {
+    if is_mixed_content(params, head.url()) {
         return Err(FetchErrorReason::MixedContent);
     }
     Ok(())
+}
+
+/// *Should fetching request be blocked as mixed content?* and the same for a response. (Schemes
+/// that nothing fetches have an error of their own.)
+fn is_mixed_content(params: &FetchParams, url: &Url) -> bool {
+    params.client.secure_context
+        && params.head.destination != Destination::Document
+        && matches!(url.scheme(), "http" | "https")
+        && !is_potentially_trustworthy(url)
 }
 
 /// *HTTP fetch* up to the response: one hop, with the checks of a network response.
@@ -92,7 +101,6 @@ async fn http_fetch(
     params: &mut FetchParams,
     tainting: ResponseTainting,
 ) -> Result<FetchedResponse, FetchErrorReason> {
-    params.head.has_body = params.head.has_body && !params.body.is_empty();
     params.head.use_cors_preflight = needs_preflight(&params.head, tainting);
     let network = if params.head.use_cors_preflight {
         NetworkUse::NeedsPreflight
@@ -177,11 +185,9 @@ fn finish(
     mut fetched: FetchedResponse,
 ) -> Result<FetchedResponse, FetchErrorReason> {
     let head = &params.head;
-    // Step 18: *should response to request be blocked as mixed content?* and by its type.
-    let is_top_level = head.destination == Destination::Document;
-    let is_untrusted = |url| !is_potentially_trustworthy(url);
-    if params.client.secure_context && !is_top_level && fetched.head.url().is_some_and(is_untrusted)
-    {
+    // Step 18: as mixed content, and by its type.
+    let url = fetched.head.url();
+    if url.is_some_and(|url| is_mixed_content(params, url)) {
         return Err(FetchErrorReason::MixedContent);
     }
     media_type::check(head.destination, &fetched.head)?;

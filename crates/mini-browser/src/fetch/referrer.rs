@@ -178,8 +178,7 @@ mod tests {
     }
 
     fn request(referrer: &str, target: &str) -> RequestHead {
-        let mut request =
-            RequestHead::get(Url::parse(target).unwrap(), super::Origin::opaque(0));
+        let mut request = RequestHead::get(Url::parse(target).unwrap(), super::Origin::opaque(0));
         request.referrer = Some(Url::parse(referrer).unwrap());
         request
     }
