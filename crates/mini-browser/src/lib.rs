@@ -1,3 +1,5 @@
 //! The reference host.
 
+pub mod cache_storage;
 pub mod fetch;
+pub mod net;

@@ -2,10 +2,10 @@
 
 import { DOMException } from "./dom_exception.js";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
-import { argumentsAtLeast, defineInterface, enforceRange, sequence } from "./fetch_idl.js";
+import { enforceRange } from "./fetch_idl.js";
 import { setTimeout } from "./timers.js";
+import { HOST, idl, illegal, required, sequence } from "./webidl.js";
 
-const INTERNAL = Symbol("AbortSignal");
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
 let stateOf;
@@ -30,10 +30,11 @@ export class AbortSignal extends EventTarget {
     reason: undefined,
     algorithms: new Set(),
     isDependent: false,
+    isShown: false,
     sources: [],
-    // A dependent signal is held weakly by its sources, unless something waits for it.
+    // A dependent signal is held weakly by its sources, unless something may wait for it.
     dependents: new Set(),
-    waited: new Set(),
+    held: new Set(),
   };
 
   static {
@@ -41,9 +42,7 @@ export class AbortSignal extends EventTarget {
   }
 
   constructor() {
-    if (arguments[0] !== INTERNAL) {
-      throw new TypeError("an AbortSignal is made by an AbortController");
-    }
+    illegal(arguments[0]);
     super();
   }
 
@@ -56,7 +55,7 @@ export class AbortSignal extends EventTarget {
   }
 
   static timeout(milliseconds) {
-    argumentsAtLeast(arguments, 1, "AbortSignal.timeout");
+    required(arguments.length, 1, "AbortSignal.timeout");
     const delay = enforceRange(milliseconds, 0, MAX_SAFE, "the time of AbortSignal.timeout");
     const signal = newSignal();
     setTimeout(
@@ -67,8 +66,8 @@ export class AbortSignal extends EventTarget {
   }
 
   static any(signals) {
-    argumentsAtLeast(arguments, 1, "AbortSignal.any");
-    return dependentSignal(sequence(signals, abortSignal, "the argument of AbortSignal.any"));
+    required(arguments.length, 1, "AbortSignal.any");
+    return shown(dependentSignal(sequence(signals, abortSignal, "the argument of AbortSignal.any")));
   }
 
   get aborted() {
@@ -87,8 +86,8 @@ export class AbortSignal extends EventTarget {
   }
 }
 
-defineInterface(AbortController);
-defineInterface(AbortSignal);
+idl(AbortController);
+idl(AbortSignal);
 defineEventHandler(AbortSignal, "abort");
 
 /// Converts to AbortSignal, or throws.
@@ -127,6 +126,16 @@ export function dependentSignal(signals) {
   return result;
 }
 
+/// A signal that a script gets to see: it may listen, so that the signal's sources hold it.
+export function shown(signal) {
+  const state = stateOf(signal);
+  if (!state.isShown) {
+    state.isShown = true;
+    hold(signal, {});
+  }
+  return signal;
+}
+
 /// *Add* an algorithm, run once with the reason when the signal is aborted. Gives a function that
 /// *removes* it. An aborted signal runs nothing.
 export function whenAborted(signal, algorithm) {
@@ -136,10 +145,10 @@ export function whenAborted(signal, algorithm) {
   }
   const entry = { algorithm };
   state.algorithms.add(entry);
-  holdFor(signal, entry);
+  hold(signal, entry);
   return () => {
     state.algorithms.delete(entry);
-    releaseFor(signal, entry);
+    release(signal, entry);
   };
 }
 
@@ -172,7 +181,7 @@ function runAbortSteps(signal) {
   state.algorithms.clear();
   for (const entry of algorithms) {
     entry.algorithm(state.reason);
-    releaseFor(signal, entry);
+    release(signal, entry);
   }
   fireEvent(signal, "abort");
 }
@@ -182,15 +191,16 @@ const forgotten = new FinalizationRegistry(({ dependents, reference }) => {
 });
 
 // A dependent signal with algorithms lives as long as its sources. (DOM, "Garbage collection".)
-function holdFor(signal, entry) {
+function hold(signal, entry) {
+  entry.signal = signal;
   for (const source of stateOf(signal).sources) {
-    stateOf(source).waited.add(Object.assign(entry, { signal }));
+    stateOf(source).held.add(entry);
   }
 }
 
-function releaseFor(signal, entry) {
+function release(signal, entry) {
   for (const source of stateOf(signal).sources) {
-    stateOf(source).waited.delete(entry);
+    stateOf(source).held.delete(entry);
   }
 }
 
@@ -202,5 +212,5 @@ function reasonOr(reason) {
 
 /// A signal that nothing has aborted.
 export function newSignal() {
-  return Reflect.construct(AbortSignal, [INTERNAL]);
+  return Reflect.construct(AbortSignal, [HOST]);
 }

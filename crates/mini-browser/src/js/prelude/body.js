@@ -5,7 +5,7 @@
 
 import { TextDecoder, TextEncoder } from "./encoding.js";
 import { URLSearchParams } from "./url.js";
-import { usvString } from "./fetch_idl.js";
+import { USVString, bytesOf } from "./webidl.js";
 
 /// BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {
@@ -14,7 +14,7 @@ export function bodyInit(value) {
     value instanceof URLSearchParams ||
     value instanceof ArrayBuffer ||
     ArrayBuffer.isView(value);
-  return isKept ? value : usvString(value);
+  return isKept ? value : USVString(value);
 }
 
 /// *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`.
@@ -25,11 +25,8 @@ export function extract(init) {
       type: "application/x-www-form-urlencoded;charset=UTF-8",
     };
   }
-  if (init instanceof ArrayBuffer) {
-    return { body: bodyOf(new Uint8Array(init).slice()), type: null };
-  }
-  if (ArrayBuffer.isView(init)) {
-    const bytes = new Uint8Array(init.buffer, init.byteOffset, init.byteLength);
+  const bytes = typeof init === "string" ? null : bytesOf(init);
+  if (bytes !== null) {
     return { body: bodyOf(Uint8Array.from(bytes)), type: null };
   }
   return { body: bodyOf(encode(init)), type: "text/plain;charset=UTF-8" };

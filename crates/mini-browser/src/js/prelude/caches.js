@@ -1,7 +1,6 @@
 // CacheStorage and Cache. (Service Workers, "Caches".)
 
 import {
-  op_body_bytes,
   op_cache_delete,
   op_cache_keys,
   op_cache_match,
@@ -15,113 +14,108 @@ import {
 
 import { newSignal, signalAbort } from "./abort.js";
 import { isUnusable, takeBytes } from "./body.js";
-import { DOMException } from "./dom_exception.js";
-import { argumentsAtLeast, defineInterface, dictionary, sequence, usvString } from "./fetch_idl.js";
-import { responseFrom } from "./fetch.js";
+import { hostBody, responseFrom } from "./fetch.js";
+import { members } from "./fetch_idl.js";
 import { combined } from "./headers.js";
+import { keep } from "./kept.js";
 import { Request, isRequest, requestFromHost, requestOf, requestToHost } from "./request.js";
 import { isResponse, responseFromHost, responseHead, responseOf } from "./response.js";
-
-const INTERNAL = Symbol("CacheStorage");
+import { DOMString, HOST, USVString, callAsync, idl, illegal, required, sequence } from "./webidl.js";
 
 export class CacheStorage {
   #brand = true;
 
   constructor() {
-    if (arguments[0] !== INTERNAL) {
-      throw new TypeError("there is one CacheStorage, which is called caches");
-    }
+    illegal(arguments[0]);
   }
 
   async match(request, options = {}) {
     this.#brand;
-    argumentsAtLeast(arguments, 1, "CacheStorage.match");
+    required(arguments.length, 1, "CacheStorage.match");
     const info = requestInfo(request);
-    const query = dictionary(options, MULTI_CACHE_QUERY_OPTIONS, "MultiCacheQueryOptions");
+    const query = members(options, MULTI_CACHE_QUERY_OPTIONS, "MultiCacheQueryOptions");
     const asked = requestAsked(info, query);
     if (asked === null) {
       return undefined;
     }
-    const found = await host(op_caches_match(asked, queryToHost(query), query.cacheName ?? null));
+    const found = await callAsync(op_caches_match, asked, queryToHost(query), query.cacheName ?? null);
     return found === null ? undefined : responseFound(found);
   }
 
   async has(cacheName) {
     this.#brand;
-    argumentsAtLeast(arguments, 1, "CacheStorage.has");
-    return host(op_caches_has(`${cacheName}`));
+    required(arguments.length, 1, "CacheStorage.has");
+    return callAsync(op_caches_has, DOMString(cacheName));
   }
 
   async open(cacheName) {
     this.#brand;
-    argumentsAtLeast(arguments, 1, "CacheStorage.open");
-    const cache = await host(op_caches_open(`${cacheName}`));
-    return Reflect.construct(Cache, [INTERNAL, cache]);
+    required(arguments.length, 1, "CacheStorage.open");
+    const id = await callAsync(op_caches_open, DOMString(cacheName);
+    return Reflect.construct(Cache, [HOST, keep("cache", id)]);
   }
 
   async delete(cacheName) {
     this.#brand;
-    argumentsAtLeast(arguments, 1, "CacheStorage.delete");
-    return host(op_caches_delete(`${cacheName}`));
+    required(arguments.length, 1, "CacheStorage.delete");
+    return callAsync(op_caches_delete, DOMString(cacheName));
   }
 
   async keys() {
     this.#brand;
-    return host(op_caches_keys());
+    return callAsync(op_caches_keys);
   }
 }
 
 export class Cache {
-  // What the host calls this cache.
+  // The cache as the host keeps it.
   #cache;
 
   constructor() {
-    if (arguments[0] !== INTERNAL) {
-      throw new TypeError("a Cache is opened by caches.open()");
-    }
+    illegal(arguments[0]);
     this.#cache = arguments[1];
   }
 
   async match(request, options = {}) {
     const cache = this.#cache;
-    argumentsAtLeast(arguments, 1, "Cache.match");
+    required(arguments.length, 1, "Cache.match");
     const info = requestInfo(request);
-    const query = dictionary(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
+    const query = members(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
     const asked = requestAsked(info, query);
     if (asked === null) {
       return undefined;
     }
-    const [found] = await host(op_cache_match(cache, asked, queryToHost(query), true));
+    const [found] = await callAsync(op_cache_match, cache.id, asked, queryToHost(query), true);
     return found === undefined ? undefined : responseFound(found);
   }
 
   async matchAll(request = undefined, options = {}) {
     const cache = this.#cache;
     const info = request === undefined ? undefined : requestInfo(request);
-    const query = dictionary(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
+    const query = members(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
     const asked = info === undefined ? undefined : requestAsked(info, query);
     if (asked === null) {
-      return [];
+      return Object.freeze([]);
     }
-    const found = await host(op_cache_match(cache, asked ?? null, queryToHost(query), false));
+    const found = await callAsync(op_cache_match, cache.id, asked ?? null, queryToHost(query), false);
     return Object.freeze(found.map(responseFound));
   }
 
   async add(request) {
     const cache = this.#cache;
-    argumentsAtLeast(arguments, 1, "Cache.add");
+    required(arguments.length, 1, "Cache.add");
     await addAll(cache, [requestInfo(request)]);
   }
 
   async addAll(requests) {
     const cache = this.#cache;
-    argumentsAtLeast(arguments, 1, "Cache.addAll");
+    required(arguments.length, 1, "Cache.addAll");
     await addAll(cache, sequence(requests, requestInfo, "the argument of Cache.addAll"));
   }
 
   async put(request, response) {
     const cache = this.#cache;
-    argumentsAtLeast(arguments, 2, "Cache.put");
+    required(arguments.length, 2, "Cache.put");
     const info = requestInfo(request);
     if (!isResponse(response)) {
       throw new TypeError("the second argument of Cache.put is not a Response");
@@ -142,40 +136,40 @@ export class Cache {
     // Steps 10 to 20. The heads are taken now: the script may change them while the body comes.
     const entry = entryOf(innerRequest, innerResponse);
     entry.body = await takeBytes(innerResponse.body);
-    await host(op_cache_put(cache, [entry]));
+    await callAsync(op_cache_put, cache.id, [entry]);
   }
 
   async delete(request, options = {}) {
     const cache = this.#cache;
-    argumentsAtLeast(arguments, 1, "Cache.delete");
+    required(arguments.length, 1, "Cache.delete");
     const info = requestInfo(request);
-    const query = dictionary(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
+    const query = members(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
     const asked = requestAsked(info, query);
-    return asked === null ? false : host(op_cache_delete(cache, asked, queryToHost(query)));
+    return asked === null ? false : callAsync(op_cache_delete, cache.id, asked, queryToHost(query));
   }
 
   async keys(request = undefined, options = {}) {
     const cache = this.#cache;
     const info = request === undefined ? undefined : requestInfo(request);
-    const query = dictionary(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
+    const query = members(options, CACHE_QUERY_OPTIONS, "CacheQueryOptions");
     const asked = info === undefined ? undefined : requestAsked(info, query);
     if (asked === null) {
-      return [];
+      return Object.freeze([]);
     }
-    const heads = await host(op_cache_keys(cache, asked ?? null, queryToHost(query)));
+    const heads = await callAsync(op_cache_keys, cache.id, asked ?? null, queryToHost(query));
     return Object.freeze(heads.map((head) => requestFromHost(head, null)));
   }
 }
 
-defineInterface(CacheStorage);
-defineInterface(Cache);
+idl(CacheStorage);
+idl(Cache);
 
 /// The realm's CacheStorage.
-export const caches = Reflect.construct(CacheStorage, [INTERNAL]);
+export const caches = Reflect.construct(CacheStorage, [HOST]);
 
 // In the order of Web IDL: those of the inherited dictionary first, each lexicographically.
 const CACHE_QUERY_OPTIONS = { ignoreMethod: Boolean, ignoreSearch: Boolean, ignoreVary: Boolean };
-const MULTI_CACHE_QUERY_OPTIONS = { ...CACHE_QUERY_OPTIONS, cacheName: (value) => `${value}` };
+const MULTI_CACHE_QUERY_OPTIONS = { ...CACHE_QUERY_OPTIONS, cacheName: DOMString };
 
 function queryToHost({ ignoreMethod = false, ignoreSearch = false, ignoreVary = false }) {
   return { ignoreMethod, ignoreSearch, ignoreVary };
@@ -183,7 +177,7 @@ function queryToHost({ ignoreMethod = false, ignoreSearch = false, ignoreVary = 
 
 /// RequestInfo.
 function requestInfo(value) {
-  return isRequest(value) ? value : usvString(value);
+  return isRequest(value) ? value : USVString(value);
 }
 
 /// The request that a query is about, as it crosses to the host; null if nothing can match it.
@@ -212,7 +206,7 @@ async function addAll(cache, requests) {
     throw error;
   }
   // Steps 8 to 10.
-  await host(op_cache_put(cache, entries));
+  await callAsync(op_cache_put, cache.id, entries);
 }
 
 async function fetchEntry(request, signal) {
@@ -255,16 +249,5 @@ function requireKnownVary(response) {
 }
 
 function responseFound({ head, body }) {
-  return responseFromHost(head, body === null ? null : () => host(op_body_bytes(body, null)));
-}
-
-/// What the host gives; its failure as one of this realm.
-async function host(promise) {
-  try {
-    return await promise;
-  } catch (error) {
-    throw error.name === "TypeError"
-      ? new TypeError(error.message)
-      : new DOMException(error.message, error.name);
-  }
+  return responseFromHost(head, hostBody(body, null));
 }

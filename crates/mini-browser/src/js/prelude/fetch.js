@@ -1,19 +1,19 @@
 // fetch(). (Fetch, "Fetch method".)
 
-import { op_abort, op_abort_token, op_body_bytes, op_fetch } from "ops";
+import { op_abort, op_body_bytes, op_fetch } from "ops";
 
 import { whenAborted } from "./abort.js";
 import { takeBytes } from "./body.js";
-import { argumentsAtLeast } from "./fetch_idl.js";
+import { keep } from "./kept.js";
 import { Request, requestOf, requestSignal, requestToHost } from "./request.js";
 import { responseFromHost } from "./response.js";
+import { fromOp, required } from "./webidl.js";
 
 export async function fetch(input, init = {}) {
-  argumentsAtLeast(arguments, 1, "fetch");
+  required(arguments.length, 1, "fetch");
   // Steps 2 and 3.
   const request = new Request(input, init);
-  const signal = requestSignal(request);
-  return responseFrom(requestOf(request), signal);
+  return responseFrom(requestOf(request), requestSignal(request));
 }
 
 /// Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
@@ -22,39 +22,45 @@ export async function responseFrom(request, signal) {
   // Step 4.
   signal?.throwIfAborted();
   const bytes = await takeBytes(request.body);
-  const token = signal === null ? null : op_abort_token();
   // Steps 11 and 12.
-  const { head, body } = await unlessAborted(signal, token, () =>
-    op_fetch(requestToHost(request), bytes, token),
+  const { head, body } = await unlessAborted(signal, (operation) =>
+    op_fetch(operation, requestToHost(request), bytes),
   );
-  const pull = () => unlessAborted(signal, token, () => op_body_bytes(body, token));
-  return responseFromHost(head, body === null ? null : pull);
+  return responseFromHost(head, hostBody(body, signal));
 }
 
-/// What an operation of the host gives, or the reason of the abort. A failure of the host becomes a
-/// TypeError of this realm.
-function unlessAborted(signal, token, operation) {
+/// What pulls a body that the host keeps; null for a null body.
+export function hostBody(id, signal) {
+  const kept = keep("body", id);
+  return kept === null
+    ? null
+    : () => unlessAborted(signal, (operation) => op_body_bytes(operation, kept.id));
+}
+
+let lastOperation = 0;
+
+/// What an operation of the host gives, or the reason of the abort. `start` is given a number under
+/// which the operation can be aborted.
+function unlessAborted(signal, start) {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      op_abort(token);
-      reject(signal.reason);
-      return;
-    }
+    signal?.throwIfAborted();
+    lastOperation += 1;
+    const operation = lastOperation;
     const forget =
       signal === null
         ? () => {}
         : whenAborted(signal, (reason) => {
-            op_abort(token);
+            op_abort(operation);
             reject(reason);
           });
-    operation().then(
+    start(operation).then(
       (value) => {
         forget();
         resolve(value);
       },
       (error) => {
         forget();
-        reject(new TypeError(error.message));
+        reject(fromOp(error));
       },
     );
   });

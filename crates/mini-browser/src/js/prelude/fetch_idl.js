@@ -1,29 +1,6 @@
-// Web IDL conversions as the interfaces of Fetch and Cache need them. (Web IDL, "JavaScript binding".)
+// Web IDL conversions that only the interfaces of Fetch, Cache and AbortSignal need.
 
-/// Throws if a call has fewer arguments than the operation needs.
-export function argumentsAtLeast(args, needed, operation) {
-  if (args.length < needed) {
-    throw new TypeError(
-      `${operation} needs ${needed} argument${needed === 1 ? "" : "s"}, and got ${args.length}`,
-    );
-  }
-}
-
-/// ByteString: a string of code units below 256.
-export function byteString(value) {
-  const string = `${value}`;
-  for (let index = 0; index < string.length; index += 1) {
-    if (string.charCodeAt(index) > 255) {
-      throw new TypeError(`${JSON.stringify(string)} holds a character above U+00FF`);
-    }
-  }
-  return string;
-}
-
-/// USVString: lone surrogates become U+FFFD.
-export function usvString(value) {
-  return `${value}`.toWellFormed();
-}
+import { dictionary, enumeration, sequence } from "./webidl.js";
 
 /// An integer type with [EnforceRange].
 export function enforceRange(value, least, greatest, what) {
@@ -34,43 +11,23 @@ export function enforceRange(value, least, greatest, what) {
   return number + 0;
 }
 
-/// An enumeration's value.
-export function enumeration(values, what) {
-  return (value) => {
-    const string = `${value}`;
-    if (!values.includes(string)) {
-      throw new TypeError(`${JSON.stringify(string)} is not a valid ${what}`);
-    }
-    return string;
-  };
+/// An enumeration's conversion.
+export function choice(values, what) {
+  return (value) => enumeration(value, values, what);
 }
 
-/// A dictionary: `members` maps each name to its conversion, in lexicographical order, as the
-/// getters of `value` are called in that order. A member that is undefined is absent.
-export function dictionary(value, members, what) {
+/// A dictionary: `conversions` maps the name of each member to its conversion, in the order of
+/// Web IDL, in which the members are read. A member that is undefined is absent.
+export function members(value, conversions, what) {
+  const object = dictionary(value, what);
   const converted = {};
-  if (value === undefined || value === null) {
-    return converted;
-  }
-  if (typeof value !== "object" && typeof value !== "function") {
-    throw new TypeError(`${what} is not an object`);
-  }
-  for (const [name, convert] of Object.entries(members)) {
-    const member = value[name];
+  for (const [name, convert] of Object.entries(conversions)) {
+    const member = object[name];
     if (member !== undefined) {
       converted[name] = convert(member);
     }
   }
   return converted;
-}
-
-/// sequence<T>.
-export function sequence(value, convert, what) {
-  const method = isObject(value) ? value[Symbol.iterator] : undefined;
-  if (typeof method !== "function") {
-    throw new TypeError(`${what} is not iterable`);
-  }
-  return sequenceBy(value, method, convert);
 }
 
 /// (sequence<sequence<T>> or record<K, V>), as a list of pairs.
@@ -83,7 +40,8 @@ export function pairs(value, key, convert, what) {
     if (typeof method !== "function") {
       throw new TypeError(`${what} is not iterable`);
     }
-    const list = sequenceBy(value, method, (pair) => sequence(pair, convert, `an entry of ${what}`));
+    const items = { [Symbol.iterator]: () => Reflect.apply(method, value, []) };
+    const list = sequence(items, (pair) => sequence(pair, convert, `an entry of ${what}`), what);
     for (const pair of list) {
       if (pair.length !== 2) {
         throw new TypeError(`an entry of ${what} has ${pair.length} items instead of two`);
@@ -101,42 +59,6 @@ export function pairs(value, key, convert, what) {
     }
   }
   return [...record];
-}
-
-/// Gives a class the shape of an IDL interface: enumerable members and a class string.
-/// `iterator` names the method that is also `[Symbol.iterator]`.
-export function defineInterface(Class, { iterator } = {}) {
-  enumerableMembers(Class.prototype);
-  enumerableMembers(Class);
-  Object.defineProperty(Class.prototype, Symbol.toStringTag, {
-    configurable: true,
-    value: Class.name,
-  });
-  if (iterator !== undefined) {
-    Object.defineProperty(Class.prototype, Symbol.iterator, {
-      configurable: true,
-      writable: true,
-      value: Class.prototype[iterator],
-    });
-  }
-}
-
-function enumerableMembers(object) {
-  for (const name of Object.getOwnPropertyNames(object)) {
-    const descriptor = Object.getOwnPropertyDescriptor(object, name);
-    const isMember = descriptor.get !== undefined || typeof descriptor.value === "function";
-    if (isMember && name !== "constructor" && descriptor.configurable) {
-      Object.defineProperty(object, name, { enumerable: true });
-    }
-  }
-}
-
-function sequenceBy(value, method, convert) {
-  const list = [];
-  for (const item of { [Symbol.iterator]: () => Reflect.apply(method, value, []) }) {
-    list.push(convert(item));
-  }
-  return list;
 }
 
 function isObject(value) {

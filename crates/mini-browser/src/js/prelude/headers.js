@@ -1,6 +1,7 @@
 // Headers and its guards. (Fetch, "Headers class".)
 
-import { argumentsAtLeast, byteString, defineInterface, pairs } from "./fetch_idl.js";
+import { pairs } from "./fetch_idl.js";
+import { ByteString, idl, required } from "./webidl.js";
 
 let stateOf;
 let create;
@@ -25,20 +26,20 @@ export class Headers {
 
   append(name, value) {
     const state = this.#state;
-    argumentsAtLeast(arguments, 2, "Headers.append");
-    append(state, byteString(name), byteString(value));
+    required(arguments.length, 2, "Headers.append");
+    append(state, ByteString(name), ByteString(value));
   }
 
   delete(name) {
     const state = this.#state;
-    argumentsAtLeast(arguments, 1, "Headers.delete");
-    remove(state, byteString(name));
+    required(arguments.length, 1, "Headers.delete");
+    remove(state, ByteString(name));
   }
 
   get(name) {
     const { list } = this.#state;
-    argumentsAtLeast(arguments, 1, "Headers.get");
-    return combined(list, headerName(byteString(name)));
+    required(arguments.length, 1, "Headers.get");
+    return combined(list, headerName(ByteString(name)));
   }
 
   getSetCookie() {
@@ -48,14 +49,14 @@ export class Headers {
 
   has(name) {
     const { list } = this.#state;
-    argumentsAtLeast(arguments, 1, "Headers.has");
-    return contains(list, headerName(byteString(name)));
+    required(arguments.length, 1, "Headers.has");
+    return contains(list, headerName(ByteString(name)));
   }
 
   set(name, value) {
     const state = this.#state;
-    argumentsAtLeast(arguments, 2, "Headers.set");
-    set(state, byteString(name), byteString(value));
+    required(arguments.length, 2, "Headers.set");
+    set(state, ByteString(name), ByteString(value));
   }
 
   entries() {
@@ -72,7 +73,7 @@ export class Headers {
 
   forEach(callback, thisArg = undefined) {
     const { list } = this.#state;
-    argumentsAtLeast(arguments, 1, "Headers.forEach");
+    required(arguments.length, 1, "Headers.forEach");
     if (typeof callback !== "function") {
       throw new TypeError("Headers.forEach: the callback is not a function");
     }
@@ -85,7 +86,12 @@ export class Headers {
   }
 }
 
-defineInterface(Headers, { iterator: "entries" });
+idl(Headers);
+Object.defineProperty(Headers.prototype, Symbol.iterator, {
+  configurable: true,
+  writable: true,
+  value: Headers.prototype.entries,
+});
 
 /// A Headers object over a header list that is shared, not copied.
 export function headersOver(list, guard) {
@@ -102,7 +108,7 @@ export function headersInit(init) {
   if (isHeaders(init) && init[Symbol.iterator] === Headers.prototype.entries) {
     return sortAndCombine(stateOf(init).list);
   }
-  return pairs(init, byteString, byteString, "HeadersInit");
+  return pairs(init, ByteString, ByteString, "HeadersInit");
 }
 
 /// *Fill* a Headers object's state with the pairs of `headersInit`.

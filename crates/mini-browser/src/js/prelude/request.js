@@ -5,19 +5,12 @@
 
 import { op_request_url } from "ops";
 
-import { abortSignal, dependentSignal, newSignal } from "./abort.js";
+import { abortSignal, dependentSignal, newSignal, shown } from "./abort.js";
 import { bodyInit, bodyOf, cloneBody, extract, includeBody, isUnusable, moveBody } from "./body.js";
-import {
-  argumentsAtLeast,
-  byteString,
-  defineInterface,
-  dictionary,
-  enumeration,
-  usvString,
-} from "./fetch_idl.js";
+import { choice, members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
-
-const INTERNAL = Symbol("Request");
+import { keep } from "./kept.js";
+import { ByteString, DOMString, HOST, USVString, idl, required } from "./webidl.js";
 
 let stateOf;
 let isRequestObject;
@@ -32,11 +25,11 @@ export class Request {
   }
 
   constructor(input, init = {}) {
-    if (input === INTERNAL) {
+    if (input === HOST) {
       this.#state = arguments[1];
       return;
     }
-    argumentsAtLeast(arguments, 1, "Request");
+    required(arguments.length, 1, "Request");
     this.#state = construct(input, init);
   }
 
@@ -97,9 +90,7 @@ export class Request {
   }
 
   get signal() {
-    const state = this.#state;
-    state.signal ??= newSignal();
-    return state.signal;
+    return shown(signalOf(this.#state));
   }
 
   get duplex() {
@@ -118,13 +109,13 @@ export class Request {
       throw new TypeError("a request whose body has been read cannot be cloned");
     }
     // Steps 2 to 5.
-    const signal = dependentSignal([this.signal]);
+    const signal = dependentSignal([signalOf(this.#state)]);
     return newRequest(cloneRequest(request), headersState(headers).guard, signal);
   }
 }
 
 includeBody(Request, (object) => stateOf(object).request.body);
-defineInterface(Request);
+idl(Request);
 
 /// Whether a value is a Request.
 export function isRequest(value) {
@@ -143,18 +134,18 @@ export function requestSignal(object) {
 
 /// A Request over what the host gave, with immutable headers. Host only.
 export function requestFromHost(head, bytes) {
-  const request = { ...INITIAL, ...head, body: bytes === null ? null : bodyOf(bytes) };
+  const request = {
+    ...INITIAL,
+    ...head,
+    kept: keep("requester", head.requesterId ?? null),
+    body: bytes === null ? null : bodyOf(bytes),
+  };
   return newRequest(request, "immutable", null);
 }
 
-/// A Request over the request of a cache's entry: a copy.
-export function requestFromCache(head) {
-  return requestFromHost(head, null);
-}
-
-/// A request as it crosses to the host, without its body.
+/// A request as it crosses to the host, without its body. Keep the request until it has crossed.
 export function requestToHost(request) {
-  const { body: _, ...head } = request;
+  const { body, kept, ...head } = request;
   return { ...head, url: request.urlList.at(-1) };
 }
 
@@ -175,7 +166,9 @@ const INITIAL = {
   keepalive: false,
   reloadNavigation: false,
   historyNavigation: false,
+  // On whose behalf it is fetched, and what keeps the host from forgetting that.
   requesterId: null,
+  kept: null,
   body: null,
 };
 
@@ -184,22 +177,22 @@ const nullable = (convert) => (value) => (value === null ? null : convert(value)
 // In lexicographical order.
 const REQUEST_INIT = {
   body: bodyInit,
-  cache: enumeration(
+  cache: choice(
     ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
     "cache mode",
   ),
-  credentials: enumeration(["omit", "same-origin", "include"], "credentials mode"),
-  duplex: enumeration(["half"], "duplex"),
+  credentials: choice(["omit", "same-origin", "include"], "credentials mode"),
+  duplex: choice(["half"], "duplex"),
   headers: headersInit,
-  integrity: (value) => `${value}`,
+  integrity: DOMString,
   keepalive: Boolean,
-  lookAside: enumeration(["default", "none", "local", "universal"], "look-aside mode"),
-  method: byteString,
-  mode: enumeration(["navigate", "same-origin", "no-cors", "cors"], "mode"),
-  priority: enumeration(["high", "low", "auto"], "priority"),
-  redirect: enumeration(["follow", "error", "manual"], "redirect mode"),
-  referrer: usvString,
-  referrerPolicy: enumeration(
+  lookAside: choice(["default", "none", "local", "universal"], "look-aside mode"),
+  method: ByteString,
+  mode: choice(["navigate", "same-origin", "no-cors", "cors"], "mode"),
+  priority: choice(["high", "low", "auto"], "priority"),
+  redirect: choice(["follow", "error", "manual"], "redirect mode"),
+  referrer: USVString,
+  referrerPolicy: choice(
     [
       "",
       "no-referrer",
@@ -220,14 +213,14 @@ const REQUEST_INIT = {
 /// The constructor's steps; gives the state of the new object.
 function construct(input, rawInit) {
   const isObject = isRequestObject(input);
-  const url = isObject ? null : usvString(input);
-  const init = dictionary(rawInit, REQUEST_INIT, "RequestInit");
+  const url = isObject ? null : USVString(input);
+  const init = members(rawInit, REQUEST_INIT, "RequestInit");
 
   // Steps 5 and 6.
   const inputState = isObject ? stateOf(input) : null;
   const base = isObject ? inputState.request : { ...INITIAL, urlList: [requestUrl(url)] };
   const fallbackMode = isObject ? null : "cors";
-  let signal = isObject ? input.signal : null;
+  let signal = isObject ? signalOf(inputState) : null;
 
   // Step 10.
   if ("window" in init && init.window !== null) {
@@ -390,8 +383,14 @@ function copyList(list) {
   return list.map(([name, value]) => [name, value]);
 }
 
+/// A Request's signal, made when it is first wanted.
+function signalOf(state) {
+  state.signal ??= newSignal();
+  return state.signal;
+}
+
 /// *Create* a Request object.
 function newRequest(request, guard, signal) {
   const headers = headersOver(request.headers, guard);
-  return Reflect.construct(Request, [INTERNAL, { request, headers, signal }]);
+  return Reflect.construct(Request, [HOST, { request, headers, signal }]);
 }

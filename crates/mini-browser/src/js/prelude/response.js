@@ -7,16 +7,10 @@
 import { op_request_url } from "ops";
 
 import { bodyFrom, bodyInit, cloneBody, extract, includeBody, isUnusable, takeBytes } from "./body.js";
-import {
-  argumentsAtLeast,
-  byteString,
-  defineInterface,
-  dictionary,
-  usvString,
-} from "./fetch_idl.js";
+import { members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
-
-const INTERNAL = Symbol("Response");
+import { keep } from "./kept.js";
+import { ByteString, HOST, USVString, idl, required } from "./webidl.js";
 
 let stateOf;
 let isResponseObject;
@@ -31,12 +25,12 @@ export class Response {
   }
 
   constructor(body = null, init = {}) {
-    if (body === INTERNAL) {
+    if (body === HOST) {
       this.#state = arguments[1];
       return;
     }
     const bodyValue = bodyInit(body);
-    const converted = dictionary(init, RESPONSE_INIT, "ResponseInit");
+    const converted = members(init, RESPONSE_INIT, "ResponseInit");
     // Steps 3 and 4.
     const extracted = bodyValue === null ? null : extract(bodyValue);
     this.#state = initialize(converted, extracted);
@@ -47,8 +41,8 @@ export class Response {
   }
 
   static redirect(url, status = 302) {
-    argumentsAtLeast(arguments, 1, "Response.redirect");
-    const input = usvString(url);
+    required(arguments.length, 1, "Response.redirect");
+    const input = USVString(url);
     const code = unsignedShort(status);
     // Steps 1 to 3.
     const parsed = op_request_url(input);
@@ -64,8 +58,8 @@ export class Response {
   }
 
   static json(data, init = {}) {
-    argumentsAtLeast(arguments, 1, "Response.json");
-    const converted = dictionary(init, RESPONSE_INIT, "ResponseInit");
+    required(arguments.length, 1, "Response.json");
+    const converted = members(init, RESPONSE_INIT, "ResponseInit");
     // Step 1: *serialize a JavaScript value to JSON bytes*.
     const json = JSON.stringify(data);
     if (json === undefined) {
@@ -74,7 +68,7 @@ export class Response {
     // Steps 2 to 4.
     const { body } = extract(json.toWellFormed());
     return Reflect.construct(Response, [
-      INTERNAL,
+      HOST,
       initialize(converted, { body, type: "application/json" }),
     ]);
   }
@@ -127,7 +121,7 @@ export class Response {
 }
 
 includeBody(Response, (object) => visibleBody(stateOf(object).response));
-defineInterface(Response);
+idl(Response);
 
 /// Whether a value is a Response.
 export function isResponse(value) {
@@ -142,7 +136,12 @@ export function responseOf(object) {
 /// A Response over what the host gave; its headers cannot be changed. `pull` gives a promise of the
 /// body's bytes when they are asked for; null is a null body. Host only.
 export function responseFromHost(head, pull) {
-  const response = { ...INITIAL, ...head, body: pull === null ? null : bodyFrom(pull) };
+  const response = {
+    ...INITIAL,
+    ...head,
+    kept: keep("response", head.headId),
+    body: pull === null ? null : bodyFrom(pull),
+  };
   return newResponse(response, "immutable");
 }
 
@@ -153,9 +152,10 @@ export function responseToHost(object) {
   return { head: responseHead(response), body: takeBytes(response.body) };
 }
 
-/// A response as it crosses to the host, without its body.
+/// A response as it crosses to the host, without its body. As long as this object is held, the host
+/// keeps the internal response.
 export function responseHead(response) {
-  const { body: _, ...head } = response;
+  const { body, ...head } = response;
   return { ...head, url: response.urlList.at(-1) ?? "", redirected: response.urlList.length > 1 };
 }
 
@@ -165,7 +165,9 @@ const INITIAL = {
   status: 200,
   statusText: "",
   headers: [],
+  // The internal response, and what keeps the host from forgetting it.
   headId: null,
+  kept: null,
   body: null,
 };
 
@@ -173,7 +175,7 @@ const INITIAL = {
 const RESPONSE_INIT = {
   headers: headersInit,
   status: unsignedShort,
-  statusText: byteString,
+  statusText: ByteString,
 };
 
 /// *Initialize a response*; gives the state of the new object.
@@ -217,5 +219,5 @@ function unsignedShort(value) {
 /// *Create* a Response object.
 function newResponse(response, guard) {
   const headers = headersOver(response.headers, guard);
-  return Reflect.construct(Response, [INTERNAL, { response, headers }]);
+  return Reflect.construct(Response, [HOST, { response, headers }]);
 }

@@ -1,0 +1,310 @@
+//! [`HyperNetwork`]: the facade's network over hyper and rustls.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use service_worker::types::fetch::CacheMode;
+use service_worker::{
+    Body, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
+};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use super::connect::Connector;
+use super::message::{Message, RequestBody};
+use super::pool::{Pool, PoolKey};
+use super::{HostMap, content_coding, describe, incoming};
+
+/// How a [`HyperNetwork`] finds and trusts servers, and how long it waits for them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NetworkConfig {
+    /// Which address a host name means.
+    pub host_map: HostMap,
+    /// The certificate authorities that are trusted: these and no others.
+    pub extra_ca: Vec<CertificateDer<'static>>,
+    /// How long resolving, connecting and the TLS handshake may take together. 15 s.
+    pub connect_timeout: Duration,
+    /// How long a server may take for the head of its response, from when it has been sent all of
+    /// the request. 60 s.
+    pub head_timeout: Duration,
+    /// The longest head of a response, in bytes. 256 KiB.
+    pub max_head_bytes: usize,
+    /// The most header fields of a response. 256.
+    pub max_head_fields: usize,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            host_map: HostMap::new(),
+            extra_ca: Vec::new(),
+            connect_timeout: Duration::from_secs(15),
+            head_timeout: Duration::from_secs(60),
+            max_head_bytes: 256 * 1024,
+            max_head_fields: 256,
+        }
+    }
+}
+
+/// Why a [`HyperNetwork`] cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkSetupError {
+    /// A certificate of [`NetworkConfig::extra_ca`] is none.
+    #[error("the extra certificate authority number {number} is not usable ({reason})")]
+    Authority {
+        /// Its place in the list, from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// rustls offers no protocol version with its crypto provider.
+    #[error("TLS is not available ({0})")]
+    Tls(String),
+}
+
+/// The network of the reference host: HTTP/1.1, with or without TLS, one hop at a time.
+///
+/// It asks for `gzip` and undoes it, keeps idle connections for the next request of the same
+/// origin, partition and credentials flag, and streams bodies both ways, so that a slow reader
+/// holds the sender back. It has no cookies and no HTTP cache: no cookie is ever sent, no answer
+/// is ever `from_cache`, and [`CacheMode::OnlyIfCached`] is
+/// [`Blocked`](NetworkErrorKind::Blocked).
+///
+/// Connections live on the tokio runtime that it was made with; its futures and bodies may be
+/// polled anywhere.
+#[derive(Clone)]
+pub struct HyperNetwork {
+    shared: Arc<Shared>,
+    runtime: Handle,
+}
+
+impl HyperNetwork {
+    /// A network whose connections live on `runtime`, which needs its I/O and time drivers.
+    ///
+    /// # Errors
+    /// [`NetworkSetupError`], if a certificate authority is not usable.
+    pub fn new(config: NetworkConfig, runtime: Handle) -> Result<Self, NetworkSetupError> {
+        let connector = Connector {
+            tls: Arc::new(tls_config(config.extra_ca)?),
+            host_map: config.host_map,
+            limits: Limits {
+                connect_timeout: config.connect_timeout,
+                max_head_bytes: config.max_head_bytes,
+                max_head_fields: config.max_head_fields,
+            },
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                connector,
+                head_timeout: config.head_timeout,
+                pool: Pool::default(),
+            }),
+            runtime,
+        })
+    }
+}
+
+impl Network for HyperNetwork {
+    fn send(&self, request: NetworkRequest) -> NetworkFuture {
+        let shared = Arc::clone(&self.shared);
+        let runtime = self.runtime.clone();
+        Box::pin(async move {
+            let url = request.url.clone();
+            let task = AbortOnDrop(runtime.spawn(shared.fetch(request)));
+            task.await.map_err(|kind| NetworkError { url, kind })
+        })
+    }
+}
+
+impl std::fmt::Debug for HyperNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HyperNetwork").finish_non_exhaustive()
+    }
+}
+
+/// The limits of one connection.
+pub(super) struct Limits {
+    pub(super) connect_timeout: Duration,
+    pub(super) max_head_bytes: usize,
+    pub(super) max_head_fields: usize,
+}
+
+/// The sending half of a connection.
+pub(super) type Sender = http1::SendRequest<RequestBody>;
+
+struct Shared {
+    connector: Connector,
+    head_timeout: Duration,
+    pool: Pool,
+}
+
+impl Shared {
+    async fn fetch(
+        self: Arc<Self>,
+        request: NetworkRequest,
+    ) -> Result<NetworkResponse, NetworkErrorKind> {
+        if !matches!(request.url.scheme(), "http" | "https") {
+            return Err(NetworkErrorKind::Scheme);
+        }
+        if request.cache == CacheMode::OnlyIfCached {
+            return Err(NetworkErrorKind::Blocked(
+                "only-if-cached: nothing is cached",
+            ));
+        }
+        let url = request.url.clone();
+        let key = PoolKey::new(&url, request.credentials, request.partition.clone());
+        let message = Message::new(request)?;
+        let sent_credentials = message.has_authorization();
+
+        let (sender, response) = self.exchange(&url, &key, message).await?;
+        self.keep_when_done(key, sender);
+
+        let (mut head, incoming) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(NetworkErrorKind::Http(
+                "the server switches protocols, which nobody asked for".into(),
+            ));
+        }
+        let body = if incoming.is_end_stream() {
+            Body::empty()
+        } else {
+            content_coding::decode(&mut head.headers, incoming::body(incoming))
+        };
+        Ok(NetworkResponse {
+            status: head.status,
+            headers: head.headers,
+            body,
+            from_cache: false,
+            sent_credentials,
+        })
+    }
+
+    /// Sends over an idle connection, or else over a new one. A connection that the server closed
+    /// while it was idle shows that only when it is used: such a request is sent once more, if
+    /// nothing of it was sent or if it may be repeated.
+    async fn exchange(
+        &self,
+        url: &Url,
+        key: &PoolKey,
+        message: Message,
+    ) -> Result<(Sender, Response<Incoming>), NetworkErrorKind> {
+        let mut message = message;
+        if let Some(mut sender) = self.pool.take(key) {
+            let copy = message.copy_if_repeatable();
+            match self.send_over(&mut sender, message).await {
+                Ok(response) => return Ok((sender, response)),
+                Err(failure) => match failure.unsent.or(copy.filter(|_| failure.is_stale)) {
+                    Some(again) => message = again,
+                    None => return Err(failure.kind),
+                },
+            }
+        }
+        let mut sender = self.connector.connect(url).await?;
+        match self.send_over(&mut sender, message).await {
+            Ok(response) => Ok((sender, response)),
+            Err(failure) => Err(failure.kind),
+        }
+    }
+
+    async fn send_over(
+        &self,
+        sender: &mut Sender,
+        message: Message,
+    ) -> Result<Response<Incoming>, Failure> {
+        let (request, sent) = message.into_request();
+        let responding = sender.try_send_request(request);
+        let too_late = async {
+            // Whether it was sent or dropped: from here on the server alone is waited for.
+            let _: Result<(), oneshot::Canceled> = sent.await;
+            tokio::time::sleep(self.head_timeout).await;
+        };
+        tokio::select! {
+            response = responding => response.map_err(|mut error| Failure {
+                unsent: error.take_message().map(Message::from_request),
+                is_stale: !error.error().is_parse() && !error.error().is_user(),
+                kind: NetworkErrorKind::Http(describe(error.error())),
+            }),
+            () = too_late => Err(Failure {
+                unsent: None,
+                is_stale: false,
+                kind: NetworkErrorKind::Timeout,
+            }),
+        }
+    }
+
+    /// Puts a connection back once its response has been read to the end.
+    fn keep_when_done(self: &Arc<Self>, key: PoolKey, mut sender: Sender) {
+        let shared = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let is_reusable = sender.ready().await.is_ok();
+            if let (true, Some(shared)) = (is_reusable, shared.upgrade()) {
+                shared.pool.put(key, sender);
+            }
+        });
+    }
+}
+
+/// Why a connection gave no response.
+struct Failure {
+    /// The message, if nothing of it was sent.
+    unsent: Option<Message>,
+    /// Whether it may be that the connection was closed before it was used.
+    is_stale: bool,
+    kind: NetworkErrorKind,
+}
+
+fn tls_config(
+    authorities: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, NetworkSetupError> {
+    let mut roots = RootCertStore::empty();
+    for (index, authority) in authorities.into_iter().enumerate() {
+        roots
+            .add(authority)
+            .map_err(|error| NetworkSetupError::Authority {
+                number: index + 1,
+                reason: error.to_string(),
+            })?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| NetworkSetupError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Ends its task when it is dropped.
+struct AbortOnDrop(JoinHandle<Result<NetworkResponse, NetworkErrorKind>>);
+
+impl Future for AbortOnDrop {
+    type Output = Result<NetworkResponse, NetworkErrorKind>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|joined| {
+            joined.unwrap_or_else(|error| {
+                Err(NetworkErrorKind::Http(format!(
+                    "the network's runtime ended it: {error}"
+                )))
+            })
+        })
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

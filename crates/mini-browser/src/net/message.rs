@@ -1,0 +1,248 @@
+//! One request as it goes over the wire: what *HTTP-network-or-cache fetch* adds to the headers.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use hyper::Request;
+use hyper::body::{Frame, SizeHint};
+use service_worker::{BodyError, NetworkErrorKind, NetworkRequest};
+use url::{Position, Url};
+
+use super::outgoing::Outgoing;
+
+/// What is the connection's to say, or this network's, and never a caller's.
+const OWN_HEADERS: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    COOKIE,
+    HOST,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// One request, ready to be sent.
+pub(super) struct Message {
+    method: Method,
+    target: Uri,
+    headers: HeaderMap,
+    body: Outgoing,
+}
+
+impl Message {
+    pub(super) fn new(request: NetworkRequest) -> Result<Self, NetworkErrorKind> {
+        let target = target(&request.url)?;
+        let body = Outgoing::new(request.body);
+        let mut headers = request.headers;
+        for name in OWN_HEADERS {
+            headers.remove(name);
+        }
+        headers.insert(HOST, host(&request.url)?);
+        // HTTP-network-or-cache fetch: a null body has a length with POST and PUT only. All other
+        // framing is hyper's.
+        if body.is_empty() && matches!(request.method, Method::POST | Method::PUT) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        // HTTP-network-or-cache fetch: a range is asked for as it is stored.
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            let coding = if headers.contains_key(RANGE) {
+                "identity"
+            } else {
+                "gzip"
+            };
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
+        }
+        Ok(Self {
+            method: request.method,
+            target,
+            headers,
+            body,
+        })
+    }
+
+    pub(super) fn has_authorization(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// A second copy, if there is no body and doing it twice is doing it once (RFC 9110, 9.2.2).
+    pub(super) fn copy_if_repeatable(&self) -> Option<Self> {
+        (self.body.is_empty() && self.method.is_idempotent()).then(|| Self {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: Outgoing::empty(),
+        })
+    }
+
+    /// For hyper, with what is done when all of it has been sent.
+    pub(super) fn into_request(self) -> (Request<RequestBody>, oneshot::Receiver<()>) {
+        let (sent, when_sent) = oneshot::channel();
+        let mut request = Request::new(RequestBody {
+            sent: (!self.body.is_empty()).then_some(sent),
+            outgoing: self.body,
+        });
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        *request.headers_mut() = self.headers;
+        (request, when_sent)
+    }
+
+    /// Back from hyper, which has sent nothing of it.
+    pub(super) fn from_request(request: Request<RequestBody>) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            method: head.method,
+            target: head.uri,
+            headers: head.headers,
+            body: body.outgoing,
+        }
+    }
+}
+
+/// The body of a request; tells when it has been sent, by dropping what waits for it.
+pub(super) struct RequestBody {
+    outgoing: Outgoing,
+    sent: Option<oneshot::Sender<()>>,
+}
+
+impl hyper::body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.outgoing).poll_frame(cx);
+        if this.outgoing.is_end_stream() || matches!(frame, Poll::Ready(None)) {
+            this.sent = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.outgoing.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.outgoing.size_hint()
+    }
+}
+
+/// The request target in origin form: path and query.
+fn target(url: &Url) -> Result<Uri, NetworkErrorKind> {
+    let target = &url[Position::BeforePath..Position::AfterQuery];
+    Uri::try_from(target)
+        .map_err(|error| NetworkErrorKind::Http(format!("the URL cannot be sent: {error}")))
+}
+
+/// Host, and port if it is not the scheme's.
+fn host(url: &Url) -> Result<HeaderValue, NetworkErrorKind> {
+    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .map_err(|error| NetworkErrorKind::Http(format!("the host cannot be sent: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use service_worker::Body;
+    use service_worker::types::fetch::CacheMode;
+
+    fn message(method: Method, url: &str, headers: &[(&str, &str)], body: Body) -> Message {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
+        }
+        Message::new(NetworkRequest {
+            method,
+            url: Url::parse(url).unwrap(),
+            headers: map,
+            body,
+            cache: CacheMode::Default,
+            credentials: false,
+            site_for_cookies: None,
+            partition: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn framing_host_and_cookies_are_never_the_callers() {
+        let asked = [
+            ("Host", "evil.test"),
+            ("Content-Length", "7"),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "close"),
+            ("Cookie", "a=b"),
+            ("X-Kept", "1"),
+        ];
+        let message = message(Method::GET, "https://a.test:8443/", &asked, Body::empty());
+        let mut names: Vec<_> = message.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept-encoding", "host", "x-kept"]);
+        assert_eq!(message.headers[HOST], "a.test:8443");
+    }
+
+    #[test]
+    fn an_empty_body_has_a_length_with_post_and_put_only() {
+        let length = |method, body| {
+            let message = message(method, "http://a.test/", &[], body);
+            message.headers.get(CONTENT_LENGTH).cloned()
+        };
+        assert_eq!(length(Method::POST, Body::empty()).unwrap(), "0");
+        assert_eq!(length(Method::GET, Body::empty()), None);
+        assert_eq!(length(Method::POST, Body::from("x")), None);
+    }
+
+    #[test]
+    fn a_range_is_asked_for_without_a_coding() {
+        let coding = |headers: &[_]| {
+            let message = message(Method::GET, "http://a.test/", headers, Body::empty());
+            message.headers[ACCEPT_ENCODING].clone()
+        };
+        assert_eq!(coding(&[]), "gzip");
+        assert_eq!(coding(&[("Range", "bytes=0-1")]), "identity");
+        assert_eq!(coding(&[("Accept-Encoding", "br")]), "br");
+    }
+
+    #[test]
+    fn every_character_that_a_url_may_have_can_be_sent() {
+        let characters: String = (' '..='~').chain(['é', '字']).collect();
+        let url = format!("https://a.test/{characters}?{characters}");
+        let url = Url::parse(&url).unwrap();
+        assert!(target(&url).is_ok(), "{:?}", target(&url));
+        let url = Url::parse(&format!("https://a.test/?{characters}")).unwrap();
+        assert!(target(&url).is_ok(), "{:?}", target(&url));
+    }
+
+    #[test]
+    fn a_url_that_is_too_long_is_an_error() {
+        let url = Url::parse(&format!("https://a.test/{}", "x".repeat(70_000))).unwrap();
+        assert!(matches!(target(&url), Err(NetworkErrorKind::Http(text)) if text.contains("URL")));
+    }
+
+    #[test]
+    fn only_a_bodiless_idempotent_request_is_repeatable() {
+        let repeatable = |method, body| {
+            message(method, "http://a.test/", &[], body)
+                .copy_if_repeatable()
+                .is_some()
+        };
+        assert!(repeatable(Method::GET, Body::empty()));
+        assert!(repeatable(Method::DELETE, Body::empty()));
+        assert!(!repeatable(Method::POST, Body::empty()));
+        assert!(!repeatable(Method::PUT, Body::from("x")));
+    }
+}
