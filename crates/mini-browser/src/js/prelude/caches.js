@@ -51,7 +51,7 @@ export class CacheStorage {
   async open(cacheName) {
     this.#brand;
     required(arguments.length, 1, "CacheStorage.open");
-    const id = await callAsync(op_caches_open, DOMString(cacheName);
+    const id = await callAsync(op_caches_open, DOMString(cacheName));
     return Reflect.construct(Cache, [HOST, keep("cache", id)]);
   }
 
