@@ -18,6 +18,8 @@ mod referrer;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use service_worker::Body;
 use service_worker::fetch_router::BlockedReason;
@@ -67,6 +69,43 @@ impl Default for UserAgent {
             name: HeaderValue::from_static(concat!("mini-browser/", env!("CARGO_PKG_VERSION"))),
             languages: HeaderValue::from_static("en"),
         }
+    }
+}
+
+/// What the scripts of a realm fetch with: to be given to it as a service.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "what `fetch` takes beside its parameters")]
+pub struct FetchService {
+    /// Answers the hops.
+    pub hop: Arc<dyn Hop>,
+    /// What servers are told.
+    pub agent: UserAgent,
+}
+
+impl FetchService {
+    /// Over `hop`, as the default user agent.
+    #[must_use]
+    pub fn new(hop: Arc<dyn Hop>) -> Self {
+        Self {
+            hop,
+            agent: UserAgent::default(),
+        }
+    }
+
+    /// See [`fetch`].
+    ///
+    /// # Errors
+    /// Why there is a network error.
+    pub async fn fetch(&self, params: FetchParams) -> Result<FetchedResponse, FetchError> {
+        fetch(&*self.hop, &self.agent, params).await
+    }
+}
+
+impl std::fmt::Debug for FetchService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FetchService")
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
     }
 }
 
