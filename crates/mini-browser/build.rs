@@ -1,2 +1,8 @@
-//! Finds the font of the fonts scenario and compiles the prelude to bytecode.
-fn main() {}
+//! Compiles the prelude to bytecode.
+
+#[path = "build/prelude.rs"]
+mod prelude;
+
+fn main() {
+    prelude::compile();
+}

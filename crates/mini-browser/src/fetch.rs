@@ -74,7 +74,10 @@ impl Default for UserAgent {
 
 /// What the scripts of a realm fetch with: to be given to it as a service.
 #[derive(Clone)]
-#[expect(clippy::exhaustive_structs, reason = "what `fetch` takes beside its parameters")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "what `fetch` takes beside its parameters"
+)]
 pub struct FetchService {
     /// Answers the hops.
     pub hop: Arc<dyn Hop>,

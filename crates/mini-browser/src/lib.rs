@@ -2,4 +2,5 @@
 
 pub mod cache_storage;
 pub mod fetch;
+pub mod js;
 pub mod net;

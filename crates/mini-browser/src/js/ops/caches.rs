@@ -13,9 +13,7 @@ use service_worker::types::{Origin, PartitionPolicy, StorageKey};
 
 use super::fetch::{number, request_from_js, response_with_body};
 use super::{OpError, Ops, heads, promise};
-use crate::cache_storage::{
-    Cache, CacheError, CacheStore, CachedResponse, NewEntry, QueryOptions,
-};
+use crate::cache_storage::{Cache, CacheError, CacheStore, CachedResponse, NewEntry, QueryOptions};
 use crate::js::JsBytes;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
@@ -199,10 +197,7 @@ fn new_entry<'js>(ctx: &Ctx<'js>, realm: &RealmState, entry: &Object<'js>) -> Re
 
 /// A response from a cache for a script. (*match*, "If … cross-origin resource policy check …
 /// returns blocked".)
-fn found_to_js(
-    realm: &RealmState,
-    found: CachedResponse,
-) -> std::result::Result<Json, OpError> {
+fn found_to_js(realm: &RealmState, found: CachedResponse) -> std::result::Result<Json, OpError> {
     let CachedResponse { head, body, .. } = found;
     if let (ResponseType::Opaque, Some(url)) = (head.response_type, head.url()) {
         let origin: &Origin = &realm.environment().origin;

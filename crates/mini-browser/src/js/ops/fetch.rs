@@ -244,8 +244,7 @@ where
     async move {
         let outcome = Abortable::new(future, registration).await;
         operations.0.borrow_mut().remove(&operation);
-        outcome
-            .unwrap_or_else(|_| Err(OpError::new("AbortError", "the operation was aborted")))
+        outcome.unwrap_or_else(|_| Err(OpError::new("AbortError", "the operation was aborted")))
     }
 }
 

@@ -1,0 +1,110 @@
+//! Modules of the prelude, from bytecode; and the refusal of every other module.
+
+use rquickjs::loader::{ImportAttributes, Loader, Resolver};
+use rquickjs::module::Declared;
+use rquickjs::{Ctx, Error, Exception, Module, Object, Result};
+
+use super::ops;
+
+mod table {
+    include!(concat!(env!("OUT_DIR"), "/prelude.rs"));
+}
+
+/// How modules of the prelude are called. A script has no such URL, so that it cannot be the base
+/// of an import that reaches the prelude or the native functions.
+pub(super) const SCHEME: &str = "prelude:";
+/// The module of native functions.
+const OPS: &str = "ops";
+
+/// Evaluates a module of the prelude, once a realm, and gives its exports.
+pub(super) fn import<'js>(ctx: &Ctx<'js>, file: &str) -> Result<Object<'js>> {
+    // A module of one line, so that the engine finds what is loaded already, resolves and links.
+    let (entry, promise) = Module::declare(
+        ctx.clone(),
+        format!("{SCHEME}import {file}"),
+        format!("export * as module from './{file}';"),
+    )?
+    .eval()?;
+    // The prelude has no top-level await: it is evaluated by now, or threw.
+    match promise.result::<()>() {
+        Some(Ok(())) => entry.get("module"),
+        Some(Err(error)) => Err(error),
+        None => Err(Exception::throw_internal(
+            ctx,
+            &format!("the prelude's {file} awaits"),
+        )),
+    }
+}
+
+/// Whether the prelude has that module.
+pub(super) fn has(file: &str) -> bool {
+    #[cfg(test)]
+    if super::tests::doubles::source(file).is_some() {
+        return true;
+    }
+    bytecode(file).is_some()
+}
+
+/// Resolves imports between modules of the prelude.
+pub(super) struct PreludeResolver;
+
+impl Resolver for PreludeResolver {
+    fn resolve<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        base: &str,
+        name: &str,
+        _: Option<ImportAttributes<'js>>,
+    ) -> Result<String> {
+        if !base.starts_with(SCHEME) {
+            let message = format!("module imports are not offered yet: {name}");
+            return Err(Exception::throw_type(ctx, &message));
+        }
+        Ok(match name.strip_prefix("./") {
+            Some(file) => format!("{SCHEME}{file}"),
+            None => name.to_owned(),
+        })
+    }
+}
+
+/// Loads modules of the prelude.
+pub(super) struct PreludeLoader;
+
+impl Loader for PreludeLoader {
+    fn load<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        _: Option<ImportAttributes<'js>>,
+    ) -> Result<Module<'js, Declared>> {
+        if name == OPS {
+            return Module::declare_def::<ops::OpsModule, _>(ctx.clone(), OPS);
+        }
+        let file = name.strip_prefix(SCHEME).unwrap_or(name);
+        #[cfg(test)]
+        if let Some(source) =
+            super::tests::doubles::source(file).filter(|_| bytecode(file).is_none())
+        {
+            return Module::declare(ctx.clone(), name, source);
+        }
+        match bytecode(file) {
+            Some(bytecode) => load(ctx, bytecode),
+            None => Err(Error::new_loading_message(
+                name,
+                "no such module of the prelude",
+            )),
+        }
+    }
+}
+
+fn bytecode(file: &str) -> Option<&'static [u8]> {
+    let found = table::MODULES.binary_search_by(|(name, _)| (*name).cmp(file));
+    found.ok().map(|at| table::MODULES[at].1)
+}
+
+#[expect(unsafe_code, reason = "bytecode can be loaded in no other way")]
+fn load<'js>(ctx: &Ctx<'js>, bytecode: &'static [u8]) -> Result<Module<'js, Declared>> {
+    // SAFETY: the bytes were written by the same version of QuickJS in this crate's build script
+    // and are part of the executable; nothing else is ever passed here.
+    unsafe { Module::load(ctx.clone(), bytecode) }
+}

@@ -1,0 +1,36 @@
+//! The JavaScript half of the reference host: agents, service workers and pages on QuickJS.
+//!
+//! An [`Agent`] is one OS thread with one QuickJS runtime. [`WorkerHost`] carries out the facade's
+//! commands on agents of their own, one a worker; a [`Page`] is a window-like realm in which
+//! scripts register and fetch. Web APIs are JavaScript modules (`prelude/`) over a small set of
+//! native functions (`ops/`).
+
+mod agent;
+mod bytes;
+mod console;
+mod error;
+mod json;
+mod loader;
+mod notice;
+mod ops;
+mod page;
+mod quota;
+mod realm;
+mod seam;
+mod timers;
+mod views;
+mod worker;
+mod worker_host;
+
+#[cfg(test)]
+mod tests;
+
+pub use agent::{Agent, AgentOptions, Death, Task};
+pub use bytes::JsBytes;
+pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
+pub use error::ScriptError;
+pub use ops::{OpError, Ops, promise};
+pub use page::{Page, PageOptions};
+pub use realm::{Realm, RealmKind, RealmOptions, RealmState};
+pub use seam::{Pending, Registering, Seam};
+pub use worker_host::{EventSink, WorkerHost, WorkerHostOptions};

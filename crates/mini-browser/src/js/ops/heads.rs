@@ -1,0 +1,132 @@
+//! Heads of requests and responses between Rust and the prelude. What a script may not forge —
+//! a fall-through request's requester, what a filtered response hides — stays here, under a number.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use service_worker::types::fetch::{RequestHead, Requester, ResponseHead, ResponseType};
+
+use super::OpError;
+use crate::js::realm::RealmState;
+
+/// What stays on this side.
+#[derive(Default)]
+pub(in crate::js) struct Heads {
+    next: Cell<u64>,
+    requesters: RefCell<BTreeMap<u64, Requester>>,
+    responses: RefCell<BTreeMap<u64, ResponseHead>>,
+}
+
+impl Heads {
+    fn take_id(&self) -> u64 {
+        self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    /// Keeps the head of a filtered response.
+    pub(in crate::js) fn keep_response(&self, head: ResponseHead) -> u64 {
+        let id = self.take_id();
+        self.responses.borrow_mut().insert(id, head);
+        id
+    }
+
+    fn keep_requester(&self, requester: Requester) -> u64 {
+        let id = self.take_id();
+        self.requesters.borrow_mut().insert(id, requester);
+        id
+    }
+
+    /// Lets go of a response's head.
+    pub(in crate::js) fn forget_response(&self, id: u64) {
+        self.responses.borrow_mut().remove(&id);
+    }
+
+    /// Lets go of a requester.
+    pub(in crate::js) fn forget_requester(&self, id: u64) {
+        self.requesters.borrow_mut().remove(&id);
+    }
+
+    /// The requester of that number.
+    pub(in crate::js) fn requester(&self, id: u64) -> Option<Requester> {
+        self.requesters.borrow().get(&id).cloned()
+    }
+}
+
+/// A request's head for `requestFromHost`.
+pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
+    let requester = head.requester.clone();
+    let requester = requester.map(|requester| realm.local::<Heads>().keep_requester(requester));
+    let urls: Vec<_> = head.url_list.iter().map(url::Url::as_str).collect();
+    json!({
+        "method": head.method.as_str(),
+        "url": head.url().as_str(),
+        "urlList": urls,
+        "headers": headers_to_js(&head.headers),
+        "destination": head.destination.as_str(),
+        "mode": head.mode.as_str(),
+        "credentials": head.credentials.as_str(),
+        "cache": head.cache.as_str(),
+        "redirect": head.redirect.as_str(),
+        "referrer": head.referrer.as_ref().map_or("", url::Url::as_str),
+        "serviceWorkers": head.service_workers.as_str(),
+        "lookAside": head.look_aside.as_str(),
+        "integrity": head.integrity,
+        "keepalive": head.keepalive,
+        "requesterId": requester,
+    })
+}
+
+pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
+    // Bytes are shown as the code units of the same number.
+    let text = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect()
+    };
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| [name.as_str().to_owned(), text(value)])
+        .collect()
+}
+
+/// The head that `responseToHost` gave: the one that is kept here, or a script's own.
+pub(in crate::js) fn response_from_js(
+    realm: &RealmState,
+    head: &Value,
+) -> Result<ResponseHead, OpError> {
+    if let Some(id) = head["headId"].as_u64() {
+        let heads = realm.local::<Heads>();
+        let kept = heads.responses.borrow().get(&id).cloned();
+        return kept.ok_or_else(|| OpError::type_error("the response's head is not known here"));
+    }
+    if head["type"] == "error" {
+        return Ok(ResponseHead::network_error());
+    }
+    let status = head["status"]
+        .as_u64()
+        .and_then(|status| u16::try_from(status).ok());
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.ok_or_else(|| OpError::type_error("the response's status is not valid"))?;
+    let mut response = ResponseHead::new(status, headers_from_js(&head["headers"])?);
+    response.response_type = ResponseType::Default;
+    response.status_text = head["statusText"].as_str().unwrap_or_default().to_owned();
+    Ok(response)
+}
+
+pub(super) fn headers_from_js(pairs: &Value) -> Result<HeaderMap, OpError> {
+    let mut headers = HeaderMap::new();
+    for pair in pairs.as_array().into_iter().flatten() {
+        let bad = || OpError::type_error("the response has a header that is not valid");
+        let name = pair[0].as_str().ok_or_else(bad)?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        let value = pair[1].as_str().ok_or_else(bad)?;
+        let bytes: Result<Vec<u8>, _> = value.chars().map(|c| u8::try_from(u32::from(c))).collect();
+        let value = HeaderValue::from_bytes(&bytes.map_err(|_| bad())?).map_err(|_| bad())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,138 @@
+//! Of a service worker: its facts, its events and its answers.
+
+use rquickjs::{Ctx, Exception, Promise, Result};
+use serde_json::json;
+use service_worker::types::{EventId, WorkerId, WorkerState};
+use service_worker::{EventOutcome, FetchAnswer, StartWorker};
+
+use super::{OpError, Ops, heads, promise};
+use crate::js::JsBytes;
+use crate::js::json::Json;
+use crate::js::realm::{RealmKind, RealmState};
+use crate::js::worker::{Fetches, Signal, Signals, event_types};
+
+pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    let realm = ops.realm();
+    ops.add("op_worker_facts", move |ctx: Ctx<'js>| -> Result<Json> {
+        let RealmKind::ServiceWorker(start) = realm.kind() else {
+            return Err(Exception::throw_type(&ctx, "this is not a service worker"));
+        };
+        Ok(Json(facts(start)))
+    })?;
+
+    let realm = ops.realm();
+    ops.add("op_listeners", move |types: Vec<String>| {
+        signal(&realm, Signal::Listeners(event_types(&types)));
+    })?;
+
+    let realm = ops.realm();
+    ops.add("op_settled", move |event: f64, failure: Option<String>| {
+        let event = event_id(event);
+        // A fetch event is the endpoint's, which learns of its end by the keep-alive.
+        if !realm.local::<Fetches>().finish(event) {
+            let outcome = failure.map_or(EventOutcome::Fulfilled, EventOutcome::Rejected);
+            signal(&realm, Signal::Settled { event, outcome });
+        }
+    })?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_answer",
+        move |ctx: Ctx<'js>, event: f64, kind: String, head: Option<Json>, why: Option<String>| {
+            let fetches = realm.local::<Fetches>();
+            let event = event_id(event);
+            match (kind.as_str(), head) {
+                ("response", Some(Json(head))) => {
+                    let head = heads::response_from_js(&realm, &head);
+                    fetches.respond(event, head.map_err(|error| error.throw(&ctx))?);
+                }
+                ("canceled", _) => fetches.answer(event, FetchAnswer::Canceled),
+                ("unhandled", _) => fetches.answer(event, FetchAnswer::NotHandled),
+                (_, _) => fetches.answer(event, FetchAnswer::Failed(why.unwrap_or_default())),
+            }
+            Result::Ok(())
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_answer_body",
+        move |event: f64, bytes: Option<JsBytes>, why: Option<String>| {
+            let body = why.map_or_else(|| Ok(bytes.unwrap_or_default().0), Err);
+            realm.local::<Fetches>().send_body(event_id(event), body);
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_skip_waiting",
+        move |ctx: Ctx<'js>| -> Result<Promise<'js>> {
+            let done = realm.seam().skip_waiting(worker_id(&ctx, &realm)?);
+            promise(&ctx, &realm, async move { Ok(done.await?) })
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add("op_claim", move |ctx: Ctx<'js>| -> Result<Promise<'js>> {
+        let done = realm.seam().claim(worker_id(&ctx, &realm)?);
+        promise(&ctx, &realm, async move { Ok(done.await?) })
+    })?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_fall_through",
+        move |ctx: Ctx<'js>, event: f64, prefixes: Vec<String>, origins: Option<Vec<String>>| {
+            let worker = worker_id(&ctx, &realm)?;
+            let seam = realm.seam();
+            seam.handle_fall_through_requests(
+                worker,
+                event_id(event),
+                &prefixes,
+                origins.as_deref(),
+            )
+            .map_err(|error| OpError::from(error).throw(&ctx))
+        },
+    )
+}
+
+fn facts(start: &StartWorker) -> serde_json::Value {
+    let this = json!({
+        "id": start.worker.0,
+        "scriptUrl": start.script_url.url().as_str(),
+        "state": start.state.as_str(),
+    });
+    let at = |states: &[WorkerState]| states.contains(&start.state).then(|| this.clone());
+    json!({
+        "self": this,
+        "registration": {
+            "id": start.registration.0,
+            "scope": start.scope.as_str(),
+            "updateViaCache": "imports",
+            "installing": at(&[WorkerState::Installing]),
+            "waiting": at(&[WorkerState::Installed]),
+            "active": at(&[WorkerState::Activating, WorkerState::Activated]),
+        },
+    })
+}
+
+fn signal(realm: &RealmState, signal: Signal) {
+    if let Some(signals) = realm.service::<Signals>() {
+        signals.send(signal);
+    }
+}
+
+fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
+    match realm.kind() {
+        RealmKind::ServiceWorker(start) => Ok(start.worker),
+        RealmKind::Window => Err(Exception::throw_type(ctx, "this is not a service worker")),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ids are counters below 2^53 that the prelude got from here"
+)]
+const fn event_id(id: f64) -> EventId {
+    EventId(id as u64)
+}

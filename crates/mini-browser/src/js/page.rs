@@ -1,0 +1,184 @@
+//! A page: an agent with a window.
+
+use std::sync::Arc;
+
+use rquickjs::context::EvalOptions;
+use rquickjs::{Ctx, Function, Promise, Value};
+use service_worker::types::{ClientNotice, Environment};
+use tokio::sync::oneshot;
+
+use super::agent::{Agent, AgentOptions, Death};
+use super::console::ConsoleSink;
+use super::error::{Exception, ScriptError};
+use super::json::Json;
+use super::notice;
+use super::realm::{Realm, RealmKind, RealmOptions};
+use super::seam::Seam;
+
+/// What a page is made from.
+#[non_exhaustive]
+pub struct PageOptions {
+    /// Who it is; its creation URL is the page's.
+    pub environment: Environment,
+    /// Where its console goes.
+    pub console: Arc<dyn ConsoleSink>,
+    /// What it asks.
+    pub seam: Arc<dyn Seam>,
+    /// What its heap may hold, in bytes.
+    pub memory_limit: usize,
+    /// Called with the options of its realm before it is made, to add services to it.
+    pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
+}
+
+impl PageOptions {
+    /// A page with 256 MiB.
+    pub fn new(
+        environment: Environment,
+        console: Arc<dyn ConsoleSink>,
+        seam: Arc<dyn Seam>,
+    ) -> Self {
+        Self {
+            environment,
+            console,
+            seam,
+            memory_limit: 256 << 20,
+            prepare: None,
+        }
+    }
+}
+
+/// A page. It ends when its last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Page {
+    agent: Agent,
+}
+
+impl Page {
+    /// Opens an empty page. `ended` is called once, when it is gone.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub fn open(
+        options: PageOptions,
+        ended: impl FnOnce(Death) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let mut agent = AgentOptions::new(options.environment.creation_url.as_str());
+        agent.memory_limit = options.memory_limit;
+        let realm = RealmOptions::new(
+            RealmKind::Window,
+            options.environment,
+            options.console,
+            options.seam,
+        );
+        let realm = match options.prepare {
+            Some(prepare) => prepare(realm),
+            None => realm,
+        };
+        let agent = Agent::start(agent, realm, Box::new(|_| ()), ended)?;
+        Ok(Self { agent })
+    }
+
+    /// Runs a classic script in the page; if its completion value is a promise, waits for it.
+    /// `url` names the script in errors. `undefined` and functions come out as `null`.
+    ///
+    /// # Errors
+    /// What it threw or was rejected with; that its value is not JSON; that the page is gone.
+    pub async fn run_script(
+        &self,
+        source: impl Into<String>,
+        url: impl Into<String>,
+    ) -> Result<serde_json::Value, ScriptError> {
+        let (sender, receiver) = oneshot::channel();
+        let (source, url) = (source.into(), url.into());
+        self.agent.post(move |realm| {
+            let answer = Answer { sender, url };
+            realm.with(|ctx| run(ctx, source, answer));
+        });
+        let gone = || ScriptError::Gone("it ended before the script did".to_owned());
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Tells the page something of its registrations.
+    pub fn notify(&self, notice: ClientNotice) {
+        self.agent.post(move |realm: &Realm| {
+            realm.with(|ctx| notice::notify(ctx, realm.state(), &notice))
+        });
+    }
+
+    /// Ends the page, whatever its scripts are doing.
+    pub fn close(&self) {
+        self.agent.kill("closed");
+    }
+}
+
+/// Where a script's result goes.
+struct Answer {
+    sender: oneshot::Sender<Result<serde_json::Value, ScriptError>>,
+    url: String,
+}
+
+impl Answer {
+    fn give(self, result: Result<serde_json::Value, ScriptError>) {
+        // Nobody waits any more if the caller dropped the future.
+        drop(self.sender.send(result));
+    }
+
+    fn value(self, value: &Value<'_>) {
+        let json = if value.is_function() {
+            Ok(serde_json::Value::Null)
+        } else {
+            value.get::<Json>().map(|Json(json)| json)
+        };
+        let json = json.map_err(|error| {
+            drop(value.ctx().catch());
+            ScriptError::Unserializable(error.to_string())
+        });
+        self.give(json);
+    }
+
+    fn thrown(self, thrown: &Value<'_>) {
+        let exception = Exception::of(thrown, &self.url);
+        self.give(Err(ScriptError::Threw(exception.to_string())));
+    }
+}
+
+fn run(ctx: &Ctx<'_>, source: String, answer: Answer) {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(answer.url.clone());
+    match ctx.eval_with_options::<Value<'_>, _>(source, options) {
+        Ok(value) => match value.as_promise() {
+            Some(promise) => when_settled(ctx, promise, answer),
+            None => answer.value(&value),
+        },
+        Err(rquickjs::Error::Exception) => answer.thrown(&ctx.catch()),
+        Err(error) => answer.give(Err(ScriptError::Threw(error.to_string()))),
+    }
+}
+
+/// Gives what `promise` settles to.
+fn when_settled<'js>(ctx: &Ctx<'js>, promise: &Promise<'js>, answer: Answer) {
+    let answer = std::rc::Rc::new(std::cell::Cell::new(Some(answer)));
+    let other = std::rc::Rc::clone(&answer);
+    let attached = || -> rquickjs::Result<()> {
+        let fulfilled = Function::new(ctx.clone(), move |value: Value<'js>| {
+            if let Some(answer) = answer.take() {
+                answer.value(&value);
+            }
+        })?;
+        let rejected = Function::new(ctx.clone(), move |reason: Value<'js>| {
+            if let Some(answer) = other.take() {
+                answer.thrown(&reason);
+            }
+        })?;
+        promise.then()?.call((
+            rquickjs::function::This(promise.clone()),
+            fulfilled,
+            rejected,
+        ))
+    };
+    if attached().is_err() {
+        // The answer is dropped: the page is gone as far as the caller can tell.
+        drop(ctx.catch());
+    }
+}

@@ -1,0 +1,49 @@
+// navigator.serviceWorker. (Service Workers, "ServiceWorkerContainer".)
+
+import { op_controller, op_get_registration, op_ready, op_register, op_set_hook } from "ops";
+import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
+import { applyNotice, registrationOf, workerOf } from "./registration.js";
+import { HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
+
+let controllerChanged;
+
+export class ServiceWorkerContainer extends EventTarget {
+  #controller;
+  #ready = null;
+  constructor(token) { illegal(token); super(); this.#controller = op_controller(); }
+  get controller() { return workerOf(this.#controller); }
+  get ready() {
+    this.#ready ??= callAsync(op_ready).then(registrationOf);
+    return this.#ready;
+  }
+  async register(scriptURL, options = undefined) {
+    required(arguments.length, 1, "register");
+    const url = USVString(scriptURL);
+    let { scope, type = "classic", updateViaCache = "imports" } = dictionary(options, "The options of register");
+    if (scope !== undefined) scope = USVString(scope);
+    type = enumeration(type, ["classic", "module"], "register: type");
+    updateViaCache = enumeration(updateViaCache, ["imports", "all", "none"], "register: updateViaCache");
+    return registrationOf(await callAsync(op_register, url, scope ?? null, type, updateViaCache));
+  }
+  async getRegistration(clientURL = "") {
+    const view = await callAsync(op_get_registration, USVString(clientURL));
+    return registrationOf(view) ?? undefined;
+  }
+  async getRegistrations() { throw errorOf("NotSupportedError", "getRegistrations is not offered yet"); }
+  startMessages() {}
+  static {
+    controllerChanged = (container, controller) => {
+      container.#controller = controller;
+      fireEvent(container, "controllerchange");
+    };
+  }
+}
+idl(ServiceWorkerContainer);
+for (const type of ["controllerchange", "message", "messageerror"]) defineEventHandler(ServiceWorkerContainer, type);
+
+export const container = new ServiceWorkerContainer(HOST);
+
+op_set_hook("notice", (kind, detail) => {
+  if (kind === "controllerChanged") controllerChanged(container, detail.controller);
+  else applyNotice(kind, detail);
+});

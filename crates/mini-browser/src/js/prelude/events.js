@@ -1,0 +1,343 @@
+// Events and event targets. (DOM, "Events"; HTML, "ErrorEvent", "PromiseRejectionEvent".)
+
+import { op_microtasks, op_now, op_report, op_set_hook } from "ops";
+import { DOMString, callback, dictionary, errorOf, idl, required } from "./webidl.js";
+
+const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
+
+let internals;
+
+export class Event {
+  #type;
+  #bubbles = false;
+  #cancelable = false;
+  #composed = false;
+  #trusted = false;
+  #target = null;
+  #currentTarget = null;
+  #phase = NONE;
+  #dispatching = false;
+  #stopped = false;
+  #stoppedNow = false;
+  #canceled = false;
+  #passive = false;
+  #path = [];
+  #timeStamp = op_now();
+
+  constructor(type, init = undefined) {
+    required(arguments.length, 1, new.target.name);
+    this.#type = DOMString(type);
+    const { bubbles, cancelable, composed } = dictionary(init, "The event's init");
+    this.#bubbles = !!bubbles;
+    this.#cancelable = !!cancelable;
+    this.#composed = !!composed;
+  }
+  get type() { return this.#type; }
+  get target() { return this.#target; }
+  get srcElement() { return this.#target; }
+  get currentTarget() { return this.#currentTarget; }
+  composedPath() { return this.#dispatching ? [...this.#path] : []; }
+  get eventPhase() { return this.#phase; }
+  stopPropagation() { this.#stopped = true; }
+  get cancelBubble() { return this.#stopped; }
+  set cancelBubble(value) { if (value) this.#stopped = true; }
+  stopImmediatePropagation() { this.#stopped = this.#stoppedNow = true; }
+  get bubbles() { return this.#bubbles; }
+  get cancelable() { return this.#cancelable; }
+  get returnValue() { return !this.#canceled; }
+  set returnValue(value) { if (!value) this.#cancel(); }
+  preventDefault() { this.#cancel(); }
+  get defaultPrevented() { return this.#canceled; }
+  get composed() { return this.#composed; }
+  get isTrusted() { return this.#trusted; }
+  get timeStamp() { return this.#timeStamp; }
+  initEvent(type, bubbles = false, cancelable = false) {
+    required(arguments.length, 1, "initEvent");
+    if (this.#dispatching) return;
+    this.#stopped = this.#stoppedNow = this.#canceled = this.#trusted = false;
+    this.#target = null;
+    this.#type = DOMString(type);
+    this.#bubbles = !!bubbles;
+    this.#cancelable = !!cancelable;
+  }
+  #cancel() {
+    if (this.#cancelable && !this.#passive) this.#canceled = true;
+  }
+
+  static {
+    internals = {
+      isDispatching: (event) => event.#dispatching,
+      trust: (event) => { event.#trusted = true; },
+      // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
+      dispatch(event, target, path) {
+        event.#dispatching = true;
+        event.#target = target;
+        event.#path = path;
+        for (let i = path.length - 1; i > 0 && !event.#stopped; i--) event.#invoke(path[i], CAPTURING_PHASE, true);
+        if (!event.#stopped) event.#invoke(target, AT_TARGET, true);
+        if (!event.#stopped) event.#invoke(target, AT_TARGET, false);
+        for (let i = 1; event.#bubbles && i < path.length && !event.#stopped; i++) event.#invoke(path[i], BUBBLING_PHASE, false);
+        event.#phase = NONE;
+        event.#currentTarget = null;
+        event.#path = [];
+        event.#dispatching = event.#stopped = event.#stoppedNow = false;
+        return !event.#canceled;
+      },
+    };
+  }
+
+  // DOM, "inner invoke".
+  #invoke(target, phase, capture) {
+    const list = listenersOf.get(target)?.list;
+    if (list === undefined) return;
+    this.#phase = phase;
+    this.#currentTarget = target;
+    for (const listener of [...list]) {
+      if (listener.removed || listener.type !== this.#type || listener.capture !== capture) continue;
+      if (listener.once) remove(target, listener);
+      this.#passive = listener.passive;
+      try {
+        listener.call(this, target);
+      } catch (error) {
+        op_report(error);
+      }
+      this.#passive = false;
+      // Clean up after running script: of a trusted event, no script is below its listeners.
+      if (this.#trusted && depth === 1) op_microtasks();
+      if (this.#stoppedNow) break;
+    }
+  }
+}
+idl(Event, { constants: { NONE, CAPTURING_PHASE, AT_TARGET, BUBBLING_PHASE } });
+
+// Targets to { list: listeners in order, handlers: Map of type to listener }.
+const listenersOf = new WeakMap();
+// How deep dispatches nest.
+let depth = 0;
+// Called with a target whose set of listened types may have changed.
+let changed = () => {};
+
+export function onListenersChanged(hook) { changed = hook; }
+
+function recordOf(target) {
+  let record = listenersOf.get(target);
+  if (record === undefined) listenersOf.set(target, record = { list: [], handlers: new Map() });
+  return record;
+}
+
+function add(target, listener) {
+  recordOf(target).list.push(listener);
+  changed(target);
+}
+
+function remove(target, listener) {
+  const { list } = recordOf(target);
+  const at = list.indexOf(listener);
+  if (at < 0) return;
+  listener.removed = true;
+  list.splice(at, 1);
+  changed(target);
+}
+
+// The callbacks that listen to `type` at `target`.
+export function callbacksOf(target, type) {
+  const list = listenersOf.get(target)?.list ?? [];
+  return list.filter((listener) => listener.type === type).map((listener) => listener.callback);
+}
+
+// The types that have listeners at `target`.
+export function typesOf(target) {
+  return [...new Set((listenersOf.get(target)?.list ?? []).map((listener) => listener.type))];
+}
+
+export const parentOf = Symbol("get the parent");
+
+export class EventTarget {
+  addEventListener(type, callback, options = undefined) {
+    required(arguments.length, 2, "addEventListener");
+    const target = this ?? globalThis;
+    const { capture, once, passive, signal } = flatten(options);
+    type = DOMString(type);
+    if (callback === null || callback === undefined) return;
+    if (typeof callback !== "object" && typeof callback !== "function") throw new TypeError("addEventListener: the listener is not an object");
+    if (signal?.aborted) return;
+    const { list } = recordOf(target);
+    if (list.some((listener) => !listener.handler && listener.type === type && listener.callback === callback && listener.capture === capture)) return;
+    const listener = {
+      type, callback, capture, once, passive, removed: false, handler: false,
+      call(event, target) {
+        if (typeof callback === "function") callback.call(target, event);
+        else if (typeof callback.handleEvent === "function") callback.handleEvent(event);
+        else throw new TypeError("The listener has no handleEvent method");
+      },
+    };
+    add(target, listener);
+    if (signal !== undefined) signal.addEventListener("abort", () => remove(target, listener), { once: true });
+  }
+  removeEventListener(type, callback, options = undefined) {
+    required(arguments.length, 2, "removeEventListener");
+    const target = this ?? globalThis;
+    const { capture } = flatten(options);
+    type = DOMString(type);
+    const listener = listenersOf.get(target)?.list.find((listener) =>
+      !listener.handler && listener.type === type && listener.callback === callback && listener.capture === capture);
+    if (listener) remove(target, listener);
+  }
+  dispatchEvent(event) {
+    required(arguments.length, 1, "dispatchEvent");
+    if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
+    if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
+    return run(event, this ?? globalThis);
+  }
+}
+idl(EventTarget);
+
+function flatten(options) {
+  if (typeof options === "boolean" || options === undefined || options === null) {
+    return { capture: !!options, once: false, passive: false, signal: undefined };
+  }
+  if (typeof options !== "object" && typeof options !== "function") return { capture: !!options, once: false, passive: false, signal: undefined };
+  const { capture, once, passive, signal } = options;
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") throw new TypeError("The listener's signal is not an AbortSignal");
+  return { capture: !!capture, once: !!once, passive: !!passive, signal };
+}
+
+function run(event, target) {
+  const path = [target];
+  for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
+  depth++;
+  try {
+    return internals.dispatch(event, target, path);
+  } finally {
+    depth--;
+  }
+}
+
+// Dispatches an event of the browser's. False if canceled.
+export function fire(event, target) {
+  internals.trust(event);
+  return run(event, target);
+}
+
+// HTML, "event handlers": the value of `on<type>`.
+export function handlerOf(target, type) {
+  return listenersOf.get(target)?.handlers.get(type)?.callback ?? null;
+}
+
+// Sets `on<type>`. Its place among the listeners is where it was first set.
+export function setHandler(target, type, value) {
+  const callback = typeof value === "function" || (typeof value === "object" && value !== null) ? value : null;
+  const { handlers } = recordOf(target);
+  const existing = handlers.get(type);
+  if (callback === null) {
+    if (existing) remove(target, existing);
+    handlers.delete(type);
+  } else if (existing) {
+    existing.callback = callback;
+    changed(target);
+  } else {
+    const listener = {
+      type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
+      call(event, target) {
+        if (typeof listener.callback !== "function") return;
+        const isError = type === "error" && event instanceof ErrorEvent && target === globalThis;
+        const result = isError
+          ? listener.callback.call(target, event.message, event.filename, event.lineno, event.colno, event.error)
+          : listener.callback.call(target, event);
+        if (isError ? result === true : result === false) event.preventDefault();
+      },
+    };
+    handlers.set(type, listener);
+    add(target, listener);
+  }
+}
+
+// Gives an interface the event handler attribute `on<type>`.
+export function defineEventHandler(Class, type) {
+  Object.defineProperty(Class.prototype, `on${type}`, {
+    get() { return handlerOf(this ?? globalThis, type); },
+    set(value) { setHandler(this ?? globalThis, type, value); },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+// DOM, "fire an event" with no initialisation. False if canceled.
+export function fireEvent(target, type) {
+  return fire(new Event(type), target);
+}
+
+export class CustomEvent extends Event {
+  #detail;
+  constructor(type, init = undefined) {
+    required(arguments.length, 1, "CustomEvent");
+    super(type, init);
+    this.#detail = dictionary(init, "The event's init").detail ?? null;
+  }
+  get detail() { return this.#detail; }
+}
+idl(CustomEvent);
+
+export class ErrorEvent extends Event {
+  #init;
+  constructor(type, init = undefined) {
+    required(arguments.length, 1, "ErrorEvent");
+    super(type, init);
+    const { message = "", filename = "", lineno = 0, colno = 0, error } = dictionary(init, "The event's init");
+    this.#init = { message: DOMString(message), filename: DOMString(filename), lineno: lineno >>> 0, colno: colno >>> 0, error };
+  }
+  get message() { return this.#init.message; }
+  get filename() { return this.#init.filename; }
+  get lineno() { return this.#init.lineno; }
+  get colno() { return this.#init.colno; }
+  get error() { return this.#init.error; }
+}
+idl(ErrorEvent);
+
+export class PromiseRejectionEvent extends Event {
+  #promise;
+  #reason;
+  constructor(type, init) {
+    required(arguments.length, 2, "PromiseRejectionEvent");
+    super(type, init);
+    if (!("promise" in dictionary(init, "The event's init"))) throw new TypeError("PromiseRejectionEvent: the member 'promise' is required");
+    this.#promise = init.promise;
+    this.#reason = init.reason;
+  }
+  get promise() { return this.#promise; }
+  get reason() { return this.#reason; }
+}
+idl(PromiseRejectionEvent);
+
+// HTML, "report an exception": true if a handler took care of it.
+let reporting = false;
+op_set_hook("exception", (error, message, filename, lineno, colno) => {
+  if (reporting) return false;
+  reporting = true;
+  try {
+    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), globalThis);
+  } finally {
+    reporting = false;
+  }
+});
+
+// HTML, "notify about rejected promises": true if a handler took care of it.
+op_set_hook("rejection", (promise, reason) =>
+  !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), globalThis));
+
+export function reportError(error) {
+  required(arguments.length, 1, "reportError");
+  op_report(error);
+}
+
+export function queueMicrotask(task) {
+  required(arguments.length, 1, "queueMicrotask");
+  callback(task, "The argument of queueMicrotask");
+  Promise.resolve().then(() => {
+    try {
+      task();
+    } catch (error) {
+      op_report(error);
+    }
+  });
+}

@@ -1,0 +1,127 @@
+// ServiceWorkerGlobalScope. (Service Workers, "Execution context".)
+
+import {
+  op_answer, op_answer_body, op_claim, op_describe_error, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting,
+  op_worker_facts,
+} from "ops";
+import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
+import {
+  ConnectEvent, ExtendableEvent, FetchEvent, InstallEvent, dispatchExtendable, isAnswered, newConnectEvent,
+  newInstallEvent, onAnswer, react,
+} from "./extendable.js";
+import { installGlobalScope } from "./global_scope.js";
+import { applyNotice, registrationOf, workerOf, ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
+import { HOST, callAsync, errorOf, fromOp, idl, illegal, install } from "./webidl.js";
+import { WorkerLocation, WorkerNavigator, newLocation, newNavigator } from "./worker_location.js";
+
+class WorkerGlobalScope extends EventTarget {
+  constructor(token) { illegal(token); super(); }
+  importScripts() {
+    if (arguments.length > 0) throw errorOf("NetworkError", "importScripts is not offered yet");
+  }
+}
+idl(WorkerGlobalScope);
+for (const type of ["error", "languagechange", "offline", "online", "rejectionhandled", "unhandledrejection"]) {
+  defineEventHandler(WorkerGlobalScope, type);
+}
+
+class ServiceWorkerGlobalScope extends WorkerGlobalScope {
+  constructor(token) { illegal(token); super(token); }
+  get registration() { return registrationOf(worker.registration); }
+  get serviceWorker() { return workerOf(worker.self); }
+  get clients() { return clients; }
+  get location() { return location; }
+  get navigator() { return navigator; }
+  async skipWaiting() { await callAsync(op_skip_waiting); }
+}
+idl(ServiceWorkerGlobalScope);
+for (const type of ["install", "activate", "fetch", "message", "messageerror", "connect", "crossoriginconnect", "push", "close"]) {
+  defineEventHandler(ServiceWorkerGlobalScope, type);
+}
+
+class Clients {
+  constructor(token) { illegal(token); }
+  async claim() { await callAsync(op_claim); }
+  async get() { throw errorOf("NotSupportedError", "clients.get is not offered yet"); }
+  async matchAll() { throw errorOf("NotSupportedError", "clients.matchAll is not offered yet"); }
+  async openWindow() { throw errorOf("NotSupportedError", "clients.openWindow is not offered yet"); }
+}
+idl(Clients);
+
+const worker = op_worker_facts();
+const clients = new Clients(HOST);
+const location = newLocation();
+const navigator = newNavigator();
+
+installGlobalScope(ServiceWorkerGlobalScope);
+install({
+  WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ServiceWorker, ServiceWorkerRegistration, WorkerLocation, WorkerNavigator,
+  ExtendableEvent, InstallEvent, FetchEvent, ConnectEvent, ConnectionEvent: ConnectEvent, CrossOriginConnectEvent: ConnectEvent,
+});
+
+// Forms of a function that has an empty body, for "all fetch listeners are empty". What is not
+// recognized counts as a body.
+const PARAMETERS = String.raw`\(\s*[\w$\s,]*\)`;
+const EMPTY = new RegExp(String.raw`^(async\s+)?(function\b\s*[\w$]*\s*${PARAMETERS}|${PARAMETERS}\s*=>|[\w$]+\s*=>|[\w$]+\s*${PARAMETERS})\s*\{\s*\}$`);
+const COMMENTS = /\/\*[^]*?\*\/|\/\/[^\n]*/g;
+const sourceOf = Function.prototype.toString;
+
+function isEmptyFunction(callback) {
+  return typeof callback === "function" && EMPTY.test(Reflect.apply(sourceOf, callback, []).replace(COMMENTS, "").trim());
+}
+
+// The listeners: their types, and what the fetch listeners amount to.
+op_set_hook("listeners", () => {
+  const fetches = callbacksOf(globalThis, "fetch");
+  return { types: typesOf(globalThis), fetches: fetches.length, empty: fetches.filter(isEmptyFunction).length };
+});
+onListenersChanged((target) => {
+  if (target === globalThis) op_listeners(typesOf(globalThis));
+});
+
+op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
+op_set_hook("activate", (id) => dispatchExtendable(new ExtendableEvent("activate"), (failure) => op_settled(id, failure)));
+op_set_hook("connect", (id, type, detail) => dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure)));
+
+// Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
+op_set_hook("fetch", (id, detail, body) => {
+  const { requestFromHost } = op_load("request.js");
+  let handle, fail;
+  const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
+  react(handled, () => {}, () => {});
+  const { head, clientId, resultingClientId, isFallThrough, origin } = detail;
+  const event = new FetchEvent("fetch", {
+    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, isFallThrough, origin, handled,
+  });
+  const refuse = (why) => {
+    op_answer(id, "failed", null, why);
+    fail(new TypeError(why));
+  };
+  onAnswer(event, (response, error, rejected) => {
+    if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
+    const { isResponse, responseToHost } = op_load("response.js");
+    if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
+    if (response.bodyUsed || response.body?.locked) return refuse("respondWith was given a Response whose body is used already");
+    const { head, body } = responseToHost(response);
+    try {
+      op_answer(id, "response", head, null);
+    } catch (error) {
+      return refuse(fromOp(error).message);
+    }
+    handle();
+    react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
+  });
+  const after = () => {
+    if (isAnswered(event)) return;
+    if (event.defaultPrevented) {
+      op_answer(id, "canceled", null, null);
+      fail(new TypeError("the request was canceled"));
+    } else {
+      op_answer(id, "unhandled", null, null);
+      handle();
+    }
+  };
+  dispatchExtendable(event, (failure) => op_settled(id, failure), after);
+});
+
+op_set_hook("notice", applyNotice);

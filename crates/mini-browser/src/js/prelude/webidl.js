@@ -1,0 +1,163 @@
+// Web IDL: what makes a JavaScript class look like an interface.
+
+const { defineProperty, defineProperties, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
+
+// Passed to the constructor of an interface that scripts cannot construct.
+export const HOST = Symbol("host");
+
+// Shapes a class as an interface object: its members are enumerable, its prototype has a
+// toStringTag, its constants are on both. Returns it.
+export function idl(Class, { name = Class.name, constants = {} } = {}) {
+  const { prototype } = Class;
+  defineProperty(Class, "name", { value: name, configurable: true });
+  for (const target of [prototype, Class]) {
+    for (const member of getOwnPropertyNames(target)) {
+      if (member === "constructor" || member === "prototype" || member === "name" || member === "length") continue;
+      const descriptor = getOwnPropertyDescriptor(target, member);
+      descriptor.enumerable = true;
+      defineProperty(target, member, descriptor);
+    }
+    for (const constant in constants) {
+      defineProperty(target, constant, { value: constants[constant], enumerable: true });
+    }
+  }
+  defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+  return Class;
+}
+
+// For the constructor of an interface that scripts cannot construct: `illegal(token)`.
+export function illegal(token) {
+  if (token !== HOST) throw new TypeError("Illegal constructor");
+}
+
+// Installs interface objects and the like on the global: writable, configurable, not enumerable.
+export function install(values) {
+  for (const name in values) {
+    defineProperty(globalThis, name, { value: values[name], writable: true, configurable: true });
+  }
+}
+
+// Installs a global whose module is loaded at its first use.
+export function lazy({ op_has, op_load }, file, names) {
+  if (!op_has(file)) return;
+  for (const name of names) {
+    defineProperty(globalThis, name, {
+      get() {
+        const value = op_load(file)[name];
+        defineProperty(globalThis, name, { value, writable: true, configurable: true });
+        return value;
+      },
+      set(value) {
+        defineProperty(globalThis, name, { value, writable: true, configurable: true });
+      },
+      configurable: true,
+    });
+  }
+}
+
+// An attribute that scripts may replace by assigning to it.
+export function replaceable(name, value) {
+  defineProperty(globalThis, name, {
+    get() { return value; },
+    set(other) { defineProperty(globalThis, name, { value: other, writable: true, enumerable: true, configurable: true }); },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+let DOMException;
+
+// Set by dom_exception.js, which imports this module.
+export function setDOMException(Class) { DOMException = Class; }
+
+// A TypeError or RangeError of the realm, or a DOMException of that name.
+export function errorOf(name, message) {
+  switch (name) {
+    case "TypeError": return new TypeError(message);
+    case "RangeError": return new RangeError(message);
+    case "SyntaxErrorException": return new SyntaxError(message);
+    default: return new DOMException(message, name);
+  }
+}
+
+export function throwAs(name, message) { throw errorOf(name, message); }
+
+// What a native function threw, as an error of the realm.
+export function fromOp(error) {
+  return errorOf(String(error.name), String(error.message));
+}
+
+// Calls a native function; what it throws becomes an error of the realm.
+export function call(op, ...args) {
+  try {
+    return op(...args);
+  } catch (error) {
+    throw fromOp(error);
+  }
+}
+
+// Calls a native function that gives a promise; what it rejects with becomes an error of the realm.
+export async function callAsync(op, ...args) {
+  try {
+    return await op(...args);
+  } catch (error) {
+    throw fromOp(error);
+  }
+}
+
+// Conversions to IDL types.
+
+export function required(given, needed, what) {
+  if (given < needed) {
+    throw new TypeError(`${what}: ${needed} argument${needed > 1 ? "s" : ""} required, but only ${given} present`);
+  }
+}
+
+export function DOMString(value) {
+  if (typeof value === "symbol") throw new TypeError("Cannot convert a Symbol value to a string");
+  return `${value}`;
+}
+
+export function USVString(value) { return DOMString(value).toWellFormed(); }
+
+export function ByteString(value) {
+  const string = DOMString(value);
+  for (let i = 0; i < string.length; i++) {
+    if (string.charCodeAt(i) > 255) throw new TypeError("Cannot convert to a ByteString: a character is above U+00FF");
+  }
+  return string;
+}
+
+export function enumeration(value, allowed, what) {
+  const string = DOMString(value);
+  if (!allowed.includes(string)) throw new TypeError(`${what}: '${string}' is not one of ${allowed.map((word) => `'${word}'`).join(", ")}`);
+  return string;
+}
+
+export function dictionary(value, what) {
+  if (value === undefined || value === null) return {};
+  if (typeof value !== "object" && typeof value !== "function") throw new TypeError(`${what} is not an object`);
+  return value;
+}
+
+export function sequence(value, convert, what) {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null || typeof value[Symbol.iterator] !== "function") {
+    throw new TypeError(`${what} is not iterable`);
+  }
+  const items = [];
+  for (const item of value) items.push(convert(item));
+  return items;
+}
+
+export function callback(value, what) {
+  if (typeof value !== "function") throw new TypeError(`${what} is not a function`);
+  return value;
+}
+
+// The bytes of a BufferSource as a Uint8Array over the same memory, or null if it is none.
+export function bytesOf(value) {
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const tag = Object.prototype.toString.call(value);
+  if (tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]") return new Uint8Array(value);
+  return null;
+}

@@ -1,0 +1,37 @@
+// WorkerLocation and WorkerNavigator. (HTML, "Workers".)
+
+import { op_url_parse } from "ops";
+import { facts } from "./global_scope.js";
+import { HOST, idl, illegal } from "./webidl.js";
+
+const parts = op_url_parse(facts.href, null);
+
+export class WorkerLocation {
+  constructor(token) { illegal(token); }
+  get href() { return parts.href; }
+  get origin() { return parts.origin; }
+  get protocol() { return parts.protocol; }
+  get host() { return parts.host; }
+  get hostname() { return parts.hostname; }
+  get port() { return parts.port; }
+  get pathname() { return parts.pathname; }
+  get search() { return parts.search; }
+  get hash() { return parts.hash; }
+  toString() { return parts.href; }
+}
+idl(WorkerLocation);
+
+export class WorkerNavigator {
+  constructor(token) { illegal(token); }
+  get userAgent() { return "mini-browser"; }
+  get language() { return "en"; }
+  get languages() { return languages; }
+  get onLine() { return true; }
+  get hardwareConcurrency() { return 1; }
+}
+idl(WorkerNavigator);
+
+const languages = Object.freeze(["en"]);
+
+export const newLocation = () => new WorkerLocation(HOST);
+export const newNavigator = () => new WorkerNavigator(HOST);

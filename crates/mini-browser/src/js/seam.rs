@@ -1,0 +1,82 @@
+//! What scripts ask of the service worker facade. The one seam between the two.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use service_worker::JobError;
+use service_worker::types::{
+    ClientId, EventId, RegistrationId, RegistrationView, UpdateViaCache, WorkerId, WorkerType,
+    WorkerView,
+};
+use url::Url;
+
+/// An answer to come.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What `navigator.serviceWorker.register()` was called with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the parameters of the specification"
+)]
+pub struct Registering {
+    /// The script's URL as given.
+    pub script_url: String,
+    /// The scope as given.
+    pub scope: Option<String>,
+    /// What both are relative to.
+    pub base_url: Url,
+    /// `type`
+    pub worker_type: WorkerType,
+    /// `updateViaCache`
+    pub update_via_cache: UpdateViaCache,
+}
+
+/// The operations of the facade's `Handle` that scripts see, named as the specification names them.
+pub trait Seam: Send + Sync + 'static {
+    /// `ServiceWorkerContainer.register()`
+    fn register(
+        &self,
+        client: ClientId,
+        options: Registering,
+    ) -> Pending<Result<RegistrationView, JobError>>;
+
+    /// `ServiceWorkerRegistration.update()`; `caller` is the service worker that calls.
+    fn update(
+        &self,
+        registration: RegistrationId,
+        caller: Option<WorkerId>,
+    ) -> Pending<Result<RegistrationView, JobError>>;
+
+    /// `ServiceWorkerRegistration.unregister()`
+    fn unregister(&self, registration: RegistrationId) -> Pending<Result<bool, JobError>>;
+
+    /// `ServiceWorkerContainer.ready`
+    fn ready(&self, client: ClientId) -> Pending<Result<RegistrationView, JobError>>;
+
+    /// `ServiceWorkerContainer.controller`
+    fn controller(&self, client: ClientId) -> Option<WorkerView>;
+
+    /// `ServiceWorkerContainer.getRegistration(client_url)`
+    fn registration(&self, client: ClientId, client_url: &Url)
+    -> Pending<Option<RegistrationView>>;
+
+    /// `ServiceWorkerGlobalScope.skipWaiting()`
+    fn skip_waiting(&self, worker: WorkerId) -> Pending<Result<(), JobError>>;
+
+    /// `Clients.claim()`
+    fn claim(&self, worker: WorkerId) -> Pending<Result<(), JobError>>;
+
+    /// `InstallEvent.handleFallThroughRequests()`
+    ///
+    /// # Errors
+    /// [`JobError::Type`] for a prefix or origin that is not acceptable,
+    /// [`JobError::InvalidState`] when the event is over.
+    fn handle_fall_through_requests(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        prefixes: &[String],
+        origins: Option<&[String]>,
+    ) -> Result<(), JobError>;
+}

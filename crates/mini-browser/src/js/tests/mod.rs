@@ -1,0 +1,3 @@
+//! What scripts and hosts see of agents, workers and pages.
+
+pub(super) mod doubles;

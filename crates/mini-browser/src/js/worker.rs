@@ -1,0 +1,357 @@
+//! One service worker on its agent: evaluation of its script, and its events.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt, stream};
+use rquickjs::context::EvalOptions;
+use rquickjs::{Ctx, Module};
+use serde_json::{Value, json};
+use service_worker::types::fetch::ResponseHead;
+use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
+use service_worker::{
+    Body, BodyError, EventOutcome, FetchAnswer, FetchDetail, FetchDispatch, Response, StartWorker,
+};
+
+use super::JsBytes;
+use super::error::Exception;
+use super::json::Json;
+use super::ops::heads;
+use super::realm::{Completion, Realm, RealmKind, RealmState};
+
+/// The longest body of a request that a worker is shown, in bytes.
+const LONGEST_BODY: usize = 64 << 20;
+
+/// What a worker's realm tells its host.
+pub(super) enum Signal {
+    /// The script was evaluated, with listeners for these types.
+    Started(EventTypes),
+    /// The global has listeners for these types.
+    Listeners(EventTypes),
+    /// An event is over.
+    Settled {
+        /// The event.
+        event: EventId,
+        /// How.
+        outcome: EventOutcome,
+    },
+}
+
+/// Where signals go: a service of the realm.
+pub(super) struct Signals(Box<dyn Fn(Signal) + Send + Sync>);
+
+impl Signals {
+    pub(super) fn new(sink: impl Fn(Signal) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self(Box::new(sink)))
+    }
+
+    pub(super) fn send(&self, signal: Signal) {
+        (self.0)(signal);
+    }
+}
+
+/// What the evaluation of a worker's script came to.
+pub(super) struct Evaluated {
+    pub(super) event_types: EventTypes,
+    pub(super) fetch_handler: FetchHandler,
+}
+
+/// *Run Service Worker*, the evaluation: its listeners, or the error as `url:line:column: …`.
+pub(super) fn evaluate(realm: &Realm, start: &StartWorker) -> Result<Evaluated, String> {
+    let url = start.script_url.url();
+    let script = start.scripts.get(url);
+    let script = script.ok_or_else(|| format!("{url}: the script is missing"))?;
+    let source = source_text(&script.body);
+    realm.with(|ctx| match start.worker_type {
+        WorkerType::Classic => evaluate_classic(ctx, url.as_str(), source),
+        WorkerType::Module => evaluate_module(ctx, realm.state(), url.as_str(), source),
+    })?;
+    realm.checkpoint();
+    Ok(realm.with(|ctx| listeners(ctx, realm.state())))
+}
+
+/// *UTF-8 decode*, and no NUL at the end of what QuickJS reads.
+fn source_text(body: &[u8]) -> String {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    String::from_utf8_lossy(body).into_owned()
+}
+
+fn evaluate_classic(ctx: &Ctx<'_>, url: &str, source: String) -> Result<(), String> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(url.to_owned());
+    ctx.eval_with_options::<rquickjs::Value<'_>, _>(source, options)
+        .map(drop)
+        .map_err(|error| thrown(ctx, url, &error))
+}
+
+fn evaluate_module(
+    ctx: &Ctx<'_>,
+    realm: &RealmState,
+    url: &str,
+    source: String,
+) -> Result<(), String> {
+    let promise =
+        Module::evaluate(ctx.clone(), url, source).map_err(|error| thrown(ctx, url, &error))?;
+    realm.run_microtasks(ctx);
+    match promise.result::<rquickjs::Value<'_>>() {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => {
+            let error = thrown(ctx, url, &error);
+            realm.forget_rejections();
+            Err(error)
+        }
+        None => Err(format!(
+            "{url}: TypeError: a service worker's module may not use top-level await"
+        )),
+    }
+}
+
+fn thrown(ctx: &Ctx<'_>, url: &str, error: &rquickjs::Error) -> String {
+    match error {
+        rquickjs::Error::Exception => Exception::take(ctx, url).to_string(),
+        error => format!("{url}: {error}"),
+    }
+}
+
+fn listeners(ctx: &Ctx<'_>, realm: &RealmState) -> Evaluated {
+    let found = realm.call(ctx, "listeners", ());
+    let found = found.and_then(|found| found.get::<Json>().ok());
+    let found = found.map_or(Value::Null, |Json(found)| found);
+    let types = found["types"].as_array().into_iter().flatten();
+    let types: Vec<_> = types.filter_map(Value::as_str).map(str::to_owned).collect();
+    let fetch_handler = match (found["fetches"].as_u64(), found["empty"].as_u64()) {
+        (None | Some(0), _) => FetchHandler::None,
+        (fetches, empty) if fetches == empty => FetchHandler::Empty,
+        _ => FetchHandler::Present,
+    };
+    Evaluated {
+        event_types: event_types(&types),
+        fetch_handler,
+    }
+}
+
+/// The event types of those names that service workers know.
+pub(super) fn event_types(names: &[String]) -> EventTypes {
+    let known = names.iter().filter_map(|name| EventType::from_name(name));
+    known.collect()
+}
+
+/// A fetch event on its way to the worker's realm.
+pub(super) struct Incoming {
+    pub(super) event: EventId,
+    pub(super) detail: FetchDetail,
+    pub(super) body: Body,
+    /// Dropped unanswered, the client learns that the worker died.
+    pub(super) respond: Box<dyn FnOnce(FetchAnswer) + Send>,
+    /// Dropped when the event is over.
+    pub(super) keep_alive: Box<dyn Any + Send>,
+}
+
+impl From<FetchDispatch> for Incoming {
+    fn from(dispatch: FetchDispatch) -> Self {
+        let responder = dispatch.responder;
+        Self {
+            event: dispatch.event,
+            detail: dispatch.detail,
+            body: dispatch.body,
+            respond: Box::new(move |answer| responder.respond(answer)),
+            keep_alive: Box::new(dispatch.keep_alive),
+        }
+    }
+}
+
+/// The fetch events of one worker.
+pub(super) type Inbox = Pin<Box<dyn Stream<Item = Incoming> + Send>>;
+
+/// Dispatches fetch events, one after another as they come.
+pub(super) fn serve(realm: &RealmState, mut inbox: Inbox) {
+    realm.spawn(Box::pin(async move {
+        let next = inbox.next().await;
+        let completion: Completion = Box::new(move |ctx| {
+            let (Some(incoming), Some(realm)) = (next, super::realm::state_of(ctx)) else {
+                return;
+            };
+            serve(&realm, inbox);
+            if incoming.detail.request.has_body {
+                collect(&realm, incoming);
+            } else {
+                dispatch_fetch(ctx, &realm, incoming, None);
+            }
+        });
+        completion
+    }));
+}
+
+/// Waits for the request's body, and then dispatches.
+fn collect(realm: &RealmState, mut incoming: Incoming) {
+    realm.spawn(Box::pin(async move {
+        let body = std::mem::take(&mut incoming.body);
+        let body = body.collect(LONGEST_BODY).await;
+        let completion: Completion = Box::new(move |ctx| match body {
+            Ok(body) => {
+                if let Some(realm) = super::realm::state_of(ctx) {
+                    dispatch_fetch(ctx, &realm, incoming, Some(JsBytes(body)));
+                }
+            }
+            Err(error) => (incoming.respond)(FetchAnswer::Failed(error.to_string())),
+        });
+        completion
+    }));
+}
+
+fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: Option<JsBytes>) {
+    let Incoming {
+        event,
+        detail,
+        respond,
+        keep_alive,
+        ..
+    } = incoming;
+    let client = |client: Option<service_worker::types::ClientId>| {
+        client.map_or(String::new(), |client| client.to_string())
+    };
+    let shown = json!({
+        "head": heads::request_to_js(realm, &detail.request),
+        "clientId": client(detail.client),
+        "resultingClientId": client(detail.resulting_client),
+        "isFallThrough": detail.is_fall_through,
+        "origin": detail.origin.as_ref().map_or("", |origin| origin.as_str()),
+    });
+    let fetches = realm.local::<Fetches>();
+    fetches.begin(event, respond, keep_alive);
+    if realm
+        .call(ctx, "fetch", (event.0, Json(shown), body))
+        .is_none()
+    {
+        let why = "the fetch event could not be dispatched".to_owned();
+        fetches.answer(event, FetchAnswer::Failed(why));
+        fetches.finish(event);
+    }
+}
+
+/// Dispatches a lifecycle event, or fails it if it cannot be.
+pub(super) fn dispatch_lifecycle(realm: &Realm, name: &str, event: EventId) {
+    realm.with(|ctx| {
+        if realm.state().call(ctx, name, (event.0,)).is_none() {
+            fail(realm.state(), event);
+        }
+    });
+}
+
+/// Dispatches a connect event; whether anything listened and decided is not offered yet.
+pub(super) fn dispatch_connect(
+    realm: &Realm,
+    event: EventId,
+    name: &'static str,
+    detail: serde_json::Value,
+) {
+    realm.with(|ctx| {
+        let args = (event.0, name, Json(detail));
+        if realm.state().call(ctx, "connect", args).is_none() {
+            fail(realm.state(), event);
+        }
+    });
+}
+
+fn fail(realm: &RealmState, event: EventId) {
+    debug_assert!(matches!(realm.kind(), RealmKind::ServiceWorker(_)));
+    if let Some(signals) = realm.service::<Signals>() {
+        let outcome = EventOutcome::Rejected("the event could not be dispatched".to_owned());
+        signals.send(Signal::Settled { event, outcome });
+    }
+}
+
+type Respond = Box<dyn FnOnce(FetchAnswer) + Send>;
+type BodySender = oneshot::Sender<Result<Bytes, BodyError>>;
+
+/// The fetch events in progress.
+#[derive(Default)]
+pub(super) struct Fetches(RefCell<BTreeMap<EventId, InProgress>>);
+
+struct InProgress {
+    respond: Option<Respond>,
+    body: Option<BodySender>,
+    /// The event is over, and only its response's body is still to come.
+    over: bool,
+    _keep_alive: Box<dyn Any + Send>,
+}
+
+impl Fetches {
+    fn begin(&self, event: EventId, respond: Respond, keep_alive: Box<dyn Any + Send>) {
+        let in_progress = InProgress {
+            respond: Some(respond),
+            body: None,
+            over: false,
+            _keep_alive: keep_alive,
+        };
+        self.0.borrow_mut().insert(event, in_progress);
+    }
+
+    /// Answers, if nothing did yet.
+    pub(super) fn answer(&self, event: EventId, answer: FetchAnswer) {
+        let mut fetches = self.0.borrow_mut();
+        let respond = fetches
+            .get_mut(&event)
+            .and_then(|fetch| fetch.respond.take());
+        drop(fetches);
+        if let Some(respond) = respond {
+            respond(answer);
+        }
+    }
+
+    /// Answers with a response whose body follows.
+    pub(super) fn respond(&self, event: EventId, head: ResponseHead) {
+        let (sender, body) = oneshot::channel();
+        if let Some(fetch) = self.0.borrow_mut().get_mut(&event) {
+            fetch.body = Some(sender);
+        }
+        let body = body.map(|body| body.unwrap_or(Err(BodyError::Aborted)));
+        let body = Body::from_stream(stream::once(body));
+        let response = Response { head, body };
+        self.answer(event, FetchAnswer::Response(Box::new(response)));
+    }
+
+    /// The body of the response.
+    pub(super) fn send_body(&self, event: EventId, body: Result<Bytes, String>) {
+        let mut fetches = self.0.borrow_mut();
+        let Some(fetch) = fetches.get_mut(&event) else {
+            return;
+        };
+        let sender = fetch.body.take();
+        let done = if fetch.over {
+            fetches.remove(&event)
+        } else {
+            None
+        };
+        drop(fetches);
+        if let Some(sender) = sender {
+            // A client that no longer reads has dropped the other end.
+            drop(sender.send(body.map_err(BodyError::Broken)));
+        }
+        drop(done);
+    }
+
+    /// The event is over. False if it is no fetch event.
+    pub(super) fn finish(&self, event: EventId) -> bool {
+        let mut fetches = self.0.borrow_mut();
+        let Some(fetch) = fetches.get_mut(&event) else {
+            return false;
+        };
+        fetch.over = true;
+        let done = if fetch.body.is_none() {
+            fetches.remove(&event)
+        } else {
+            None
+        };
+        drop(fetches);
+        drop(done);
+        true
+    }
+}

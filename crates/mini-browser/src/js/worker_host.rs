@@ -1,0 +1,346 @@
+//! Carries out the facade's commands: one agent for each running worker.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt;
+use serde_json::json;
+use service_worker::types::{ClientId, ClientNotice, WorkerId};
+use service_worker::{
+    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, WorkerInbox,
+};
+
+use super::agent::{Agent, AgentOptions, Death};
+use super::console::ConsoleSink;
+use super::notice;
+use super::page::Page;
+use super::realm::{Realm, RealmKind, RealmOptions};
+use super::seam::Seam;
+use super::worker::{self, Evaluated, Inbox, Incoming, Signal, Signals};
+
+/// Takes the events of a host.
+pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
+
+/// How workers are run.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct WorkerHostOptions {
+    /// What a worker's heap may hold, in bytes.
+    pub memory_limit: usize,
+    /// Where the consoles of workers go.
+    pub console: Arc<dyn ConsoleSink>,
+    /// What workers ask.
+    pub seam: Arc<dyn Seam>,
+    /// Called with the options of each realm before it is made, to add services to it.
+    pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
+}
+
+impl WorkerHostOptions {
+    /// Workers with 64 MiB each.
+    pub fn new(console: Arc<dyn ConsoleSink>, seam: Arc<dyn Seam>) -> Self {
+        Self {
+            memory_limit: 64 << 20,
+            console,
+            seam,
+            prepare: None,
+        }
+    }
+}
+
+/// Runs service workers, each on a thread of its own. Cheap to clone.
+pub struct WorkerHost<P> {
+    shared: Arc<Shared<P>>,
+}
+
+struct Shared<P> {
+    options: WorkerHostOptions,
+    events: EventSink<P>,
+    workers: Mutex<HashMap<WorkerId, Running>>,
+    clients: Mutex<HashMap<ClientId, Page>>,
+}
+
+#[derive(Clone)]
+struct Running {
+    agent: Agent,
+    client: ClientId,
+    end: Arc<End>,
+}
+
+/// That a worker is gone is told once, by whoever finds out first.
+#[derive(Default)]
+struct End(AtomicBool);
+
+impl End {
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    fn is_taken(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<P: Send + 'static> WorkerHost<P> {
+    /// A host that tells `events` what happens. `events` is called on the workers' threads.
+    pub fn new(options: WorkerHostOptions, events: EventSink<P>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                options,
+                events,
+                workers: Mutex::default(),
+                clients: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Carries out a command. `inbox` comes with [`HostCommand::StartWorker`]. Never blocks.
+    pub fn command(&self, command: HostCommand<P>, inbox: Option<WorkerInbox>) {
+        match command {
+            HostCommand::StartWorker(start) => {
+                let inbox = inbox.map(|inbox| inbox.map(Incoming::from).boxed());
+                self.start(start, inbox);
+            }
+            HostCommand::Dispatch {
+                worker,
+                event,
+                detail,
+            } => self.dispatch(worker, event, detail),
+            HostCommand::StopWorker { worker, reason } => {
+                if let Some(running) = self.running(worker) {
+                    running.agent.kill(reason.to_string());
+                }
+            }
+            HostCommand::Notify { client, notice } => self.notify(client, notice),
+            HostCommand::Accepted { worker, event, .. } => {
+                // Nothing accepts with `true` before connect is offered to scripts.
+                tracing::warn!(%worker, %event, "a connection was accepted that no script accepted");
+            }
+        }
+    }
+
+    /// Notices for `client` go to `page` from now on.
+    pub fn add_page(&self, client: ClientId, page: Page) {
+        lock(&self.shared.clients).insert(client, page);
+    }
+
+    /// There is no such page any more.
+    pub fn remove_page(&self, client: ClientId) {
+        lock(&self.shared.clients).remove(&client);
+    }
+
+    fn running(&self, worker: WorkerId) -> Option<Running> {
+        lock(&self.shared.workers).get(&worker).cloned()
+    }
+
+    /// *Run Service Worker.*
+    pub(super) fn start(&self, start: Box<StartWorker>, inbox: Option<Inbox>) {
+        let worker = start.worker;
+        let client = start.environment.id;
+        let end = Arc::new(End::default());
+        let shared = &self.shared;
+
+        let mut options = AgentOptions::new(start.script_url.url().as_str());
+        options.memory_limit = shared.options.memory_limit;
+        let realm = self.realm_options(&start, &end);
+        let begin = {
+            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
+            move |realm: &Realm| begin(realm, &start, inbox, &shared, &end)
+        };
+        let ended = {
+            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
+            move |death: Death| {
+                lock(&shared.workers).retain(|_, running| !Arc::ptr_eq(&running.end, &end));
+                if end.take() {
+                    let reason = death.to_string();
+                    (shared.events)(HostEvent::Died { worker, reason });
+                }
+            }
+        };
+        // Held while the agent starts, so that its end finds what to remove.
+        let mut workers = lock(&shared.workers);
+        match Agent::start(options, realm, Box::new(begin), ended) {
+            Ok(agent) => {
+                workers.insert(worker, Running { agent, client, end });
+            }
+            Err(error) => {
+                drop(workers);
+                let error = format!("no thread for the worker: {error}");
+                (shared.events)(HostEvent::StartFailed { worker, error });
+            }
+        }
+    }
+
+    fn realm_options(&self, start: &StartWorker, end: &Arc<End>) -> RealmOptions {
+        let options = &self.shared.options;
+        let worker = start.worker;
+        let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(end));
+        let started = AtomicBool::new(false);
+        let known = Mutex::new(None);
+        let signals = Signals::new(move |signal| {
+            if end.is_taken() {
+                return;
+            }
+            match signal {
+                Signal::Started(event_types) => {
+                    *lock(&known) = Some(event_types);
+                    started.store(true, Ordering::SeqCst);
+                }
+                Signal::Listeners(event_types) => {
+                    let previous = lock(&known).replace(event_types);
+                    if started.load(Ordering::SeqCst) && previous != Some(event_types) {
+                        events(HostEvent::ListenersChanged {
+                            worker,
+                            event_types,
+                        });
+                    }
+                }
+                Signal::Settled { event, outcome } => events(HostEvent::Settled {
+                    worker,
+                    event,
+                    outcome,
+                }),
+            }
+        });
+        let facts = StartWorker {
+            scripts: std::collections::BTreeMap::new(),
+            ..start.clone()
+        };
+        let realm = RealmOptions::new(
+            RealmKind::ServiceWorker(Box::new(facts)),
+            start.environment.clone(),
+            Arc::clone(&options.console),
+            Arc::clone(&options.seam),
+        )
+        .with_service(signals);
+        match &options.prepare {
+            Some(prepare) => prepare(realm),
+            None => realm,
+        }
+    }
+
+    fn dispatch(
+        &self,
+        worker: WorkerId,
+        event: service_worker::types::EventId,
+        detail: EventDetail<P>,
+    ) {
+        let Some(running) = self.running(worker) else {
+            tracing::debug!(%worker, %event, "an event for a worker that does not run");
+            return;
+        };
+        match detail {
+            EventDetail::Install => {
+                running
+                    .agent
+                    .post(move |realm| worker::dispatch_lifecycle(realm, "install", event));
+            }
+            EventDetail::Activate => {
+                running
+                    .agent
+                    .post(move |realm| worker::dispatch_lifecycle(realm, "activate", event));
+            }
+            EventDetail::Connect(detail) => self.connect(worker, &running, event, detail),
+        }
+    }
+
+    /// Connections are refused until `acceptConnection` is offered; the event is dispatched.
+    fn connect(
+        &self,
+        worker: WorkerId,
+        running: &Running,
+        event: service_worker::types::EventId,
+        detail: ConnectDetail<P>,
+    ) {
+        let shown = json!({
+            "origin": detail.origin.as_str(),
+            "targetUrl": detail.target_url.as_str(),
+        });
+        let name = detail.event_type.as_str();
+        let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(&running.end));
+        running.agent.post(move |realm| {
+            worker::dispatch_connect(realm, event, name, shown);
+            if !end.is_taken() {
+                events(HostEvent::Accepted {
+                    worker,
+                    event,
+                    port: None,
+                });
+            }
+        });
+    }
+
+    fn notify(&self, client: ClientId, notice: ClientNotice) {
+        let page = lock(&self.shared.clients).get(&client).cloned();
+        if let Some(page) = page {
+            return page.notify(notice);
+        }
+        let workers = lock(&self.shared.workers);
+        let running = workers.values().find(|running| running.client == client);
+        if let Some(running) = running {
+            running.agent.post(move |realm| {
+                realm.with(|ctx| notice::notify(ctx, realm.state(), &notice));
+            });
+        }
+    }
+}
+
+fn begin<P>(
+    realm: &Realm,
+    start: &StartWorker,
+    inbox: Option<Inbox>,
+    shared: &Shared<P>,
+    end: &End,
+) {
+    let worker = start.worker;
+    let evaluated = worker::evaluate(realm, start);
+    if realm.state().is_killed() {
+        // Its death is told when it has ended.
+        return;
+    }
+    match evaluated {
+        Ok(Evaluated {
+            event_types,
+            fetch_handler,
+        }) => {
+            if let Some(signals) = realm.state().service::<Signals>() {
+                signals.send(Signal::Started(event_types));
+            }
+            (shared.events)(HostEvent::Started {
+                worker,
+                event_types,
+                fetch_handler,
+            });
+            if let Some(inbox) = inbox {
+                worker::serve(realm.state(), inbox);
+            }
+        }
+        Err(error) => {
+            realm.state().stop("the script failed");
+            if end.take() {
+                (shared.events)(HostEvent::StartFailed { worker, error });
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P> Clone for WorkerHost<P> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<P> fmt::Debug for WorkerHost<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHost")
+            .field("workers", &lock(&self.shared.workers).len())
+            .finish_non_exhaustive()
+    }
+}
