@@ -24,7 +24,10 @@ use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
 /// What a browser is opened with.
-#[expect(clippy::exhaustive_structs, reason = "whoever opens a browser decides all of it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever opens a browser decides all of it"
+)]
 pub struct BrowserOptions {
     /// The folder of the profile; made if it is not there.
     pub profile: PathBuf,
@@ -101,9 +104,16 @@ impl Browser {
     /// # Errors
     /// As [`BrowserError`] says. A damaged file is no error: it is set aside, and a notice says so.
     pub fn open(options: BrowserOptions) -> Result<Opened, BrowserError> {
-        let BrowserOptions { profile, network, policies, console } = options;
-        fs::create_dir_all(&profile)
-            .map_err(|error| BrowserError::Folder { path: profile.clone(), error })?;
+        let BrowserOptions {
+            profile,
+            network,
+            policies,
+            console,
+        } = options;
+        fs::create_dir_all(&profile).map_err(|error| BrowserError::Folder {
+            path: profile.clone(),
+            error,
+        })?;
         let path = profile.join("profile.redb");
         let (store, set_aside) = RedbStore::open(&path)?;
         let (caches, report) = CacheStore::start(&profile.join("caches.redb"))?;
@@ -111,14 +121,19 @@ impl Browser {
         notices.extend(report.set_aside.iter().map(ToString::to_string));
         notices.extend(report.damage.iter().map(ToString::to_string));
         let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
-        let ServiceWorkers { handle, driver, commands, reports, quarantined } =
-            service_worker::open(Config {
-                policies: policies.clone(),
-                clock: Arc::new(TokioClock),
-                network: Arc::new(network),
-                store: Box::new(store),
-            })
-            .map_err(|error| BrowserError::Store { path, error })?;
+        let ServiceWorkers {
+            handle,
+            driver,
+            commands,
+            reports,
+            quarantined,
+        } = service_worker::open(Config {
+            policies: policies.clone(),
+            clock: Arc::new(TokioClock),
+            network: Arc::new(network),
+            store: Box::new(store),
+        })
+        .map_err(|error| BrowserError::Store { path, error })?;
         notices.extend(quarantined);
         let facade = Facade::new(handle);
         let fetches = Arc::new(FetchService::new(Arc::new(facade.clone())));
@@ -139,7 +154,13 @@ impl Browser {
             caches,
             next_client: AtomicU64::new(1),
         };
-        Ok(Opened { browser: Self { parts: Arc::new(parts) }, notices, reports })
+        Ok(Opened {
+            browser: Self {
+                parts: Arc::new(parts),
+            },
+            notices,
+            reports,
+        })
     }
 
     /// Opens a page at a URL, as if the user had typed it, and runs its scripts.
@@ -187,7 +208,9 @@ fn worker_host(
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
     options.prepare = Some(Arc::new(move |realm: RealmOptions| {
-        realm.with_service(Arc::clone(&fetches)).with_service(Arc::clone(&caches))
+        realm
+            .with_service(Arc::clone(&fetches))
+            .with_service(Arc::clone(&caches))
     }));
     let handle = facade.handle().clone();
     WorkerHost::new(options, Arc::new(move |event| handle.host_event(event)))
@@ -195,6 +218,8 @@ fn worker_host(
 
 impl fmt::Debug for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Browser").field("policies", &self.parts.policies.name).finish_non_exhaustive()
+        f.debug_struct("Browser")
+            .field("policies", &self.parts.policies.name)
+            .finish_non_exhaustive()
     }
 }

@@ -49,7 +49,10 @@ struct Recorded {
 
 impl Facade {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, records: Arc::default() }
+        Self {
+            handle,
+            records: Arc::default(),
+        }
     }
 
     pub(crate) const fn handle(&self) -> &Handle {
@@ -76,7 +79,10 @@ impl Facade {
 
     fn record(&self, client: ClientId, record: FetchRecord) -> Arc<AtomicUsize> {
         let body_bytes = Arc::new(AtomicUsize::new(0));
-        let recorded = Recorded { record, body_bytes: Arc::clone(&body_bytes) };
+        let recorded = Recorded {
+            record,
+            body_bytes: Arc::clone(&body_bytes),
+        };
         self.lock().entry(client).or_default().push(recorded);
         body_bytes
     }
@@ -88,11 +94,15 @@ impl Facade {
 
 impl Hop for Facade {
     fn hop(&self, request: HopRequest) -> HopFuture {
-        let HopRequest { head, body, client, reserved, network } = request;
+        let HopRequest {
+            head,
+            body,
+            client,
+            reserved,
+            network,
+        } = request;
         let network = match network {
-            fetch::NetworkUse::Allowed { headers, cache } => {
-                NetworkUse::Allowed { headers, cache }
-            }
+            fetch::NetworkUse::Allowed { headers, cache } => NetworkUse::Allowed { headers, cache },
             fetch::NetworkUse::NeedsPreflight => NetworkUse::Forbidden,
         };
         let record = FetchRecord {
@@ -104,7 +114,13 @@ impl Hop for Facade {
             error: None,
         };
         let recorded_for = reserved.as_ref().map_or(client, |reserved| reserved.id);
-        let fetching = self.handle.fetch(FetchRequest { head, body, client, reserved, network });
+        let fetching = self.handle.fetch(FetchRequest {
+            head,
+            body,
+            client,
+            reserved,
+            network,
+        });
         let facade = self.clone();
         Box::pin(async move {
             match fetching.await {
@@ -119,11 +135,20 @@ impl Hop for Facade {
                     );
                     let mut response = fetched.response;
                     response.body = counted(response.body, body_bytes);
-                    Ok(Hopped { response, source: source(fetched.answered_by) })
+                    Ok(Hopped {
+                        response,
+                        source: source(fetched.answered_by),
+                    })
                 }
                 Err(error) => {
                     let error_text = Some(error.to_string());
-                    facade.record(recorded_for, FetchRecord { error: error_text, ..record });
+                    facade.record(
+                        recorded_for,
+                        FetchRecord {
+                            error: error_text,
+                            ..record
+                        },
+                    );
                     Err(match error {
                         FetchError::NetworkForbidden(_) => HopError::needs_preflight(),
                         error => HopError::new(error),
@@ -157,9 +182,20 @@ impl Seam for Facade {
         client: ClientId,
         options: Registering,
     ) -> Pending<Result<RegistrationView, JobError>> {
-        let Registering { script_url, scope, base_url, worker_type, update_via_cache } = options;
-        let options =
-            RegisterOptions { script_url, scope, base_url, worker_type, update_via_cache };
+        let Registering {
+            script_url,
+            scope,
+            base_url,
+            worker_type,
+            update_via_cache,
+        } = options;
+        let options = RegisterOptions {
+            script_url,
+            scope,
+            base_url,
+            worker_type,
+            update_via_cache,
+        };
         Box::pin(self.handle.register(client, options))
     }
 
@@ -212,6 +248,7 @@ impl Seam for Facade {
         prefixes: &[String],
         origins: Option<&[String]>,
     ) -> Result<(), JobError> {
-        self.handle.handle_fall_through_requests(worker, event, prefixes, origins)
+        self.handle
+            .handle_fall_through_requests(worker, event, prefixes, origins)
     }
 }

@@ -2,7 +2,7 @@
 //! (*HTML*, "navigate" and "prepare the script element", as far as a page without frames and
 //! painting needs them.)
 
-pub mod tree;
+mod tree;
 
 use std::fmt;
 use std::io;
@@ -163,11 +163,18 @@ async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, 
     check_type(&url, &response.head)?;
     let html = read(response, &url).await?;
     let (text, scripts) = read_document(&html);
-    let realm = open_realm(parts, environment, text)
-        .map_err(|error| NavigateError::Thread { url: url.clone(), error })?;
+    let realm = open_realm(parts, environment, text).map_err(|error| NavigateError::Thread {
+        url: url.clone(),
+        error,
+    })?;
     parts.host.add_page(environment.id, realm.clone());
     parts.host_event(HostEvent::ClientReady(environment.id));
-    let page = Page { parts: Arc::clone(parts), client: environment.id, url, realm };
+    let page = Page {
+        parts: Arc::clone(parts),
+        client: environment.id,
+        url,
+        realm,
+    };
     page.run_scripts(environment, scripts).await;
     Ok(Opening::Page(page))
 }
@@ -197,10 +204,17 @@ async fn fetch_document(
 
 /// Where a response redirects a navigation to.
 fn redirect_of(url: &Url, head: &ResponseHead) -> Result<Option<Url>, NavigateError> {
-    let Some(location) = head.headers.get(LOCATION).filter(|_| head.status.is_redirection()) else {
+    let Some(location) = head
+        .headers
+        .get(LOCATION)
+        .filter(|_| head.status.is_redirection())
+    else {
         return Ok(None);
     };
-    let target = location.to_str().ok().and_then(|location| url.join(location).ok());
+    let target = location
+        .to_str()
+        .ok()
+        .and_then(|location| url.join(location).ok());
     target.map(Some).ok_or_else(|| NavigateError::NotADocument {
         url: url.clone(),
         reason: format!("it redirects to {location:?}, which is not a URL"),
@@ -209,13 +223,26 @@ fn redirect_of(url: &Url, head: &ResponseHead) -> Result<Option<Url>, NavigateEr
 
 /// Only HTML in UTF-8 is shown.
 fn check_type(url: &Url, head: &ResponseHead) -> Result<(), NavigateError> {
-    let value = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let value = value.unwrap_or_default().to_ascii_lowercase();
     let essence = value.split(';').next().unwrap_or_default().trim();
-    let charset = value.split(';').filter_map(|part| part.trim().strip_prefix("charset=")).next();
-    let refused = |reason| Err(NavigateError::NotADocument { url: url.clone(), reason });
+    let charset = value
+        .split(';')
+        .filter_map(|part| part.trim().strip_prefix("charset="))
+        .next();
+    let refused = |reason| {
+        Err(NavigateError::NotADocument {
+            url: url.clone(),
+            reason,
+        })
+    };
     if essence != "text/html" {
-        return refused(format!("Content-Type is {value:?}, and only text/html is shown"));
+        return refused(format!(
+            "Content-Type is {value:?}, and only text/html is shown"
+        ));
     }
     match charset.map(|charset| charset.trim_matches('"')) {
         None | Some("utf-8" | "utf8") => Ok(()),
@@ -224,8 +251,15 @@ fn check_type(url: &Url, head: &ResponseHead) -> Result<(), NavigateError> {
 }
 
 async fn read(response: FetchedResponse, url: &Url) -> Result<String, NavigateError> {
-    let body = response.body.unwrap_or_default().collect(DOCUMENT_LIMIT).await;
-    let bytes = body.map_err(|error| NavigateError::Body { url: url.clone(), error })?;
+    let body = response
+        .body
+        .unwrap_or_default()
+        .collect(DOCUMENT_LIMIT)
+        .await;
+    let bytes = body.map_err(|error| NavigateError::Body {
+        url: url.clone(),
+        error,
+    })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -238,7 +272,11 @@ enum Script {
 /// What is kept of a document: what scripts see of it, and its scripts in order.
 fn read_document(html: &str) -> (DocumentText, Vec<Script>) {
     let nodes = tree::parse(html).descendants();
-    let named = |name| nodes.iter().find(move |node| node.local_name() == Some(name));
+    let named = |name| {
+        nodes
+            .iter()
+            .find(move |node| node.local_name() == Some(name))
+    };
     let text = DocumentText {
         title: named("title").map(Node::text_content).unwrap_or_default(),
         body: named("body").map(Node::text_content),
@@ -282,7 +320,10 @@ fn open_realm(
         services.services(realm).with_service(Arc::clone(&text))
     }));
     let url = environment.creation_url.clone();
-    js::Page::open(options, move |death| tracing::debug!(%url, ?death, "the page has ended"))
+    js::Page::open(
+        options,
+        move |death| tracing::debug!(%url, ?death, "the page has ended"),
+    )
 }
 
 impl Page {
@@ -295,14 +336,19 @@ impl Page {
                 Script::External(src) => self.run_external(environment, &src).await,
             };
             if let Err(error) = ran {
-                self.parts.console.message(self.url.as_str(), ConsoleLevel::Error, &error);
+                self.parts
+                    .console
+                    .message(self.url.as_str(), ConsoleLevel::Error, &error);
             }
         }
         self.realm.loaded();
     }
 
     async fn run_external(&self, environment: &Environment, src: &str) -> Result<(), String> {
-        let url = self.url.join(src).map_err(|error| format!("script {src:?}: {error}"))?;
+        let url = self
+            .url
+            .join(src)
+            .map_err(|error| format!("script {src:?}: {error}"))?;
         let head = RequestHead {
             destination: Destination::Script,
             mode: RequestMode::NoCors,
@@ -318,22 +364,33 @@ impl Page {
             referrer_policy: ReferrerPolicy::default(),
             by_user: false,
         };
-        let response =
-            self.parts.fetches.fetch(params).await.map_err(|error| error.to_string())?;
+        let response = self
+            .parts
+            .fetches
+            .fetch(params)
+            .await
+            .map_err(|error| error.to_string())?;
         if !response.head.status.is_success() {
             return Err(format!("{url}: status {}", response.head.status));
         }
-        let source = read(response, &url).await.map_err(|error| error.to_string())?;
+        let source = read(response, &url)
+            .await
+            .map_err(|error| error.to_string())?;
         self.run_classic(source, url.as_str()).await
     }
 
     async fn run_classic(&self, source: String, name: &str) -> Result<(), String> {
-        self.realm.run_classic(source, name).await.map_err(|error| error.to_string())
+        self.realm
+            .run_classic(source, name)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page").field("url", &self.url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Page")
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
     }
 }

@@ -114,7 +114,8 @@ pub struct OpenReport {
 
 /// Files that were renamed because they could not be used. They are never deleted, nor are they
 /// reached when site data is cleared: that is for the user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the index of the caches was not usable ({reason}); it is kept as {}, and the caches are empty", index.display())]
 #[non_exhaustive]
 pub struct SetAside {
     /// The index.

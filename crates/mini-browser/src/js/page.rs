@@ -98,6 +98,37 @@ impl Page {
         receiver.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// Runs a classic script of the document. Its completion value is not looked at.
+    ///
+    /// # Errors
+    /// What it threw; that the page is gone.
+    pub async fn run_classic(
+        &self,
+        source: impl Into<String>,
+        url: impl Into<String>,
+    ) -> Result<(), ScriptError> {
+        let (source, url) = (source.into(), url.into());
+        let (sender, receiver) = oneshot::channel();
+        self.agent.post(move |realm| {
+            realm.with(|ctx| {
+                let ran = evaluate(ctx, source, &url).map(drop);
+                // Nobody waits any more if the caller dropped the future.
+                drop(sender.send(ran));
+            });
+        });
+        let gone = || ScriptError::Gone("it ended before the script did".to_owned());
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// All scripts of the document have run: `DOMContentLoaded` and `load` fire.
+    pub fn loaded(&self) {
+        self.agent.post(|realm: &Realm| {
+            realm.with(|ctx| {
+                realm.state().call(ctx, "loaded", ());
+            });
+        });
+    }
+
     /// Tells the page something of its registrations.
     pub fn notify(&self, notice: ClientNotice) {
         self.agent.post(move |realm: &Realm| {
@@ -143,17 +174,26 @@ impl Answer {
 }
 
 fn run(ctx: &Ctx<'_>, source: String, answer: Answer) {
-    let mut options = EvalOptions::default();
-    options.strict = false;
-    options.filename = Some(answer.url.clone());
-    match ctx.eval_with_options::<Value<'_>, _>(source, options) {
+    match evaluate(ctx, source, &answer.url) {
         Ok(value) => match value.as_promise() {
             Some(promise) => when_settled(ctx, promise, answer),
             None => answer.value(&value),
         },
-        Err(rquickjs::Error::Exception) => answer.thrown(&ctx.catch()),
-        Err(error) => answer.give(Err(ScriptError::Threw(error.to_string()))),
+        Err(error) => answer.give(Err(error)),
     }
+}
+
+fn evaluate<'js>(ctx: &Ctx<'js>, source: String, url: &str) -> Result<Value<'js>, ScriptError> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(url.to_owned());
+    ctx.eval_with_options::<Value<'_>, _>(source, options)
+        .map_err(|error| {
+            ScriptError::Threw(match error {
+                rquickjs::Error::Exception => Exception::of(&ctx.catch(), url).to_string(),
+                error => error.to_string(),
+            })
+        })
 }
 
 /// Gives what `promise` settles to.

@@ -148,24 +148,45 @@ pub(super) struct Incoming {
     pub(super) event: EventId,
     pub(super) detail: FetchDetail,
     pub(super) body: Body,
-    /// Dropped unanswered, the client learns that the worker died.
-    pub(super) respond: Box<dyn FnOnce(FetchAnswer) + Send>,
+    /// Takes what the event says; dropped before an answer, the client learns that the worker died.
+    pub(super) respond: Respond,
     /// Dropped when the event is over.
     pub(super) keep_alive: Box<dyn Any + Send>,
 }
 
 impl From<FetchDispatch> for Incoming {
     fn from(dispatch: FetchDispatch) -> Self {
-        let responder = dispatch.responder;
+        let mut responder = Some(dispatch.responder);
         Self {
             event: dispatch.event,
             detail: dispatch.detail,
             body: dispatch.body,
-            respond: Box::new(move |answer| responder.respond(answer)),
+            respond: Box::new(move |said| match said {
+                Said::Entered => {
+                    if let Some(responder) = &mut responder {
+                        responder.respond_with_entered();
+                    }
+                }
+                Said::Answer(answer) => {
+                    if let Some(responder) = responder.take() {
+                        responder.respond(answer);
+                    }
+                }
+            }),
             keep_alive: Box::new(dispatch.keep_alive),
         }
     }
 }
+
+/// What a fetch event says to its client.
+pub(super) enum Said {
+    /// `respondWith` was called; the answer follows.
+    Entered,
+    /// How it was answered.
+    Answer(FetchAnswer),
+}
+
+type Respond = Box<dyn FnMut(Said) + Send>;
 
 /// The fetch events of one worker.
 pub(super) type Inbox = Pin<Box<dyn Stream<Item = Incoming> + Send>>;
@@ -200,7 +221,9 @@ fn collect(realm: &RealmState, mut incoming: Incoming) {
                     dispatch_fetch(ctx, &realm, incoming, Some(JsBytes(body)));
                 }
             }
-            Err(error) => (incoming.respond)(FetchAnswer::Failed(error.to_string())),
+            Err(error) => {
+                (incoming.respond)(Said::Answer(FetchAnswer::Failed(error.to_string())));
+            }
         });
         completion
     }));
@@ -222,7 +245,7 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
         "clientId": client(detail.client),
         "resultingClientId": client(detail.resulting_client),
         "isFallThrough": detail.is_fall_through,
-        "origin": detail.origin.as_ref().map_or("", |origin| origin.as_str()),
+        "origin": detail.origin,
     });
     let fetches = realm.local::<Fetches>();
     fetches.begin(event, respond, keep_alive);
@@ -268,7 +291,6 @@ fn fail(realm: &RealmState, event: EventId) {
     }
 }
 
-type Respond = Box<dyn FnOnce(FetchAnswer) + Send>;
 type BodySender = oneshot::Sender<Result<Bytes, BodyError>>;
 
 /// The fetch events in progress.
@@ -301,8 +323,19 @@ impl Fetches {
             .get_mut(&event)
             .and_then(|fetch| fetch.respond.take());
         drop(fetches);
-        if let Some(respond) = respond {
-            respond(answer);
+        if let Some(mut respond) = respond {
+            respond(Said::Answer(answer));
+        }
+    }
+
+    /// `respondWith` was called.
+    pub(super) fn entered(&self, event: EventId) {
+        let mut fetches = self.0.borrow_mut();
+        if let Some(respond) = fetches
+            .get_mut(&event)
+            .and_then(|fetch| fetch.respond.as_mut())
+        {
+            respond(Said::Entered);
         }
     }
 

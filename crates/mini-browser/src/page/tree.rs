@@ -9,7 +9,7 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::{Attribute, ExpandedName, ParseOpts, QualName, local_name, ns, parse_document};
 
 /// A node.
-pub struct Node {
+pub(crate) struct Node {
     kind: Kind,
     parent: RefCell<Weak<Node>>,
     children: RefCell<Vec<Rc<Node>>>,
@@ -17,7 +17,11 @@ pub struct Node {
 
 enum Kind {
     Document,
-    Element { name: QualName, attributes: RefCell<Vec<Attribute>>, contents: Option<Rc<Node>> },
+    Element {
+        name: QualName,
+        attributes: RefCell<Vec<Attribute>>,
+        contents: Option<Rc<Node>>,
+    },
     Text(RefCell<StrTendril>),
     /// A comment, a doctype or a processing instruction: kept in its place, and without content.
     Other,
@@ -25,7 +29,7 @@ enum Kind {
 
 /// Parses a document. HTML has no syntax errors: whatever comes in, a tree comes out.
 #[must_use]
-pub fn parse(html: &str) -> Rc<Node> {
+pub(crate) fn parse(html: &str) -> Rc<Node> {
     let builder = Builder {
         document: Node::new(Kind::Document),
         quirks: Cell::new(QuirksMode::NoQuirks),
@@ -36,12 +40,16 @@ pub fn parse(html: &str) -> Rc<Node> {
 
 impl Node {
     fn new(kind: Kind) -> Rc<Self> {
-        Rc::new(Self { kind, parent: RefCell::default(), children: RefCell::default() })
+        Rc::new(Self {
+            kind,
+            parent: RefCell::default(),
+            children: RefCell::default(),
+        })
     }
 
     /// The local name of an HTML element, in lower case.
     #[must_use]
-    pub fn local_name(&self) -> Option<&str> {
+    pub(crate) fn local_name(&self) -> Option<&str> {
         match &self.kind {
             Kind::Element { name, .. } => Some(&name.local),
             Kind::Document | Kind::Text(_) | Kind::Other => None,
@@ -50,16 +58,20 @@ impl Node {
 
     /// The value of an attribute.
     #[must_use]
-    pub fn attribute(&self, wanted: &str) -> Option<String> {
-        let Kind::Element { attributes, .. } = &self.kind else { return None };
+    pub(crate) fn attribute(&self, wanted: &str) -> Option<String> {
+        let Kind::Element { attributes, .. } = &self.kind else {
+            return None;
+        };
         let attributes = attributes.borrow();
-        let found = attributes.iter().find(|attribute| &*attribute.name.local == wanted)?;
+        let found = attributes
+            .iter()
+            .find(|attribute| &*attribute.name.local == wanted)?;
         Some(found.value.to_string())
     }
 
     /// `textContent`: all text inside, in tree order.
     #[must_use]
-    pub fn text_content(self: &Rc<Self>) -> String {
+    pub(crate) fn text_content(self: &Rc<Self>) -> String {
         self.descendants()
             .iter()
             .filter_map(|node| match &node.kind {
@@ -71,7 +83,7 @@ impl Node {
 
     /// This node and all below it, in tree order.
     #[must_use]
-    pub fn descendants(self: &Rc<Self>) -> Vec<Rc<Self>> {
+    pub(crate) fn descendants(self: &Rc<Self>) -> Vec<Rc<Self>> {
         let mut found = Vec::new();
         let mut waiting = vec![Rc::clone(self)];
         while let Some(node) = waiting.pop() {
@@ -84,7 +96,10 @@ impl Node {
     fn detach(self: &Rc<Self>) {
         let parent = self.parent.replace(Weak::new()).upgrade();
         if let Some(parent) = parent {
-            parent.children.borrow_mut().retain(|child| !Rc::ptr_eq(child, self));
+            parent
+                .children
+                .borrow_mut()
+                .retain(|child| !Rc::ptr_eq(child, self));
         }
     }
 
@@ -161,7 +176,11 @@ impl TreeSink for Builder {
         flags: ElementFlags,
     ) -> Rc<Node> {
         let contents = flags.template.then(|| Node::new(Kind::Document));
-        Node::new(Kind::Element { name, attributes: RefCell::new(attributes), contents })
+        Node::new(Kind::Element {
+            name,
+            attributes: RefCell::new(attributes),
+            contents,
+        })
     }
 
     fn create_comment(&self, _text: StrTendril) -> Rc<Node> {
@@ -191,12 +210,18 @@ impl TreeSink for Builder {
     }
 
     fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {
-        self.append(&self.document, NodeOrText::AppendNode(Node::new(Kind::Other)));
+        self.append(
+            &self.document,
+            NodeOrText::AppendNode(Node::new(Kind::Other)),
+        );
     }
 
     fn get_template_contents(&self, target: &Rc<Node>) -> Rc<Node> {
         match &target.kind {
-            Kind::Element { contents: Some(contents), .. } => Rc::clone(contents),
+            Kind::Element {
+                contents: Some(contents),
+                ..
+            } => Rc::clone(contents),
             _ => Rc::clone(target),
         }
     }
@@ -215,14 +240,21 @@ impl TreeSink for Builder {
             if let NodeOrText::AppendNode(node) = &child {
                 node.detach();
             }
-            let position =
-                parent.children.borrow().iter().position(|child| Rc::ptr_eq(child, sibling));
+            let position = parent
+                .children
+                .borrow()
+                .iter()
+                .position(|child| Rc::ptr_eq(child, sibling));
             parent.insert(position.unwrap_or(usize::MAX), child);
         }
     }
 
     fn add_attrs_if_missing(&self, target: &Rc<Node>, attributes: Vec<Attribute>) {
-        if let Kind::Element { attributes: existing, .. } = &target.kind {
+        if let Kind::Element {
+            attributes: existing,
+            ..
+        } = &target.kind
+        {
             let mut existing = existing.borrow_mut();
             for attribute in attributes {
                 if existing.iter().all(|known| known.name != attribute.name) {
@@ -255,7 +287,10 @@ mod tests {
     #[test]
     fn misnested_and_unfinished_markup_still_gives_its_text_in_order() {
         assert_eq!(texts("<p>a<b>b<p>c</b>d<table>e<tr><td>f"), "abcdef");
-        assert_eq!(texts("<!doctype html><title>t</title><!-- no --><body>x&amp;y"), "tx&y");
+        assert_eq!(
+            texts("<!doctype html><title>t</title><!-- no --><body>x&amp;y"),
+            "tx&y"
+        );
         assert_eq!(texts(""), "");
     }
 

@@ -38,6 +38,16 @@ impl Heads {
         id
     }
 
+    /// Lets go of a response's head.
+    pub(in crate::js) fn forget_response(&self, id: u64) {
+        self.responses.borrow_mut().remove(&id);
+    }
+
+    /// Lets go of a requester.
+    pub(in crate::js) fn forget_requester(&self, id: u64) {
+        self.requesters.borrow_mut().remove(&id);
+    }
+
     /// The requester of that number.
     pub(in crate::js) fn requester(&self, id: u64) -> Option<Requester> {
         self.requesters.borrow().get(&id).cloned()
@@ -68,7 +78,7 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
     })
 }
 
-fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
+pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
     // Bytes are shown as the code units of the same number.
     let text = |value: &HeaderValue| {
         value
@@ -107,7 +117,7 @@ pub(in crate::js) fn response_from_js(
     Ok(response)
 }
 
-fn headers_from_js(pairs: &Value) -> Result<HeaderMap, OpError> {
+pub(super) fn headers_from_js(pairs: &Value) -> Result<HeaderMap, OpError> {
     let mut headers = HeaderMap::new();
     for pair in pairs.as_array().into_iter().flatten() {
         let bad = || OpError::type_error("the response has a header that is not valid");

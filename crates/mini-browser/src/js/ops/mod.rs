@@ -5,7 +5,9 @@
 //! that is the caller's). It takes and gives plain data, fails with an [`OpError`], and is never
 //! seen by a script: the prelude wraps it.
 
+mod caches;
 mod encoding;
+mod fetch;
 pub(super) mod heads;
 mod page;
 mod realm;
@@ -62,7 +64,9 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
-    page::declare(ops)
+    page::declare(ops)?;
+    fetch::declare(ops)?;
+    caches::declare(ops)
 }
 
 /// The module `ops`.

@@ -1,6 +1,7 @@
 //! Of registrations, for pages and workers: what `navigator.serviceWorker` asks.
 
 use rquickjs::{Ctx, Promise, Result};
+use serde_json::json;
 use service_worker::JobError;
 use service_worker::types::{RegistrationId, RegistrationView, UpdateViaCache, WorkerType};
 
@@ -9,6 +10,7 @@ use crate::js::json::Json;
 use crate::js::realm::RealmKind;
 use crate::js::seam::{Pending, Registering};
 use crate::js::views;
+use crate::page::DocumentText;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -38,6 +40,12 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             promise(&ctx, &realm, view_of(job))
         },
     )?;
+
+    let realm = ops.realm();
+    ops.add("op_document_text", move || {
+        let text = realm.service::<DocumentText>().unwrap_or_default();
+        Json(json!({ "title": text.title, "body": text.body }))
+    })?;
 
     let realm = ops.realm();
     ops.add("op_ready", move |ctx: Ctx<'js>| -> Result<Promise<'js>> {

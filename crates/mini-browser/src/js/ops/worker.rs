@@ -49,6 +49,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     let head = heads::response_from_js(&realm, &head);
                     fetches.respond(event, head.map_err(|error| error.throw(&ctx))?);
                 }
+                ("entered", _) => fetches.entered(event),
                 ("canceled", _) => fetches.answer(event, FetchAnswer::Canceled),
                 ("unhandled", _) => fetches.answer(event, FetchAnswer::NotHandled),
                 (_, _) => fetches.answer(event, FetchAnswer::Failed(why.unwrap_or_default())),

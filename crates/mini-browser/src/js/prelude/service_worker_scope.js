@@ -113,7 +113,7 @@ op_set_hook("fetch", (id, detail, body) => {
     react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
   });
   const after = () => {
-    if (isAnswered(event)) return;
+    if (isAnswered(event)) return op_answer(id, "entered", null, null);
     if (event.defaultPrevented) {
       op_answer(id, "canceled", null, null);
       fail(new TypeError("the request was canceled"));

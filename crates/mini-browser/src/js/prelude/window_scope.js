@@ -1,8 +1,8 @@
 // Window, as far as a page without a document tree has one. (HTML, "Window".)
 
-import { op_url_parse } from "ops";
+import { op_document_text, op_set_hook, op_url_parse } from "ops";
 import { ServiceWorkerContainer, container } from "./container.js";
-import { EventTarget, defineEventHandler } from "./events.js";
+import { Event, EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
 import { facts, installGlobalScope } from "./global_scope.js";
 import { ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
 import { HOST, DOMString, errorOf, idl, illegal, install } from "./webidl.js";
@@ -44,14 +44,31 @@ if (facts.secure) {
   });
 }
 
-class Document extends EventTarget {
-  #title = "";
+// The body of a document without a tree: its text.
+class HTMLBodyElement extends EventTarget {
   constructor(token) { illegal(token); super(); }
+  get textContent() { return text.body; }
+}
+idl(HTMLBodyElement);
+
+const text = op_document_text();
+let readyState = "loading";
+
+class Document extends EventTarget {
+  #title;
+  #body;
+  constructor(token) {
+    illegal(token);
+    super();
+    this.title = text.title;
+    this.#body = text.body === null ? null : new HTMLBodyElement(HOST);
+  }
+  get body() { return this.#body; }
   get URL() { return parts.href; }
   get documentURI() { return parts.href; }
   get baseURI() { return parts.href; }
   get location() { return location; }
-  get readyState() { return "complete"; }
+  get readyState() { return readyState; }
   get characterSet() { return "UTF-8"; }
   get title() { return this.#title; }
   set title(value) { this.#title = DOMString(value).trim().replace(/[\t\n\f\r ]+/g, " "); }
@@ -81,5 +98,16 @@ const navigator = new Navigator(HOST);
 const document = new Document(HOST);
 
 installGlobalScope(Window);
-install({ Window, Document, Location, Navigator });
+install({ Window, Document, HTMLBodyElement, Location, Navigator });
+
+// HTML, "the end": all scripts of the document have run.
+op_set_hook("loaded", () => {
+  readyState = "interactive";
+  fireEvent(document, "readystatechange");
+  fire(new Event("DOMContentLoaded", { bubbles: true }), document);
+  readyState = "complete";
+  fireEvent(document, "readystatechange");
+  fireEvent(globalThis, "load");
+});
+
 if (facts.secure) install({ ServiceWorkerContainer, ServiceWorker, ServiceWorkerRegistration });

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use http::HeaderMap;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
-    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
-    ScriptResource, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
+    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl,
+    ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    WorkerView,
 };
 use service_worker::{
     Body, EventDetail, EventOutcome, FetchAnswer, FetchDetail, HostCommand, HostEvent, JobError,
@@ -182,8 +183,7 @@ impl Stand {
         let (fetches, inbox) = mpsc::unbounded();
         let lines = Lines::default();
         let facade = Facade::default();
-        let mut options =
-            WorkerHostOptions::new(Arc::new(lines.clone()), Arc::new(facade.clone()));
+        let mut options = WorkerHostOptions::new(Arc::new(lines.clone()), Arc::new(facade.clone()));
         change(&mut options);
         let host = WorkerHost::new(options, sink(sender));
         host.start(start_worker(source, worker_type), Some(inbox.boxed()));
@@ -241,7 +241,12 @@ impl Stand {
 
     /// That nothing more was said, when the worker and its thread are gone.
     pub(super) fn says_nothing_more(self) {
-        let Self { host, events, fetches, .. } = self;
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
         drop((host, fetches));
         assert!(matches!(
             events.recv_timeout(PATIENCE),
@@ -287,6 +292,7 @@ impl Stand {
     ) -> (oneshot::Receiver<FetchAnswer>, Receiver<()>) {
         self.next_event += 1;
         let (sender, answer) = oneshot::channel();
+        let mut sender = Some(sender);
         let (keep_alive, over) = channel::<()>();
         self.fetches
             .unbounded_send(Incoming {
@@ -296,10 +302,14 @@ impl Stand {
                     client: Some(ClientId(5)),
                     resulting_client: None,
                     is_fall_through: true,
-                    origin: None,
+                    origin: String::new(),
                 },
                 body,
-                respond: Box::new(move |answer| drop(sender.send(answer))),
+                respond: Box::new(move |said| {
+                    if let (Said::Answer(answer), Some(sender)) = (said, sender.take()) {
+                        drop(sender.send(answer));
+                    }
+                }),
                 keep_alive: Box::new(keep_alive),
             })
             .unwrap();
@@ -368,5 +378,10 @@ pub(super) fn page() -> (Page, Lines, Facade, Receiver<Death>) {
 
 /// What a script evaluates to in a fresh page.
 pub(super) fn evaluate(source: &str) -> serde_json::Value {
-    wait(page().0.run_script(source, "https://fonts.example.com/test.js")).unwrap()
+    wait(
+        page()
+            .0
+            .run_script(source, "https://fonts.example.com/test.js"),
+    )
+    .unwrap()
 }

@@ -1,0 +1,97 @@
+//! One hop of HTTP fetch, as main fetch asks for it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use http::HeaderMap;
+use service_worker::types::fetch::{CacheMode, RequestHead};
+use service_worker::types::{ClientId, Environment};
+use service_worker::{Body, Response};
+
+/// Answers one hop: the client's own worker, then a fall-through worker, then the network.
+pub trait Hop: Send + Sync {
+    /// Asks. Dropping the future aborts the hop.
+    ///
+    /// What a worker answered comes back checked and filtered; what the network or the HTTP cache
+    /// answered has type default and the request's URL list, and is not filtered.
+    fn hop(&self, request: HopRequest) -> HopFuture;
+}
+
+/// What [`Hop::hop`] gives.
+pub type HopFuture = Pin<Box<dyn Future<Output = Result<Hopped, HopError>> + Send>>;
+
+/// One hop's request.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "whoever answers needs all of it")]
+pub struct HopRequest {
+    /// The head, as a worker may be shown it.
+    pub head: RequestHead,
+    /// The body.
+    pub body: Body,
+    /// The client.
+    pub client: ClientId,
+    /// For a navigation or a worker's script: the environment that is being created.
+    pub reserved: Option<Environment>,
+    /// Whether and how the network may be asked.
+    pub network: NetworkUse,
+}
+
+/// Whether and how the network may be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum NetworkUse {
+    /// It may.
+    Allowed {
+        /// Headers to send besides the head's: `Origin`, `Referer`, `Sec-Fetch-*` and the like,
+        /// which no worker is shown and which do not count when headers are checked for being
+        /// safelisted.
+        headers: HeaderMap,
+        /// The cache mode to use instead of the head's.
+        cache: CacheMode,
+    },
+    /// Not without a CORS preflight: if no worker answers, the hop is
+    /// [`HopError::needs_preflight`].
+    NeedsPreflight,
+}
+
+/// A hop's response.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what main fetch goes on with")]
+pub struct Hopped {
+    /// The response.
+    pub response: Response,
+    /// Who gave it.
+    pub source: Source,
+}
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is nobody else")]
+pub enum Source {
+    /// The client's own worker.
+    OwnWorker,
+    /// Another origin's worker, by fall-through.
+    FallThrough,
+    /// The network, or the HTTP cache.
+    Network,
+    /// The URL itself holds the answer: `data:` and `about:`.
+    Url,
+}
+
+/// Why a hop has no response, for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HopError(String);
+
+impl HopError {
+    /// With a reason in one line.
+    pub fn new(reason: impl std::fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+
+    /// Nobody but the network could answer, and it cannot be asked without a preflight.
+    #[must_use]
+    pub fn needs_preflight() -> Self {
+        Self::new(super::FetchErrorReason::NeedsPreflight)
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether a script or a style sheet may have the type that it says. (*Fetch*, "Should response to
+//! request be blocked due to its MIME type" and "… due to nosniff"; *MIME Sniffing*.)
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use service_worker::types::fetch::{Destination, ResponseHead};
+
+use super::FetchErrorReason;
+
+/// Checks a response's type for a destination.
+pub(super) fn check(
+    destination: Destination,
+    response: &ResponseHead,
+) -> Result<(), FetchErrorReason> {
+    let essence = essence(&response.headers).unwrap_or_default();
+    let nosniff = is_nosniff(&response.headers);
+    let wanted = match destination {
+        destination if is_script_like(destination) => {
+            let never = ["audio/", "image/", "video/"]
+                .iter()
+                .any(|kind| essence.starts_with(kind))
+                || essence == "text/csv";
+            (never || (nosniff && !is_javascript(&essence))).then_some("script")
+        }
+        Destination::Style => (nosniff && essence != "text/css").then_some("style sheet"),
+        _ => None,
+    };
+    match wanted {
+        None => Ok(()),
+        Some(wanted) => Err(FetchErrorReason::MediaType {
+            media_type: essence,
+            wanted,
+        }),
+    }
+}
+
+/// The essence of `Content-Type`: that of its last value that parses. (*Extract a MIME type*,
+/// without the charset.)
+fn essence(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|value| {
+            let (kind, subtype) = value.split(';').next()?.trim().split_once('/')?;
+            let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
+            (is_token(kind) && is_token(subtype)).then(|| format!("{kind}/{subtype}"))
+        })
+        .filter(|essence| essence != "*/*")
+        .next_back()
+        .map(|essence| essence.to_ascii_lowercase())
+}
+
+/// *HTTP token code point.*
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// *Determine nosniff*.
+fn is_nosniff(headers: &HeaderMap) -> bool {
+    headers
+        .get(X_CONTENT_TYPE_OPTIONS)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(',').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff"))
+}
+
+/// *Script-like*.
+const fn is_script_like(destination: Destination) -> bool {
+    matches!(
+        destination,
+        Destination::AudioWorklet
+            | Destination::PaintWorklet
+            | Destination::Script
+            | Destination::ServiceWorker
+            | Destination::SharedWorker
+            | Destination::Worker
+    )
+}
+
+/// *JavaScript MIME type*.
+fn is_javascript(essence: &str) -> bool {
+    matches!(
+        essence,
+        "application/ecmascript"
+            | "application/javascript"
+            | "application/x-ecmascript"
+            | "application/x-javascript"
+            | "text/ecmascript"
+            | "text/javascript"
+            | "text/javascript1.0"
+            | "text/javascript1.1"
+            | "text/javascript1.2"
+            | "text/javascript1.3"
+            | "text/javascript1.4"
+            | "text/javascript1.5"
+            | "text/jscript"
+            | "text/livescript"
+            | "text/x-ecmascript"
+            | "text/x-javascript"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_type_that_cannot_be_a_script_or_style_sheet_is_refused() {
+        use Destination::{Font, Script, Style};
+        let table = [
+            (Script, "text/javascript", true, true),
+            (Script, "TEXT/JavaScript; charset=utf-8", true, true),
+            (Script, "text/plain", false, true),
+            (Script, "text/plain", true, false),
+            (Script, "image/png", false, false),
+            (Script, "text/csv", false, false),
+            (Script, "text/javascript, image/png", false, false),
+            (Script, "nonsense", false, true),
+            (Style, "text/plain", false, true),
+            (Style, "text/plain", true, false),
+            (Style, "text/css", true, true),
+            (Font, "image/png", true, true),
+        ];
+        for (destination, content_type, nosniff, allowed) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+            if nosniff {
+                headers.insert(X_CONTENT_TYPE_OPTIONS, "NoSniff".parse().unwrap());
+            }
+            let response = ResponseHead::new(StatusCode::OK, headers);
+            let checked = check(destination, &response);
+            assert_eq!(checked.is_ok(), allowed, "{destination} {content_type}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! *HTTP-redirect fetch*.
+
+use bytes::Bytes;
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, LOCATION,
+};
+use http::{Method, StatusCode};
+use service_worker::types::Origin;
+use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode};
+use url::Url;
+
+use super::network_headers::asking_origin;
+use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, Source};
+
+/// How often a request was redirected.
+#[derive(Debug, Default)]
+pub(super) struct Redirect {
+    count: u8,
+}
+
+/// The greatest redirect count.
+const LIMIT: u8 = 20;
+
+/// A response's *location URL*, given the current URL; `None` if it has no `Location`.
+pub(super) fn location_url(
+    response: &ResponseHead,
+    current: &Url,
+) -> Result<Option<Url>, FetchErrorReason> {
+    let mut values = response.headers.get_all(LOCATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let location = match std::str::from_utf8(value.as_bytes()) {
+        Ok(location) => location.to_owned(),
+        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+    };
+    let bad = || FetchErrorReason::BadLocation(location.clone());
+    // *Extract header list values* fails for two that do not make one.
+    if values.next().is_some() {
+        return Err(bad());
+    }
+    let base = response.url().unwrap_or(current);
+    let mut url = base.join(&location).map_err(|_| bad())?;
+    // *Location URL*, step 5.
+    if url.fragment().is_none() {
+        url.set_fragment(current.fragment());
+    }
+    // HTTP-redirect fetch, step 6.
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad());
+    }
+    Ok(Some(url))
+}
+
+/// *HTTP-redirect fetch*, steps 7 to 19: the request as it goes on.
+pub(super) fn http_redirect(
+    redirects: &mut Redirect,
+    params: &mut FetchParams,
+    response: &FetchedResponse,
+    location: Url,
+) -> Result<(), FetchErrorReason> {
+    let head = &mut params.head;
+    let current = Origin::of(head.url());
+    let target = Origin::of(&location);
+    let asking = asking_origin(head);
+    // Steps 7 and 8.
+    if redirects.count == LIMIT {
+        return Err(FetchErrorReason::TooManyRedirects);
+    }
+    redirects.count += 1;
+    // Steps 9 and 10. Tainting is cors once any URL was of another origin.
+    let has_credentials = !location.username().is_empty() || location.password().is_some();
+    let leaves = head.origin != target || *asking != target;
+    let is_tainted = head
+        .url_list
+        .iter()
+        .any(|url| Origin::of(url) != head.origin);
+    if head.mode == RequestMode::Cors && has_credentials && (leaves || is_tainted) {
+        return Err(FetchErrorReason::CredentialsInLocation);
+    }
+    // The request's redirect-taint, as far as the serialized origin goes.
+    if current != target && *asking != current {
+        head.tainted_origin = true;
+    }
+    // Step 12. (Step 11 is about streams, and a body here is bytes.)
+    let status = response.head.status;
+    let becomes_get = match status {
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => head.method == Method::POST,
+        StatusCode::SEE_OTHER => !matches!(head.method, Method::GET | Method::HEAD),
+        _ => false,
+    };
+    if becomes_get {
+        head.method = Method::GET;
+        head.has_body = false;
+        params.body = Bytes::new();
+        for name in [
+            CONTENT_ENCODING,
+            CONTENT_LANGUAGE,
+            CONTENT_LOCATION,
+            CONTENT_TYPE,
+        ] {
+            head.headers.remove(name);
+        }
+    }
+    // Step 13: the *CORS non-wildcard request-header names*.
+    if current != target {
+        head.headers.remove(AUTHORIZATION);
+    }
+    // Step 18.
+    head.url_list.push(location);
+    // Step 19. (*Referrer Policy*, "Set request's referrer policy on redirect".)
+    if let Some(policy) = ReferrerPolicy::from_headers(&response.head.headers) {
+        params.referrer_policy = policy;
+    }
+    // SEMANTICS §5.4, "Response": the own worker is never shown what the network redirected.
+    let from_afar = matches!(response.source, Source::Network | Source::FallThrough);
+    if from_afar && head.service_workers == ServiceWorkersMode::All {
+        head.service_workers = ServiceWorkersMode::Foreign;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Of fetches: `fetch()` with its abort, the bodies of responses, and the URLs of requests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable};
+use http::Method;
+use rquickjs::{Ctx, Promise, Result};
+use serde_json::{Value, json};
+use service_worker::Body;
+use service_worker::types::fetch::{
+    CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
+    ResponseHead, ResponseType, ServiceWorkersMode,
+};
+use service_worker::types::{ClientType, Origin};
+use url::Url;
+
+use super::{OpError, Ops, caches, heads, promise};
+use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
+use crate::js::JsBytes;
+use crate::js::console::ConsoleLevel;
+use crate::js::json::Json;
+use crate::js::realm::RealmState;
+
+/// The longest body that scripts can read, in bytes.
+const BODY_LIMIT: usize = 64 << 20;
+
+pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    let realm = ops.realm();
+    ops.add("op_request_url", move |url: String| {
+        let url = realm.url().join(&url).ok()?;
+        Some(Json(json!({
+            "href": url.as_str(),
+            "hasCredentials": !url.username().is_empty() || url.password().is_some(),
+            "isSameOrigin": Origin::of(&url) == realm.environment().origin,
+        })))
+    })?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_fetch",
+        move |ctx: Ctx<'js>, operation: f64, head: Json, body: Option<JsBytes>| {
+            let fetched = fetch(Rc::clone(&realm), head.0, body.map(|body| body.0));
+            promise(&ctx, &realm, abortable(&realm, operation, fetched))
+        },
+    )?;
+
+    let operations = ops.realm().local::<Operations>();
+    ops.add("op_abort", move |operation: f64| {
+        if let Some(handle) = operations.0.borrow_mut().remove(&number(operation)) {
+            handle.abort();
+        }
+    })?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_body_bytes",
+        move |ctx: Ctx<'js>, operation: f64, body: f64| -> Result<Promise<'js>> {
+            let body = realm.local::<Bodies>().take(number(body));
+            let bytes = async move {
+                let body = body.ok_or_else(|| OpError::type_error("the body was read already"))?;
+                let bytes = body.collect(BODY_LIMIT).await;
+                bytes
+                    .map(JsBytes)
+                    .map_err(|error| OpError::type_error(error.to_string()))
+            };
+            promise(&ctx, &realm, abortable(&realm, operation, bytes))
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add("op_forget", move |kind: String, id: f64| {
+        let id = number(id);
+        match kind.as_str() {
+            "body" => drop(realm.local::<Bodies>().take(id)),
+            "cache" => caches::forget(&realm, id),
+            "requester" => realm.local::<heads::Heads>().forget_requester(id),
+            "response" => realm.local::<heads::Heads>().forget_response(id),
+            _ => tracing::debug!(kind, "something unknown cannot be forgotten"),
+        }
+    })
+}
+
+/// *Fetch* for a script: `{ head, body }`. Why it failed is for people, in the console; the script
+/// sees one `TypeError` for all network errors.
+async fn fetch(
+    realm: Rc<RealmState>,
+    head: Value,
+    body: Option<Bytes>,
+) -> std::result::Result<Json, OpError> {
+    let failed = |why: &str| {
+        realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
+        OpError::type_error("Failed to fetch")
+    };
+    let service = realm.service::<FetchService>();
+    let service = service.ok_or_else(|| failed("this realm has no network"))?;
+    let params = fetch_params(&realm, &head, body)?;
+    let fetched = service.fetch(params).await;
+    let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
+    Ok(response_with_body(&realm, fetched.head, fetched.body))
+}
+
+/// `{ head, body }`, where `body` is the number of a body that is kept, or null.
+pub(super) fn response_with_body(
+    realm: &RealmState,
+    head: ResponseHead,
+    body: Option<Body>,
+) -> Json {
+    let body = body.map(|body| realm.local::<Bodies>().keep(body));
+    Json(json!({ "head": response_to_js(realm, head), "body": body }))
+}
+
+/// What a script may see of a response, and the number of the rest.
+fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
+    let is_opaque = matches!(
+        head.response_type,
+        ResponseType::Opaque | ResponseType::Error
+    );
+    let urls: Vec<_> = head.url_list.iter().map(Url::as_str).collect();
+    let is_hidden = is_opaque || head.response_type == ResponseType::OpaqueRedirect;
+    json!({
+        "type": head.response_type.as_str(),
+        "urlList": if is_opaque { Vec::new() } else { urls },
+        "status": head.visible_status(),
+        "statusText": if is_hidden { "" } else { head.status_text.as_str() },
+        "headers": heads::headers_to_js(&head.visible_headers()),
+        "headId": realm.local::<heads::Heads>().keep_response(head.clone()),
+    })
+}
+
+fn fetch_params(
+    realm: &RealmState,
+    head: &Value,
+    body: Option<Bytes>,
+) -> std::result::Result<FetchParams, OpError> {
+    let mut request = request_from_js(realm, head)?;
+    request.has_body = body.is_some();
+    let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
+    Ok(FetchParams {
+        head: request,
+        body: body.unwrap_or_default(),
+        client: realm.environment().clone(),
+        reserved: None,
+        referrer_policy: policy.unwrap_or_default(),
+        by_user: false,
+    })
+}
+
+/// The request that `requestToHost` gave, made by the realm's environment.
+pub(super) fn request_from_js(
+    realm: &RealmState,
+    head: &Value,
+) -> std::result::Result<RequestHead, OpError> {
+    let environment = realm.environment();
+    let bad = |what: &str| OpError::type_error(format!("the request's {what} is not valid"));
+    let urls = head["urlList"].as_array().ok_or_else(|| bad("URL list"))?;
+    let urls = urls.iter().map(|url| Url::parse(url.as_str()?).ok());
+    let url_list: Option<Vec<Url>> = urls.collect();
+    let url_list = url_list
+        .filter(|urls| !urls.is_empty())
+        .ok_or_else(|| bad("URL list"))?;
+    let method = Method::from_bytes(text(head, "method")?.as_bytes());
+    let referrer = match text(head, "referrer")? {
+        "" => None,
+        "about:client" if environment.origin.is_opaque() => None,
+        "about:client" => Some(environment.creation_url.clone()),
+        url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
+    };
+    let requester = head["requesterId"].as_u64();
+    let requester = requester.map(|id| realm.local::<heads::Heads>().requester(id));
+    Ok(RequestHead {
+        method: method.map_err(|_| bad("method"))?,
+        headers: heads::headers_from_js(&head["headers"])?,
+        destination: keyword(head, "destination", Destination::from_keyword)?,
+        mode: keyword(head, "mode", RequestMode::from_keyword)?,
+        credentials: keyword(head, "credentials", CredentialsMode::from_keyword)?,
+        cache: keyword(head, "cache", CacheMode::from_keyword)?,
+        redirect: keyword(head, "redirect", RedirectMode::from_keyword)?,
+        service_workers: match environment.client_type {
+            // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
+            ClientType::ServiceWorker => ServiceWorkersMode::Foreign,
+            _ => ServiceWorkersMode::All,
+        },
+        look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
+        referrer,
+        integrity: text(head, "integrity")?.to_owned(),
+        keepalive: head["keepalive"].as_bool().unwrap_or(false),
+        // A requester that is not known any more must not turn into the worker itself.
+        requester: match requester {
+            Some(None) => return Err(bad("requester")),
+            Some(requester) => requester,
+            None => None,
+        },
+        origin: environment.origin.clone(),
+        url_list,
+        ..RequestHead::get(realm.url().clone(), environment.origin.clone())
+    })
+}
+
+fn text<'a>(head: &'a Value, member: &str) -> std::result::Result<&'a str, OpError> {
+    let text = head[member].as_str();
+    text.ok_or_else(|| OpError::type_error(format!("the request's {member} is not a string")))
+}
+
+fn keyword<T>(
+    head: &Value,
+    member: &str,
+    parse: fn(&str) -> Option<T>,
+) -> std::result::Result<T, OpError> {
+    parse(text(head, member)?)
+        .ok_or_else(|| OpError::type_error(format!("the request's {member} is not valid")))
+}
+
+/// A number that the prelude was given here, or counts itself.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counters below 2^53; anything else names nothing"
+)]
+pub(super) const fn number(id: f64) -> u64 {
+    id as u64
+}
+
+/// The operations that can be aborted.
+#[derive(Default)]
+struct Operations(RefCell<BTreeMap<u64, AbortHandle>>);
+
+/// Lets `op_abort` end a future, under a number that the prelude chose.
+fn abortable<T, F>(
+    realm: &RealmState,
+    operation: f64,
+    future: F,
+) -> impl Future<Output = std::result::Result<T, OpError>> + use<T, F>
+where
+    F: Future<Output = std::result::Result<T, OpError>>,
+{
+    let operations = realm.local::<Operations>();
+    let operation = number(operation);
+    let (handle, registration) = AbortHandle::new_pair();
+    operations.0.borrow_mut().insert(operation, handle);
+    async move {
+        let outcome = Abortable::new(future, registration).await;
+        operations.0.borrow_mut().remove(&operation);
+        outcome.unwrap_or_else(|_| Err(OpError::new("AbortError", "the operation was aborted")))
+    }
+}
+
+/// Bodies of responses that no script has read yet.
+#[derive(Default)]
+struct Bodies {
+    last: Cell<u64>,
+    kept: RefCell<BTreeMap<u64, Body>>,
+}
+
+impl Bodies {
+    fn keep(&self, body: Body) -> u64 {
+        self.last.set(self.last.get() + 1);
+        self.kept.borrow_mut().insert(self.last.get(), body);
+        self.last.get()
+    }
+
+    fn take(&self, id: u64) -> Option<Body> {
+        self.kept.borrow_mut().remove(&id)
+    }
+}
