@@ -47,7 +47,10 @@ async fn serve(request: ServerRequest) -> ServerResponse {
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
         ("fonts.example", "/sw.js") => ServerResponse::ok("text/javascript", FONT_WORKER),
         ("fonts.example", "/font/a") => ServerResponse::ok("text/css", "from the network")
-            .with(http::HeaderName::from_static("service-worker-script"), "/sw.js")
+            .with(
+                http::HeaderName::from_static("service-worker-script"),
+                "/sw.js",
+            )
             .with(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         ("fonts.example", "/font/secret") => ServerResponse::ok("text/plain", "made"),
         _ => ServerResponse::new(http::StatusCode::NOT_FOUND, ""),
@@ -64,7 +67,9 @@ impl World {
         let authority = Authority::new().unwrap();
         let hosts = ["site.example", "fonts.example"];
         let tls = authority.leaf(&hosts).unwrap();
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), Some(tls), serve).await.unwrap();
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), Some(tls), serve)
+            .await
+            .unwrap();
         let mut network = NetworkConfig::default();
         network.host_map = hosts.into_iter().fold(HostMap::new(), |map, host| {
             map.host(host, server.local_addr())
