@@ -45,6 +45,8 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             "var lib = inline + 1; var loaded = false;",
         ),
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
+        ("site.example", "/private") => ServerResponse::ok("text/html", "<p>private")
+            .with(http::HeaderName::from_static("fall-through"), "none"),
         ("fonts.example", "/sw.js") => ServerResponse::ok("text/javascript", FONT_WORKER),
         ("fonts.example", "/font/a") => ServerResponse::ok("text/css", "from the network")
             .with(
@@ -201,6 +203,15 @@ async fn a_header_installed_worker_answers_another_site_and_still_does_after_a_r
         assert_eq!(text, "made for https://site.example");
     }
     page.close().await;
+    let private = browser
+        .navigate(&url.join("private").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        private.run_script(font, "t").await.unwrap(),
+        "from the network"
+    );
+    private.close().await;
     browser.close().await;
 
     let browser = world.browser(profile.path()).browser;
@@ -220,7 +231,7 @@ async fn a_header_installed_worker_answers_another_site_and_still_does_after_a_r
             world.asked("/font/secret"),
             world.asked("/sw.js")
         ),
-        (1, 1, 1)
+        (2, 1, 1)
     );
     browser.close().await;
 }

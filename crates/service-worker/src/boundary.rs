@@ -160,6 +160,8 @@ pub enum HostEvent<P> {
     },
     /// A window or worker is being created.
     ClientCreated(Environment),
+    /// Its document answered `Fall-Through: none`.
+    FallThroughForbidden(ClientId),
     /// It is execution-ready.
     ClientReady(ClientId),
     /// It was discarded.
@@ -252,6 +254,7 @@ impl<P> HostEvent<P> {
             },
             Self::Died { worker, reason } => HostEvent::Died { worker, reason },
             Self::ClientCreated(environment) => HostEvent::ClientCreated(environment),
+            Self::FallThroughForbidden(client) => HostEvent::FallThroughForbidden(client),
             Self::ClientReady(client) => HostEvent::ClientReady(client),
             Self::ClientGone(client) => HostEvent::ClientGone(client),
         }

@@ -185,6 +185,7 @@ impl Driver {
                     storage_key,
                 }
             }
+            HostEvent::FallThroughForbidden(client) => Input::FallThroughForbidden(client),
             HostEvent::ClientReady(client) => Input::ClientReady(client),
             HostEvent::ClientGone(client) => Input::ClientGone(client),
             HostEvent::ListenersChanged { worker, .. } | HostEvent::Accepted { worker, .. } => {

@@ -50,6 +50,16 @@ pub(crate) struct ScriptArgs {
     pub(crate) initiator: Site,
 }
 
+impl Job {
+    /// Whether a response header asked for it.
+    pub(crate) const fn is_by_header(&self) -> bool {
+        match &self.job_type {
+            JobType::Register(args) => matches!(args.provenance, Provenance::Header { .. }),
+            JobType::Update(_) | JobType::Unregister => false,
+        }
+    }
+}
+
 /// Where the job at the head of its queue is.
 #[derive(Debug)]
 pub(crate) enum Step {

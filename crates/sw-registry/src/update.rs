@@ -154,6 +154,7 @@ impl Registry {
             cache: cache_mode(no_cache),
             storage_key: key.0.clone(),
             initiator: script.initiator.clone(),
+            by_header: self.head(key).is_some_and(|job| job.is_by_header()),
         };
         self.set_step(key, Step::Update(Update::FetchingScript));
         self.request(
