@@ -16,6 +16,8 @@ mod network_headers;
 mod redirect;
 mod referrer;
 #[cfg(test)]
+mod script_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -31,12 +31,14 @@ const BODY_LIMIT: usize = 64 << 20;
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_request_url", move |url: String| {
-        let url = realm.url().join(&url).ok()?;
-        Some(Json(json!({
-            "href": url.as_str(),
-            "hasCredentials": !url.username().is_empty() || url.password().is_some(),
-            "isSameOrigin": Origin::of(&url) == realm.environment().origin,
-        })))
+        let url = realm.url().join(&url).ok();
+        Json(url.map_or(Value::Null, |url| {
+            json!({
+                "href": url.as_str(),
+                "hasCredentials": !url.username().is_empty() || url.password().is_some(),
+                "isSameOrigin": Origin::of(&url) == realm.environment().origin,
+            })
+        }))
     })?;
 
     let realm = ops.realm();
