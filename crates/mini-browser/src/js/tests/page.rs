@@ -11,19 +11,30 @@ const SCRIPT: &str = "https://fonts.example.com/test.js";
 fn a_script_gives_its_completion_value_or_what_its_promise_gives() {
     assert_eq!(evaluate("1 + 1"), 2);
     assert_eq!(
-        evaluate("(async () => { await null; return { a: [1.5, 'x', null, true], b: { c: undefined } }; })()"),
+        evaluate(
+            "(async () => { await null; return { a: [1.5, 'x', null, true], b: { c: undefined } }; })()"
+        ),
         serde_json::json!({ "a": [1.5, "x", null, true], "b": { "c": null } })
     );
     assert_eq!(evaluate("undefined"), serde_json::Value::Null);
-    assert_eq!(evaluate("[location.href, window === self, document.readyState, document.characterSet]"),
-        serde_json::json!([PAGE, true, "complete", "UTF-8"]));
+    assert_eq!(
+        evaluate("[location.href, window === self, document.readyState, document.characterSet]"),
+        serde_json::json!([PAGE, true, "complete", "UTF-8"])
+    );
 }
 
 #[test]
 fn a_script_that_fails_says_where() {
     let (page, ..) = page();
-    let run = |source: &str| wait(page.run_script(source, SCRIPT)).unwrap_err().to_string();
-    assert_eq!(run("\n  x.y"), "https://fonts.example.com/test.js:2:3: ReferenceError: x is not defined");
+    let run = |source: &str| {
+        wait(page.run_script(source, SCRIPT))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        run("\n  x.y"),
+        "https://fonts.example.com/test.js:2:3: ReferenceError: x is not defined"
+    );
     assert_eq!(
         run("(async () => { throw new RangeError('far'); })()"),
         "https://fonts.example.com/test.js:1:26: RangeError: far"
@@ -41,7 +52,10 @@ fn a_page_that_is_closed_ends_and_its_scripts_fail() {
     assert!(matches!(wait(running), Err(ScriptError::Gone(_))));
     closer.join().unwrap();
     assert_eq!(ended.recv().unwrap().to_string(), "closed");
-    assert!(matches!(wait(page.run_script("1", SCRIPT)), Err(ScriptError::Gone(_))));
+    assert!(matches!(
+        wait(page.run_script("1", SCRIPT)),
+        Err(ScriptError::Gone(_))
+    ));
 }
 
 #[test]
@@ -61,8 +75,16 @@ fn register_asks_the_facade_and_gives_the_same_objects() {
     assert_eq!(
         result.unwrap(),
         serde_json::json!([
-            true, true, "installing", "https://fonts.example.com/sw.js", null, "https://fonts.example.com/",
-            true, null, true, "[object ServiceWorkerRegistration]"
+            true,
+            true,
+            "installing",
+            "https://fonts.example.com/sw.js",
+            null,
+            "https://fonts.example.com/",
+            true,
+            null,
+            true,
+            "[object ServiceWorkerRegistration]"
         ])
     );
     assert_eq!(
@@ -130,7 +152,10 @@ fn a_page_sees_the_life_of_a_registration_in_order() {
     page.notify(changed(WorkerState::Activating, |view| {
         view.active = Some(worker_view(7, WorkerState::Activating));
     }));
-    page.notify(ClientNotice::ControllerChanged(Some(worker_view(7, WorkerState::Activating))));
+    page.notify(ClientNotice::ControllerChanged(Some(worker_view(
+        7,
+        WorkerState::Activating,
+    ))));
     page.notify(changed(WorkerState::Activated, |view| {
         view.active = Some(worker_view(7, WorkerState::Activated));
     }));

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use http::HeaderMap;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
-    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
-    ScriptResource, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
+    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl,
+    ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    WorkerView,
 };
 use service_worker::{
     Body, EventDetail, EventOutcome, FetchAnswer, FetchDetail, HostCommand, HostEvent, JobError,
@@ -182,8 +183,7 @@ impl Stand {
         let (fetches, inbox) = mpsc::unbounded();
         let lines = Lines::default();
         let facade = Facade::default();
-        let mut options =
-            WorkerHostOptions::new(Arc::new(lines.clone()), Arc::new(facade.clone()));
+        let mut options = WorkerHostOptions::new(Arc::new(lines.clone()), Arc::new(facade.clone()));
         change(&mut options);
         let host = WorkerHost::new(options, sink(sender));
         host.start(start_worker(source, worker_type), Some(inbox.boxed()));
@@ -241,8 +241,32 @@ impl Stand {
 
     /// That nothing more was said, when the worker and its thread are gone.
     pub(super) fn says_nothing_more(self) {
-        let Self { host, events, fetches, .. } = self;
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
         drop((host, fetches));
+        assert!(matches!(
+            events.recv_timeout(PATIENCE),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+        ));
+    }
+
+    /// That the worker dies of its host's end, and says nothing else.
+    pub(super) fn says_only_that_it_died(self, why: &str) {
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
+        drop((host, fetches));
+        match events.recv_timeout(PATIENCE) {
+            Ok(HostEvent::Died { reason, .. }) => assert_eq!(reason, why),
+            other => panic!("{other:?}"),
+        }
         assert!(matches!(
             events.recv_timeout(PATIENCE),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
@@ -368,5 +392,10 @@ pub(super) fn page() -> (Page, Lines, Facade, Receiver<Death>) {
 
 /// What a script evaluates to in a fresh page.
 pub(super) fn evaluate(source: &str) -> serde_json::Value {
-    wait(page().0.run_script(source, "https://fonts.example.com/test.js")).unwrap()
+    wait(
+        page()
+            .0
+            .run_script(source, "https://fonts.example.com/test.js"),
+    )
+    .unwrap()
 }
