@@ -23,7 +23,7 @@ use super::JsBytes;
 use super::error::Exception;
 use super::json::Json;
 use super::ops::heads;
-use super::realm::{Completion, Realm, RealmKind, RealmState};
+use super::realm::{Completion, Realm, RealmState};
 
 /// The longest body of a request that a worker is shown, in bytes.
 const LONGEST_BODY: usize = 64 << 20;
@@ -226,10 +226,8 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
     });
     let fetches = realm.local::<Fetches>();
     fetches.begin(event, respond, keep_alive);
-    if realm
-        .call(ctx, "fetch", (event.0, Json(shown), body))
-        .is_none()
-    {
+    let dispatched = realm.call(ctx, "fetch", (event.0, Json(shown), body));
+    if dispatched.is_none() && !realm.is_killed() {
         let why = "the fetch event could not be dispatched".to_owned();
         fetches.answer(event, FetchAnswer::Failed(why));
         fetches.finish(event);
@@ -261,7 +259,9 @@ pub(super) fn dispatch_connect(
 }
 
 fn fail(realm: &RealmState, event: EventId) {
-    debug_assert!(matches!(realm.kind(), RealmKind::ServiceWorker(_)));
+    if realm.is_killed() {
+        return;
+    }
     if let Some(signals) = realm.service::<Signals>() {
         let outcome = EventOutcome::Rejected("the event could not be dispatched".to_owned());
         signals.send(Signal::Settled { event, outcome });

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
 use service_worker::types::{ClientId, ClientNotice, WorkerId};
 use service_worker::{
-    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, WorkerInbox,
+    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
 };
 
 use super::agent::{Agent, AgentOptions, Death};
@@ -17,8 +18,12 @@ use super::console::ConsoleSink;
 use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
+use super::reaper::Reaper;
 use super::seam::Seam;
 use super::worker::{self, Evaluated, Inbox, Incoming, Signal, Signals};
+
+/// How long a worker that is stopped may take to end. An interrupt takes about a millisecond.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes the events of a host.
 pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
@@ -54,12 +59,16 @@ pub struct WorkerHost<P> {
     shared: Arc<Shared<P>>,
 }
 
+/// No agent holds it, so that the agents end when the last handle is dropped.
 struct Shared<P> {
     options: WorkerHostOptions,
     events: EventSink<P>,
-    workers: Mutex<HashMap<WorkerId, Running>>,
+    workers: Workers,
     clients: Mutex<HashMap<ClientId, Page>>,
+    reaper: Reaper,
 }
+
+type Workers = Arc<Mutex<HashMap<WorkerId, Running>>>;
 
 #[derive(Clone)]
 struct Running {
@@ -89,8 +98,9 @@ impl<P: Send + 'static> WorkerHost<P> {
             shared: Arc::new(Shared {
                 options,
                 events,
-                workers: Mutex::default(),
+                workers: Workers::default(),
                 clients: Mutex::default(),
+                reaper: Reaper::default(),
             }),
         }
     }
@@ -110,6 +120,7 @@ impl<P: Send + 'static> WorkerHost<P> {
             HostCommand::StopWorker { worker, reason } => {
                 if let Some(running) = self.running(worker) {
                     running.agent.kill(reason.to_string());
+                    self.watch_end(worker, running, reason);
                 }
             }
             HostCommand::Notify { client, notice } => self.notify(client, notice),
@@ -145,16 +156,19 @@ impl<P: Send + 'static> WorkerHost<P> {
         options.memory_limit = shared.options.memory_limit;
         let realm = self.realm_options(&start, &end);
         let begin = {
-            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
-            move |realm: &Realm| begin(realm, &start, inbox, &shared, &end)
+            let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
+            move |realm: &Realm| begin(realm, &start, inbox, &events, &end)
         };
         let ended = {
-            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
+            let workers = Arc::downgrade(&shared.workers);
+            let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
             move |death: Death| {
-                lock(&shared.workers).retain(|_, running| !Arc::ptr_eq(&running.end, &end));
+                if let Some(workers) = workers.upgrade() {
+                    forget(&workers, &end);
+                }
                 if end.take() {
                     let reason = death.to_string();
-                    (shared.events)(HostEvent::Died { worker, reason });
+                    events(HostEvent::Died { worker, reason });
                 }
             }
         };
@@ -170,6 +184,24 @@ impl<P: Send + 'static> WorkerHost<P> {
                 (shared.events)(HostEvent::StartFailed { worker, error });
             }
         }
+    }
+
+    /// Tells that the worker died even if its thread does not end: a native function of the engine
+    /// cannot be interrupted.
+    fn watch_end(&self, worker: WorkerId, running: Running, reason: StopReason) {
+        let events = Arc::clone(&self.shared.events);
+        let workers = Arc::downgrade(&self.shared.workers);
+        let end = running.end;
+        self.shared.reaper.after(GRACE, move || {
+            if end.take() {
+                if let Some(workers) = workers.upgrade() {
+                    forget(&workers, &end);
+                }
+                tracing::warn!(%worker, "a worker's thread runs on: the engine cannot be interrupted");
+                let reason = format!("{reason}; its thread could not be stopped and was abandoned");
+                events(HostEvent::Died { worker, reason });
+            }
+        });
     }
 
     fn realm_options(&self, start: &StartWorker, end: &Arc<End>) -> RealmOptions {
@@ -290,7 +322,7 @@ fn begin<P>(
     realm: &Realm,
     start: &StartWorker,
     inbox: Option<Inbox>,
-    shared: &Shared<P>,
+    events: &EventSink<P>,
     end: &End,
 ) {
     let worker = start.worker;
@@ -307,7 +339,7 @@ fn begin<P>(
             if let Some(signals) = realm.state().service::<Signals>() {
                 signals.send(Signal::Started(event_types));
             }
-            (shared.events)(HostEvent::Started {
+            events(HostEvent::Started {
                 worker,
                 event_types,
                 fetch_handler,
@@ -319,10 +351,14 @@ fn begin<P>(
         Err(error) => {
             realm.state().stop("the script failed");
             if end.take() {
-                (shared.events)(HostEvent::StartFailed { worker, error });
+                events(HostEvent::StartFailed { worker, error });
             }
         }
     }
+}
+
+fn forget(workers: &Mutex<HashMap<WorkerId, Running>>, end: &Arc<End>) {
+    lock(workers).retain(|_, running| !Arc::ptr_eq(&running.end, end));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

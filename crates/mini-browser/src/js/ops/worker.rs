@@ -39,6 +39,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add(
         "op_answer",
         move |ctx: Ctx<'js>, event: f64, kind: String, head: Option<Json>, why: Option<String>| {
+            if realm.is_killed() {
+                return Ok(());
+            }
             let fetches = realm.local::<Fetches>();
             let event = event_id(event);
             match (kind.as_str(), head) {
@@ -115,7 +118,11 @@ fn facts(start: &StartWorker) -> serde_json::Value {
     })
 }
 
+/// A worker that is being killed says nothing any more.
 fn signal(realm: &RealmState, signal: Signal) {
+    if realm.is_killed() {
+        return;
+    }
     if let Some(signals) = realm.service::<Signals>() {
         signals.send(signal);
     }

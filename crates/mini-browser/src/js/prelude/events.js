@@ -21,6 +21,7 @@ export class Event {
   #stoppedNow = false;
   #canceled = false;
   #passive = false;
+  #fromHost = false;
   #path = [];
   #timeStamp = op_now();
 
@@ -69,7 +70,8 @@ export class Event {
       isDispatching: (event) => event.#dispatching,
       trust: (event) => { event.#trusted = true; },
       // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-      dispatch(event, target, path) {
+      dispatch(event, target, path, fromHost) {
+        event.#fromHost = fromHost;
         event.#dispatching = true;
         event.#target = target;
         event.#path = path;
@@ -102,8 +104,8 @@ export class Event {
         op_report(error);
       }
       this.#passive = false;
-      // Clean up after running script: of a trusted event, no script is below its listeners.
-      if (this.#trusted && depth === 1) op_microtasks();
+      // Clean up after running script: no script is below the listeners of the host's own event.
+      if (this.#fromHost && depth === 1) op_microtasks();
       if (this.#stoppedNow) break;
     }
   }
@@ -187,7 +189,7 @@ export class EventTarget {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
     if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
-    return run(event, this ?? globalThis);
+    return run(event, this ?? globalThis, false);
   }
 }
 idl(EventTarget);
@@ -202,21 +204,22 @@ function flatten(options) {
   return { capture: !!capture, once: !!once, passive: !!passive, signal };
 }
 
-function run(event, target) {
+function run(event, target, fromHost) {
   const path = [target];
   for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
   depth++;
   try {
-    return internals.dispatch(event, target, path);
+    return internals.dispatch(event, target, path, fromHost);
   } finally {
     depth--;
   }
 }
 
-// Dispatches an event of the browser's. False if canceled.
-export function fire(event, target) {
+// Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
+// microtasks run after each listener.
+export function fire(event, target, fromHost = false) {
   internals.trust(event);
-  return run(event, target);
+  return run(event, target, fromHost);
 }
 
 // HTML, "event handlers": the value of `on<type>`.
@@ -263,8 +266,8 @@ export function defineEventHandler(Class, type) {
 }
 
 // DOM, "fire an event" with no initialisation. False if canceled.
-export function fireEvent(target, type) {
-  return fire(new Event(type), target);
+export function fireEvent(target, type, fromHost = false) {
+  return fire(new Event(type), target, fromHost);
 }
 
 export class CustomEvent extends Event {

@@ -64,7 +64,7 @@ export class ExtendableEvent extends Event {
         event.#over = over;
         event.#dispatching = true;
         try {
-          fire(event, globalThis);
+          fire(event, globalThis, true);
         } finally {
           event.#dispatching = false;
           after();

@@ -27,7 +27,7 @@ for (const type of ["error", "languagechange", "offline", "online", "rejectionha
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor(token) { illegal(token); super(token); }
-  get registration() { return registrationOf(worker.registration); }
+  get registration() { return registration; }
   get serviceWorker() { return workerOf(worker.self); }
   get clients() { return clients; }
   get location() { return location; }
@@ -49,6 +49,7 @@ class Clients {
 idl(Clients);
 
 const worker = op_worker_facts();
+const registration = registrationOf(worker.registration);
 const clients = new Clients(HOST);
 const location = newLocation();
 const navigator = newNavigator();

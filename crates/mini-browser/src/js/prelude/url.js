@@ -98,7 +98,7 @@ Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
 });
 
 function parse(url, base) {
-  return call(op_url_parse, USVString(url), base === undefined ? null : USVString(base));
+  return call(op_url_parse, USVString(url), base === undefined ? null : USVString(base)) ?? null;
 }
 
 export class URL {

@@ -1,3 +1,10 @@
 //! What scripts and hosts see of agents, workers and pages.
 
 pub(super) mod doubles;
+mod error;
+mod fetch_event;
+mod lifecycle;
+mod limits;
+mod page;
+mod stand;
+mod web_apis;

@@ -1,0 +1,135 @@
+//! Workers that do not end, and workers that want too much.
+
+use service_worker::types::WorkerType;
+use service_worker::{EventDetail, EventOutcome};
+
+use super::stand::{Stand, answer, is_over};
+
+#[test]
+fn a_script_that_loops_while_it_is_evaluated_is_stopped() {
+    let stand = Stand::start("try { for (;;) {} } finally { console.log('finally'); }");
+    assert_eq!(stand.stop(), "idle");
+    assert!(stand.lines.all().is_empty());
+    stand.says_nothing_more();
+}
+
+#[test]
+fn a_listener_that_loops_is_stopped_and_its_fetch_unanswered() {
+    let mut stand = Stand::started("onfetch = () => { console.log('in'); for (;;) {} };");
+    let (answered, over) = stand.fetch("https://fonts.example.com/a");
+    while stand.lines.all().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(stand.stop(), "idle");
+    assert!(answer(answered).is_none());
+    assert!(is_over(&over));
+    stand.says_nothing_more();
+}
+
+#[test]
+fn an_endless_chain_of_microtasks_is_stopped() {
+    let mut stand = Stand::started(
+        "oninstall = () => { (async () => { console.log('in'); for (;;) await null; })(); };",
+    );
+    stand.dispatch(EventDetail::Install);
+    while stand.lines.all().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(stand.stop(), "idle");
+    stand.says_nothing_more();
+}
+
+#[test]
+fn a_regular_expression_that_does_not_end_is_stopped() {
+    let stand = Stand::start("/^(a+)+$/.test('a'.repeat(60) + 'b');");
+    assert_eq!(stand.stop(), "idle");
+    stand.says_nothing_more();
+}
+
+#[test]
+fn an_idle_worker_is_stopped() {
+    let stand = Stand::started("setInterval(() => {}, 1000);");
+    assert_eq!(stand.stop(), "idle");
+    stand.says_nothing_more();
+}
+
+#[test]
+fn a_worker_that_takes_too_much_memory_dies_and_others_do_not_notice() {
+    let mut other = Stand::started("");
+    for hog in [
+        "const kept = []; for (;;) kept.push(new Array(1000).fill({}));",
+        "const kept = []; for (;;) { try { kept.push(new Uint8Array(1 << 20)); } catch {} }",
+        "const kept = []; for (;;) kept.push('x'.repeat(1 << 16) + kept.length);",
+        "const f = () => { try { f(new Array(100000)); } catch { f(); } }; const kept = []; for (;;) kept.push([...Array(5000).keys()]);",
+        "new Uint8Array(2 ** 30); for (;;) {}",
+        "'x'.repeat(1 << 28).split(''); for (;;) {}",
+    ] {
+        let stand = Stand::start_as(hog, WorkerType::Classic, |options| {
+            options.memory_limit = 16 << 20;
+        });
+        assert_eq!(
+            stand.death(),
+            "out of memory: the script holds more than 16 MiB",
+            "{hog}"
+        );
+        stand.says_nothing_more();
+    }
+    assert_eq!(other.install(), EventOutcome::Fulfilled);
+}
+
+#[test]
+fn recursion_without_end_is_an_error_that_a_script_can_catch() {
+    let stand = Stand::started(
+        "const f = () => f() + 1;
+        try { f(); } catch (e) { console.log(e.name); }
+        try { JSON.parse('['.repeat(1e5)); } catch (e) { console.log(e.name); }
+        let deep = []; for (let i = 0; i < 1e5; i++) deep = [deep];
+        try { JSON.stringify(deep); } catch (e) { console.log(e.name); }",
+    );
+    let lines = stand.lines.all();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0], "info: RangeError");
+}
+
+#[test]
+fn a_worker_that_cannot_be_interrupted_is_given_up() {
+    let stand = Stand::start("Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);");
+    assert_eq!(
+        stand.stop(),
+        "idle; its thread could not be stopped and was abandoned"
+    );
+}
+
+#[test]
+fn workers_end_with_their_host() {
+    let stand = Stand::start("for (;;) {}");
+    stand.says_only_that_it_died("closed");
+}
+
+#[test]
+fn a_command_for_a_worker_that_is_gone_is_ignored() {
+    let mut stand = Stand::start("throw 1;");
+    stand.start_failure();
+    stand.dispatch(EventDetail::Install);
+    stand.says_nothing_more();
+}
+
+#[test]
+fn a_worker_can_run_out_of_memory_anywhere() {
+    // Each limit is met at another place: while the realm is made, in a parser, in a native function.
+    let source = "const kept = []; for (;;) {
+        kept.push(JSON.parse(JSON.stringify(Array.from({ length: 30000 }, (_, i) => ({ [`k${i % 9}`]: [i, `${i}`.repeat(40)] })))));
+        kept.push(new Map(kept.map((x) => [x, new URL('https://a.test/' + 'x'.repeat(1 << 18))])), [...'y'.repeat(1 << 18)]);
+        kept.push((async () => { await null; kept.push(await new Promise((done) => done('z'.repeat(1 << 19)))); })());
+        kept.push(/(.)(.)/g[Symbol.matchAll]('ab'.repeat(1 << 16)), new Uint8Array(1 << 21), new Function('return ' + '1+'.repeat(1 << 14) + '1'));
+        kept.push('b'.repeat(1 << 20).split(''), Object.fromEntries([...Array(50000).keys()].map((k) => [k + 'k', k])));
+    }";
+    for limit in (0..96).map(|step| (step * 97) << 10) {
+        let stand = Stand::start_as(source, WorkerType::Classic, |options| {
+            options.memory_limit = limit;
+        });
+        let death = stand.death();
+        assert!(death.starts_with("out of memory"), "{limit}: {death}");
+        stand.says_nothing_more();
+    }
+}
