@@ -20,9 +20,8 @@ use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
 use super::reaper::Reaper;
 use super::seam::Seam;
-use super::worker::{self, Evaluated, Inbox, Incoming, Signal, Signals};
+use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
 
-/// How long a worker that is stopped may take to end. An interrupt takes about a millisecond.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes the events of a host.
@@ -34,6 +33,9 @@ pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
 pub struct WorkerHostOptions {
     /// What a worker's heap may hold, in bytes.
     pub memory_limit: usize,
+    /// How long a worker that is stopped may take to end before it is given up. (An interrupt takes
+    /// about a millisecond, but some native functions of the engine cannot be interrupted.)
+    pub grace: Duration,
     /// Where the consoles of workers go.
     pub console: Arc<dyn ConsoleSink>,
     /// What workers ask.
@@ -47,6 +49,7 @@ impl WorkerHostOptions {
     pub fn new(console: Arc<dyn ConsoleSink>, seam: Arc<dyn Seam>) -> Self {
         Self {
             memory_limit: 64 << 20,
+            grace: GRACE,
             console,
             seam,
             prepare: None,
@@ -73,6 +76,7 @@ type Workers = Arc<Mutex<HashMap<WorkerId, Running>>>;
 #[derive(Clone)]
 struct Running {
     agent: Agent,
+    fetches: Arc<Fetches>,
     client: ClientId,
     end: Arc<End>,
 }
@@ -150,11 +154,14 @@ impl<P: Send + 'static> WorkerHost<P> {
         let worker = start.worker;
         let client = start.environment.id;
         let end = Arc::new(End::default());
+        let fetches = Arc::new(Fetches::default());
         let shared = &self.shared;
 
         let mut options = AgentOptions::new(start.script_url.url().as_str());
         options.memory_limit = shared.options.memory_limit;
-        let realm = self.realm_options(&start, &end);
+        let realm = self
+            .realm_options(&start, &end)
+            .with_service(Arc::clone(&fetches));
         let begin = {
             let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
             move |realm: &Realm| begin(realm, &start, inbox, &events, &end)
@@ -162,7 +169,9 @@ impl<P: Send + 'static> WorkerHost<P> {
         let ended = {
             let workers = Arc::downgrade(&shared.workers);
             let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
+            let fetches = Arc::clone(&fetches);
             move |death: Death| {
+                fetches.abandon();
                 if let Some(workers) = workers.upgrade() {
                     forget(&workers, &end);
                 }
@@ -176,7 +185,15 @@ impl<P: Send + 'static> WorkerHost<P> {
         let mut workers = lock(&shared.workers);
         match Agent::start(options, realm, Box::new(begin), ended) {
             Ok(agent) => {
-                workers.insert(worker, Running { agent, client, end });
+                workers.insert(
+                    worker,
+                    Running {
+                        agent,
+                        fetches,
+                        client,
+                        end,
+                    },
+                );
             }
             Err(error) => {
                 drop(workers);
@@ -191,12 +208,13 @@ impl<P: Send + 'static> WorkerHost<P> {
     fn watch_end(&self, worker: WorkerId, running: Running, reason: StopReason) {
         let events = Arc::clone(&self.shared.events);
         let workers = Arc::downgrade(&self.shared.workers);
-        let end = running.end;
-        self.shared.reaper.after(GRACE, move || {
+        let (end, fetches) = (running.end, running.fetches);
+        self.shared.reaper.after(self.shared.options.grace, move || {
             if end.take() {
                 if let Some(workers) = workers.upgrade() {
                     forget(&workers, &end);
                 }
+                fetches.abandon();
                 tracing::warn!(%worker, "a worker's thread runs on: the engine cannot be interrupted");
                 let reason = format!("{reason}; its thread could not be stopped and was abandoned");
                 events(HostEvent::Died { worker, reason });

@@ -92,12 +92,24 @@ fn recursion_without_end_is_an_error_that_a_script_can_catch() {
 }
 
 #[test]
-fn a_worker_that_cannot_be_interrupted_is_given_up() {
-    let stand = Stand::start("Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);");
+fn a_worker_that_cannot_be_interrupted_is_given_up_with_its_fetches() {
+    // The engine does not ask for interrupts in the arithmetic of big integers.
+    let source = "onfetch = () => { console.log('in'); ((1n << 900000n) - 1n).toString(); };";
+    let mut stand = Stand::start_as(source, WorkerType::Classic, |options| {
+        options.grace = std::time::Duration::from_millis(1);
+    });
+    stand.next();
+    let (answered, over) = stand.fetch("https://fonts.example.com/a");
+    while stand.lines.all().is_empty() {
+        std::thread::yield_now();
+    }
     assert_eq!(
         stand.stop(),
         "idle; its thread could not be stopped and was abandoned"
     );
+    assert!(answer(answered).is_none());
+    assert!(is_over(&over));
+    stand.says_nothing_more();
 }
 
 #[test]
