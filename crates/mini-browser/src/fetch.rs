@@ -18,7 +18,7 @@ mod referrer;
 #[cfg(test)]
 mod script_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -133,7 +133,7 @@ export function requestSignal(object) {
 }
 
 /// A Request over what the host gave, with immutable headers. Host only.
-export function requestFromHost(head, bytes) {
+export function requestFromHost(head, bytes = null) {
   const request = {
     ...INITIAL,
     ...head,
