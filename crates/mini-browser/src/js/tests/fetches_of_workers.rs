@@ -20,7 +20,7 @@ const FONT: &str = "https://fonts.example.com/font";
 fn worker(source: &str, network: &Table) -> Stand {
     let fetching = Arc::new(FetchService::new(Arc::new(network.clone())));
     let caches = Arc::new(CacheStore::in_memory().unwrap());
-    let mut stand = Stand::start_as(source, WorkerType::Classic, |options| {
+    let stand = Stand::start_as(source, WorkerType::Classic, |options| {
         options.prepare = Some(Arc::new(move |realm| {
             realm
                 .with_service(Arc::clone(&fetching))
