@@ -2,7 +2,7 @@
 
 import { op_describe_error, op_fall_through } from "ops";
 import { Event, fire } from "./events.js";
-import { HOST, USVString, call, dictionary, errorOf, idl, illegal, required, sequence } from "./webidl.js";
+import { USVString, call, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
 
 const { then } = Promise.prototype;
 const apply = Reflect.apply;
@@ -64,7 +64,7 @@ export class ExtendableEvent extends Event {
         event.#over = over;
         event.#dispatching = true;
         try {
-          fire(event, globalThis);
+          fire(event, globalThis, true);
         } finally {
           event.#dispatching = false;
           after();
@@ -173,26 +173,3 @@ idl(FetchEvent);
 // Called with what respondWith's promise settles to: `(response)` or `(undefined, error, true)`.
 export const onAnswer = answers.listen;
 export const isAnswered = answers.entered;
-
-let newConnect;
-
-export class ConnectEvent extends ExtendableEvent {
-  #detail;
-  constructor(token, type, detail) {
-    illegal(token);
-    super(type);
-    this.#detail = detail;
-  }
-  get origin() { return this.#detail.origin; }
-  get targetURL() { return this.#detail.targetUrl; }
-  get targetUrl() { return this.#detail.targetUrl; }
-  async acceptConnection() {
-    throw errorOf("NotSupportedError", "acceptConnection is not offered yet");
-  }
-  static {
-    newConnect = (type, detail) => new ConnectEvent(HOST, type, detail);
-  }
-}
-idl(ConnectEvent);
-
-export const newConnectEvent = newConnect;

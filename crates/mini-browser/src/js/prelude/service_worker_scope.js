@@ -6,13 +6,10 @@ import {
 } from "ops";
 import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import {
-  ConnectEvent, ExtendableEvent, FetchEvent, InstallEvent, dispatchExtendable, isAnswered, newConnectEvent,
-  newInstallEvent, onAnswer, react,
+  ExtendableEvent, FetchEvent, InstallEvent, dispatchExtendable, isAnswered, newInstallEvent, onAnswer, react,
 } from "./extendable.js";
 import { installGlobalScope } from "./global_scope.js";
-import { applyNotice, registrationOf, workerOf, ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
-import { HOST, callAsync, errorOf, fromOp, idl, illegal, install } from "./webidl.js";
-import { WorkerLocation, WorkerNavigator, newLocation, newNavigator } from "./worker_location.js";
+import { HOST, callAsync, errorOf, fromOp, idl, illegal, install, lazy } from "./webidl.js";
 
 class WorkerGlobalScope extends EventTarget {
   constructor(token) { illegal(token); super(); }
@@ -27,11 +24,11 @@ for (const type of ["error", "languagechange", "offline", "online", "rejectionha
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor(token) { illegal(token); super(token); }
-  get registration() { return registration; }
-  get serviceWorker() { return workerOf(worker.self); }
+  get registration() { return registrations().own; }
+  get serviceWorker() { return registrations().self; }
   get clients() { return clients; }
-  get location() { return location; }
-  get navigator() { return navigator; }
+  get location() { return op_load("worker_location.js").location; }
+  get navigator() { return op_load("worker_location.js").navigator; }
   async skipWaiting() { await callAsync(op_skip_waiting); }
 }
 idl(ServiceWorkerGlobalScope);
@@ -48,17 +45,25 @@ class Clients {
 }
 idl(Clients);
 
-const worker = op_worker_facts();
-const registration = registrationOf(worker.registration);
 const clients = new Clients(HOST);
-const location = newLocation();
-const navigator = newNavigator();
+
+let known;
+
+// The module of registrations, with this worker's and its registration's objects, made at first use.
+function registrations() {
+  if (known === undefined) {
+    const { applyNotice, registrationOf, workerOf } = op_load("registration.js");
+    const worker = op_worker_facts();
+    known = { applyNotice, own: registrationOf(worker.registration), self: workerOf(worker.self) };
+  }
+  return known;
+}
 
 installGlobalScope(ServiceWorkerGlobalScope);
-install({
-  WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ServiceWorker, ServiceWorkerRegistration, WorkerLocation, WorkerNavigator,
-  ExtendableEvent, InstallEvent, FetchEvent, ConnectEvent, ConnectionEvent: ConnectEvent, CrossOriginConnectEvent: ConnectEvent,
-});
+install({ WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ExtendableEvent, InstallEvent, FetchEvent });
+lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
+lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent"]);
 
 // Forms of a function that has an empty body, for "all fetch listeners are empty". What is not
 // recognized counts as a body.
@@ -82,7 +87,10 @@ onListenersChanged((target) => {
 
 op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
 op_set_hook("activate", (id) => dispatchExtendable(new ExtendableEvent("activate"), (failure) => op_settled(id, failure)));
-op_set_hook("connect", (id, type, detail) => dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure)));
+op_set_hook("connect", (id, type, detail) => {
+  const { newConnectEvent } = op_load("connect_event.js");
+  dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure));
+});
 
 // Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
 op_set_hook("fetch", (id, detail, body) => {
@@ -125,4 +133,4 @@ op_set_hook("fetch", (id, detail, body) => {
   dispatchExtendable(event, (failure) => op_settled(id, failure), after);
 });
 
-op_set_hook("notice", applyNotice);
+op_set_hook("notice", (kind, detail) => registrations().applyNotice(kind, detail));

@@ -10,7 +10,7 @@ pub(in crate::js) fn source(file: &str) -> Option<&'static str> {
 }
 
 const REQUEST: &str = r#"
-    export class Request { constructor(head, bytes) { Object.assign(this, head); this.bytes = bytes; } }
+    export class Request { constructor(head, bytes) { Object.assign(this, head); this.bytes = bytes; } async text() { return new TextDecoder().decode(this.bytes); } }
     export const requestFromHost = (head, bytes) => new Request(head, bytes);
 "#;
 

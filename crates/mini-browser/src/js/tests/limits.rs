@@ -92,6 +92,33 @@ fn recursion_without_end_is_an_error_that_a_script_can_catch() {
 }
 
 #[test]
+fn a_worker_that_cannot_be_interrupted_is_given_up_with_its_fetches() {
+    // The engine does not ask for interrupts in the arithmetic of big integers.
+    let source = "onfetch = () => { console.log('in'); ((1n << 900000n) - 1n).toString(); };";
+    let mut stand = Stand::start_as(source, WorkerType::Classic, |options| {
+        options.grace = std::time::Duration::from_millis(1);
+    });
+    stand.next();
+    let (answered, over) = stand.fetch("https://fonts.example.com/a");
+    while stand.lines.all().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        stand.stop(),
+        "idle; its thread could not be stopped and was abandoned"
+    );
+    assert!(answer(answered).is_none());
+    assert!(is_over(&over));
+    stand.says_nothing_more();
+}
+
+#[test]
+fn workers_end_with_their_host() {
+    let stand = Stand::start("for (;;) {}");
+    stand.says_only_that_it_died("closed");
+}
+
+#[test]
 fn a_command_for_a_worker_that_is_gone_is_ignored() {
     let mut stand = Stand::start("throw 1;");
     stand.start_failure();

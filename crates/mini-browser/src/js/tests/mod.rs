@@ -3,6 +3,7 @@
 pub(super) mod doubles;
 mod error;
 mod fetch_event;
+mod fetches_of_workers;
 mod lifecycle;
 mod limits;
 mod page;

@@ -21,7 +21,7 @@ use service_worker::{
 use url::Url;
 
 use crate::js::seam::Registering;
-use crate::js::worker::Incoming;
+use crate::js::worker::{Incoming, Said};
 use crate::js::{
     ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
@@ -248,6 +248,25 @@ impl Stand {
             ..
         } = self;
         drop((host, fetches));
+        assert!(matches!(
+            events.recv_timeout(PATIENCE),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+        ));
+    }
+
+    /// That the worker dies of its host's end, and says nothing else.
+    pub(super) fn says_only_that_it_died(self, why: &str) {
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
+        drop((host, fetches));
+        match events.recv_timeout(PATIENCE) {
+            Ok(HostEvent::Died { reason, .. }) => assert_eq!(reason, why),
+            other => panic!("{other:?}"),
+        }
         assert!(matches!(
             events.recv_timeout(PATIENCE),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected)

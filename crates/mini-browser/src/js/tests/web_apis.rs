@@ -204,3 +204,18 @@ fn nothing_of_the_prelude_can_be_imported() {
         json!(["TypeError", "TypeError", "TypeError", "TypeError"])
     );
 }
+
+#[test]
+fn microtasks_do_not_run_in_the_middle_of_a_script() {
+    assert_eq!(
+        evaluate(
+            "const order = [];
+            addEventListener('error', (event) => { event.preventDefault(); order.push('error'); });
+            Promise.resolve().then(() => order.push('microtask'));
+            reportError(new Error('x'));
+            order.push('script');
+            new Promise((done) => setTimeout(() => done(order)))"
+        ),
+        json!(["error", "script", "microtask"])
+    );
+}
