@@ -198,7 +198,6 @@ fn run(
     };
     let death = tokio::task::LocalSet::new()
         .block_on(&tokio, event_loop(&realm, begin, kill, tasks, spawned));
-    realm.close();
     drop(realm);
     runtime.set_interrupt_handler(None);
     death

@@ -156,7 +156,13 @@ fn handled_settles_as_the_request_was_handled() {
     let (_, lines) = one(
         "event.waitUntil(event.handled.catch((e) => console.log(e.name))); event.respondWith(1);",
     );
-    assert_eq!(lines, ["info: TypeError"]);
+    assert_eq!(
+        lines,
+        [
+            "error: fetch event for https://fonts.example.com/font/css?x=1: respondWith was given something that is not a Response",
+            "info: TypeError"
+        ]
+    );
 }
 
 #[test]

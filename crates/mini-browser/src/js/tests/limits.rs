@@ -1,9 +1,13 @@
 //! Workers that do not end, and workers that want too much.
 
-use service_worker::types::WorkerType;
-use service_worker::{EventDetail, EventOutcome};
+use std::sync::Arc;
 
-use super::stand::{Stand, answer, is_over};
+use service_worker::types::{ClientId, Environment, WorkerType};
+use service_worker::{EventDetail, EventOutcome};
+use url::Url;
+
+use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over};
+use crate::js::{Agent, AgentOptions, Death, RealmKind, RealmOptions};
 
 #[test]
 fn a_script_that_loops_while_it_is_evaluated_is_stopped() {
@@ -144,4 +148,27 @@ fn a_worker_can_run_out_of_memory_anywhere() {
         assert!(death.starts_with("out of memory"), "{limit}: {death}");
         stand.says_nothing_more();
     }
+}
+
+#[test]
+fn a_bug_in_a_task_ends_its_agent_and_no_other() {
+    let (sender, ended) = std::sync::mpsc::channel();
+    let environment = Environment::top_level(ClientId(4), Url::parse(PAGE).unwrap());
+    let realm = RealmOptions::new(
+        RealmKind::Window,
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    let agent = Agent::start(
+        AgentOptions::new(PAGE),
+        realm,
+        Box::new(|_| ()),
+        move |death| sender.send(death).unwrap(),
+    )
+    .unwrap();
+    agent.post(|realm| realm.with(|_| panic!("a bug")));
+    assert_eq!(ended.recv().unwrap(), Death::Panicked("a bug".to_owned()));
+    agent.post(|_| unreachable!());
+    assert_eq!(evaluate("1"), 1);
 }

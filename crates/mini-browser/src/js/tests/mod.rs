@@ -1,6 +1,5 @@
 //! What scripts and hosts see of agents, workers and pages.
 
-pub(super) mod doubles;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
