@@ -325,8 +325,8 @@ impl Stand {
                 },
                 body,
                 respond: Box::new(move |said| {
-                    if let (Said::Answer(answer), Some(sender)) = (said, sender.take()) {
-                        drop(sender.send(answer));
+                    if let Said::Answer(answer) = said {
+                        drop(sender.take().map(|sender| sender.send(answer)));
                     }
                 }),
                 keep_alive: Box::new(keep_alive),
