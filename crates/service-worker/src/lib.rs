@@ -10,6 +10,8 @@ mod endpoint;
 mod fetch;
 mod handle;
 #[cfg(feature = "host-tests")]
+pub mod host_tests;
+#[cfg(feature = "host-tests")]
 pub mod native_host;
 mod network;
 mod open;
@@ -40,8 +42,8 @@ pub use report::Report;
 #[cfg(feature = "redb")]
 pub use store::{OpenError, RedbStore, SetAside, keep_copy, open_database};
 pub use sw_registry::{
-    EventOutcome, JobError, MemoryStore, RegistryStore, Report as RegistryReport, StopReason,
-    StoreError,
+    EventOutcome, JobError, MemoryStore, Provenance, RegistryStore, Report as RegistryReport,
+    Restored, StopReason, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
 
 pub use fetch_router;
