@@ -127,7 +127,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                     self.watch_end(worker, running, reason);
                 }
             }
-            HostCommand::Notify { client, notice } => self.notify(client, notice),
+            HostCommand::Notify { client, notice } => self.notify(client, *notice),
         }
     }
 

@@ -37,7 +37,10 @@ pub fn store<P: Profile>(mut make: impl FnMut() -> P) -> Outcome {
     outcome
 }
 
-const CHECKS: &[(&str, fn(&mut dyn Profile) -> Checked)] = &[
+/// A check and what it is called.
+type Named = (&'static str, fn(&mut dyn Profile) -> Checked);
+
+const CHECKS: &[Named] = &[
     ("an empty profile restores nothing", empty),
     ("what is put is restored after reopening", put_and_restore),
     ("what is removed is gone, with its scripts", removed),

@@ -223,7 +223,7 @@ fn a_notice_changes_the_workers_own_state() {
     stand.host.command(
         HostCommand::Notify {
             client: ClientId(1),
-            notice,
+            notice: Box::new(notice),
         },
         None,
     );
