@@ -1,12 +1,13 @@
 // The service worker of fonts.example.com: answers font requests of any site's page.
 //
 // It keeps *segments*: small fonts, each with characters that no earlier segment has. A segment is
-// cached under the URL that names its characters, so that one `put` stores state and font
-// together: what the cache holds is what this worker knows.
+// cached under the URL that names its characters (`u`) and those that were asked for and that the
+// font does not have (`lacking`), so that one `put` stores state and font together: what the cache
+// holds is what this worker knows, and nothing is asked for twice.
 'use strict';
 
 const CACHE = 'segments';
-const FAMILY = 'M PLUS 1';
+const FAMILY = 'M PLUS 1'; // The service puts the name of its font here.
 
 // Every page needs these: they are fetched once, at installation.
 const PREFETCHED = charactersBetween(
@@ -35,7 +36,7 @@ addEventListener('fetch', (event) => {
 /** The CSS for some characters: a face for each segment that has one of them. */
 async function stylesheet(wanted) {
   let segments = await storedSegments();
-  const known = new Set(segments.flatMap((segment) => [...segment.characters]));
+  const known = new Set(segments.flatMap(({ characters, lacking }) => [...characters, ...lacking]));
   const missing = [...wanted].filter((character) => !known.has(character));
   if (missing.length > 0) {
     await fetchSegment(missing);
@@ -48,36 +49,45 @@ async function stylesheet(wanted) {
     headers: {
       'Content-Type': 'text/css; charset=utf-8',
       'Access-Control-Allow-Origin': '*',
-      'X-Characters-Fetched': String(missing.length),
     },
   });
 }
 
 function fontFace({ url, characters }) {
   return `@font-face {
-  font-family: '${FAMILY}';
+  font-family: ${JSON.stringify(FAMILY)};
+  font-weight: 100 900;
+  font-display: swap;
   src: url('${url}') format('woff2');
   unicode-range: ${unicodeRange(characters)};
 }`;
 }
 
-/** Fetches one segment of the named characters, and stores it under the URL that names them. */
-async function fetchSegment(characters) {
+/** Fetches one segment of the named characters, and stores it under the URL that says what it has. */
+async function fetchSegment(asked) {
+  const response = await fetch(segmentUrl(asked, []));
+  if (!response.ok) throw new Error(`no segment: ${response.status} for ${asked.length} characters`);
+  // A font has not every character. With none of them there is no font: 204, which is stored too.
+  const lacking = new Set(decodeURIComponent(response.headers.get('Lacking-Characters') ?? ''));
+  const characters = [...asked].filter((character) => !lacking.has(character));
+  const cache = await caches.open(CACHE);
+  await cache.put(segmentUrl(characters, lacking), response);
+}
+
+function segmentUrl(characters, lacking) {
   const url = new URL('/font/segment', location.origin);
   url.searchParams.set('u', [...characters].sort().join(''));
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`no segment: ${response.status} for ${characters.length} characters`);
-  const cache = await caches.open(CACHE);
-  await cache.put(url, response);
+  if ([...lacking].length > 0) url.searchParams.set('lacking', [...lacking].sort().join(''));
+  return url;
 }
 
 async function storedSegments() {
   const cache = await caches.open(CACHE);
   const requests = await cache.keys();
-  return requests.map(({ url }) => ({
-    url,
-    characters: new Set(new URL(url).searchParams.get('u')),
-  }));
+  return requests.map(({ url }) => {
+    const named = new URL(url).searchParams;
+    return { url, characters: new Set(named.get('u')), lacking: new Set(named.get('lacking') ?? '') };
+  });
 }
 
 /** `U+3042-3046, U+4E00` */

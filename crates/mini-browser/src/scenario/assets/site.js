@@ -2,7 +2,7 @@
 'use strict';
 
 const FONTS = 'https://fonts.example.com';
-const FAMILY = 'M PLUS 1';
+const FAMILY = 'M PLUS 1'; // The site's server puts the name of its font here.
 
 /** First visit: the site's own worker is registered. Ends when it has been activated. */
 async function visit() {
@@ -55,7 +55,7 @@ function charactersOf(text) {
 /** The faces of a stylesheet, and which characters each covers. */
 function facesOf(css) {
   return [...css.matchAll(/@font-face\s*\{([^}]*)\}/g)].map(([, body]) => {
-    const url = /src:\s*url\('([^']*)'\)/.exec(body)[1];
+    const [, , url] = /src:\s*url\((['"])(.*?)\1\)/.exec(body);
     const range = /unicode-range:\s*([^;]*);/.exec(body);
     return { url, covers: range ? coveredBy(range[1]) : () => true };
   });
