@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_channel::{mpsc, oneshot};
@@ -65,9 +65,8 @@ impl Future for Driver {
             if driver.poll_functional() {
                 continue;
             }
-            if driver.shutting_down.is_some() && driver.answering.is_empty() {
-                driver.end();
-                return Poll::Ready(());
+            if driver.shutting_down.is_some() {
+                return driver.poll_end(cx);
             }
             let progress = driver.poll_message(cx)
                 || driver.poll_answer(cx)
@@ -391,8 +390,18 @@ impl Driver {
         }
     }
 
-    /// Every write is answered. Stops the workers, and lets go of whoever still waits.
-    fn end(&mut self) {
+    /// Stops the workers, lets go of whoever still waits, and ends when everything that was to be
+    /// written is written and the store is closed.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.let_go();
+        ready!(self.store.poll_close(cx));
+        if let Some(done) = self.shutting_down.take() {
+            let _gone = done.send(());
+        }
+        Poll::Ready(())
+    }
+
+    fn let_go(&mut self) {
         for worker in self.shared.running_workers() {
             self.shared.worker_ends(worker);
             let reason = StopReason::Shutdown;
@@ -401,10 +410,9 @@ impl Driver {
         self.commands.close_channel();
         self.inbox.close();
         self.promises.clear();
+        self.answering.clear();
+        self.background.clear();
         self.end_functional();
-        if let Some(done) = self.shutting_down.take() {
-            let _gone = done.send(());
-        }
     }
 }
 
