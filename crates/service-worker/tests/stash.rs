@@ -220,6 +220,43 @@ async fn an_update_keeps_the_ports_and_the_new_worker_gets_the_messages() {
 }
 
 #[tokio::test]
+async fn what_comes_for_a_waiting_worker_that_has_stopped_wakes_it_once_it_is_active() {
+    let log = Log::default();
+    let peer = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&peer);
+    let old = NativeWorker::new().on_activate(|scope, _| async move {
+        let claimed = scope.handle.claim(worker(&scope)).await;
+        claimed.map_err(|error| error.to_string())
+    });
+    let new = stashing(&log).on_install(move |scope, _| {
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        let stashed = scope.handle.stash_port(worker(&scope), "early", port2);
+        assert!(stashed.unwrap().is_some());
+        *kept.lock().unwrap() = Some(port1);
+        async { Ok(()) }
+    });
+    let mut house = House::new(Policies::seeds(), [("old", old), ("new", new)]);
+    let owner = house.page(2, SERVICE);
+    house.install_for(owner).await;
+    assert!(house.handle.controller(owner).is_some());
+    house.serve(&format!("{SERVICE}sw.js"), "new");
+    let found = house.handle.registration(owner, &url(SERVICE)).await;
+    let id = found.unwrap().unwrap().id;
+    house.handle.update(id, None).await.unwrap();
+    house.until(WorkerState::Installed).await;
+    let mut port = peer.lock().unwrap().take().unwrap();
+    port.start();
+    port.post_message(message("while it runs"));
+    assert_eq!(next(&mut port).await, "re: while it runs");
+    idle(&house).await;
+    port.post_message(message("while it waits"));
+    quiet().await;
+    assert_eq!(log.take(), ["while it runs at early"]);
+    house.handle.host_event(HostEvent::ClientGone(owner));
+    assert_eq!(next(&mut port).await, "re: while it waits");
+}
+
+#[tokio::test]
 async fn what_a_worker_stashed_that_does_not_install_is_closed() {
     let peer = Arc::new(Mutex::new(None));
     let kept = Arc::clone(&peer);
