@@ -16,7 +16,9 @@ mod network_headers;
 mod redirect;
 mod referrer;
 #[cfg(test)]
-mod tests;
+mod script_tests;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

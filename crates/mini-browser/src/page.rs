@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::header::{CONTENT_TYPE, LOCATION};
 use service_worker::types::fetch::{
     CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead,
@@ -34,7 +35,7 @@ const REDIRECTS: usize = 20;
 pub enum NavigateError {
     /// Nobody answered.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(Box<FetchError>),
     /// The answer's body broke.
     #[error("{url}: {error}")]
     Body {
@@ -62,6 +63,12 @@ pub enum NavigateError {
         /// Why.
         error: io::Error,
     },
+}
+
+impl From<FetchError> for NavigateError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(Box::new(error))
+    }
 }
 
 /// A page. It lives until it is [closed](Self::close) or dropped.
@@ -161,6 +168,7 @@ async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, 
         return Ok(Opening::Redirect(target));
     }
     check_type(&url, &response.head)?;
+    let response_headers = response.head.headers.clone();
     let html = read(response, &url).await?;
     let (text, scripts) = read_document(&html);
     let realm = open_realm(parts, environment, text).map_err(|error| NavigateError::Thread {
@@ -168,7 +176,11 @@ async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, 
         error,
     })?;
     parts.host.add_page(environment.id, realm.clone());
+    if forbids_fall_through(&response_headers) {
+        parts.host_event(HostEvent::FallThroughForbidden(environment.id));
+    }
     parts.host_event(HostEvent::ClientReady(environment.id));
+    parts.facade.handle().caught_up().await;
     let page = Page {
         parts: Arc::clone(parts),
         client: environment.id,
@@ -219,6 +231,14 @@ fn redirect_of(url: &Url, head: &ResponseHead) -> Result<Option<Url>, NavigateEr
         url: url.clone(),
         reason: format!("it redirects to {location:?}, which is not a URL"),
     })
+}
+
+/// Whether a document answered `Fall-Through: none`. (SEMANTICS §5.4, "Page opt-out".)
+fn forbids_fall_through(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("fall-through").iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.trim() == "none")
 }
 
 /// Only HTML in UTF-8 is shown.

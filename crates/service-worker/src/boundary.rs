@@ -9,6 +9,7 @@
 )]
 
 use bytes::Bytes;
+use message_port::MessagePort;
 use serde::{Deserialize, Serialize};
 use stash::EntryId;
 use sw_registry::{EventOutcome, StopReason};
@@ -20,7 +21,7 @@ use url::Url;
 
 /// What the facade tells a host to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum HostCommand<P> {
+pub enum HostCommand<P = MessagePort> {
     /// Start a worker: make its agent and global, evaluate its script, and answer
     /// [`HostEvent::Started`], [`HostEvent::StartFailed`] or [`HostEvent::Died`]. An in-process
     /// host gets the worker's [`WorkerInbox`](crate::WorkerInbox) beside it.
@@ -50,13 +51,13 @@ pub enum HostCommand<P> {
         /// The client.
         client: ClientId,
         /// What.
-        notice: ClientNotice,
+        notice: Box<ClientNotice>,
     },
 }
 
 /// An event that goes through the driver. (Fetches do not: they go to the worker's endpoint.)
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum EventDetail<P> {
+pub enum EventDetail<P = MessagePort> {
     /// `install`
     Install,
     /// `activate`
@@ -140,7 +141,7 @@ pub struct StartWorker {
 
 /// What a host tells the facade.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum HostEvent<P> {
+pub enum HostEvent<P = MessagePort> {
     /// A worker's script was evaluated.
     Started {
         /// The worker.
@@ -211,6 +212,8 @@ pub enum HostEvent<P> {
     },
     /// A window or worker is being created.
     ClientCreated(Environment),
+    /// Its document answered `Fall-Through: none`.
+    FallThroughForbidden(ClientId),
     /// It is execution-ready.
     ClientReady(ClientId),
     /// It was discarded.
@@ -312,6 +315,7 @@ impl<P> HostEvent<P> {
             },
             Self::Died { worker, reason } => HostEvent::Died { worker, reason },
             Self::ClientCreated(environment) => HostEvent::ClientCreated(environment),
+            Self::FallThroughForbidden(client) => HostEvent::FallThroughForbidden(client),
             Self::ClientReady(client) => HostEvent::ClientReady(client),
             Self::ClientGone(client) => HostEvent::ClientGone(client),
         }

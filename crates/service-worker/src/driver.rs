@@ -29,6 +29,9 @@ use crate::{
 /// A command for the host; with the inbox of the worker that it starts, if it starts one.
 pub type Commanded = (HostCommand<MessagePort>, Option<WorkerInbox>);
 
+/// A timer that was armed.
+pub(crate) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
 
 /// The driver, a future: poll it on the host's own loop, or hand it to the tokio adapter. It ends
@@ -46,7 +49,7 @@ pub struct Driver {
     pub(crate) draining: BTreeMap<WorkerId, StopReason>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    pub(crate) timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    pub(crate) timer: Option<(Instant, Sleeping)>,
     pub(crate) shutting_down: Option<oneshot::Sender<()>>,
 }
 
@@ -198,6 +201,7 @@ impl Driver {
                     storage_key,
                 }
             }
+            HostEvent::FallThroughForbidden(client) => Input::FallThroughForbidden(client),
             HostEvent::ClientReady(client) => Input::ClientReady(client),
             HostEvent::ClientGone(client) => Input::ClientGone(client),
             HostEvent::ListenersChanged { worker, .. }
@@ -243,6 +247,7 @@ impl Driver {
                 self.dispatch(worker, event, detail);
             }
             Output::Notify(client, notice) => {
+                let notice = Box::new(notice);
                 self.command(HostCommand::Notify { client, notice }, None);
             }
             Output::WorkerStateChanged {

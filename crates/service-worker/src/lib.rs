@@ -12,6 +12,8 @@ mod fetch;
 mod functional;
 mod handle;
 #[cfg(feature = "host-tests")]
+pub mod host_tests;
+#[cfg(feature = "host-tests")]
 pub mod native_host;
 mod network;
 mod open;
@@ -47,8 +49,8 @@ pub use stashing::{NotStashed, StashError};
 #[cfg(feature = "redb")]
 pub use store::{OpenError, RedbStore, SetAside, keep_copy, open_database};
 pub use sw_registry::{
-    EventOutcome, JobError, MemoryStore, RegistryStore, Report as RegistryReport, StopReason,
-    StoreError,
+    EventOutcome, JobError, MemoryStore, Provenance, RegistryStore, Report as RegistryReport,
+    Restored, StopReason, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
 
 pub use connect;

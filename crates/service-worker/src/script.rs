@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method};
+use installer::script_response_vetoes;
 use sw_registry::{FetchImport, FetchScript, FetchedScript, ScriptFetchError};
 use sw_types::{Origin, Site};
 use url::Url;
@@ -42,6 +43,9 @@ pub(crate) async fn fetch(
     if response.status.is_redirection() && response.headers.contains_key(LOCATION) {
         let refused = format!("{url} answered with a redirect, which a service worker may not");
         return Err(ScriptFetchError(refused));
+    }
+    if let Some(veto) = script_response_vetoes(&response.headers).filter(|_| fetch.by_header) {
+        return Err(ScriptFetchError(format!("{url}: {veto}")));
     }
     whole(&shared, &url, response).await
 }

@@ -43,7 +43,7 @@ impl Registry {
         );
     }
 
-    /// Handle Fetch, step 14.7, or a worker that inherits its creator's controller.
+    /// *Handle Fetch* gave it a registration, or a worker that inherits its creator's controller.
     pub(crate) fn client_uses(&mut self, client: ClientId, id: RegistrationId) {
         let usable = self.registrations.get(&id).is_some_and(|registration| {
             registration.active.is_some() && controls_clients(registration.provenance)
@@ -156,13 +156,13 @@ impl Registry {
         if !controls_clients(registration.provenance) {
             return Ok(());
         }
-        // Step 3.1.
+        // Step 3: each client of this storage key.
         for client_id in self.clients_of(&key) {
             let Some(client) = self.clients.get(&client_id) else {
                 continue;
             };
             let environment = &client.environment;
-            // Steps 3.1.1 to 3.1.5.
+            // Steps 3.1 to 3.5.
             if !client.execution_ready
                 || !environment.secure_context
                 || environment.client_type == ClientType::ServiceWorker
@@ -171,7 +171,7 @@ impl Registry {
             {
                 continue;
             }
-            // Steps 3.1.6 to 3.1.8.
+            // Step 3.6: unload from the former registration, and take over.
             self.use_registration(client_id, id);
             let notice = ClientNotice::ControllerChanged(self.worker(worker));
             self.output(Output::Notify(client_id, notice));
@@ -215,7 +215,7 @@ impl Registry {
         Some(former)
     }
 
-    /// Steps 4 to 6: if no other client uses the registration.
+    /// *Handle Service Worker Client Unload*, from "if registration is unregistered" on: if no other client uses the registration.
     fn last_client_gone(&mut self, id: RegistrationId) {
         let unused = self
             .registrations

@@ -104,6 +104,8 @@ pub enum Input {
         /// The registration that it uses from now on.
         registration: RegistrationId,
     },
+    /// A client's document answered `Fall-Through: none`. (SEMANTICS §5.4, "Page opt-out".)
+    FallThroughForbidden(ClientId),
     /// A client became execution-ready.
     ClientReady(ClientId),
     /// A client was discarded.

@@ -35,15 +35,15 @@ impl Registry {
             update_via_cache: registration.update_via_cache,
             provenance: registration.provenance,
         };
-        // Step 4.
+        // Step 3.
         self.copy_job_to_registration(key, id, script.update_via_cache);
-        // Step 5: *Update Registration State*.
+        // Step 4: *Update Registration State*.
         self.edit(id, |registration| registration.installing = Some(worker));
-        // Step 6: *Update Worker State*.
+        // Step 5: *Update Worker State*.
         self.set_worker_state(worker, WorkerState::Installing);
-        // Steps 7 and 8.
+        // Step 7. (Step 6 asserts a promise, which a soft update has not.)
         self.resolve_with_registration(key, id);
-        // Steps 9 and 10: `updatefound`.
+        // Steps 8 and 9: `updatefound`.
         if let Some(view) = self.registration(id) {
             self.notify_all(&key.0, &ClientNotice::UpdateFound(view));
         }
@@ -91,7 +91,7 @@ impl Registry {
     }
 
     fn store_installed(&mut self, key: &ScopeKey, worker: WorkerId, before: Before) {
-        // Step 13: the map keeps what was used.
+        // Steps 13 to 15: the map keeps what was used.
         if let Some(installed) = self.workers.get_mut(&worker) {
             let used = &installed.used;
             if let Some(scripts) = &mut installed.scripts {

@@ -50,6 +50,16 @@ pub(crate) struct ScriptArgs {
     pub(crate) initiator: Site,
 }
 
+impl Job {
+    /// Whether a response header asked for it.
+    pub(crate) const fn is_by_header(&self) -> bool {
+        match &self.job_type {
+            JobType::Register(args) => matches!(args.provenance, Provenance::Header { .. }),
+            JobType::Update(_) | JobType::Unregister => false,
+        }
+    }
+}
+
 /// Where the job at the head of its queue is.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -118,17 +128,17 @@ impl Registry {
     pub(crate) fn schedule_job(&mut self, key: ScopeKey, job: Job) {
         let queue = self.queues.entry(key.clone()).or_default();
         match queue.back_mut() {
-            // Step 2: the queue is empty.
+            // Step 5: the queue is empty.
             None => {
                 queue.push_back(job);
                 self.runnable.push_back(key);
             }
-            // Steps 3.1 and 3.2: an equivalent job is last, and not settled. (A job without a
+            // Steps 6.1 and 6.2: an equivalent job is last, and not settled. (A job without a
             // promise counts as not settled until it finishes.)
             Some(last) if !last.settled && last.job_type.is_equivalent(&job.job_type) => {
                 last.promises.extend(job.promises);
             }
-            // Step 3.3.
+            // Step 6.3.
             Some(_) => queue.push_back(job),
         }
     }

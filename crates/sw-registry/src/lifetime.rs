@@ -92,7 +92,7 @@ impl Registry {
         worker.run = Run::Running;
         worker.failures = 0;
         worker.bypassed_until = None;
-        // Run Service Worker, step 14: only the first evaluation counts.
+        // *Run Service Worker*: only the first evaluation counts.
         if !std::mem::replace(&mut worker.ever_evaluated, true) {
             worker.event_types = event_types;
             worker.fetch_handler = fetch_handler;

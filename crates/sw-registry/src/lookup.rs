@@ -206,6 +206,12 @@ impl Lookup {
         }
     }
 
+    pub(crate) fn forbid_fall_through(&self, client: ClientId) {
+        if let Some(mut entry) = self.0.clients.get_mut(&client) {
+            Arc::make_mut(&mut entry.environment).fall_through_forbidden = true;
+        }
+    }
+
     pub(crate) fn remove_client(&self, client: ClientId) {
         self.0.clients.remove(&client);
     }

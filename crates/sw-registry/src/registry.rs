@@ -222,6 +222,7 @@ impl Registry {
                 client,
                 registration,
             } => self.client_uses(client, registration),
+            Input::FallThroughForbidden(client) => self.lookup.forbid_fall_through(client),
             Input::ClientReady(client) => self.client_ready(client),
             Input::ClientGone(client) => self.client_gone(client),
             Input::Wake {

@@ -7,7 +7,8 @@ use crate::{FetchedScript, JobError};
 
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
-/// Update, step 9 (*performFetch*), from the response on.
+/// Update, the *performFetch* hook of its fetch, from the response on. (SEMANTICS §1.4, steps 3 and
+/// 4.)
 pub(crate) fn check_main_script(
     response: &FetchedScript,
     script: &ScriptUrl,
@@ -27,7 +28,7 @@ pub(crate) fn check_main_script(
             response.status.as_u16()
         )));
     }
-    // Steps 9.7 and 9.8.
+    // *Extract a MIME type*, *JavaScript MIME type*.
     let essence = mime_essence(&response.headers);
     if !essence.as_deref().is_some_and(is_javascript) {
         let found = match essence {
@@ -38,14 +39,14 @@ pub(crate) fn check_main_script(
             "script {script} has {found} (expected a JavaScript MIME type such as text/javascript)"
         )));
     }
-    // Steps 9.9 to 9.15.
+    // *Service-Worker-Allowed*, and *maxScopeString*.
     check_scope(&response.headers, script, scope)
 }
 
 fn check_scope(headers: &HeaderMap, script: &ScriptUrl, scope: &ScopeUrl) -> Result<(), JobError> {
     let allowed = service_worker_allowed(headers, script)?;
     let max_scope = match allowed {
-        // Step 9.11: the folder of the script.
+        // Absent: the folder of the script.
         None => Some(ScopeUrl::default_for(script).url().path().to_owned()),
         Some(allowed) => match script.url().join(allowed) {
             Err(error) => {
@@ -53,7 +54,7 @@ fn check_scope(headers: &HeaderMap, script: &ScriptUrl, scope: &ScopeUrl) -> Res
                     "script {script}: Service-Worker-Allowed {allowed:?} is not a valid URL: {error}"
                 )));
             }
-            // Step 9.12: another origin sets no maximum scope, so nothing is inside it.
+            // Another origin sets no maximum scope, so nothing is inside it.
             Ok(max) => (Origin::of(&max) == script.origin()).then(|| max.path().to_owned()),
         },
     };
@@ -61,7 +62,7 @@ fn check_scope(headers: &HeaderMap, script: &ScriptUrl, scope: &ScopeUrl) -> Res
         None => "Service-Worker-Allowed absent".to_owned(),
         Some(allowed) => format!("Service-Worker-Allowed {allowed:?}"),
     };
-    // Steps 9.13 to 9.15: a plain prefix of the path.
+    // A plain prefix of the path.
     match max_scope {
         Some(max) if scope.url().path().starts_with(&max) => Ok(()),
         Some(max) => Err(JobError::Security(format!(

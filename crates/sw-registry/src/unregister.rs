@@ -124,16 +124,12 @@ impl Registry {
         let Some(registration) = self.registrations.get(&id) else {
             return false;
         };
-        let busy = registration.workers().any(|worker| {
-            self.workers
-                .get(&worker)
-                .is_some_and(|worker| worker.lifecycle.is_some())
-        });
+        // An unregistered registration has no installing worker, so the only lifecycle event that
+        // may be under way is that of its activation.
         registration.unregistered
             && registration.clients.is_empty()
             && registration.wakes.is_empty()
             && registration.activation.is_none()
-            && !busy
     }
 
     /// *Clear Registration*. It is removed from the registration map too, if it is still there.

@@ -1,4 +1,4 @@
-//! *Update* and *Soft Update*.
+//! *Update* and *Soft Update*. The steps of *Update* are numbered as in SEMANTICS §1.4.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use crate::{
 /// Where *Update* waits.
 #[derive(Debug)]
 pub(crate) enum Update {
-    /// Step 9: for the main script.
+    /// Step 2: for the main script.
     FetchingScript,
-    /// Step 10, to compare with the newest worker's script: for that to be read from the store.
+    /// Step 5, to compare with the newest worker's script: for that to be read from the store.
     LoadingScripts { fetched: FetchedScript },
-    /// Step 10: for the scripts that the newest worker imported.
+    /// Step 5: for the scripts that the newest worker imported.
     FetchingImports {
         pending: BTreeMap<RequestId, Url>,
         changed: bool,
         /// The *updated resource map*.
         updated: ScriptMap,
     },
-    /// Step 16: for the new worker's script to be evaluated.
+    /// Step 8: for the new worker's script to be evaluated.
     Evaluating { worker: WorkerId },
 }
 
@@ -47,19 +47,19 @@ impl Registry {
     ) {
         let error = match self.may_update(id, caller) {
             Ok(()) if self.schedule_update(id, false, Some(promise)) => return,
-            Ok(()) => JobError::InvalidState(format!("{id} has no worker yet")), // Step 2.
+            Ok(()) => JobError::InvalidState(format!("{id} has no worker yet")), // `update()`, step 3.
             Err(error) => error,
         };
         self.output(Output::Settle(promise, Err(error)));
     }
 
     fn may_update(&self, id: RegistrationId, caller: Option<WorkerId>) -> Result<(), JobError> {
-        // By the letter, step 2 would find no worker; browsers tell a registration that is gone
+        // By the letter, step 3 of `update()` would find no worker; browsers tell a registration that is gone
         // apart from one that has no worker yet, and their shared tests expect that.
         let Some(registration) = self.registrations.get(&id) else {
             return Err(JobError::Type(format!("{id} was unregistered")));
         };
-        // Step 3.
+        // `update()`, step 4.
         let installing = caller
             .and_then(|caller| self.workers.get(&caller))
             .is_some_and(|caller| caller.state == WorkerState::Installing);
@@ -111,9 +111,8 @@ impl Registry {
 
     /// *Update*.
     pub(crate) fn update(&mut self, key: &ScopeKey, script: &ScriptArgs) {
-        // Step 1: *Get Registration*.
+        // Step 1, with *Get Registration*.
         let Some(registration) = self.registration_at(key) else {
-            // Step 2.
             self.reject_job(
                 key,
                 JobError::Type(format!("scope {} is not registered", key.1)),
@@ -123,9 +122,8 @@ impl Registry {
         };
         let update_via_cache = registration.update_via_cache;
         let stale = self.is_stale(registration.id);
-        // Step 3.
         let newest = self.newest_at(key);
-        // Step 4.
+        // Step 1, second half.
         let is_update = matches!(
             self.queues
                 .get(key)
@@ -142,7 +140,7 @@ impl Registry {
             self.finish_job(key);
             return;
         }
-        // Steps 7 and 9.1 to 9.4: the cache mode.
+        // Step 2: the cache mode.
         // What is stale bypasses the cache for all of this update: the answer to this fetch will
         // reset the time of the check, before the imported scripts are fetched.
         let force_bypass_cache = script.force_bypass_cache || (newest.is_some() && stale);
@@ -156,6 +154,7 @@ impl Registry {
             cache: cache_mode(no_cache),
             storage_key: key.0.clone(),
             initiator: script.initiator.clone(),
+            by_header: self.head(key).is_some_and(|job| job.is_by_header()),
         };
         self.set_step(key, Step::Update(Update::FetchingScript));
         self.request(
@@ -207,18 +206,18 @@ impl Registry {
         };
         match checked {
             Ok(fetched) => {
-                // Step 9.17.
+                // Step 5: the time of the check.
                 if !fetched.from_cache {
                     self.stamp_update_check(key);
                 }
                 self.compare(key, &script, fetched);
             }
-            // Steps 11 and 12.
+            // Steps 3, 4 and 6.
             Err(error) => self.fail_update(key, error),
         }
     }
 
-    /// Step 9.18 and 10: has anything changed?
+    /// Step 5: has anything changed?
     fn compare(&mut self, key: &ScopeKey, script: &ScriptArgs, fetched: FetchedScript) {
         let Some(newest) = self.newest_at(key) else {
             return self.evaluate(key, script, main_only(script, fetched));
@@ -297,7 +296,7 @@ impl Registry {
         }
     }
 
-    /// Step 10.3.
+    /// Step 5: an imported script.
     fn import_fetched(
         &mut self,
         key: &ScopeKey,
@@ -341,7 +340,7 @@ impl Registry {
         }
     }
 
-    /// Step 13: nothing has changed.
+    /// Step 7: nothing has changed.
     fn unchanged(&mut self, key: &ScopeKey, script: &ScriptArgs) {
         let Some(id) = self.scope_map.get(key).copied() else {
             return self.fail_update(key, gone(key));
@@ -352,7 +351,7 @@ impl Registry {
         self.finish_job(key);
     }
 
-    /// Steps 14 to 16: a new worker, and *Run Service Worker*.
+    /// Step 8: a new worker, and *Run Service Worker*.
     fn evaluate(&mut self, key: &ScopeKey, script: &ScriptArgs, scripts: ScriptMap) {
         let Some(registration) = self.scope_map.get(key).copied() else {
             return self.fail_update(key, gone(key));
@@ -385,7 +384,7 @@ impl Registry {
         self.start_worker(id);
     }
 
-    /// Step 17: it did not start.
+    /// Step 8: it did not start.
     pub(crate) fn evaluation_failed(&mut self, key: &ScopeKey, worker: WorkerId, error: &str) {
         let script = self.workers.get(&worker).map(|worker| &worker.script_url);
         let error = JobError::Type(match script {
@@ -396,7 +395,7 @@ impl Registry {
         self.fail_update(key, error);
     }
 
-    /// Steps 12 and 17: reject; a registration that never had a worker goes.
+    /// Steps 6 and 8: reject; a registration that never had a worker goes.
     fn fail_update(&mut self, key: &ScopeKey, error: JobError) {
         self.reject_job(key, error);
         self.remove_if_empty(key);
@@ -413,7 +412,7 @@ impl Registry {
         }
     }
 
-    /// Install, step 4 and Update, step 13: what the job says of the registration.
+    /// Install, step 3 and Update, step 7: what the job says of the registration.
     pub(crate) fn copy_job_to_registration(
         &mut self,
         key: &ScopeKey,

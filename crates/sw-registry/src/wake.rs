@@ -13,7 +13,7 @@ enum Need {
 }
 
 impl Registry {
-    /// Someone has a functional event for a registration. (*Fire Functional Event*, steps 1 to 6.)
+    /// Someone has a functional event for a registration. (*Fire Functional Event*, up to its dispatch.)
     pub(crate) fn wake(&mut self, promise: PromiseId, id: RegistrationId, initiator: Option<Site>) {
         match self.need_to_wake(id, initiator) {
             Ok((worker, need)) => match need {

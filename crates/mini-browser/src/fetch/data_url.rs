@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn data_urls_hold_what_the_standard_says() {
-        let table: &[(&str, Option<(&str, &[u8])>)] = &[
+        type Processed<'a> = Option<(&'a str, &'a [u8])>;
+        let table: &[(&str, Processed<'_>)] = &[
             ("data:,x", Some(("text/plain;charset=US-ASCII", b"x"))),
             ("data:text/css,a%20b%zz%4", Some(("text/css", b"a b%zz%4"))),
             ("data:text/css,a#f", Some(("text/css", b"a"))),

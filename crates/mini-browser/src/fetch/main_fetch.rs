@@ -39,7 +39,7 @@ pub async fn fetch(
         match next {
             Ok(Next::Follow) => {}
             Ok(Next::Response(response)) => {
-                return finish(&params, response).map_err(|reason| FetchError { url, reason });
+                return finish(&params, *response).map_err(|reason| FetchError { url, reason });
             }
             Err(reason) => return Err(FetchError { url, reason }),
         }
@@ -49,7 +49,7 @@ pub async fn fetch(
 /// What comes after one hop.
 enum Next {
     Follow,
-    Response(FetchedResponse),
+    Response(Box<FetchedResponse>),
 }
 
 /// *Main fetch*, steps 1 to 14, for the current URL.
@@ -169,11 +169,11 @@ fn follow(
         || !matches!(status, 301 | 302 | 303 | 307 | 308)
         || fetched.head.response_type == ResponseType::Error
     {
-        return Ok(Next::Response(fetched));
+        return Ok(Next::Response(Box::new(fetched)));
     }
     // HTTP-redirect fetch, steps 3 to 5.
     let Some(location) = location_url(&fetched.head, params.head.url())? else {
-        return Ok(Next::Response(fetched));
+        return Ok(Next::Response(Box::new(fetched)));
     };
     http_redirect(redirects, params, &fetched, location)?;
     Ok(Next::Follow)

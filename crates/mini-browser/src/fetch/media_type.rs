@@ -47,8 +47,7 @@ fn essence(headers: &HeaderMap) -> Option<String> {
             let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
             (is_token(kind) && is_token(subtype)).then(|| format!("{kind}/{subtype}"))
         })
-        .filter(|essence| essence != "*/*")
-        .next_back()
+        .rfind(|essence| essence != "*/*")
         .map(|essence| essence.to_ascii_lowercase())
 }
 

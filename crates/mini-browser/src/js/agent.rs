@@ -71,11 +71,19 @@ pub enum Death {
     Panicked(String),
 }
 
-/// A running agent. When the last clone is dropped, it finishes its task and ends.
+/// A running agent. It ends when the last clone is dropped.
 #[derive(Clone)]
-pub struct Agent {
+pub struct Agent(Arc<Running>);
+
+struct Running {
     tasks: mpsc::UnboundedSender<Task>,
     kill: Arc<Kill>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill.kill(Death::Closed);
+    }
 }
 
 impl Agent {
@@ -102,12 +110,12 @@ impl Agent {
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
             })?;
-        Ok(Self { tasks, kill })
+        Ok(Self(Arc::new(Running { tasks, kill })))
     }
 
     /// Queues a task; dropped if the agent has ended.
     pub fn post(&self, task: impl FnOnce(&Realm) + Send + 'static) {
-        if self.tasks.send(Box::new(task)).is_err() {
+        if self.0.tasks.send(Box::new(task)).is_err() {
             tracing::debug!("a task came after its agent had ended");
         }
     }
@@ -115,14 +123,14 @@ impl Agent {
     /// Ends the agent now, whatever its script is doing: neither `catch` nor `finally` run.
     /// Only the first death counts.
     pub fn kill(&self, reason: impl Into<String>) {
-        self.kill.kill(Death::Killed(reason.into()));
+        self.0.kill.kill(Death::Killed(reason.into()));
     }
 }
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agent")
-            .field("death", &self.kill.death())
+            .field("death", &self.0.kill.death())
             .finish_non_exhaustive()
     }
 }
@@ -190,7 +198,6 @@ fn run(
     };
     let death = tokio::task::LocalSet::new()
         .block_on(&tokio, event_loop(&realm, begin, kill, tasks, spawned));
-    realm.close();
     drop(realm);
     runtime.set_interrupt_handler(None);
     death

@@ -38,10 +38,6 @@ pub(super) fn import<'js>(ctx: &Ctx<'js>, file: &str) -> Result<Object<'js>> {
 
 /// Whether the prelude has that module.
 pub(super) fn has(file: &str) -> bool {
-    #[cfg(test)]
-    if super::tests::doubles::source(file).is_some() {
-        return true;
-    }
     bytecode(file).is_some()
 }
 
@@ -81,12 +77,6 @@ impl Loader for PreludeLoader {
             return Module::declare_def::<ops::OpsModule, _>(ctx.clone(), OPS);
         }
         let file = name.strip_prefix(SCHEME).unwrap_or(name);
-        #[cfg(test)]
-        if let Some(source) =
-            super::tests::doubles::source(file).filter(|_| bytecode(file).is_none())
-        {
-            return Module::declare(ctx.clone(), name, source);
-        }
         match bytecode(file) {
             Some(bytecode) => load(ctx, bytecode),
             None => Err(Error::new_loading_message(

@@ -16,6 +16,7 @@ mod ops;
 mod page;
 mod quota;
 mod realm;
+mod reaper;
 mod seam;
 mod timers;
 mod views;

@@ -12,7 +12,7 @@ use super::console::ConsoleSink;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
 use super::notice;
-use super::realm::{Realm, RealmKind, RealmOptions};
+use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::Seam;
 
 /// What a page is made from.
@@ -92,7 +92,7 @@ impl Page {
         let (source, url) = (source.into(), url.into());
         self.agent.post(move |realm| {
             let answer = Answer { sender, url };
-            realm.with(|ctx| run(ctx, source, answer));
+            realm.with(|ctx| run(ctx, realm.state(), source, answer));
         });
         let gone = || ScriptError::Gone("it ended before the script did".to_owned());
         receiver.await.unwrap_or_else(|_| Err(gone()))
@@ -173,12 +173,14 @@ impl Answer {
     }
 }
 
-fn run(ctx: &Ctx<'_>, source: String, answer: Answer) {
+fn run(ctx: &Ctx<'_>, realm: &RealmState, source: String, answer: Answer) {
     match evaluate(ctx, source, &answer.url) {
         Ok(value) => match value.as_promise() {
             Some(promise) => when_settled(ctx, promise, answer),
             None => answer.value(&value),
         },
+        // Interrupted: the answer is dropped.
+        Err(_) if realm.is_killed() => {}
         Err(error) => answer.give(Err(error)),
     }
 }

@@ -85,7 +85,7 @@ impl RealmOptions {
 }
 
 /// What native functions know about their realm. It holds no value of the realm that is not
-/// [cleared](Realm::close) before the realm is freed.
+/// cleared before the realm is freed.
 pub struct RealmState {
     options: RealmOptions,
     kill: Arc<Kill>,
@@ -368,12 +368,22 @@ impl Realm {
             self.with(|ctx| self.state.call(ctx, "timer", (id,)).is_some());
         }
     }
+}
 
-    /// Lets go of every value of the realm, so that it can be freed.
-    pub(super) fn close(&self) {
-        self.state.hooks.borrow_mut().clear();
-        self.state.rejections.borrow_mut().clear();
-        self.state.locals.borrow_mut().clear();
+impl Drop for Realm {
+    /// Lets go of every value of the realm, so that it can be freed: native functions hold the state,
+    /// the state holds the prelude's functions, and those hold native functions.
+    fn drop(&mut self) {
+        // In a panic one of them may be borrowed; then it leaks.
+        if let Ok(mut hooks) = self.state.hooks.try_borrow_mut() {
+            hooks.clear();
+        }
+        if let Ok(mut rejections) = self.state.rejections.try_borrow_mut() {
+            rejections.clear();
+        }
+        if let Ok(mut locals) = self.state.locals.try_borrow_mut() {
+            locals.clear();
+        }
         self.with(|ctx| drop(ctx.remove_userdata::<Realms>()));
     }
 }

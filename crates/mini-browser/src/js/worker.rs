@@ -1,10 +1,9 @@
 //! One service worker on its agent: evaluation of its script, and its events.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -247,7 +246,9 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
         "isFallThrough": detail.is_fall_through,
         "origin": detail.origin,
     });
-    let fetches = realm.local::<Fetches>();
+    let Some(fetches) = realm.service::<Fetches>() else {
+        return;
+    };
     fetches.begin(event, respond, keep_alive);
     let dispatched = realm.call(ctx, "fetch", (event.0, Json(shown), body));
     if dispatched.is_none() && !realm.is_killed() {
@@ -293,9 +294,10 @@ fn fail(realm: &RealmState, event: EventId) {
 
 type BodySender = oneshot::Sender<Result<Bytes, BodyError>>;
 
-/// The fetch events in progress.
+/// The fetch events in progress: a service of the realm, which the host lets go of when the worker
+/// is gone, also if its thread is not.
 #[derive(Default)]
-pub(super) struct Fetches(RefCell<BTreeMap<EventId, InProgress>>);
+pub(super) struct Fetches(Mutex<BTreeMap<EventId, InProgress>>);
 
 struct InProgress {
     respond: Option<Respond>,
@@ -306,6 +308,15 @@ struct InProgress {
 }
 
 impl Fetches {
+    /// Leaves all unanswered: their clients learn that the worker is gone.
+    pub(super) fn abandon(&self) {
+        drop(std::mem::take(&mut *self.lock()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EventId, InProgress>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(&self, event: EventId, respond: Respond, keep_alive: Box<dyn Any + Send>) {
         let in_progress = InProgress {
             respond: Some(respond),
@@ -313,12 +324,12 @@ impl Fetches {
             over: false,
             _keep_alive: keep_alive,
         };
-        self.0.borrow_mut().insert(event, in_progress);
+        self.lock().insert(event, in_progress);
     }
 
     /// Answers, if nothing did yet.
     pub(super) fn answer(&self, event: EventId, answer: FetchAnswer) {
-        let mut fetches = self.0.borrow_mut();
+        let mut fetches = self.lock();
         let respond = fetches
             .get_mut(&event)
             .and_then(|fetch| fetch.respond.take());
@@ -330,7 +341,7 @@ impl Fetches {
 
     /// `respondWith` was called.
     pub(super) fn entered(&self, event: EventId) {
-        let mut fetches = self.0.borrow_mut();
+        let mut fetches = self.lock();
         if let Some(respond) = fetches
             .get_mut(&event)
             .and_then(|fetch| fetch.respond.as_mut())
@@ -342,7 +353,7 @@ impl Fetches {
     /// Answers with a response whose body follows.
     pub(super) fn respond(&self, event: EventId, head: ResponseHead) {
         let (sender, body) = oneshot::channel();
-        if let Some(fetch) = self.0.borrow_mut().get_mut(&event) {
+        if let Some(fetch) = self.lock().get_mut(&event) {
             fetch.body = Some(sender);
         }
         let body = body.map(|body| body.unwrap_or(Err(BodyError::Aborted)));
@@ -353,7 +364,7 @@ impl Fetches {
 
     /// The body of the response.
     pub(super) fn send_body(&self, event: EventId, body: Result<Bytes, String>) {
-        let mut fetches = self.0.borrow_mut();
+        let mut fetches = self.lock();
         let Some(fetch) = fetches.get_mut(&event) else {
             return;
         };
@@ -373,7 +384,7 @@ impl Fetches {
 
     /// The event is over. False if it is no fetch event.
     pub(super) fn finish(&self, event: EventId) -> bool {
-        let mut fetches = self.0.borrow_mut();
+        let mut fetches = self.lock();
         let Some(fetch) = fetches.get_mut(&event) else {
             return false;
         };

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
 use service_worker::types::{ClientId, ClientNotice, WorkerId};
 use service_worker::{
-    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, WorkerInbox,
+    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
 };
 
 use super::agent::{Agent, AgentOptions, Death};
@@ -17,8 +18,11 @@ use super::console::ConsoleSink;
 use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
+use super::reaper::Reaper;
 use super::seam::Seam;
-use super::worker::{self, Evaluated, Inbox, Incoming, Signal, Signals};
+use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
+
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes the events of a host.
 pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
@@ -29,6 +33,9 @@ pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
 pub struct WorkerHostOptions {
     /// What a worker's heap may hold, in bytes.
     pub memory_limit: usize,
+    /// How long a worker that is stopped may take to end before it is given up. (An interrupt takes
+    /// about a millisecond, but some native functions of the engine cannot be interrupted.)
+    pub grace: Duration,
     /// Where the consoles of workers go.
     pub console: Arc<dyn ConsoleSink>,
     /// What workers ask.
@@ -42,6 +49,7 @@ impl WorkerHostOptions {
     pub fn new(console: Arc<dyn ConsoleSink>, seam: Arc<dyn Seam>) -> Self {
         Self {
             memory_limit: 64 << 20,
+            grace: GRACE,
             console,
             seam,
             prepare: None,
@@ -54,16 +62,21 @@ pub struct WorkerHost<P> {
     shared: Arc<Shared<P>>,
 }
 
+/// No agent holds it, so that the agents end when the last handle is dropped.
 struct Shared<P> {
     options: WorkerHostOptions,
     events: EventSink<P>,
-    workers: Mutex<HashMap<WorkerId, Running>>,
+    workers: Workers,
     clients: Mutex<HashMap<ClientId, Page>>,
+    reaper: Reaper,
 }
+
+type Workers = Arc<Mutex<HashMap<WorkerId, Running>>>;
 
 #[derive(Clone)]
 struct Running {
     agent: Agent,
+    fetches: Arc<Fetches>,
     client: ClientId,
     end: Arc<End>,
 }
@@ -89,8 +102,9 @@ impl<P: Send + 'static> WorkerHost<P> {
             shared: Arc::new(Shared {
                 options,
                 events,
-                workers: Mutex::default(),
+                workers: Workers::default(),
                 clients: Mutex::default(),
+                reaper: Reaper::default(),
             }),
         }
     }
@@ -110,9 +124,10 @@ impl<P: Send + 'static> WorkerHost<P> {
             HostCommand::StopWorker { worker, reason } => {
                 if let Some(running) = self.running(worker) {
                     running.agent.kill(reason.to_string());
+                    self.watch_end(worker, running, reason);
                 }
             }
-            HostCommand::Notify { client, notice } => self.notify(client, notice),
+            HostCommand::Notify { client, notice } => self.notify(client, *notice),
         }
     }
 
@@ -135,22 +150,30 @@ impl<P: Send + 'static> WorkerHost<P> {
         let worker = start.worker;
         let client = start.environment.id;
         let end = Arc::new(End::default());
+        let fetches = Arc::new(Fetches::default());
         let shared = &self.shared;
 
         let mut options = AgentOptions::new(start.script_url.url().as_str());
         options.memory_limit = shared.options.memory_limit;
-        let realm = self.realm_options(&start, &end);
+        let realm = self
+            .realm_options(&start, &end)
+            .with_service(Arc::clone(&fetches));
         let begin = {
-            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
-            move |realm: &Realm| begin(realm, &start, inbox, &shared, &end)
+            let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
+            move |realm: &Realm| begin(realm, &start, inbox, &events, &end)
         };
         let ended = {
-            let (shared, end) = (Arc::clone(shared), Arc::clone(&end));
+            let workers = Arc::downgrade(&shared.workers);
+            let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
+            let fetches = Arc::clone(&fetches);
             move |death: Death| {
-                lock(&shared.workers).retain(|_, running| !Arc::ptr_eq(&running.end, &end));
+                fetches.abandon();
+                if let Some(workers) = workers.upgrade() {
+                    forget(&workers, &end);
+                }
                 if end.take() {
                     let reason = death.to_string();
-                    (shared.events)(HostEvent::Died { worker, reason });
+                    events(HostEvent::Died { worker, reason });
                 }
             }
         };
@@ -158,7 +181,15 @@ impl<P: Send + 'static> WorkerHost<P> {
         let mut workers = lock(&shared.workers);
         match Agent::start(options, realm, Box::new(begin), ended) {
             Ok(agent) => {
-                workers.insert(worker, Running { agent, client, end });
+                workers.insert(
+                    worker,
+                    Running {
+                        agent,
+                        fetches,
+                        client,
+                        end,
+                    },
+                );
             }
             Err(error) => {
                 drop(workers);
@@ -166,6 +197,25 @@ impl<P: Send + 'static> WorkerHost<P> {
                 (shared.events)(HostEvent::StartFailed { worker, error });
             }
         }
+    }
+
+    /// Tells that the worker died even if its thread does not end: a native function of the engine
+    /// cannot be interrupted.
+    fn watch_end(&self, worker: WorkerId, running: Running, reason: StopReason) {
+        let events = Arc::clone(&self.shared.events);
+        let workers = Arc::downgrade(&self.shared.workers);
+        let (end, fetches) = (running.end, running.fetches);
+        self.shared.reaper.after(self.shared.options.grace, move || {
+            if end.take() {
+                if let Some(workers) = workers.upgrade() {
+                    forget(&workers, &end);
+                }
+                fetches.abandon();
+                tracing::warn!(%worker, "a worker's thread runs on: the engine cannot be interrupted");
+                let reason = format!("{reason}; its thread could not be stopped and was abandoned");
+                events(HostEvent::Died { worker, reason });
+            }
+        });
     }
 
     fn realm_options(&self, start: &StartWorker, end: &Arc<End>) -> RealmOptions {
@@ -300,7 +350,7 @@ fn begin<P>(
     realm: &Realm,
     start: &StartWorker,
     inbox: Option<Inbox>,
-    shared: &Shared<P>,
+    events: &EventSink<P>,
     end: &End,
 ) {
     let worker = start.worker;
@@ -317,7 +367,7 @@ fn begin<P>(
             if let Some(signals) = realm.state().service::<Signals>() {
                 signals.send(Signal::Started(event_types));
             }
-            (shared.events)(HostEvent::Started {
+            events(HostEvent::Started {
                 worker,
                 event_types,
                 fetch_handler,
@@ -329,10 +379,14 @@ fn begin<P>(
         Err(error) => {
             realm.state().stop("the script failed");
             if end.take() {
-                (shared.events)(HostEvent::StartFailed { worker, error });
+                events(HostEvent::StartFailed { worker, error });
             }
         }
     }
+}
+
+fn forget(workers: &Mutex<HashMap<WorkerId, Running>>, end: &Arc<End>) {
+    lock(workers).retain(|_, running| !Arc::ptr_eq(&running.end, end));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

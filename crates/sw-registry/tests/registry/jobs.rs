@@ -237,6 +237,60 @@ fn what_is_unregistered_serves_its_clients_and_a_new_registration_is_another() {
 }
 
 #[test]
+fn what_is_unregistered_goes_with_its_last_client() {
+    let mut host = Host::new();
+    let (id, _) = host.activated();
+    let clients = [host.client("/"), host.client("/")];
+    for client in clients {
+        host.uses(client, id);
+    }
+    host.pass(std::time::Duration::from_secs(60));
+    assert!(host.running.is_empty());
+    host.unregister(id);
+    host.gone(clients[0]);
+    assert!(host.registry.registration(id).is_some());
+    host.gone(clients[1]);
+    assert_eq!(host.registry.registration(id), None);
+}
+
+#[test]
+fn what_is_unregistered_while_it_activates_goes_afterwards() {
+    let mut host = Host::new();
+    host.hold.events = true;
+    let promise = host.register("/", "/sw.js");
+    let id = host.registered(promise);
+    host.release_event(EventOutcome::Fulfilled);
+    let promise = host.unregister(id);
+    assert_eq!(host.result(promise), Some(&Ok(Settled::Unregistered(true))));
+    assert!(host.registry.registration(id).is_some());
+    host.release_event(EventOutcome::Fulfilled);
+    assert_eq!(host.registry.registration(id), None);
+}
+
+#[test]
+fn what_is_unregistered_before_its_activate_event_goes_after_it() {
+    let mut host = Host::new();
+    let (id, old) = host.activated();
+    let client = host.client("/");
+    host.uses(client, id);
+    host.serve("/sw.js", script("2"));
+    host.update(id);
+    host.pass(std::time::Duration::from_secs(60));
+    host.hold.start = true;
+    host.gone(client);
+    assert_ne!(host.active(id), old);
+    host.unregister(id);
+    assert!(host.registry.registration(id).is_some());
+    host.release_start();
+    assert!(
+        host.log
+            .iter()
+            .any(|line| line.starts_with("Activate WorkerId-2"))
+    );
+    assert_eq!(host.registry.registration(id), None);
+}
+
+#[test]
 fn a_removal_that_fails_changes_nothing() {
     let mut host = Host::new();
     let (id, _) = host.activated();
@@ -292,9 +346,11 @@ fn clearing_an_origin_aborts_its_jobs_and_frees_its_clients() {
     assert_eq!(host.registry.registration(id), None);
     assert_eq!(host.lookup.controller(client), None);
     assert_eq!(host.store.registrations().count(), 0);
-    host.release_fetch(); // Late, and ignored.
-    host.hold.fetch = false;
-    host.activated();
+    let again = host.register("/", "/sw.js");
+    host.release_fetch(); // The answer to the aborted job: late, and ignored.
+    assert_eq!(host.result(again), None);
+    host.release_fetch();
+    host.registered(again);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sw_registry::{EventOutcome, Input, Report, Settled};
+use sw_registry::{EventOutcome, Input, Provenance, Report, Settled};
 use sw_types::{
     ClientId, ClientType, Environment, EventId, EventTypes, FallThroughRule, RequesterFilter,
-    WorkerId, WorkerState,
+    UpdateViaCache, WorkerId, WorkerState,
 };
 
 use crate::harness::{Host, key, script, url};
@@ -59,6 +59,26 @@ fn a_failed_installation_keeps_the_version_before() {
     assert_eq!(host.active(id), worker);
     assert_eq!(host.view(id).installing, None);
     assert_eq!(host.view(id).waiting, None);
+}
+
+#[test]
+fn a_failed_installation_gives_back_what_the_job_had_set() {
+    let mut host = Host::new();
+    let mut header = Host::registering(None, "/", "/sw.js");
+    header.provenance = Provenance::Header {
+        controls_clients: false,
+    };
+    let promise = host.register_with(header.clone());
+    let id = host.registered(promise);
+    host.install_outcome = rejected();
+    host.serve("/sw.js", script("2"));
+    let mut by_script = Host::registering(None, "/", "/sw.js");
+    by_script.update_via_cache = UpdateViaCache::None;
+    host.register_with(by_script);
+    assert_eq!(host.view(id).update_via_cache, UpdateViaCache::Imports);
+    let provenance = |host: &Host| host.lookup.snapshot(id).unwrap().provenance;
+    assert_eq!(provenance(&host), header.provenance);
+    assert_eq!(provenance(&host.restart()), header.provenance);
 }
 
 #[test]

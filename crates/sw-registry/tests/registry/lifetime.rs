@@ -205,6 +205,35 @@ fn starts_for_others_are_paid_by_the_site_that_caused_them() {
 }
 
 #[test]
+fn a_start_between_failures_begins_the_count_anew() {
+    let (mut host, id, worker) = stopped();
+    for fails in [true, true, false, true, true] {
+        host.start_error = fails.then(|| "it threw".to_owned());
+        host.wake(id);
+        if !fails {
+            host.dies(worker);
+        }
+    }
+    assert_eq!(host.reports, []);
+}
+
+#[test]
+fn those_who_wait_for_the_same_start_pay_once() {
+    let mut limits = Limits::default();
+    limits.starts_for_others = 1;
+    let mut host = Host::with(limits, MemoryStore::new(), Restored::default());
+    let (id, worker) = host.activated();
+    host.hold.stop = true;
+    host.pass(IDLE);
+    let site = Site::of(&Origin::of(&url("https://b.test/")));
+    let wakes = [(); 2].map(|()| host.wake_for(id, Some(site.clone())));
+    host.release_stop();
+    for wake in wakes {
+        assert_eq!(host.result(wake), Some(&Ok(Settled::Running(worker))));
+    }
+}
+
+#[test]
 fn wakes_pass_on_to_the_next_version() {
     let (mut host, id, _) = stopped();
     host.hold.start = true;

@@ -362,6 +362,15 @@ impl Simulation {
             "everything stopped"
         );
         self.note();
+        let listed: Vec<RegistrationId> = Self::keys()
+            .iter()
+            .flat_map(|key| self.host.registry.registrations_of(key))
+            .map(|view| view.id)
+            .collect();
+        for id in (1..100_000).map(RegistrationId) {
+            let known = self.host.registry.registration(id).is_some();
+            assert_eq!(known, listed.contains(&id), "{id} is held by nobody");
+        }
         for view in self.host.registry.registrations_of(&key()) {
             assert_eq!(view.installing, None);
             assert_eq!(view.waiting, None, "nothing is in its way");

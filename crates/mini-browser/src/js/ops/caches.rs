@@ -63,7 +63,10 @@ fn declare_cache_storage<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             let this = std::rc::Rc::clone(&realm);
             promise(&ctx, &realm, async move {
                 let found = found?.await.map_err(error)?;
-                found.map(|found| found_to_js(&this, found)).transpose()
+                match found {
+                    Some(found) => found_to_js(&this, found),
+                    None => Ok(Json(Value::Null)),
+                }
             })
         },
     )

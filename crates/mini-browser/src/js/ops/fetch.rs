@@ -11,11 +11,11 @@ use http::Method;
 use rquickjs::{Ctx, Promise, Result};
 use serde_json::{Value, json};
 use service_worker::Body;
+use service_worker::types::Origin;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
     ResponseHead, ResponseType, ServiceWorkersMode,
 };
-use service_worker::types::{ClientType, Origin};
 use url::Url;
 
 use super::{OpError, Ops, caches, heads, promise};
@@ -23,7 +23,7 @@ use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
 use crate::js::JsBytes;
 use crate::js::console::ConsoleLevel;
 use crate::js::json::Json;
-use crate::js::realm::RealmState;
+use crate::js::realm::{RealmKind, RealmState};
 
 /// The longest body that scripts can read, in bytes.
 const BODY_LIMIT: usize = 64 << 20;
@@ -31,12 +31,14 @@ const BODY_LIMIT: usize = 64 << 20;
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_request_url", move |url: String| {
-        let url = realm.url().join(&url).ok()?;
-        Some(Json(json!({
-            "href": url.as_str(),
-            "hasCredentials": !url.username().is_empty() || url.password().is_some(),
-            "isSameOrigin": Origin::of(&url) == realm.environment().origin,
-        })))
+        let url = realm.url().join(&url).ok();
+        Json(url.map_or(Value::Null, |url| {
+            json!({
+                "href": url.as_str(),
+                "hasCredentials": !url.username().is_empty() || url.password().is_some(),
+                "isSameOrigin": Origin::of(&url) == realm.environment().origin,
+            })
+        }))
     })?;
 
     let realm = ops.realm();
@@ -179,10 +181,10 @@ pub(super) fn request_from_js(
         credentials: keyword(head, "credentials", CredentialsMode::from_keyword)?,
         cache: keyword(head, "cache", CacheMode::from_keyword)?,
         redirect: keyword(head, "redirect", RedirectMode::from_keyword)?,
-        service_workers: match environment.client_type {
+        service_workers: match realm.kind() {
             // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
-            ClientType::ServiceWorker => ServiceWorkersMode::Foreign,
-            _ => ServiceWorkersMode::All,
+            RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
+            RealmKind::Window => ServiceWorkersMode::All,
         },
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,

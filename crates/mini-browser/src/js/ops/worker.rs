@@ -29,7 +29,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add("op_settled", move |event: f64, failure: Option<String>| {
         let event = event_id(event);
         // A fetch event is the endpoint's, which learns of its end by the keep-alive.
-        if !realm.local::<Fetches>().finish(event) {
+        let is_fetch = realm
+            .service::<Fetches>()
+            .is_some_and(|fetches| fetches.finish(event));
+        if !is_fetch {
             let outcome = failure.map_or(EventOutcome::Fulfilled, EventOutcome::Rejected);
             signal(&realm, Signal::Settled { event, outcome });
         }
@@ -42,7 +45,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             if realm.is_killed() {
                 return Ok(());
             }
-            let fetches = realm.local::<Fetches>();
+            let Some(fetches) = realm.service::<Fetches>() else {
+                return Ok(());
+            };
             let event = event_id(event);
             match (kind.as_str(), head) {
                 ("response", Some(Json(head))) => {
@@ -63,7 +68,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_answer_body",
         move |event: f64, bytes: Option<JsBytes>, why: Option<String>| {
             let body = why.map_or_else(|| Ok(bytes.unwrap_or_default().0), Err);
-            realm.local::<Fetches>().send_body(event_id(event), body);
+            if let Some(fetches) = realm.service::<Fetches>() {
+                fetches.send_body(event_id(event), body);
+            }
         },
     )?;
 

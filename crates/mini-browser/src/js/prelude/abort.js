@@ -90,7 +90,7 @@ idl(AbortController);
 idl(AbortSignal);
 defineEventHandler(AbortSignal, "abort");
 
-/// Converts to AbortSignal, or throws.
+// Converts to AbortSignal, or throws.
 export function abortSignal(value) {
   if (typeof value !== "object" || value === null || !(value instanceof AbortSignal)) {
     throw new TypeError("the value is not an AbortSignal");
@@ -99,7 +99,7 @@ export function abortSignal(value) {
   return value;
 }
 
-/// *Create a dependent abort signal*.
+// *Create a dependent abort signal*.
 export function dependentSignal(signals) {
   const result = newSignal();
   const state = stateOf(result);
@@ -126,7 +126,7 @@ export function dependentSignal(signals) {
   return result;
 }
 
-/// A signal that a script gets to see: it may listen, so that the signal's sources hold it.
+// A signal that a script gets to see: it may listen, so that the signal's sources hold it.
 export function shown(signal) {
   const state = stateOf(signal);
   if (!state.isShown) {
@@ -136,8 +136,8 @@ export function shown(signal) {
   return signal;
 }
 
-/// *Add* an algorithm, run once with the reason when the signal is aborted. Gives a function that
-/// *removes* it. An aborted signal runs nothing.
+// *Add* an algorithm, run once with the reason when the signal is aborted. Gives a function that
+// *removes* it. An aborted signal runs nothing.
 export function whenAborted(signal, algorithm) {
   const state = stateOf(signal);
   if (state.aborted) {
@@ -152,7 +152,7 @@ export function whenAborted(signal, algorithm) {
   };
 }
 
-/// *Signal abort*.
+// *Signal abort*.
 export function signalAbort(signal, reason) {
   const state = stateOf(signal);
   // Step 1.
@@ -174,7 +174,7 @@ export function signalAbort(signal, reason) {
   toAbort.forEach(runAbortSteps);
 }
 
-/// *Run the abort steps*.
+// *Run the abort steps*.
 function runAbortSteps(signal) {
   const state = stateOf(signal);
   const algorithms = [...state.algorithms];
@@ -210,7 +210,7 @@ function reasonOr(reason) {
     : reason;
 }
 
-/// A signal that nothing has aborted.
+// A signal that nothing has aborted.
 export function newSignal() {
   return Reflect.construct(AbortSignal, [HOST]);
 }

@@ -7,7 +7,7 @@ import { TextDecoder, TextEncoder } from "./encoding.js";
 import { URLSearchParams } from "./url.js";
 import { USVString, bytesOf } from "./webidl.js";
 
-/// BodyInit, and null. What is none of its types is a string.
+// BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {
   const isKept =
     value === null ||
@@ -17,7 +17,7 @@ export function bodyInit(value) {
   return isKept ? value : USVString(value);
 }
 
-/// *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`.
+// *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`.
 export function extract(init) {
   if (init instanceof URLSearchParams) {
     return {
@@ -32,17 +32,17 @@ export function extract(init) {
   return { body: bodyOf(encode(init)), type: "text/plain;charset=UTF-8" };
 }
 
-/// A body of bytes that nobody else writes to.
+// A body of bytes that nobody else writes to.
 export function bodyOf(bytes) {
   return bodyFrom(() => Promise.resolve(bytes));
 }
 
-/// A body whose bytes come when they are asked for.
+// A body whose bytes come when they are asked for.
 export function bodyFrom(pull) {
   return { pull, used: false, shared: false };
 }
 
-/// *Clone* a body: both halves have the same bytes, which are pulled once.
+// *Clone* a body: both halves have the same bytes, which are pulled once.
 export function cloneBody(body) {
   if (body === null) {
     return null;
@@ -54,7 +54,7 @@ export function cloneBody(body) {
   return { pull: body.pull, used: false, shared: true };
 }
 
-/// Moves a body into another object: the old one is used up. (*Create a proxy*.)
+// Moves a body into another object: the old one is used up. (*Create a proxy*.)
 export function moveBody(body) {
   if (body === null) {
     return null;
@@ -65,12 +65,12 @@ export function moveBody(body) {
   return moved;
 }
 
-/// *Unusable*: read already.
+// *Unusable*: read already.
 export function isUnusable(body) {
   return body !== null && body.used;
 }
 
-/// Takes all bytes of a body, which is used from now on. A null body is null.
+// Takes all bytes of a body, which is used from now on. A null body is null.
 export function takeBytes(body) {
   if (body === null) {
     return Promise.resolve(null);
@@ -84,8 +84,8 @@ export function takeBytes(body) {
   return pull();
 }
 
-/// Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
-/// for a wrong `this`.
+// Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
+// for a wrong `this`.
 export function includeBody(Class, bodyOfObject) {
   // *Consume body*; the promise of a wrong `this` is rejected, as that of any failure.
   const consume = async (object) => {
@@ -122,7 +122,7 @@ function encode(string) {
   return new TextEncoder().encode(string);
 }
 
-/// *UTF-8 decode*: a byte order mark is dropped, what is not UTF-8 becomes U+FFFD.
+// *UTF-8 decode*: a byte order mark is dropped, what is not UTF-8 becomes U+FFFD.
 function decode(bytes) {
   return new TextDecoder().decode(bytes);
 }

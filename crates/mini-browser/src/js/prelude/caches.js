@@ -164,7 +164,7 @@ export class Cache {
 idl(CacheStorage);
 idl(Cache);
 
-/// The realm's CacheStorage.
+// The realm's CacheStorage.
 export const caches = Reflect.construct(CacheStorage, [HOST]);
 
 // In the order of Web IDL: those of the inherited dictionary first, each lexicographically.
@@ -175,12 +175,12 @@ function queryToHost({ ignoreMethod = false, ignoreSearch = false, ignoreVary = 
   return { ignoreMethod, ignoreSearch, ignoreVary };
 }
 
-/// RequestInfo.
+// RequestInfo.
 function requestInfo(value) {
   return isRequest(value) ? value : USVString(value);
 }
 
-/// The request that a query is about, as it crosses to the host; null if nothing can match it.
+// The request that a query is about, as it crosses to the host; null if nothing can match it.
 function requestAsked(info, { ignoreMethod = false }) {
   if (!isRequest(info)) {
     return requestToHost(requestOf(new Request(info)));
@@ -189,7 +189,7 @@ function requestAsked(info, { ignoreMethod = false }) {
   return request.method === "GET" || ignoreMethod ? requestToHost(request) : null;
 }
 
-/// The `addAll()` steps: all entries are fetched, then stored together, or none.
+// The `addAll()` steps: all entries are fetched, then stored together, or none.
 async function addAll(cache, requests) {
   // Step 3.
   requests.filter(isRequest).map(requestOf).forEach(requireStorable);

@@ -34,7 +34,7 @@ export class ServiceWorkerContainer extends EventTarget {
   static {
     controllerChanged = (container, controller) => {
       container.#controller = controller;
-      fireEvent(container, "controllerchange");
+      fireEvent(container, "controllerchange", true);
     };
   }
 }

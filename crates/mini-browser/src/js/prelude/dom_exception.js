@@ -1,6 +1,6 @@
 // DOMException. (Web IDL, "DOMException".)
 
-import { idl, setDOMException } from "./webidl.js";
+import { idl } from "./webidl.js";
 
 const CODES = {
   IndexSizeError: 1, HierarchyRequestError: 3, WrongDocumentError: 4, InvalidCharacterError: 5,
@@ -36,4 +36,3 @@ export class DOMException {
 }
 idl(DOMException, { constants });
 Object.setPrototypeOf(DOMException.prototype, Error.prototype);
-setDOMException(DOMException);

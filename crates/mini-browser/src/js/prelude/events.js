@@ -1,6 +1,6 @@
 // Events and event targets. (DOM, "Events"; HTML, "ErrorEvent", "PromiseRejectionEvent".)
 
-import { op_microtasks, op_now, op_report, op_set_hook } from "ops";
+import { op_load, op_microtasks, op_now, op_report, op_set_hook } from "ops";
 import { DOMString, callback, dictionary, errorOf, idl, required } from "./webidl.js";
 
 const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
@@ -21,6 +21,7 @@ export class Event {
   #stoppedNow = false;
   #canceled = false;
   #passive = false;
+  #fromHost = false;
   #path = [];
   #timeStamp = op_now();
 
@@ -69,7 +70,8 @@ export class Event {
       isDispatching: (event) => event.#dispatching,
       trust: (event) => { event.#trusted = true; },
       // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-      dispatch(event, target, path) {
+      dispatch(event, target, path, fromHost) {
+        event.#fromHost = fromHost;
         event.#dispatching = true;
         event.#target = target;
         event.#path = path;
@@ -102,8 +104,8 @@ export class Event {
         op_report(error);
       }
       this.#passive = false;
-      // Clean up after running script: of a trusted event, no script is below its listeners.
-      if (this.#trusted && depth === 1) op_microtasks();
+      // Clean up after running script: no script is below the listeners of the host's own event.
+      if (this.#fromHost && depth === 1) op_microtasks();
       if (this.#stoppedNow) break;
     }
   }
@@ -187,7 +189,7 @@ export class EventTarget {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
     if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
-    return run(event, this ?? globalThis);
+    return run(event, this ?? globalThis, false);
   }
 }
 idl(EventTarget);
@@ -202,21 +204,22 @@ function flatten(options) {
   return { capture: !!capture, once: !!once, passive: !!passive, signal };
 }
 
-function run(event, target) {
+function run(event, target, fromHost) {
   const path = [target];
   for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
   depth++;
   try {
-    return internals.dispatch(event, target, path);
+    return internals.dispatch(event, target, path, fromHost);
   } finally {
     depth--;
   }
 }
 
-// Dispatches an event of the browser's. False if canceled.
-export function fire(event, target) {
+// Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
+// microtasks run after each listener.
+export function fire(event, target, fromHost = false) {
   internals.trust(event);
-  return run(event, target);
+  return run(event, target, fromHost);
 }
 
 // HTML, "event handlers": the value of `on<type>`.
@@ -240,7 +243,7 @@ export function setHandler(target, type, value) {
       type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
       call(event, target) {
         if (typeof listener.callback !== "function") return;
-        const isError = type === "error" && event instanceof ErrorEvent && target === globalThis;
+        const isError = type === "error" && target === globalThis && isErrorEvent(event);
         const result = isError
           ? listener.callback.call(target, event.message, event.filename, event.lineno, event.colno, event.error)
           : listener.callback.call(target, event);
@@ -263,58 +266,22 @@ export function defineEventHandler(Class, type) {
 }
 
 // DOM, "fire an event" with no initialisation. False if canceled.
-export function fireEvent(target, type) {
-  return fire(new Event(type), target);
+export function fireEvent(target, type, fromHost = false) {
+  return fire(new Event(type), target, fromHost);
 }
 
-export class CustomEvent extends Event {
-  #detail;
-  constructor(type, init = undefined) {
-    required(arguments.length, 1, "CustomEvent");
-    super(type, init);
-    this.#detail = dictionary(init, "The event's init").detail ?? null;
-  }
-  get detail() { return this.#detail; }
-}
-idl(CustomEvent);
+let isErrorEvent = () => false;
 
-export class ErrorEvent extends Event {
-  #init;
-  constructor(type, init = undefined) {
-    required(arguments.length, 1, "ErrorEvent");
-    super(type, init);
-    const { message = "", filename = "", lineno = 0, colno = 0, error } = dictionary(init, "The event's init");
-    this.#init = { message: DOMString(message), filename: DOMString(filename), lineno: lineno >>> 0, colno: colno >>> 0, error };
-  }
-  get message() { return this.#init.message; }
-  get filename() { return this.#init.filename; }
-  get lineno() { return this.#init.lineno; }
-  get colno() { return this.#init.colno; }
-  get error() { return this.#init.error; }
-}
-idl(ErrorEvent);
-
-export class PromiseRejectionEvent extends Event {
-  #promise;
-  #reason;
-  constructor(type, init) {
-    required(arguments.length, 2, "PromiseRejectionEvent");
-    super(type, init);
-    if (!("promise" in dictionary(init, "The event's init"))) throw new TypeError("PromiseRejectionEvent: the member 'promise' is required");
-    this.#promise = init.promise;
-    this.#reason = init.reason;
-  }
-  get promise() { return this.#promise; }
-  get reason() { return this.#reason; }
-}
-idl(PromiseRejectionEvent);
+// Set by event_classes.js, which is loaded with the first ErrorEvent.
+export function setIsErrorEvent(test) { isErrorEvent = test; }
 
 // HTML, "report an exception": true if a handler took care of it.
 let reporting = false;
 op_set_hook("exception", (error, message, filename, lineno, colno) => {
-  if (reporting) return false;
+  if (reporting || !listenersOf.has(globalThis)) return false;
   reporting = true;
   try {
+    const { ErrorEvent } = op_load("event_classes.js");
     return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), globalThis);
   } finally {
     reporting = false;
@@ -322,8 +289,11 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
 });
 
 // HTML, "notify about rejected promises": true if a handler took care of it.
-op_set_hook("rejection", (promise, reason) =>
-  !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), globalThis));
+op_set_hook("rejection", (promise, reason) => {
+  if (!listenersOf.has(globalThis)) return false;
+  const { PromiseRejectionEvent } = op_load("event_classes.js");
+  return !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), globalThis);
+});
 
 export function reportError(error) {
   required(arguments.length, 1, "reportError");

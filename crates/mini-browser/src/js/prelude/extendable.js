@@ -1,8 +1,8 @@
 // ExtendableEvent and the events of a service worker. (Service Workers, "Execution context: events".)
 
-import { op_describe_error, op_fall_through } from "ops";
+import { op_console, op_describe_error, op_fall_through } from "ops";
 import { Event, fire } from "./events.js";
-import { HOST, USVString, call, dictionary, errorOf, idl, illegal, required, sequence } from "./webidl.js";
+import { USVString, call, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
 
 const { then } = Promise.prototype;
 const apply = Reflect.apply;
@@ -29,11 +29,11 @@ export class ExtendableEvent extends Event {
 
   waitUntil(f) {
     required(arguments.length, 1, "waitUntil");
-    this.#extend(f);
+    this.#extend(f, true);
   }
 
-  // Add lifetime promise.
-  #extend(f) {
+  // Add lifetime promise. `told`: a rejection goes to the console.
+  #extend(f, told) {
     // Step 1.
     if (!this.isTrusted) throw errorOf("InvalidStateError", "waitUntil: the event was not dispatched by the browser");
     // Step 2: if event is not active …
@@ -46,7 +46,11 @@ export class ExtendableEvent extends Event {
       this.#pending--;
       this.#check();
     });
-    react(f, () => settled(null), (error) => settled(op_describe_error(error)));
+    react(f, () => settled(null), (error) => {
+      const failure = op_describe_error(error);
+      if (told) op_console("error", `${this.type} event: a promise of waitUntil was rejected: ${failure}`);
+      settled(failure);
+    });
   }
 
   #check() {
@@ -58,13 +62,13 @@ export class ExtendableEvent extends Event {
 
   static {
     lifetime = {
-      extend: (event, f) => event.#extend(f),
+      extend: (event, f) => event.#extend(f, false),
       isDispatching: (event) => event.#dispatching,
       dispatch(event, after, over) {
         event.#over = over;
         event.#dispatching = true;
         try {
-          fire(event, globalThis);
+          fire(event, globalThis, true);
         } finally {
           event.#dispatching = false;
           after();
@@ -75,6 +79,12 @@ export class ExtendableEvent extends Event {
   }
 }
 idl(ExtendableEvent);
+
+// Add lifetime promise.
+export const addLifetimePromise = lifetime.extend;
+
+// Whether an event's dispatch flag is set.
+export const isDispatching = lifetime.isDispatching;
 
 // Dispatches at the global. `after` runs when dispatch is over, `over(failure)` when the event is.
 export function dispatchExtendable(event, over, after = () => {}) {
@@ -110,89 +120,3 @@ export function newInstallEvent(id) {
   identify(event, id);
   return event;
 }
-
-let answers;
-
-export class FetchEvent extends ExtendableEvent {
-  #init;
-  #entered = false;
-  #answer = null;
-  #handled;
-
-  constructor(type, init) {
-    required(arguments.length, 2, "FetchEvent");
-    super(type, init);
-    const { request, preloadResponse, clientId = "", resultingClientId = "", replacesClientId = "", isFallThrough = false, origin = "", handled } = dictionary(init, "The event's init");
-    if (request === undefined) throw new TypeError("FetchEvent: the member 'request' is required");
-    this.#init = {
-      request,
-      preloadResponse: preloadResponse ?? Promise.resolve(undefined),
-      clientId: USVString(clientId),
-      resultingClientId: USVString(resultingClientId),
-      replacesClientId: USVString(replacesClientId),
-      isFallThrough: !!isFallThrough,
-      origin: USVString(origin),
-    };
-    this.#handled = handled ?? new Promise(() => {});
-  }
-  get request() { return this.#init.request; }
-  get preloadResponse() { return this.#init.preloadResponse; }
-  get clientId() { return this.#init.clientId; }
-  get resultingClientId() { return this.#init.resultingClientId; }
-  get replacesClientId() { return this.#init.replacesClientId; }
-  get isFallThrough() { return this.#init.isFallThrough; }
-  get origin() { return this.#init.origin; }
-  get handled() { return this.#handled; }
-
-  respondWith(r) {
-    required(arguments.length, 1, "respondWith");
-    // Step 2: if event's dispatch flag is unset …
-    if (!lifetime.isDispatching(this)) throw errorOf("InvalidStateError", "respondWith: only while the event is dispatched");
-    // Step 3: if event's respond-with entered flag is set …
-    if (this.#entered) throw errorOf("InvalidStateError", "respondWith was called already");
-    const promise = new Promise((resolve) => resolve(r));
-    // Step 4: add lifetime promise r to event.
-    lifetime.extend(this, promise);
-    // Steps 5 to 7.
-    this.stopPropagation();
-    this.stopImmediatePropagation();
-    this.#entered = true;
-    // Steps 8 and 9.
-    react(promise, (response) => this.#answer?.(response), (error) => this.#answer?.(undefined, error, true));
-  }
-
-  static {
-    answers = {
-      listen(event, answer) { event.#answer = answer; },
-      entered: (event) => event.#entered,
-    };
-  }
-}
-idl(FetchEvent);
-
-// Called with what respondWith's promise settles to: `(response)` or `(undefined, error, true)`.
-export const onAnswer = answers.listen;
-export const isAnswered = answers.entered;
-
-let newConnect;
-
-export class ConnectEvent extends ExtendableEvent {
-  #detail;
-  constructor(token, type, detail) {
-    illegal(token);
-    super(type);
-    this.#detail = detail;
-  }
-  get origin() { return this.#detail.origin; }
-  get targetURL() { return this.#detail.targetUrl; }
-  get targetUrl() { return this.#detail.targetUrl; }
-  async acceptConnection() {
-    throw errorOf("NotSupportedError", "acceptConnection is not offered yet");
-  }
-  static {
-    newConnect = (type, detail) => new ConnectEvent(HOST, type, detail);
-  }
-}
-idl(ConnectEvent);
-
-export const newConnectEvent = newConnect;

@@ -16,8 +16,8 @@ export async function fetch(input, init = {}) {
   return responseFrom(requestOf(request), requestSignal(request));
 }
 
-/// Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
-/// network error (why is for people, in the console) and with the signal's reason if it is aborted.
+// Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
+// network error (why is for people, in the console) and with the signal's reason if it is aborted.
 export async function responseFrom(request, signal) {
   // Step 4.
   signal?.throwIfAborted();
@@ -29,7 +29,7 @@ export async function responseFrom(request, signal) {
   return responseFromHost(head, hostBody(body, signal));
 }
 
-/// What pulls a body that the host keeps; null for a null body.
+// What pulls a body that the host keeps; null for a null body.
 export function hostBody(id, signal) {
   const kept = keep("body", id);
   return kept === null
@@ -39,8 +39,8 @@ export function hostBody(id, signal) {
 
 let lastOperation = 0;
 
-/// What an operation of the host gives, or the reason of the abort. `start` is given a number under
-/// which the operation can be aborted.
+// What an operation of the host gives, or the reason of the abort. `start` is given a number under
+// which the operation can be aborted.
 function unlessAborted(signal, start) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();

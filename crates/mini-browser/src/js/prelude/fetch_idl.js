@@ -2,7 +2,7 @@
 
 import { dictionary, enumeration, sequence } from "./webidl.js";
 
-/// An integer type with [EnforceRange].
+// An integer type with [EnforceRange].
 export function enforceRange(value, least, greatest, what) {
   const number = Math.trunc(+value);
   if (!(number >= least && number <= greatest)) {
@@ -11,13 +11,13 @@ export function enforceRange(value, least, greatest, what) {
   return number + 0;
 }
 
-/// An enumeration's conversion.
+// An enumeration's conversion.
 export function choice(values, what) {
   return (value) => enumeration(value, values, what);
 }
 
-/// A dictionary: `conversions` maps the name of each member to its conversion, in the order of
-/// Web IDL, in which the members are read. A member that is undefined is absent.
+// A dictionary: `conversions` maps the name of each member to its conversion, in the order of
+// Web IDL, in which the members are read. A member that is undefined is absent.
 export function members(value, conversions, what) {
   const object = dictionary(value, what);
   const converted = {};
@@ -30,7 +30,7 @@ export function members(value, conversions, what) {
   return converted;
 }
 
-/// (sequence<sequence<T>> or record<K, V>), as a list of pairs.
+// (sequence<sequence<T>> or record<K, V>), as a list of pairs.
 export function pairs(value, key, convert, what) {
   if (!isObject(value)) {
     throw new TypeError(`${what} is not an object`);

@@ -1,9 +1,7 @@
 // What every global has. (HTML, "WindowOrWorkerGlobalScope".)
 
-import { op_facts, op_has, op_load } from "ops";
-import { DOMException } from "./dom_exception.js";
-import * as events from "./events.js";
-import * as timers from "./timers.js";
+import { op_facts } from "ops";
+import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
 import { install, lazy, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
@@ -11,22 +9,26 @@ export const facts = op_facts();
 // Installs it; `Class` is the global's interface, whose prototype the global object gets.
 export function installGlobalScope(Class) {
   Object.setPrototypeOf(globalThis, Class.prototype);
-  const { Event, EventTarget, CustomEvent, ErrorEvent, PromiseRejectionEvent } = events;
-  install({ DOMException, Event, EventTarget, CustomEvent, ErrorEvent, PromiseRejectionEvent });
-  for (const [name, value] of Object.entries({ ...timers, queueMicrotask: events.queueMicrotask, reportError: events.reportError })) {
-    Object.defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
+  install({ Event, EventTarget });
+  for (const value of [queueMicrotask, reportError]) {
+    Object.defineProperty(globalThis, value.name, { value, writable: true, enumerable: true, configurable: true });
   }
-  const modules = { op_has, op_load };
-  lazy(modules, "console.js", ["console"]);
-  lazy(modules, "encoding.js", ["TextEncoder", "TextDecoder", "btoa", "atob"]);
-  lazy(modules, "url.js", ["URL", "URLSearchParams"]);
-  lazy(modules, "performance.js", ["performance", "Performance", "crypto", "Crypto"]);
-  lazy(modules, "abort.js", ["AbortController", "AbortSignal"]);
-  lazy(modules, "headers.js", ["Headers"]);
-  lazy(modules, "request.js", ["Request"]);
-  lazy(modules, "response.js", ["Response"]);
-  lazy(modules, "fetch.js", ["fetch"]);
-  lazy(modules, "caches.js", ["caches", "Cache", "CacheStorage"]);
+  lazy("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], true);
+  lazy("dom_exception.js", ["DOMException"]);
+  lazy("event_classes.js", ["CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
+  lazy("console.js", ["console"]);
+  lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
+  lazy("encoding.js", ["btoa", "atob"], true);
+  lazy("url.js", ["URL", "URLSearchParams"]);
+  lazy("performance.js", ["performance", "crypto"], true);
+  lazy("performance.js", ["Performance", "Crypto"]);
+  lazy("abort.js", ["AbortController", "AbortSignal"]);
+  lazy("headers.js", ["Headers"]);
+  lazy("request.js", ["Request"]);
+  lazy("response.js", ["Response"]);
+  lazy("fetch.js", ["fetch"], true);
+  lazy("caches.js", ["caches"], true);
+  lazy("caches.js", ["Cache", "CacheStorage"]);
   replaceable("self", globalThis);
   replaceable("origin", facts.origin);
   Object.defineProperty(globalThis, "isSecureContext", { get: () => facts.secure, enumerable: true, configurable: true });

@@ -93,17 +93,17 @@ Object.defineProperty(Headers.prototype, Symbol.iterator, {
   value: Headers.prototype.entries,
 });
 
-/// A Headers object over a header list that is shared, not copied.
+// A Headers object over a header list that is shared, not copied.
 export function headersOver(list, guard) {
   return create({ list, guard });
 }
 
-/// The header list and the guard of a Headers object: `{ list, guard }`.
+// The header list and the guard of a Headers object: `{ list, guard }`.
 export function headersState(headers) {
   return stateOf(headers);
 }
 
-/// HeadersInit: a list of [name, value] pairs; of a Headers object its own, unsorted.
+// HeadersInit: a list of [name, value] pairs; of a Headers object its own, unsorted.
 export function headersInit(init) {
   if (isHeaders(init) && init[Symbol.iterator] === Headers.prototype.entries) {
     return sortAndCombine(stateOf(init).list);
@@ -111,27 +111,27 @@ export function headersInit(init) {
   return pairs(init, ByteString, ByteString, "HeadersInit");
 }
 
-/// *Fill* a Headers object's state with the pairs of `headersInit`.
+// *Fill* a Headers object's state with the pairs of `headersInit`.
 export function fill(state, list) {
   for (const [name, value] of list) {
     append(state, name, value);
   }
 }
 
-/// *Contains*, for a header list.
+// *Contains*, for a header list.
 export function contains(list, name) {
   const wanted = name.toLowerCase();
   return list.some(([have]) => have.toLowerCase() === wanted);
 }
 
-/// *Get* from a header list: the values of a name, combined, or null.
+// *Get* from a header list: the values of a name, combined, or null.
 export function combined(list, name) {
   const wanted = name.toLowerCase();
   const values = list.filter(([have]) => have.toLowerCase() === wanted).map(([, value]) => value);
   return values.length === 0 ? null : values.join(", ");
 }
 
-/// *Append* to a Headers object.
+// *Append* to a Headers object.
 export function append(state, name, rawValue) {
   const value = normalize(rawValue);
   if (!validate(state, name, value)) {
@@ -179,7 +179,7 @@ function remove(state, name) {
   removePrivileged(state);
 }
 
-/// *Validate*: throws for what is no header, false for what the guard silently refuses.
+// *Validate*: throws for what is no header, false for what the guard silently refuses.
 function validate({ guard }, name, value) {
   headerName(name);
   if (/[\0\r\n]/.test(value)) {
@@ -217,14 +217,14 @@ function retain(list, keep) {
   list.splice(0, list.length, ...kept);
 }
 
-/// *Remove privileged no-CORS request-headers*.
+// *Remove privileged no-CORS request-headers*.
 function removePrivileged({ list, guard }) {
   if (guard === "request-no-cors") {
     retain(list, ([name]) => name.toLowerCase() !== "range");
   }
 }
 
-/// *Sort and combine*.
+// *Sort and combine*.
 function sortAndCombine(list) {
   const names = [...new Set(list.map(([name]) => name.toLowerCase()))].sort();
   return names.flatMap((name) =>
@@ -263,7 +263,7 @@ const FORBIDDEN_REQUEST_NAMES = new Set([
 const METHOD_OVERRIDES = new Set(["x-http-method", "x-http-method-override", "x-method-override"]);
 const FORBIDDEN_METHODS = new Set(["connect", "trace", "track"]);
 
-/// *Forbidden request-header*.
+// *Forbidden request-header*.
 function isForbiddenRequestHeader(rawName, value) {
   const name = rawName.toLowerCase();
   if (FORBIDDEN_REQUEST_NAMES.has(name) || name.startsWith("proxy-") || name.startsWith("sec-")) {
@@ -276,7 +276,7 @@ function isForbiddenRequestHeader(rawName, value) {
   );
 }
 
-/// *No-CORS-safelisted request-header*.
+// *No-CORS-safelisted request-header*.
 function isNoCorsSafelisted(rawName, value) {
   const name = rawName.toLowerCase();
   if (!NO_CORS_NAMES.has(name) || value.length > 128) {
@@ -298,12 +298,12 @@ const SAFELISTED_TYPES = new Set([
   "text/plain",
 ]);
 
-/// *CORS-unsafe request-header byte*.
+// *CORS-unsafe request-header byte*.
 function hasUnsafeByte(value) {
   return /[\x00-\x08\x0a-\x1f"():<>?@[\\\]{}\x7f]/.test(value);
 }
 
-/// The essence of a MIME type, or null. (MIME Sniffing, "parse a MIME type".)
+// The essence of a MIME type, or null. (MIME Sniffing, "parse a MIME type".)
 export function essence(value) {
   const match = /^[\t\n\r ]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\/([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[\t\n\r ]*(?:;|$)/.exec(value);
   return match === null ? null : `${match[1]}/${match[2]}`.toLowerCase();
@@ -320,7 +320,7 @@ function isHeaders(value) {
 
 const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 
-/// A default iterator object. (Web IDL, "default iterator objects".)
+// A default iterator object. (Web IDL, "default iterator objects".)
 function iterate(state, select) {
   const iterator = Object.create(HeadersIteratorPrototype);
   positions.set(iterator, { state, select, index: 0 });

@@ -70,10 +70,10 @@ export function registrationOf(view) {
 export function applyNotice(kind, detail) {
   const known = registrations.has(detail.registration.id);
   if (kind === "updateFound") {
-    if (known) fireEvent(registrationOf(detail.registration), "updatefound");
+    if (known) fireEvent(registrationOf(detail.registration), "updatefound", true);
     return;
   }
   if (known) registrationOf(detail.registration);
   const worker = workers.get(detail.worker);
-  if (worker !== undefined && updateWorker(worker, detail.state)) fireEvent(worker, "statechange");
+  if (worker !== undefined && updateWorker(worker, detail.state)) fireEvent(worker, "statechange", true);
 }

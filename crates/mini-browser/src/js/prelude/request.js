@@ -117,23 +117,23 @@ export class Request {
 includeBody(Request, (object) => stateOf(object).request.body);
 idl(Request);
 
-/// Whether a value is a Request.
+// Whether a value is a Request.
 export function isRequest(value) {
   return isRequestObject(value);
 }
 
-/// The request of a Request object.
+// The request of a Request object.
 export function requestOf(object) {
   return stateOf(object).request;
 }
 
-/// The signal that can abort a Request, or null if nothing can, as nobody asked for its signal.
+// The signal that can abort a Request, or null if nothing can, as nobody asked for its signal.
 export function requestSignal(object) {
   return stateOf(object).signal;
 }
 
-/// A Request over what the host gave, with immutable headers. Host only.
-export function requestFromHost(head, bytes) {
+// A Request over what the host gave, with immutable headers. Host only.
+export function requestFromHost(head, bytes = null) {
   const request = {
     ...INITIAL,
     ...head,
@@ -143,7 +143,7 @@ export function requestFromHost(head, bytes) {
   return newRequest(request, "immutable", null);
 }
 
-/// A request as it crosses to the host, without its body. Keep the request until it has crossed.
+// A request as it crosses to the host, without its body. Keep the request until it has crossed.
 export function requestToHost(request) {
   const { body, kept, ...head } = request;
   return { ...head, url: request.urlList.at(-1) };
@@ -210,7 +210,7 @@ const REQUEST_INIT = {
   window: (value) => value,
 };
 
-/// The constructor's steps; gives the state of the new object.
+// The constructor's steps; gives the state of the new object.
 function construct(input, rawInit) {
   const isObject = isRequestObject(input);
   const url = isObject ? null : USVString(input);
@@ -250,7 +250,7 @@ function construct(input, rawInit) {
   return { request, headers, signal: dependent };
 }
 
-/// Steps 13 to 25 and 27.
+// Steps 13 to 25 and 27.
 function applyInit(request, init, fallbackMode) {
   // Step 13.
   if (Object.keys(init).length > 0) {
@@ -291,7 +291,7 @@ function applyInit(request, init, fallbackMode) {
   }
 }
 
-/// Steps 32 and 33.
+// Steps 32 and 33.
 function fillHeaders(state, request, init) {
   // Step 32.
   if (request.mode === "no-cors") {
@@ -308,7 +308,7 @@ function fillHeaders(state, request, init) {
   }
 }
 
-/// Steps 34 to 42.
+// Steps 34 to 42.
 function constructBody(inputState, init, request, headers) {
   const inputBody = inputState === null ? null : inputState.request.body;
   const hasInit = "body" in init && init.body !== null;
@@ -331,7 +331,7 @@ function constructBody(inputState, init, request, headers) {
   return moveBody(inputBody);
 }
 
-/// Step 5: the input's URL.
+// Step 5: the input's URL.
 function requestUrl(input) {
   const parsed = op_request_url(input);
   if (parsed === null) {
@@ -343,7 +343,7 @@ function requestUrl(input) {
   return parsed.href;
 }
 
-/// Step 14. The empty string is no-referrer.
+// Step 14. The empty string is no-referrer.
 function referrerOf(referrer) {
   if (referrer === "") {
     return "";
@@ -356,7 +356,7 @@ function referrerOf(referrer) {
   return isClient ? "about:client" : parsed.href;
 }
 
-/// Step 25.
+// Step 25.
 function methodOf(method) {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) {
     throw new TypeError(`${JSON.stringify(method)} is not a method`);
@@ -369,7 +369,7 @@ function methodOf(method) {
   return ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper) ? upper : method;
 }
 
-/// *Clone* a request.
+// *Clone* a request.
 function cloneRequest(request) {
   return {
     ...request,
@@ -383,13 +383,13 @@ function copyList(list) {
   return list.map(([name, value]) => [name, value]);
 }
 
-/// A Request's signal, made when it is first wanted.
+// A Request's signal, made when it is first wanted.
 function signalOf(state) {
   state.signal ??= newSignal();
   return state.signal;
 }
 
-/// *Create* a Request object.
+// *Create* a Request object.
 function newRequest(request, guard, signal) {
   const headers = headersOver(request.headers, guard);
   return Reflect.construct(Request, [HOST, { request, headers, signal }]);

@@ -123,18 +123,18 @@ export class Response {
 includeBody(Response, (object) => visibleBody(stateOf(object).response));
 idl(Response);
 
-/// Whether a value is a Response.
+// Whether a value is a Response.
 export function isResponse(value) {
   return isResponseObject(value);
 }
 
-/// The response of a Response object.
+// The response of a Response object.
 export function responseOf(object) {
   return stateOf(object).response;
 }
 
-/// A Response over what the host gave; its headers cannot be changed. `pull` gives a promise of the
-/// body's bytes when they are asked for; null is a null body. Host only.
+// A Response over what the host gave; its headers cannot be changed. `pull` gives a promise of the
+// body's bytes when they are asked for; null is a null body. Host only.
 export function responseFromHost(head, pull) {
   const response = {
     ...INITIAL,
@@ -145,15 +145,15 @@ export function responseFromHost(head, pull) {
   return newResponse(response, "immutable");
 }
 
-/// What the host needs of a Response, whose body is used up by this: `{ head, body }`, where `body`
-/// is a promise of the bytes or null. A body that has been read already rejects. Host only.
+// What the host needs of a Response, whose body is used up by this: `{ head, body }`, where `body`
+// is a promise of the bytes or null. A body that has been read already rejects. Host only.
 export function responseToHost(object) {
   const { response } = stateOf(object);
   return { head: responseHead(response), body: takeBytes(response.body) };
 }
 
-/// A response as it crosses to the host, without its body. As long as this object is held, the host
-/// keeps the internal response.
+// A response as it crosses to the host, without its body. As long as this object is held, the host
+// keeps the internal response.
 export function responseHead(response) {
   const { body, ...head } = response;
   return { ...head, url: response.urlList.at(-1) ?? "", redirected: response.urlList.length > 1 };
@@ -178,7 +178,7 @@ const RESPONSE_INIT = {
   statusText: ByteString,
 };
 
-/// *Initialize a response*; gives the state of the new object.
+// *Initialize a response*; gives the state of the new object.
 function initialize(init, extracted) {
   const status = init.status ?? 200;
   const statusText = init.statusText ?? "";
@@ -206,17 +206,17 @@ function initialize(init, extracted) {
   return { response, headers };
 }
 
-/// An opaque filtered response has a null body, whatever its internal response has.
+// An opaque filtered response has a null body, whatever its internal response has.
 function visibleBody(response) {
   return response.type === "opaque" || response.type === "opaqueredirect" ? null : response.body;
 }
 
-/// unsigned short.
+// unsigned short.
 function unsignedShort(value) {
   return new Uint16Array([+value])[0];
 }
 
-/// *Create* a Response object.
+// *Create* a Response object.
 function newResponse(response, guard) {
   const headers = headersOver(response.headers, guard);
   return Reflect.construct(Response, [HOST, { response, headers }]);

@@ -1,18 +1,10 @@
 // ServiceWorkerGlobalScope. (Service Workers, "Execution context".)
 
-import {
-  op_answer, op_answer_body, op_claim, op_describe_error, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting,
-  op_worker_facts,
-} from "ops";
+import { op_claim, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
 import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
-import {
-  ConnectEvent, ExtendableEvent, FetchEvent, InstallEvent, dispatchExtendable, isAnswered, newConnectEvent,
-  newInstallEvent, onAnswer, react,
-} from "./extendable.js";
+import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope } from "./global_scope.js";
-import { applyNotice, registrationOf, workerOf, ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
-import { HOST, callAsync, errorOf, fromOp, idl, illegal, install } from "./webidl.js";
-import { WorkerLocation, WorkerNavigator, newLocation, newNavigator } from "./worker_location.js";
+import { HOST, callAsync, errorOf, idl, illegal, install, lazy } from "./webidl.js";
 
 class WorkerGlobalScope extends EventTarget {
   constructor(token) { illegal(token); super(); }
@@ -27,11 +19,11 @@ for (const type of ["error", "languagechange", "offline", "online", "rejectionha
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor(token) { illegal(token); super(token); }
-  get registration() { return registration; }
-  get serviceWorker() { return workerOf(worker.self); }
+  get registration() { return registrations().own; }
+  get serviceWorker() { return registrations().self; }
   get clients() { return clients; }
-  get location() { return location; }
-  get navigator() { return navigator; }
+  get location() { return op_load("worker_location.js").location; }
+  get navigator() { return op_load("worker_location.js").navigator; }
   async skipWaiting() { await callAsync(op_skip_waiting); }
 }
 idl(ServiceWorkerGlobalScope);
@@ -48,17 +40,26 @@ class Clients {
 }
 idl(Clients);
 
-const worker = op_worker_facts();
-const registration = registrationOf(worker.registration);
 const clients = new Clients(HOST);
-const location = newLocation();
-const navigator = newNavigator();
+
+let known;
+
+// The module of registrations, with this worker's and its registration's objects, made at first use.
+function registrations() {
+  if (known === undefined) {
+    const { applyNotice, registrationOf, workerOf } = op_load("registration.js");
+    const worker = op_worker_facts();
+    known = { applyNotice, own: registrationOf(worker.registration), self: workerOf(worker.self) };
+  }
+  return known;
+}
 
 installGlobalScope(ServiceWorkerGlobalScope);
-install({
-  WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ServiceWorker, ServiceWorkerRegistration, WorkerLocation, WorkerNavigator,
-  ExtendableEvent, InstallEvent, FetchEvent, ConnectEvent, ConnectionEvent: ConnectEvent, CrossOriginConnectEvent: ConnectEvent,
-});
+install({ WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ExtendableEvent, InstallEvent });
+lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
+lazy("fetch_event.js", ["FetchEvent"]);
+lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent"]);
 
 // Forms of a function that has an empty body, for "all fetch listeners are empty". What is not
 // recognized counts as a body.
@@ -82,47 +83,10 @@ onListenersChanged((target) => {
 
 op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
 op_set_hook("activate", (id) => dispatchExtendable(new ExtendableEvent("activate"), (failure) => op_settled(id, failure)));
-op_set_hook("connect", (id, type, detail) => dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure)));
-
-// Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
-op_set_hook("fetch", (id, detail, body) => {
-  const { requestFromHost } = op_load("request.js");
-  let handle, fail;
-  const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
-  react(handled, () => {}, () => {});
-  const { head, clientId, resultingClientId, isFallThrough, origin } = detail;
-  const event = new FetchEvent("fetch", {
-    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, isFallThrough, origin, handled,
-  });
-  const refuse = (why) => {
-    op_answer(id, "failed", null, why);
-    fail(new TypeError(why));
-  };
-  onAnswer(event, (response, error, rejected) => {
-    if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
-    const { isResponse, responseToHost } = op_load("response.js");
-    if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
-    if (response.bodyUsed || response.body?.locked) return refuse("respondWith was given a Response whose body is used already");
-    const { head, body } = responseToHost(response);
-    try {
-      op_answer(id, "response", head, null);
-    } catch (error) {
-      return refuse(fromOp(error).message);
-    }
-    handle();
-    react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
-  });
-  const after = () => {
-    if (isAnswered(event)) return op_answer(id, "entered", null, null);
-    if (event.defaultPrevented) {
-      op_answer(id, "canceled", null, null);
-      fail(new TypeError("the request was canceled"));
-    } else {
-      op_answer(id, "unhandled", null, null);
-      handle();
-    }
-  };
-  dispatchExtendable(event, (failure) => op_settled(id, failure), after);
+op_set_hook("connect", (id, type, detail) => {
+  const { newConnectEvent } = op_load("connect_event.js");
+  dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure));
 });
 
-op_set_hook("notice", applyNotice);
+op_set_hook("fetch", (id, detail, body) => op_load("fetch_event.js").dispatchFetch(id, detail, body));
+op_set_hook("notice", (kind, detail) => registrations().applyNotice(kind, detail));

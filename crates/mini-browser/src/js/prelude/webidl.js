@@ -1,6 +1,8 @@
 // Web IDL: what makes a JavaScript class look like an interface.
 
-const { defineProperty, defineProperties, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
+import { op_has, op_load } from "ops";
+
+const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
 
 // Passed to the constructor of an interface that scripts cannot construct.
 export const HOST = Symbol("host");
@@ -37,19 +39,20 @@ export function install(values) {
   }
 }
 
-// Installs a global whose module is loaded at its first use.
-export function lazy({ op_has, op_load }, file, names) {
+// Installs globals whose module is loaded at their first use; none if the prelude has no such module.
+export function lazy(file, names, enumerable = false) {
   if (!op_has(file)) return;
   for (const name of names) {
     defineProperty(globalThis, name, {
       get() {
         const value = op_load(file)[name];
-        defineProperty(globalThis, name, { value, writable: true, configurable: true });
+        defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
         return value;
       },
       set(value) {
-        defineProperty(globalThis, name, { value, writable: true, configurable: true });
+        defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
       },
+      enumerable,
       configurable: true,
     });
   }
@@ -65,18 +68,16 @@ export function replaceable(name, value) {
   });
 }
 
-let DOMException;
-
-// Set by dom_exception.js, which imports this module.
-export function setDOMException(Class) { DOMException = Class; }
-
 // A TypeError or RangeError of the realm, or a DOMException of that name.
 export function errorOf(name, message) {
   switch (name) {
     case "TypeError": return new TypeError(message);
     case "RangeError": return new RangeError(message);
     case "SyntaxErrorException": return new SyntaxError(message);
-    default: return new DOMException(message, name);
+    default: {
+      const { DOMException } = op_load("dom_exception.js");
+      return new DOMException(message, name);
+    }
   }
 }
 

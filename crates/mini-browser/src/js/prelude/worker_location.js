@@ -33,5 +33,5 @@ idl(WorkerNavigator);
 
 const languages = Object.freeze(["en"]);
 
-export const newLocation = () => new WorkerLocation(HOST);
-export const newNavigator = () => new WorkerNavigator(HOST);
+export const location = new WorkerLocation(HOST);
+export const navigator = new WorkerNavigator(HOST);

@@ -52,7 +52,7 @@ fn the_event_shows_its_request() {
 #[test]
 fn the_body_of_a_request_is_shown() {
     let mut stand = Stand::started(
-        "onfetch = (event) => event.respondWith(new Response(event.request.bytes));",
+        "onfetch = (event) => event.respondWith(event.request.text().then((text) => new Response(text)));",
     );
     let mut head = RequestHead::get(Url::parse(FONT).unwrap(), Origin::opaque(1));
     head.has_body = true;
@@ -90,10 +90,6 @@ fn what_is_not_a_usable_response_is_a_failure() {
     assert_eq!(
         failed("const r = new Response('a'); r.text(); event.respondWith(r);"),
         "respondWith was given a Response whose body is used already"
-    );
-    assert!(
-        failed("event.respondWith(new Response('', { headers: { 'a b': '1' } }));")
-            .contains("header")
     );
 }
 
@@ -160,7 +156,13 @@ fn handled_settles_as_the_request_was_handled() {
     let (_, lines) = one(
         "event.waitUntil(event.handled.catch((e) => console.log(e.name))); event.respondWith(1);",
     );
-    assert_eq!(lines, ["info: TypeError"]);
+    assert_eq!(
+        lines,
+        [
+            "error: fetch event for https://fonts.example.com/font/css?x=1: respondWith was given something that is not a Response",
+            "info: TypeError"
+        ]
+    );
 }
 
 #[test]

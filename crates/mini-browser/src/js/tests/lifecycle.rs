@@ -105,6 +105,12 @@ fn a_rejected_lifetime_promise_fails_the_event_and_says_why() {
         }
         EventOutcome::Fulfilled => panic!("fulfilled"),
     }
+    assert_eq!(
+        stand.lines.all(),
+        [
+            "error: install event: a promise of waitUntil was rejected: https://fonts.example.com/sw.js:3:48: Error: no font"
+        ]
+    );
 }
 
 #[test]
@@ -217,7 +223,7 @@ fn a_notice_changes_the_workers_own_state() {
     stand.host.command(
         HostCommand::Notify {
             client: ClientId(1),
-            notice,
+            notice: Box::new(notice),
         },
         None,
     );

@@ -1,9 +1,13 @@
 //! Workers that do not end, and workers that want too much.
 
-use service_worker::types::WorkerType;
-use service_worker::{EventDetail, EventOutcome};
+use std::sync::Arc;
 
-use super::stand::{Stand, answer, is_over};
+use service_worker::types::{ClientId, Environment, WorkerType};
+use service_worker::{EventDetail, EventOutcome};
+use url::Url;
+
+use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over};
+use crate::js::{Agent, AgentOptions, Death, RealmKind, RealmOptions};
 
 #[test]
 fn a_script_that_loops_while_it_is_evaluated_is_stopped() {
@@ -92,6 +96,33 @@ fn recursion_without_end_is_an_error_that_a_script_can_catch() {
 }
 
 #[test]
+fn a_worker_that_cannot_be_interrupted_is_given_up_with_its_fetches() {
+    // The engine does not ask for interrupts in the arithmetic of big integers.
+    let source = "onfetch = () => { console.log('in'); ((1n << 900000n) - 1n).toString(); };";
+    let mut stand = Stand::start_as(source, WorkerType::Classic, |options| {
+        options.grace = std::time::Duration::from_millis(1);
+    });
+    stand.next();
+    let (answered, over) = stand.fetch("https://fonts.example.com/a");
+    while stand.lines.all().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        stand.stop(),
+        "idle; its thread could not be stopped and was abandoned"
+    );
+    assert!(answer(answered).is_none());
+    assert!(is_over(&over));
+    stand.says_nothing_more();
+}
+
+#[test]
+fn workers_end_with_their_host() {
+    let stand = Stand::start("for (;;) {}");
+    stand.says_only_that_it_died("closed");
+}
+
+#[test]
 fn a_command_for_a_worker_that_is_gone_is_ignored() {
     let mut stand = Stand::start("throw 1;");
     stand.start_failure();
@@ -117,4 +148,27 @@ fn a_worker_can_run_out_of_memory_anywhere() {
         assert!(death.starts_with("out of memory"), "{limit}: {death}");
         stand.says_nothing_more();
     }
+}
+
+#[test]
+fn a_bug_in_a_task_ends_its_agent_and_no_other() {
+    let (sender, ended) = std::sync::mpsc::channel();
+    let environment = Environment::top_level(ClientId(4), Url::parse(PAGE).unwrap());
+    let realm = RealmOptions::new(
+        RealmKind::Window,
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    let agent = Agent::start(
+        AgentOptions::new(PAGE),
+        realm,
+        Box::new(|_| ()),
+        move |death| sender.send(death).unwrap(),
+    )
+    .unwrap();
+    agent.post(|realm| realm.with(|_| panic!("a bug")));
+    assert_eq!(ended.recv().unwrap(), Death::Panicked("a bug".to_owned()));
+    agent.post(|_| unreachable!());
+    assert_eq!(evaluate("1"), 1);
 }

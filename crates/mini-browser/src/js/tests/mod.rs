@@ -1,8 +1,8 @@
 //! What scripts and hosts see of agents, workers and pages.
 
-pub(super) mod doubles;
 mod error;
 mod fetch_event;
+mod fetches_of_workers;
 mod lifecycle;
 mod limits;
 mod page;

@@ -21,7 +21,7 @@ use service_worker::{
 use url::Url;
 
 use crate::js::seam::Registering;
-use crate::js::worker::Incoming;
+use crate::js::worker::{Incoming, Said};
 use crate::js::{
     ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
@@ -254,6 +254,25 @@ impl Stand {
         ));
     }
 
+    /// That the worker dies of its host's end, and says nothing else.
+    pub(super) fn says_only_that_it_died(self, why: &str) {
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
+        drop((host, fetches));
+        match events.recv_timeout(PATIENCE) {
+            Ok(HostEvent::Died { reason, .. }) => assert_eq!(reason, why),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            events.recv_timeout(PATIENCE),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+        ));
+    }
+
     pub(super) fn dispatch(&mut self, detail: EventDetail<NoPort>) -> EventId {
         self.next_event += 1;
         let event = EventId(self.next_event);
@@ -306,8 +325,8 @@ impl Stand {
                 },
                 body,
                 respond: Box::new(move |said| {
-                    if let (Said::Answer(answer), Some(sender)) = (said, sender.take()) {
-                        drop(sender.send(answer));
+                    if let Said::Answer(answer) = said {
+                        drop(sender.take().map(|sender| sender.send(answer)));
                     }
                 }),
                 keep_alive: Box::new(keep_alive),

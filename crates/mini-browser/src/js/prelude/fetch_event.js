@@ -1,0 +1,106 @@
+// FetchEvent and its dispatch. (Service Workers, "FetchEvent", "Handle Fetch".)
+
+import { op_answer, op_answer_body, op_console, op_describe_error, op_load, op_settled } from "ops";
+import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
+import { USVString, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
+
+// `onAnswer(event, answer)`: `answer` is called with what respondWith's promise settles to, as
+// `(response)` or `(undefined, error, true)`.
+let onAnswer, isAnswered;
+
+export class FetchEvent extends ExtendableEvent {
+  #init;
+  #entered = false;
+  #answer = null;
+  #handled;
+
+  constructor(type, init) {
+    required(arguments.length, 2, "FetchEvent");
+    super(type, init);
+    const { request, preloadResponse, clientId = "", resultingClientId = "", replacesClientId = "", isFallThrough = false, origin = "", handled } = dictionary(init, "The event's init");
+    if (request === undefined) throw new TypeError("FetchEvent: the member 'request' is required");
+    this.#init = {
+      request,
+      preloadResponse: preloadResponse ?? Promise.resolve(undefined),
+      clientId: USVString(clientId),
+      resultingClientId: USVString(resultingClientId),
+      replacesClientId: USVString(replacesClientId),
+      isFallThrough: !!isFallThrough,
+      origin: USVString(origin),
+    };
+    this.#handled = handled ?? new Promise(() => {});
+  }
+  get request() { return this.#init.request; }
+  get preloadResponse() { return this.#init.preloadResponse; }
+  get clientId() { return this.#init.clientId; }
+  get resultingClientId() { return this.#init.resultingClientId; }
+  get replacesClientId() { return this.#init.replacesClientId; }
+  get isFallThrough() { return this.#init.isFallThrough; }
+  get origin() { return this.#init.origin; }
+  get handled() { return this.#handled; }
+
+  respondWith(r) {
+    required(arguments.length, 1, "respondWith");
+    // Step 2: if event's dispatch flag is unset …
+    if (!isDispatching(this)) throw errorOf("InvalidStateError", "respondWith: only while the event is dispatched");
+    // Step 3: if event's respond-with entered flag is set …
+    if (this.#entered) throw errorOf("InvalidStateError", "respondWith was called already");
+    const promise = new Promise((resolve) => resolve(r));
+    // Step 4: add lifetime promise r to event.
+    addLifetimePromise(this, promise);
+    // Steps 5 to 7.
+    this.stopPropagation();
+    this.stopImmediatePropagation();
+    this.#entered = true;
+    // Steps 8 and 9.
+    react(promise, (response) => this.#answer?.(response), (error) => this.#answer?.(undefined, error, true));
+  }
+
+  static {
+    onAnswer = (event, answer) => { event.#answer = answer; };
+    isAnswered = (event) => event.#entered;
+  }
+}
+idl(FetchEvent);
+
+// Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
+export function dispatchFetch(id, detail, body) {
+  const { requestFromHost } = op_load("request.js");
+  let handle, fail;
+  const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
+  react(handled, () => {}, () => {});
+  const { head, clientId, resultingClientId, isFallThrough, origin } = detail;
+  const event = new FetchEvent("fetch", {
+    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, isFallThrough, origin, handled,
+  });
+  const refuse = (why) => {
+    op_console("error", `fetch event for ${head.url}: ${why}`);
+    op_answer(id, "failed", null, why);
+    fail(new TypeError(why));
+  };
+  onAnswer(event, (response, error, rejected) => {
+    if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
+    const { isResponse, responseToHost } = op_load("response.js");
+    if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
+    if (response.bodyUsed || response.body?.locked) return refuse("respondWith was given a Response whose body is used already");
+    const { head, body } = responseToHost(response);
+    try {
+      op_answer(id, "response", head, null);
+    } catch (error) {
+      return refuse(fromOp(error).message);
+    }
+    handle();
+    react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
+  });
+  const after = () => {
+    if (isAnswered(event)) return op_answer(id, "entered", null, null);
+    if (event.defaultPrevented) {
+      op_answer(id, "canceled", null, null);
+      fail(new TypeError("the request was canceled"));
+    } else {
+      op_answer(id, "unhandled", null, null);
+      handle();
+    }
+  };
+  dispatchExtendable(event, (failure) => op_settled(id, failure), after);
+}

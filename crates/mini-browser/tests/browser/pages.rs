@@ -1,0 +1,237 @@
+//! A browser as a user sees it: pages over TLS, workers, a profile that is opened again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use mini_browser::js::TracingConsole;
+use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
+use mini_browser::net::{Authority, HostMap, NetworkConfig};
+use mini_browser::{Browser, BrowserOptions, Opened};
+use service_worker::types::WorkerState;
+use service_worker::{AnsweredBy, Policies, Report, Reports};
+
+const PAGE: &str = "<!DOCTYPE html><title> a  page </title><body>茶<script>var inline = 1;</script>\
+    <script src=/lib.js></script><script>addEventListener('load', () => { loaded = true; });</script>";
+
+const SITE_WORKER: &str = "addEventListener('install', () => skipWaiting());
+    addEventListener('fetch', (event) => {
+        if (event.request.url.endsWith('/made-up')) event.respondWith(new Response('by the worker'));
+    });";
+
+const FONT_WORKER: &str = "addEventListener('install', (event) => {
+        event.handleFallThroughRequests(['/font']);
+        event.waitUntil(skipWaiting());
+    });
+    addEventListener('fetch', (event) => {
+        if (!event.isFallThrough) return;
+        event.respondWith((async () => {
+            const cache = await caches.open('kept');
+            const known = await cache.match(event.request);
+            if (known) return known;
+            const response = await fetch('/font/secret', { headers: { 'x-from': 'worker' } });
+            const text = await response.text() + ' for ' + event.origin;
+            const made = new Response(text, { headers: { 'Access-Control-Allow-Origin': '*' } });
+            await cache.put(event.request, made.clone());
+            return made;
+        })());
+    });";
+
+async fn serve(request: ServerRequest) -> ServerResponse {
+    match (request.host.as_str(), request.path()) {
+        ("site.example", "/") => ServerResponse::ok("text/html; charset=utf-8", PAGE),
+        ("site.example", "/lib.js") => ServerResponse::ok(
+            "text/javascript",
+            "var lib = inline + 1; var loaded = false;",
+        ),
+        ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
+        ("site.example", "/private") => ServerResponse::ok("text/html", "<p>private")
+            .with(http::HeaderName::from_static("fall-through"), "none"),
+        ("fonts.example", "/sw.js") => ServerResponse::ok("text/javascript", FONT_WORKER),
+        ("fonts.example", "/font/a") => ServerResponse::ok("text/css", "from the network")
+            .with(
+                http::HeaderName::from_static("service-worker-script"),
+                "/sw.js",
+            )
+            .with(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        ("fonts.example", "/font/secret") => ServerResponse::ok("text/plain", "made"),
+        _ => ServerResponse::new(http::StatusCode::NOT_FOUND, ""),
+    }
+}
+
+struct World {
+    server: Server,
+    network: NetworkConfig,
+}
+
+impl World {
+    async fn start() -> Self {
+        let authority = Authority::new().unwrap();
+        let hosts = ["site.example", "fonts.example"];
+        let tls = authority.leaf(&hosts).unwrap();
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), Some(tls), serve)
+            .await
+            .unwrap();
+        let mut network = NetworkConfig::default();
+        network.host_map = hosts.into_iter().fold(HostMap::new(), |map, host| {
+            map.host(host, server.local_addr())
+        });
+        network.extra_ca = vec![authority.certificate()];
+        Self { server, network }
+    }
+
+    fn browser(&self, profile: &Path) -> Opened {
+        let opened = Browser::open(BrowserOptions {
+            profile: profile.to_owned(),
+            network: self.network.clone(),
+            policies: Policies::seeds(),
+            console: Arc::new(TracingConsole),
+        })
+        .unwrap();
+        assert_eq!(opened.notices, [""; 0]);
+        opened
+    }
+
+    fn asked(&self, path: &str) -> usize {
+        self.server
+            .log()
+            .iter()
+            .filter(|entry| entry.path_and_query == path)
+            .count()
+    }
+}
+
+async fn until_activated(reports: &mut Reports, scope: &str) {
+    while let Some(report) = reports.next().await {
+        match report {
+            Report::WorkerState {
+                scope: of,
+                state: WorkerState::Activated,
+                ..
+            } if of.as_str() == scope => {
+                return;
+            }
+            Report::WorkerState { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the browser has ended");
+}
+
+const SITE: &str = "https://site.example/";
+
+#[tokio::test]
+async fn a_page_runs_its_scripts_in_order_and_shows_its_text() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let browser = world.browser(profile.path()).browser;
+    let page = browser.navigate(&SITE.parse().unwrap()).await.unwrap();
+    let seen = page
+        .run_script(
+            "[inline, lib, loaded, document.title, document.body.textContent[0]]",
+            "t",
+        )
+        .await
+        .unwrap();
+    assert_eq!(seen, serde_json::json!([1, 2, true, "a page", "茶"]));
+    page.close().await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_registered_worker_answers_the_next_page() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = SITE.parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let registered = page
+        .run_script(
+            "navigator.serviceWorker.register('/sw.js')
+                .then(() => navigator.serviceWorker.ready).then((r) => r.scope)",
+            "t",
+        )
+        .await
+        .unwrap();
+    assert_eq!(registered, SITE);
+    until_activated(&mut reports, SITE).await;
+    page.close().await;
+    let page = browser.navigate(&url).await.unwrap();
+    let text = page
+        .run_script("fetch('/made-up').then((r) => r.text())", "t")
+        .await
+        .unwrap();
+    assert_eq!(text, "by the worker");
+    let controller = page
+        .run_script("navigator.serviceWorker.controller.state", "t")
+        .await
+        .unwrap();
+    assert_eq!(controller, "activated");
+    let made_up = page.fetches().pop().unwrap();
+    assert!(
+        matches!(made_up.answered_by, Some(AnsweredBy::OwnWorker(_))),
+        "{made_up:?}"
+    );
+    assert_eq!(world.asked("/made-up"), 0);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_header_installed_worker_answers_another_site_and_still_does_after_a_restart() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = SITE.parse().unwrap();
+    let font = "fetch('https://fonts.example/font/a', { mode: 'cors', credentials: 'omit' })
+        .then((response) => response.text())";
+    let page = browser.navigate(&url).await.unwrap();
+    assert_eq!(
+        page.run_script(font, "t").await.unwrap(),
+        "from the network"
+    );
+    until_activated(&mut reports, "https://fonts.example/").await;
+    for _ in 0..2 {
+        let text = page.run_script(font, "t").await.unwrap();
+        assert_eq!(text, "made for https://site.example");
+    }
+    page.close().await;
+    let private = browser
+        .navigate(&url.join("private").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        private.run_script(font, "t").await.unwrap(),
+        "from the network"
+    );
+    private.close().await;
+    browser.close().await;
+
+    let browser = world.browser(profile.path()).browser;
+    let page = browser.navigate(&url).await.unwrap();
+    assert_eq!(
+        page.run_script(font, "t").await.unwrap(),
+        "made for https://site.example"
+    );
+    let asked = page.fetches().pop().unwrap();
+    assert!(
+        matches!(asked.answered_by, Some(AnsweredBy::FallThrough(_))),
+        "{asked:?}"
+    );
+    assert_eq!(
+        (
+            world.asked("/font/a"),
+            world.asked("/font/secret"),
+            world.asked("/sw.js")
+        ),
+        (2, 1, 1)
+    );
+    browser.close().await;
+}
