@@ -19,10 +19,12 @@ use crate::{Provenance, StoreWrite, StoredRegistration, StoredWorker};
 pub fn registration(id: u64) -> Result<StoredRegistration, UrlError> {
     let script_url = ScriptUrl::parse(&format!("https://site{id}.test/app/sw.js"), None)?;
     let key = StorageKey::first_party(script_url.origin());
-    let waiting = (id % 3 == 0).then(|| worker(10 * id + 1, &script_url, WorkerState::Installed));
+    let waiting = id
+        .is_multiple_of(3)
+        .then(|| worker(10 * id + 1, &script_url, WorkerState::Installed));
     Ok(StoredRegistration {
         id: RegistrationId(id),
-        storage_key: key.under(Site::of(&script_url.origin()), id % 2 == 0),
+        storage_key: key.under(Site::of(&script_url.origin()), id.is_multiple_of(2)),
         scope: ScopeUrl::default_for(&script_url),
         update_via_cache: UpdateViaCache::All,
         last_update_check: Some(Timestamp(1_700_000_000_000 + id)),

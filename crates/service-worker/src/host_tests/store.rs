@@ -37,7 +37,9 @@ pub fn store<P: Profile>(mut make: impl FnMut() -> P) -> Outcome {
     outcome
 }
 
-const CHECKS: &[(&str, fn(&mut dyn Profile) -> Checked)] = &[
+type Check = (&'static str, fn(&mut dyn Profile) -> Checked);
+
+const CHECKS: &[Check] = &[
     ("an empty profile restores nothing", empty),
     ("what is put is restored after reopening", put_and_restore),
     ("what is removed is gone, with its scripts", removed),

@@ -164,10 +164,10 @@ impl Drop for RedbStore {
         let Some(path) = &self.path else { return };
         if self.failed || !closed {
             tracing::warn!(path = %path.display(), "was not closed cleanly; the older copy is kept");
-        } else if self.changed {
-            if let Err(error) = keep_copy(path) {
-                tracing::warn!(path = %path.display(), %error, "no copy was kept");
-            }
+        } else if self.changed
+            && let Err(error) = keep_copy(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "no copy was kept");
         }
     }
 }
