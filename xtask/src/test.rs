@@ -7,7 +7,6 @@ use crate::tidy::tidy;
 pub(crate) fn test() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy()?;
-    let deny = [("CARGO_TERM_COLOR", "always")];
     cargo(
         &[
             "clippy",
@@ -18,7 +17,7 @@ pub(crate) fn test() -> Result<(), String> {
             "-D",
             "warnings",
         ],
-        &deny,
+        &[],
     )?;
     cargo(&["test", "--workspace", "--locked"], &[])?;
     let rustdoc = [("RUSTDOCFLAGS", "-D warnings")];

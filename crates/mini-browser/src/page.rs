@@ -35,7 +35,7 @@ const REDIRECTS: usize = 20;
 pub enum NavigateError {
     /// Nobody answered.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(Box<FetchError>),
     /// The answer's body broke.
     #[error("{url}: {error}")]
     Body {
@@ -63,6 +63,12 @@ pub enum NavigateError {
         /// Why.
         error: io::Error,
     },
+}
+
+impl From<FetchError> for NavigateError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(Box::new(error))
+    }
 }
 
 /// A page. It lives until it is [closed](Self::close) or dropped.

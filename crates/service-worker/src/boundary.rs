@@ -8,7 +8,10 @@
     reason = "a message that a host does not handle is a bug"
 )]
 
+use bytes::Bytes;
+use message_port::MessagePort;
 use serde::{Deserialize, Serialize};
+use stash::EntryId;
 use sw_registry::{EventOutcome, StopReason};
 use sw_types::{
     ClientId, ClientNotice, Environment, EventId, EventType, EventTypes, FetchHandler, Origin,
@@ -18,12 +21,16 @@ use url::Url;
 
 /// What the facade tells a host to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum HostCommand<P> {
+pub enum HostCommand<P = MessagePort> {
     /// Start a worker: make its agent and global, evaluate its script, and answer
     /// [`HostEvent::Started`], [`HostEvent::StartFailed`] or [`HostEvent::Died`]. An in-process
     /// host gets the worker's [`WorkerInbox`](crate::WorkerInbox) beside it.
     StartWorker(Box<StartWorker>),
     /// Dispatch an event; answered by [`HostEvent::Settled`], or by `Died`.
+    ///
+    /// The events of stashed ports ask for more, so that no message is lost and none comes twice:
+    /// each is answered by [`HostEvent::Dispatched`] or `Settled` if its listeners were called, and
+    /// by [`HostEvent::Undelivered`] if not, also when the worker is gone by then.
     Dispatch {
         /// The worker.
         worker: WorkerId,
@@ -44,44 +51,69 @@ pub enum HostCommand<P> {
         /// The client.
         client: ClientId,
         /// What.
-        notice: ClientNotice,
-    },
-    /// An answer to `connect` was decided: the client's promise has its port already; this port is
-    /// handed back to the worker that accepted with `true`.
-    Accepted {
-        /// The worker.
-        worker: WorkerId,
-        /// The connect event.
-        event: EventId,
-        /// Its end of the connection.
-        port: P,
+        notice: Box<ClientNotice>,
     },
 }
 
 /// An event that goes through the driver. (Fetches do not: they go to the worker's endpoint.)
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum EventDetail<P> {
+pub enum EventDetail<P = MessagePort> {
     /// `install`
     Install,
     /// `activate`
     Activate,
-    /// `connect` or `crossoriginconnect`
-    Connect(ConnectDetail<P>),
+    /// `connect` or `crossoriginconnect`; decided by [`HostEvent::Accepted`].
+    Connect(Box<ConnectDetail>),
+    /// `message` at `self.ports`, bubbling to the global; `messageerror` if the message cannot be
+    /// deserialized there. (SEMANTICS §5.3, *Deliver*.)
+    StashedMessage {
+        /// The stashed port: the event's `source`.
+        entry: EntryId,
+        /// Its name: the event's `key`.
+        name: String,
+        /// The message.
+        message: PortMessage<P>,
+    },
+    /// `close` at `self.ports`: after this event the entry is gone, and its views are dead.
+    StashedClose {
+        /// The stashed port.
+        entry: EntryId,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A message of a port: serialized bytes, and the ports that were transferred with them.
+///
+/// What an in-process sender attached besides
+/// ([`Message::attachment`](message_port::Message::attachment)) does not come along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMessage<P> {
+    /// The serialized value.
+    pub payload: Bytes,
+    /// The transferred ports, in the order of the transfer list.
+    pub ports: Vec<P>,
 }
 
 /// What a connect event shows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ConnectDetail<P> {
+///
+/// `event.port` and `event.client.port` are the host's to make, when a script first asks for one of
+/// them: a [`MessageChannel`](message_port::MessageChannel), whose other port the host hands over in
+/// [`HostEvent::Accepted`] if [`HandlerRecord`](connect::HandlerRecord) comes to
+/// [`AcceptPair`](connect::Verdict::AcceptPair). So a service that brings a port of its own never
+/// makes the pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectDetail {
     /// Under which name it is dispatched.
     pub event_type: EventType,
     /// The client's origin.
     pub origin: Origin,
     /// The URL connected to, without fragment.
     pub target_url: Url,
-    /// What `client.url` shows.
+    /// What `client.url` shows: the empty string if `None`.
     pub client_url: Option<Url>,
-    /// The service's end of the connection, for `event.port`.
-    pub port: P,
+    /// The serialized `request` argument; `None` is `undefined`.
+    pub request: Option<Bytes>,
 }
 
 /// What a worker needs to start.
@@ -109,7 +141,7 @@ pub struct StartWorker {
 
 /// What a host tells the facade.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum HostEvent<P> {
+pub enum HostEvent<P = MessagePort> {
     /// A worker's script was evaluated.
     Started {
         /// The worker.
@@ -133,14 +165,34 @@ pub enum HostEvent<P> {
         /// The event types that have listeners now.
         event_types: EventTypes,
     },
-    /// A connect event was decided.
+    /// A connect event was decided, by [`HandlerRecord`](connect::HandlerRecord). One that settles
+    /// undecided was refused. A port for a client that has gone is closed.
     Accepted {
         /// The worker.
         worker: WorkerId,
         /// The event.
         event: EventId,
-        /// The client's end, or a refusal.
+        /// The port for the client, or a refusal.
         port: Option<P>,
+    },
+    /// The listeners of an event have been called; its lifetime promises may be pending yet. Needed
+    /// for [`EventDetail::StashedMessage`] only: the message is consumed, and the next one of its
+    /// port may come. `Settled` says it too, if it comes first.
+    Dispatched {
+        /// The worker.
+        worker: WorkerId,
+        /// The event.
+        event: EventId,
+    },
+    /// The worker stopped before the listeners of an event were called: what the event was to show
+    /// comes back.
+    Undelivered {
+        /// The worker.
+        worker: WorkerId,
+        /// The event.
+        event: EventId,
+        /// What it is.
+        detail: EventDetail<P>,
     },
     /// An event and its lifetime promises have settled.
     Settled {
@@ -170,7 +222,7 @@ pub enum HostEvent<P> {
 
 impl<P> HostCommand<P> {
     /// The same command with each port turned into another kind of port.
-    pub fn map_ports<Q>(self, mut turn: impl FnMut(P) -> Q) -> HostCommand<Q> {
+    pub fn map_ports<Q>(self, turn: impl FnMut(P) -> Q) -> HostCommand<Q> {
         match self {
             Self::StartWorker(start) => HostCommand::StartWorker(start),
             Self::Dispatch {
@@ -184,31 +236,30 @@ impl<P> HostCommand<P> {
             },
             Self::StopWorker { worker, reason } => HostCommand::StopWorker { worker, reason },
             Self::Notify { client, notice } => HostCommand::Notify { client, notice },
-            Self::Accepted {
-                worker,
-                event,
-                port,
-            } => HostCommand::Accepted {
-                worker,
-                event,
-                port: turn(port),
-            },
         }
     }
 }
 
 impl<P> EventDetail<P> {
-    fn map_ports<Q>(self, mut turn: impl FnMut(P) -> Q) -> EventDetail<Q> {
+    /// The same event with each port turned into another kind of port.
+    pub fn map_ports<Q>(self, turn: impl FnMut(P) -> Q) -> EventDetail<Q> {
         match self {
             Self::Install => EventDetail::Install,
             Self::Activate => EventDetail::Activate,
-            Self::Connect(detail) => EventDetail::Connect(ConnectDetail {
-                event_type: detail.event_type,
-                origin: detail.origin,
-                target_url: detail.target_url,
-                client_url: detail.client_url,
-                port: turn(detail.port),
-            }),
+            Self::Connect(detail) => EventDetail::Connect(detail),
+            Self::StashedMessage {
+                entry,
+                name,
+                message,
+            } => EventDetail::StashedMessage {
+                entry,
+                name,
+                message: PortMessage {
+                    payload: message.payload,
+                    ports: message.ports.into_iter().map(turn).collect(),
+                },
+            },
+            Self::StashedClose { entry, name } => EventDetail::StashedClose { entry, name },
         }
     }
 }
@@ -242,6 +293,16 @@ impl<P> HostEvent<P> {
                 worker,
                 event,
                 port: port.map(turn),
+            },
+            Self::Dispatched { worker, event } => HostEvent::Dispatched { worker, event },
+            Self::Undelivered {
+                worker,
+                event,
+                detail,
+            } => HostEvent::Undelivered {
+                worker,
+                event,
+                detail: detail.map_ports(turn),
             },
             Self::Settled {
                 worker,

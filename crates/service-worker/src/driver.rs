@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_channel::{mpsc, oneshot};
@@ -14,9 +14,12 @@ use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
-use sw_types::{ClientId, ClientType, Environment, PromiseId, RequestId, ScopeUrl, Site, WorkerId};
+use sw_types::{
+    ClientId, ClientType, Environment, EventId, PromiseId, RequestId, ScopeUrl, Site, WorkerId,
+};
 
 use crate::endpoint::WorkerInbox;
+use crate::functional::Functional;
 use crate::shared::{Requesting, Shared, ToDriver};
 use crate::store::StoreThread;
 use crate::{
@@ -26,6 +29,9 @@ use crate::{
 /// A command for the host; with the inbox of the worker that it starts, if it starts one.
 pub type Commanded = (HostCommand<MessagePort>, Option<WorkerInbox>);
 
+/// A timer that was armed.
+pub(crate) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
 
 /// The driver, a future: poll it on the host's own loop, or hand it to the tokio adapter. It ends
@@ -34,6 +40,7 @@ type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
 pub struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Registry,
+    pub(crate) functional: Functional,
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: mpsc::UnboundedSender<Commanded>,
@@ -42,7 +49,7 @@ pub struct Driver {
     pub(crate) draining: BTreeMap<WorkerId, StopReason>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    pub(crate) timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    pub(crate) timer: Option<(Instant, Sleeping)>,
     pub(crate) shutting_down: Option<oneshot::Sender<()>>,
 }
 
@@ -55,9 +62,11 @@ impl Future for Driver {
             while let Some(output) = driver.registry.poll_output() {
                 driver.carry_out(output);
             }
-            if driver.shutting_down.is_some() && driver.answering.is_empty() {
-                driver.end();
-                return Poll::Ready(());
+            if driver.poll_functional() {
+                continue;
+            }
+            if driver.shutting_down.is_some() {
+                return driver.poll_end(cx);
             }
             let progress = driver.poll_message(cx)
                 || driver.poll_answer(cx)
@@ -71,14 +80,14 @@ impl Future for Driver {
 }
 
 impl Driver {
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             instant: self.shared.clock.now(),
             wall: self.shared.clock.wall(),
         }
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(crate) fn tell(&mut self, input: Input) {
         self.registry.handle_input(self.now(), input);
     }
 
@@ -101,6 +110,10 @@ impl Driver {
                 // Whoever does not wait any more does not want to know.
                 let _gone = reply.send(self.registry.registration(registration));
             }
+            ToDriver::Connect(call) => self.connect(*call),
+            ToDriver::StashReady(entry) => self.drain(entry),
+            ToDriver::Stash(input) => self.stash_input(input),
+            ToDriver::Discard(message) => drop(message),
             ToDriver::Idle(worker) => self.idle(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),
@@ -125,9 +138,9 @@ impl Driver {
         )
     }
 
-    /// Keeps the timer at the registry's next deadline; whether it has passed.
+    /// Keeps the timer at the next deadline of any core; whether it has passed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.registry.poll_timeout() else {
+        let Some(deadline) = self.next_deadline() else {
             self.timer = None;
             return false;
         };
@@ -144,12 +157,15 @@ impl Driver {
             .is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
         if passed {
             self.timer = None;
-            self.registry.handle_timeout(self.now());
+            self.handle_timeouts();
         }
         passed
     }
 
     fn host_event(&mut self, event: HostEvent<MessagePort>) {
+        let Some(event) = self.functional_event(event) else {
+            return;
+        };
         let input = match event {
             HostEvent::Started {
                 worker,
@@ -188,8 +204,11 @@ impl Driver {
             HostEvent::FallThroughForbidden(client) => Input::FallThroughForbidden(client),
             HostEvent::ClientReady(client) => Input::ClientReady(client),
             HostEvent::ClientGone(client) => Input::ClientGone(client),
-            HostEvent::ListenersChanged { worker, .. } | HostEvent::Accepted { worker, .. } => {
-                tracing::debug!(%worker, "no connection waits for this");
+            HostEvent::ListenersChanged { worker, .. }
+            | HostEvent::Accepted { worker, .. }
+            | HostEvent::Dispatched { worker, .. }
+            | HostEvent::Undelivered { worker, .. } => {
+                tracing::debug!(%worker, "nothing for the registry");
                 return;
             }
         };
@@ -199,12 +218,16 @@ impl Driver {
     fn worker_ends(&mut self, worker: WorkerId) {
         self.draining.remove(&worker);
         self.shared.worker_ends(worker);
+        self.run_ends(worker);
     }
 
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Request(id, request) => self.answer(id, request),
             Output::Settle(promise, result) => {
+                let Some(result) = self.woken(promise, result) else {
+                    return;
+                };
                 let waiting = self.promises.remove(&promise);
                 if waiting.is_some_and(|reply| reply.send(result).is_err()) {
                     tracing::debug!(%promise, "nobody waits for this promise any more");
@@ -221,16 +244,10 @@ impl Driver {
                     Lifecycle::Install => EventDetail::Install,
                     Lifecycle::Activate => EventDetail::Activate,
                 };
-                self.command(
-                    HostCommand::Dispatch {
-                        worker,
-                        event,
-                        detail,
-                    },
-                    None,
-                );
+                self.dispatch(worker, event, detail);
             }
             Output::Notify(client, notice) => {
+                let notice = Box::new(notice);
                 self.command(HostCommand::Notify { client, notice }, None);
             }
             Output::WorkerStateChanged {
@@ -238,6 +255,7 @@ impl Driver {
                 worker,
                 state,
             } => {
+                self.worker_state(registration, worker, state);
                 if let Some(scope) = self.scope_of(registration) {
                     self.shared.report(Report::WorkerState {
                         registration,
@@ -248,14 +266,14 @@ impl Driver {
                 }
             }
             Output::RegistrationCleared(registration) => {
-                tracing::debug!(%registration, "cleared");
+                self.registration_cleared(registration);
             }
             Output::ReadActivity(worker) => self.read_activity(worker),
             Output::Report(report) => self.shared.report(Report::Registry(report)),
         }
     }
 
-    fn scope_of(&self, registration: sw_types::RegistrationId) -> Option<ScopeUrl> {
+    pub(crate) fn scope_of(&self, registration: sw_types::RegistrationId) -> Option<ScopeUrl> {
         self.registry
             .registration(registration)
             .map(|view| view.scope)
@@ -298,6 +316,7 @@ impl Driver {
             scope: start.scope.clone(),
         };
         self.shared.worker_starts(endpoint, requesting);
+        self.run_begins(registration, worker, start.state);
         let start = StartWorker {
             worker,
             registration,
@@ -349,14 +368,40 @@ impl Driver {
         });
     }
 
+    pub(crate) fn dispatch(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        detail: EventDetail<MessagePort>,
+    ) {
+        self.command(
+            HostCommand::Dispatch {
+                worker,
+                event,
+                detail,
+            },
+            None,
+        );
+    }
+
     fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
         if self.commands.unbounded_send((command, inbox)).is_err() {
             tracing::debug!("the host no longer takes commands");
         }
     }
 
-    /// Every write is answered. Stops the workers, and lets go of whoever still waits.
-    fn end(&mut self) {
+    /// Stops the workers, lets go of whoever still waits, and ends when everything that was to be
+    /// written is written and the store is closed.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.let_go();
+        ready!(self.store.poll_close(cx));
+        if let Some(done) = self.shutting_down.take() {
+            let _gone = done.send(());
+        }
+        Poll::Ready(())
+    }
+
+    fn let_go(&mut self) {
         for worker in self.shared.running_workers() {
             self.shared.worker_ends(worker);
             let reason = StopReason::Shutdown;
@@ -365,9 +410,9 @@ impl Driver {
         self.commands.close_channel();
         self.inbox.close();
         self.promises.clear();
-        if let Some(done) = self.shutting_down.take() {
-            let _gone = done.send(());
-        }
+        self.answering.clear();
+        self.background.clear();
+        self.end_functional();
     }
 }
 

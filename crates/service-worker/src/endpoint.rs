@@ -137,6 +137,11 @@ impl WorkerEndpoint {
         &self.activity
     }
 
+    /// Begins an event that goes through the driver; `None` if this run of the worker is over.
+    pub(crate) fn begin(&self) -> Option<KeepAlive> {
+        self.activity.begin()
+    }
+
     /// Sends a fetch event; gives the body back if this run of the worker is over. The keep-alive
     /// starts now.
     pub(crate) fn dispatch(&self, detail: FetchDetail, body: Body) -> Result<Pending, Body> {
@@ -274,6 +279,13 @@ impl std::fmt::Debug for Activity {
 pub struct KeepAlive {
     event: EventId,
     activity: Arc<Activity>,
+}
+
+impl KeepAlive {
+    /// The event.
+    pub(crate) const fn event(&self) -> EventId {
+        self.event
+    }
 }
 
 impl Drop for KeepAlive {

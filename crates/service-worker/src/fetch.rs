@@ -167,14 +167,15 @@ pub(crate) async fn fetch(
     if route.own.skipped() == Some(SkipReason::LocalFetchNotOffered) {
         return Err(FetchError::LocalFetchNotOffered);
     }
-    if let Some(controller) = &controller {
-        if reserved.is_some() && controller.active.is_some() {
-            let uses = Input::ClientUses {
-                client,
-                registration: controller.id,
-            };
-            shared.send(ToDriver::Tell(uses));
-        }
+    if let Some(controller) = &controller
+        && reserved.is_some()
+        && controller.active.is_some()
+    {
+        let uses = Input::ClientUses {
+            client,
+            registration: controller.id,
+        };
+        shared.send(ToDriver::Tell(uses));
     }
     if let (Some(worker), Some(controller)) = (route.own.worker(), &controller) {
         let event = dispatch::own_event(&head, client, reserved.as_ref());
@@ -297,7 +298,7 @@ fn taken(
 ) -> Result<Option<(WorkerId, Response)>, FetchError> {
     match dispatched {
         Ok(Dispatched::NotHandled) => Ok(None),
-        Ok(Dispatched::Response(worker, response)) => Ok(Some((worker, response))),
+        Ok(Dispatched::Response(worker, response)) => Ok(Some((worker, *response))),
         Err(reason) => Err(FetchError::Worker {
             url: head.url().clone(),
             worker,

@@ -4,26 +4,30 @@
 //! A worker's script *is the name* of a [`NativeWorker`]: whatever text the network answers for the
 //! script URL is looked up here. So an update is a server that answers another name.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
-use message_port::MessagePort;
+use message_port::{MessageChannel, MessagePort, TransferredPort};
 use sw_types::{EventId, EventType, EventTypes, FetchHandler, WorkerId};
 
 use crate::{
-    EventDetail, EventOutcome, FetchDispatch, Handle, HostCommand, HostCommands, HostEvent,
-    StartWorker, WorkerInbox,
+    ConnectDetail, EntryId, EventDetail, EventOutcome, FetchDispatch, Handle, HostCommand,
+    HostCommands, HostEvent, PortMessage, StartWorker, WorkerInbox,
 };
 
 /// What a closure of a worker gives back.
 pub type Reaction<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 type OnLifecycle = Arc<dyn Fn(Scope, EventId) -> Reaction<Result<(), String>> + Send + Sync>;
+type OnConnect = Arc<dyn Fn(Scope, Connection) -> Reaction<()> + Send + Sync>;
+type OnMessage = Arc<dyn Fn(Scope, StashedEvent) -> Reaction<()> + Send + Sync>;
 type OnFetch = Arc<dyn Fn(Scope, FetchDispatch) -> Reaction<()> + Send + Sync>;
 
 /// What a worker's closures can use: its own start, and the facade.
@@ -33,6 +37,98 @@ pub struct Scope {
     pub start: Arc<StartWorker>,
     /// The facade.
     pub handle: Handle,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    things: Vec<Box<dyn Any + Send>>,
+    stopped: bool,
+}
+
+impl Scope {
+    /// Keeps something, a port for instance, for as long as the worker runs: what a script does by
+    /// putting it into a global variable.
+    pub fn keep(&self, thing: impl Any + Send) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.stopped {
+            kept.things.push(Box::new(thing));
+        }
+    }
+
+    fn stop(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.stopped = true;
+        let things = std::mem::take(&mut kept.things);
+        // Their destructors may come back here.
+        drop(kept);
+        drop(things);
+    }
+}
+
+/// A `connect` or `crossoriginconnect` event. Dropped undecided, it is refused once it settles.
+#[derive(Debug)]
+pub struct Connection {
+    /// The event.
+    pub event: EventId,
+    /// What it shows.
+    pub detail: Box<ConnectDetail>,
+    accept: Acceptor,
+}
+
+struct Acceptor {
+    handle: Handle,
+    worker: WorkerId,
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// `acceptConnection(true)`: the service's end of a new channel, enabled by its owner.
+    #[must_use]
+    pub fn accept(self) -> MessagePort {
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        self.accept_with(port2);
+        port1
+    }
+
+    /// `acceptConnection(port)`: the port goes to the client, with its queue. A detached port
+    /// refuses.
+    pub fn accept_with(self, port: MessagePort) {
+        let given = port.transfer().map(TransferredPort::receive);
+        self.decide(given.ok());
+    }
+
+    /// `acceptConnection(false)`.
+    pub fn refuse(self) {
+        self.decide(None);
+    }
+
+    fn decide(self, port: Option<MessagePort>) {
+        let Acceptor { handle, worker } = self.accept;
+        handle.host_event(HostEvent::Accepted {
+            worker,
+            event: self.event,
+            port,
+        });
+    }
+}
+
+/// An event of a stashed port.
+#[derive(Debug)]
+pub struct StashedEvent {
+    /// The port, for [`Handle::post_stashed`] and the like.
+    pub entry: EntryId,
+    /// Its name.
+    pub name: String,
+    /// The message; `None` is `close`.
+    pub message: Option<PortMessage<MessagePort>>,
 }
 
 /// A worker: its listeners.
@@ -41,6 +137,9 @@ pub struct NativeWorker {
     install: Option<OnLifecycle>,
     activate: Option<OnLifecycle>,
     fetch: Option<OnFetch>,
+    connect: Option<OnConnect>,
+    message: Option<OnMessage>,
+    close: Option<OnMessage>,
 }
 
 impl NativeWorker {
@@ -95,11 +194,60 @@ impl NativeWorker {
         self
     }
 
+    /// Listens to `connect`; the future is what `waitUntil` is given.
+    #[must_use]
+    pub fn on_connect<F>(
+        mut self,
+        listener: impl Fn(Scope, Connection) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.connect = Some(Arc::new(move |scope, connection| {
+            Box::pin(listener(scope, connection))
+        }));
+        self
+    }
+
+    /// Listens to `message` at stashed ports. The message is consumed once the future was polled for
+    /// the first time; the rest of it is what `waitUntil` is given.
+    #[must_use]
+    pub fn on_message<F>(
+        mut self,
+        listener: impl Fn(Scope, StashedEvent) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.message = Some(Arc::new(move |scope, event| {
+            Box::pin(listener(scope, event))
+        }));
+        self
+    }
+
+    /// Listens to `close` at stashed ports.
+    #[must_use]
+    pub fn on_close<F>(
+        mut self,
+        listener: impl Fn(Scope, StashedEvent) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.close = Some(Arc::new(move |scope, event| {
+            Box::pin(listener(scope, event))
+        }));
+        self
+    }
+
     fn event_types(&self) -> EventTypes {
         [
             self.install.as_ref().map(|_| EventType::Install),
             self.activate.as_ref().map(|_| EventType::Activate),
             self.fetch.as_ref().map(|_| EventType::Fetch),
+            self.connect.as_ref().map(|_| EventType::Connect),
+            self.message.as_ref().map(|_| EventType::Message),
+            self.close.as_ref().map(|_| EventType::Close),
         ]
         .into_iter()
         .flatten()
@@ -123,7 +271,11 @@ struct Running {
     scope: Scope,
     inbox: Option<WorkerInbox>,
     reactions: Vec<AbortHandle>,
+    /// Events of stashed ports; empty once their listeners are called.
+    undelivered: Vec<(EventId, Undelivered)>,
 }
+
+type Undelivered = Arc<Mutex<Option<EventDetail<MessagePort>>>>;
 
 impl NativeHost {
     /// A host that knows these scripts, by name.
@@ -158,7 +310,6 @@ impl NativeHost {
             HostCommand::Notify { client, notice } => {
                 tracing::debug!(%client, ?notice, "native clients have no listeners");
             }
-            HostCommand::Accepted { .. } => {}
         }
     }
 
@@ -191,6 +342,7 @@ impl NativeHost {
         let scope = Scope {
             start: Arc::new(start),
             handle: self.handle.clone(),
+            kept: Arc::default(),
         };
         self.running.insert(
             id,
@@ -199,6 +351,7 @@ impl NativeHost {
                 scope,
                 inbox,
                 reactions: Vec::new(),
+                undelivered: Vec::new(),
             },
         );
     }
@@ -209,26 +362,52 @@ impl NativeHost {
             return false;
         };
         running.reactions.iter().for_each(AbortHandle::abort);
+        for (event, undelivered) in running.undelivered {
+            if let Some(detail) = take(&undelivered) {
+                self.handle.host_event(HostEvent::Undelivered {
+                    worker,
+                    event,
+                    detail,
+                });
+            }
+        }
+        running.scope.stop();
         true
     }
 
     fn dispatch(&mut self, worker: WorkerId, event: EventId, detail: EventDetail<MessagePort>) {
-        let Some(running) = self.running.get_mut(&worker) else {
-            return;
-        };
-        let listener = match detail {
-            EventDetail::Install => running.worker.install.clone(),
-            EventDetail::Activate => running.worker.activate.clone(),
-            EventDetail::Connect(_) => None,
-        };
         let handle = self.handle.clone();
-        let scope = running.scope.clone();
+        let Some(running) = self.running.get_mut(&worker) else {
+            return handle.host_event(HostEvent::Undelivered {
+                worker,
+                event,
+                detail,
+            });
+        };
+        let (listeners, scope) = (running.worker.clone(), running.scope.clone());
+        let lifecycle = |listener: Option<OnLifecycle>, scope| match listener {
+            Some(listener) => listener(scope, event),
+            None => Box::pin(async { Ok(()) }),
+        };
+        let settling = match detail {
+            EventDetail::Install => lifecycle(listeners.install, scope),
+            EventDetail::Activate => lifecycle(listeners.activate, scope),
+            EventDetail::Connect(detail) => {
+                let connection = Connection {
+                    event,
+                    detail,
+                    accept: Acceptor {
+                        handle: handle.clone(),
+                        worker,
+                    },
+                };
+                let reaction = listeners.connect.map(|it| it(scope, connection));
+                Box::pin(fulfilled(reaction))
+            }
+            stashed => running.stashed(worker, event, stashed),
+        };
         let reaction = async move {
-            let settled = match listener {
-                Some(listener) => listener(scope, event).await,
-                None => Ok(()),
-            };
-            let outcome = match settled {
+            let outcome = match settling.await {
                 Ok(()) => EventOutcome::Fulfilled,
                 Err(reason) => EventOutcome::Rejected(reason),
             };
@@ -264,6 +443,57 @@ impl NativeHost {
 }
 
 impl Running {
+    /// The event of a stashed port: its listener is called when the host is polled next, and if the
+    /// worker is stopped before that, the event goes back.
+    fn stashed(
+        &mut self,
+        worker: WorkerId,
+        event: EventId,
+        detail: EventDetail<MessagePort>,
+    ) -> Reaction<Result<(), String>> {
+        let waiting: Undelivered = Arc::new(Mutex::new(Some(detail)));
+        self.undelivered
+            .retain(|(_, undelivered)| Arc::strong_count(undelivered) > 1);
+        self.undelivered.push((event, Arc::clone(&waiting)));
+        let (listeners, scope) = (self.worker.clone(), self.scope.clone());
+        Box::pin(async move {
+            let (listener, stashed) = match take(&waiting) {
+                Some(EventDetail::StashedMessage {
+                    entry,
+                    name,
+                    message,
+                }) => {
+                    let message = Some(message);
+                    let stashed = StashedEvent {
+                        entry,
+                        name,
+                        message,
+                    };
+                    (listeners.message, stashed)
+                }
+                Some(EventDetail::StashedClose { entry, name }) => {
+                    let message = None;
+                    let stashed = StashedEvent {
+                        entry,
+                        name,
+                        message,
+                    };
+                    (listeners.close, stashed)
+                }
+                _ => return Ok(()),
+            };
+            drop(waiting);
+            let handle = scope.handle.clone();
+            let mut reaction = Box::pin(fulfilled(listener.map(|it| it(scope, stashed))));
+            let first = poll_fn(|cx| Poll::Ready(reaction.as_mut().poll(cx))).await;
+            handle.host_event(HostEvent::Dispatched { worker, event });
+            match first {
+                Poll::Ready(result) => result,
+                Poll::Pending => reaction.await,
+            }
+        })
+    }
+
     /// Lets a reaction run until the worker is stopped.
     fn react(
         &mut self,
@@ -302,4 +532,16 @@ impl Future for NativeHost {
             }
         }
     }
+}
+
+fn take(undelivered: &Undelivered) -> Option<EventDetail<MessagePort>> {
+    let mut undelivered = undelivered.lock().unwrap_or_else(PoisonError::into_inner);
+    undelivered.take()
+}
+
+async fn fulfilled(reaction: Option<Reaction<()>>) -> Result<(), String> {
+    if let Some(reaction) = reaction {
+        reaction.await;
+    }
+    Ok(())
 }

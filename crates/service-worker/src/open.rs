@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use sw_registry::{Registry, RegistryStore, StoreError};
 
 use crate::driver::Commanded;
+use crate::functional::Functional;
 use crate::shared::Shared;
 use crate::store::StoreThread;
 use crate::{Clock, Driver, Handle, Network, Policies, Report};
@@ -62,12 +63,14 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let (commands, host_commands) = mpsc::unbounded();
     let (reports, host_reports) = mpsc::unbounded();
     let lookup = registry.lookup();
+    let functional = Functional::new(&policies.limits);
     let shared = Arc::new(Shared::new(
         policies, clock, network, lookup, to_driver, reports,
     ));
     let driver = Driver {
         shared: Arc::clone(&shared),
         registry,
+        functional,
         store,
         inbox,
         commands,

@@ -83,6 +83,19 @@ pub struct Limits {
     pub header_installs: usize,
     /// The greatest size of a service worker's main script, in bytes.
     pub script_bytes: usize,
+    /// The earliest that a refused connect settles, counted from the call. Every further time class
+    /// is four times the one before.
+    pub connect_floor: Duration,
+    /// The longest jitter on top of a time class.
+    pub connect_jitter: Duration,
+    /// When an undecided connect is refused.
+    pub connect_deadline: Duration,
+    /// Connects from one top-level site to one target origin in any minute.
+    pub connects_per_minute: usize,
+    /// Stashed ports of one registration.
+    pub stash_entries: usize,
+    /// Messages that one registration's stashed ports hold until they are delivered, in bytes.
+    pub stash_queued_bytes: u64,
 }
 
 impl Default for Limits {
@@ -97,6 +110,12 @@ impl Default for Limits {
             starts_for_others: 120,
             header_installs: 30,
             script_bytes: 16 << 20,
+            connect_floor: Duration::from_millis(50),
+            connect_jitter: Duration::from_millis(25),
+            connect_deadline: Duration::from_secs(30),
+            connects_per_minute: 60,
+            stash_entries: 1024,
+            stash_queued_bytes: 64 << 20,
         }
     }
 }
@@ -115,6 +134,22 @@ impl Limits {
     pub(crate) fn installs(&self) -> ThrottleLimits {
         let mut limits = ThrottleLimits::default();
         limits.installs = self.header_installs;
+        limits
+    }
+
+    pub(crate) fn connects(&self) -> connect::Limits {
+        let mut limits = connect::Limits::default();
+        limits.floor = self.connect_floor;
+        limits.jitter = self.connect_jitter;
+        limits.deadline = self.connect_deadline;
+        limits.connects_per_minute = self.connects_per_minute;
+        limits
+    }
+
+    pub(crate) fn stash(&self) -> stash::Limits {
+        let mut limits = stash::Limits::default();
+        limits.entries = self.stash_entries;
+        limits.queued_bytes = self.stash_queued_bytes;
         limits
     }
 }

@@ -26,4 +26,12 @@ pub enum Report {
         /// Why.
         error: sw_registry::JobError,
     },
+    /// The messages of a registration's stashed ports were over their quota: the port that held the
+    /// most of them was closed, and what it held is lost. (SEMANTICS §5.3.)
+    StashedPortClosed {
+        /// The registration's scope.
+        scope: ScopeUrl,
+        /// The port.
+        entry: stash::EntryId,
+    },
 }

@@ -9,14 +9,17 @@ use dashmap::DashMap;
 use fetch_router::WaitGraph;
 use futures_channel::{mpsc, oneshot};
 use installer::Throttle;
-use message_port::MessagePort;
+use message_port::{Message, MessagePort};
+use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
     ClientId, Environment, PromiseId, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
     WorkerId,
 };
 
+use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
+use crate::stashing::{Parked, Stashing};
 use crate::{Clock, HostEvent, Network, Policies, Report, WorkerEndpoint};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
@@ -35,6 +38,7 @@ pub(crate) struct Shared {
     requesters: DashMap<ClientId, Arc<Requesting>>,
     loops: Mutex<WaitGraph>,
     installs: Mutex<Throttle>,
+    stashing: Mutex<Stashing>,
     next_event: Arc<AtomicU64>,
     next_promise: AtomicU64,
     driver: mpsc::UnboundedSender<ToDriver>,
@@ -57,6 +61,14 @@ pub(crate) enum ToDriver {
     Marker(oneshot::Sender<()>),
     /// What does a registration look like to scripts?
     View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
+    /// `navigator.connect()`.
+    Connect(Box<ConnectCall>),
+    /// A stashed port, or the stash, may have something to do.
+    StashReady(EntryId),
+    /// News for the stash.
+    Stash(stash::Input<Parked>),
+    /// A message that nobody will see, to be dropped where no lock is held.
+    Discard(Message),
     /// A worker that was watched has become idle.
     Idle(WorkerId),
     /// Run this beside everything else.
@@ -93,6 +105,7 @@ impl Shared {
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
             installs: Mutex::new(Throttle::new(policies.limits.installs())),
+            stashing: Mutex::new(Stashing::new(&policies.limits)),
             policies,
             clock,
             network,
@@ -131,9 +144,19 @@ impl Shared {
         }
     }
 
+    /// What sends to the driver, for others to keep.
+    pub(crate) fn driver(&self) -> mpsc::UnboundedSender<ToDriver> {
+        self.driver.clone()
+    }
+
+    /// The name of a promise that the registry is to settle.
+    pub(crate) fn promise(&self) -> PromiseId {
+        PromiseId(self.next_promise.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Asks the registry, and waits for the promise.
     pub(crate) fn ask(&self, input: impl FnOnce(PromiseId) -> Input) -> Settling {
-        let promise = PromiseId(self.next_promise.fetch_add(1, Ordering::Relaxed));
+        let promise = self.promise();
         let (reply, settled) = oneshot::channel();
         self.send(ToDriver::Ask(promise, Box::new(input(promise)), reply));
         Box::pin(async move { settled.await.unwrap_or_else(|_| Err(shut_down_error())) })
@@ -159,6 +182,11 @@ impl Shared {
     /// The client id of a service worker.
     pub(crate) const fn worker_client(worker: WorkerId) -> ClientId {
         ClientId(FIRST_WORKER_CLIENT + worker.0)
+    }
+
+    /// The service worker that a client id stands for.
+    pub(crate) fn worker_of(client: ClientId) -> Option<WorkerId> {
+        client.0.checked_sub(FIRST_WORKER_CLIENT).map(WorkerId)
     }
 
     /// The endpoint of a worker that runs.
@@ -207,5 +235,10 @@ impl Shared {
     /// The budget of installations by header.
     pub(crate) fn installs(&self) -> MutexGuard<'_, Throttle> {
         self.installs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stash. No port is used and no message dropped while this is held.
+    pub(crate) fn stashing(&self) -> MutexGuard<'_, Stashing> {
+        self.stashing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -127,11 +127,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                     self.watch_end(worker, running, reason);
                 }
             }
-            HostCommand::Notify { client, notice } => self.notify(client, notice),
-            HostCommand::Accepted { worker, event, .. } => {
-                // Nothing accepts with `true` before connect is offered to scripts.
-                tracing::warn!(%worker, %event, "a connection was accepted that no script accepted");
-            }
+            HostCommand::Notify { client, notice } => self.notify(client, *notice),
         }
     }
 
@@ -278,6 +274,11 @@ impl<P: Send + 'static> WorkerHost<P> {
     ) {
         let Some(running) = self.running(worker) else {
             tracing::debug!(%worker, %event, "an event for a worker that does not run");
+            (self.shared.events)(HostEvent::Undelivered {
+                worker,
+                event,
+                detail,
+            });
             return;
         };
         match detail {
@@ -291,7 +292,16 @@ impl<P: Send + 'static> WorkerHost<P> {
                     .agent
                     .post(move |realm| worker::dispatch_lifecycle(realm, "activate", event));
             }
-            EventDetail::Connect(detail) => self.connect(worker, &running, event, detail),
+            EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
+            detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }) => {
+                // Nothing is stashed before the stash is offered to scripts.
+                tracing::warn!(%worker, %event, "an event of a port that no script has stashed");
+                (self.shared.events)(HostEvent::Undelivered {
+                    worker,
+                    event,
+                    detail,
+                });
+            }
         }
     }
 
@@ -301,7 +311,7 @@ impl<P: Send + 'static> WorkerHost<P> {
         worker: WorkerId,
         running: &Running,
         event: service_worker::types::EventId,
-        detail: ConnectDetail<P>,
+        detail: &ConnectDetail,
     ) {
         let shown = json!({
             "origin": detail.origin.as_str(),

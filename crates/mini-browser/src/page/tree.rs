@@ -11,8 +11,8 @@ use html5ever::{Attribute, ExpandedName, ParseOpts, QualName, local_name, ns, pa
 /// A node.
 pub(crate) struct Node {
     kind: Kind,
-    parent: RefCell<Weak<Node>>,
-    children: RefCell<Vec<Rc<Node>>>,
+    parent: RefCell<Weak<Self>>,
+    children: RefCell<Vec<Rc<Self>>>,
 }
 
 enum Kind {

@@ -23,7 +23,7 @@ pub(super) enum Dispatched {
     /// The worker does not want it: the next one is asked.
     NotHandled,
     /// It answered.
-    Response(WorkerId, Response),
+    Response(WorkerId, Box<Response>),
 }
 
 /// The event for the client's own worker.
@@ -134,7 +134,7 @@ fn answered(
 ) -> Result<Dispatched, String> {
     match answer {
         Ok(FetchAnswer::NotHandled) => Ok(Dispatched::NotHandled),
-        Ok(FetchAnswer::Response(response)) => Ok(Dispatched::Response(worker, *response)),
+        Ok(FetchAnswer::Response(response)) => Ok(Dispatched::Response(worker, response)),
         Ok(FetchAnswer::Canceled) => Err("canceled the event".to_owned()),
         Ok(FetchAnswer::Failed(reason)) => Err(format!("failed: {reason}")),
         Err(_) => Err("died before it answered".to_owned()),
@@ -163,10 +163,10 @@ async fn send(
     let warm = active
         .filter(|active| active.state == WorkerState::Activated)
         .and_then(|active| shared.endpoint(active.id));
-    if let Some(endpoint) = warm {
-        if let Ok(pending) = endpoint.dispatch(event.clone(), body.kept()) {
-            return Ok((endpoint.worker(), pending));
-        }
+    if let Some(endpoint) = warm
+        && let Ok(pending) = endpoint.dispatch(event.clone(), body.kept())
+    {
+        return Ok((endpoint.worker(), pending));
     }
     for _ in 0..WAKES {
         let initiator = initiator.clone();

@@ -1,7 +1,9 @@
 //! The store thread.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use futures_channel::oneshot;
@@ -24,6 +26,7 @@ struct Batch {
 /// The thread that owns a store. Dropped, it finishes what it was given and ends.
 pub(crate) struct StoreThread {
     tasks: Option<mpsc::Sender<Task>>,
+    closed: oneshot::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -31,13 +34,26 @@ impl StoreThread {
     /// Moves a store to a thread of its own.
     pub(crate) fn spawn(store: Box<dyn RegistryStore>) -> io::Result<Self> {
         let (tasks, receiver) = mpsc::channel();
+        let (done, closed) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("sw-store".to_owned())
-            .spawn(move || serve(store, &receiver))?;
+            .spawn(move || {
+                serve(store, &receiver);
+                // Who has dropped this does not wait for it.
+                let _unheard = done.send(());
+            })?;
         Ok(Self {
             tasks: Some(tasks),
+            closed,
             thread: Some(thread),
         })
+    }
+
+    /// Takes nothing more; ready when everything that was handed over is done and the store has
+    /// been closed.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tasks = None;
+        Pin::new(&mut self.closed).poll(cx).map(drop)
     }
 
     /// Hands over a batch. Batches are written in the order in which they were handed over.

@@ -223,7 +223,7 @@ fn a_notice_changes_the_workers_own_state() {
     stand.host.command(
         HostCommand::Notify {
             client: ClientId(1),
-            notice,
+            notice: Box::new(notice),
         },
         None,
     );
@@ -239,13 +239,13 @@ fn a_connection_is_refused_and_its_event_dispatched() {
             event.acceptConnection(true).catch((e) => console.log(e.name));
         };",
     );
-    stand.dispatch(EventDetail::Connect(ConnectDetail {
+    stand.dispatch(EventDetail::Connect(Box::new(ConnectDetail {
         event_type: EventType::Connect,
         origin: Origin::of(&Url::parse("https://a.example").unwrap()),
         target_url: Url::parse("https://fonts.example.com/x").unwrap(),
         client_url: None,
-        port: (),
-    }));
+        request: None,
+    })));
     let mut said = [stand.next(), stand.next()].map(|event| match event {
         HostEvent::Accepted { port: None, .. } => "refused",
         HostEvent::Settled { .. } => "settled",

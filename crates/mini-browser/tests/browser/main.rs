@@ -1,0 +1,4 @@
+//! A browser as its user sees it.
+
+#[cfg(test)]
+mod pages;
