@@ -21,6 +21,7 @@ use super::{
     Answerer, Fault, FontFacts, Install, Load, Outcome, PolicyFacts, World, WorldError,
     WorldOptions,
 };
+use crate::js::ConsoleSink;
 use crate::{Browser, BrowserError, BrowserOptions, Opened};
 
 /// How a run is made.
@@ -63,7 +64,7 @@ pub enum ScenarioError {
     #[error("cannot make a folder for the profile: {0}; name one with --profile DIR")]
     TemporaryProfile(io::Error),
     /// The profile does not open.
-    #[error("the profile cannot be opened: {0}")]
+    #[error("the profile cannot be opened: {0} (--profile DIR names another folder)")]
     Profile(#[from] BrowserError),
     /// The table cannot be written.
     #[error("cannot write the table: {0}")]
@@ -192,13 +193,8 @@ impl Tour<'_> {
 
     /// Each site's first two navigations.
     async fn first_run(&mut self) -> Result<(), ScenarioError> {
-        let Opened {
-            browser,
-            notices,
-            mut reports,
-            ..
-        } = self.open()?;
-        let ran = self.first_visits(&browser, &mut reports, notices).await;
+        let (browser, mut reports) = self.open()?;
+        let ran = self.first_visits(&browser, &mut reports).await;
         browser.close().await;
         ran
     }
@@ -207,12 +203,7 @@ impl Tour<'_> {
         &mut self,
         browser: &Browser,
         reports: &mut Reports,
-        notices: Vec<String>,
     ) -> Result<(), ScenarioError> {
-        for notice in &notices {
-            self.say(&format!("notice    {notice}\n"))?;
-        }
-        self.notices.extend(notices);
         self.say(&table::columns())?;
         for site in &SITES {
             load::visit(browser, site).await?;
@@ -229,16 +220,13 @@ impl Tour<'_> {
     /// The same browser again: closed and opened on the same profile.
     async fn second_run(&mut self) -> Result<(), ScenarioError> {
         let log_start = self.world.fonts_log().len();
-        let Opened { browser, .. } = self.open()?;
+        let (browser, _) = self.open()?;
         let ran = self.second_visits(&browser).await;
         browser.close().await;
         ran?;
         let log = self.world.fonts_log();
-        let asked_again = log.iter().skip(log_start);
-        if asked_again
-            .into_iter()
-            .any(|entry| entry.path_and_query == "/sw.js")
-        {
+        let mut asked_since = log.iter().skip(log_start);
+        if asked_since.any(|entry| entry.path_and_query == "/sw.js") {
             return Err(ScenarioError::Reinstalled {
                 profile: self.profile.path().to_owned(),
             });
@@ -273,13 +261,24 @@ impl Tour<'_> {
         })
     }
 
-    fn open(&self) -> Result<Opened, BrowserError> {
-        Browser::open(BrowserOptions {
+    /// Opens the profile. What is damaged in it is said, and the run goes on.
+    fn open(&mut self) -> Result<(Browser, Reports), ScenarioError> {
+        let Opened {
+            browser,
+            notices,
+            reports,
+            ..
+        } = Browser::open(BrowserOptions {
             profile: self.profile.path().to_owned(),
             network: self.world.network().clone(),
             policies: self.policies.clone(),
-            console: Arc::clone(&self.console) as Arc<dyn crate::js::ConsoleSink>,
-        })
+            console: Arc::clone(&self.console) as Arc<dyn ConsoleSink>,
+        })?;
+        for notice in &notices {
+            self.say(&format!("notice    {notice}\n"))?;
+        }
+        self.notices.extend(notices);
+        Ok((browser, reports))
     }
 
     /// Measures one load, says it, and checks that the fonts worker answered if it is there.

@@ -54,7 +54,7 @@ pub(super) fn columns() -> String {
             "--------------------",
             "------",
             "------------",
-            "---------------",
+            "----------------",
             "-------",
             "----------"
         ]),
@@ -81,7 +81,7 @@ pub(super) const ACTIVATED: &str = "fonts worker activated";
 pub(super) fn install(install: &Install) -> String {
     line([
         "",
-        &format!("{ACTIVATED}: script, kana and ASCII, in the background"),
+        &format!("{ACTIVATED}: its script, kana and ASCII"),
         "",
         "",
         "",
@@ -161,7 +161,7 @@ fn files(load: &Load) -> String {
 fn line([site, origin, wanted, css, fonts, fetched, bytes]: [&str; 7]) -> String {
     // A text that needs the room of empty columns takes it.
     let text = if wanted.is_empty() && css.is_empty() && fonts.is_empty() {
-        format!("{site:<7}  {origin:<62}")
+        format!("{site:<7}  {origin:<60}")
     } else {
         format!("{site:<7}  {origin:<20}  {wanted:>6}  {css:<12}  {fonts:<16}")
     };

@@ -19,7 +19,7 @@ const PREFETCHED = charactersBetween(
 
 addEventListener('install', (event) => {
   event.handleFallThroughRequests(['/font']);
-  event.waitUntil(fetchSegment(PREFETCHED).then(() => skipWaiting()));
+  event.waitUntil(segmentsFor(new Set(PREFETCHED)).then(() => skipWaiting()));
 });
 
 addEventListener('fetch', (event) => {
@@ -35,13 +35,7 @@ addEventListener('fetch', (event) => {
 
 /** The CSS for some characters: a face for each segment that has one of them. */
 async function stylesheet(wanted) {
-  let segments = await storedSegments();
-  const known = new Set(segments.flatMap(({ characters, lacking }) => [...characters, ...lacking]));
-  const missing = [...wanted].filter((character) => !known.has(character));
-  if (missing.length > 0) {
-    await fetchSegment(missing);
-    segments = await storedSegments();
-  }
+  const segments = await segmentsFor(wanted);
   const faces = segments
     .filter((segment) => [...segment.characters].some((character) => wanted.has(character)))
     .map(fontFace);
@@ -61,6 +55,16 @@ function fontFace({ url, characters }) {
   src: url('${url}') format('woff2');
   unicode-range: ${unicodeRange(characters)};
 }`;
+}
+
+/** All segments, after one of those characters was fetched that no segment has or lacks. */
+async function segmentsFor(wanted) {
+  const segments = await storedSegments();
+  const known = new Set(segments.flatMap(({ characters, lacking }) => [...characters, ...lacking]));
+  const missing = [...wanted].filter((character) => !known.has(character));
+  if (missing.length === 0) return segments;
+  await fetchSegment(missing);
+  return storedSegments();
 }
 
 /** Fetches one segment of the named characters, and stores it under the URL that says what it has. */

@@ -64,9 +64,9 @@ fn the_columns_stand_below_each_other() {
         text,
         "
 site                           wanted  css from      fonts from        fetched       bytes
--------  --------------------  ------  ------------  ---------------   -------  ----------
+-------  --------------------  ------  ------------  ----------------  -------  ----------
 railway  https://example.org      124  network       1 × network           124      40,123
-         fonts worker activated: script, kana and ASCII, in the background         281      61,234
+         fonts worker activated: its script, kana and ASCII                281      61,234
 railway  https://example.org      141  fonts worker  2 × fonts worker       97   1,234,567
 the browser was closed, and opened again on the same profile
 railway  https://example.org        5  fonts worker  2 × mixed               0           0
