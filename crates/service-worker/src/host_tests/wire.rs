@@ -177,12 +177,7 @@ async fn unknown_ids(wire: &mut Wire) -> Checked {
     wire.dispatch(nobody, EVENT, EventDetail::Install)?;
     wire.send(HostCommand::Notify {
         client: ClientId(99),
-        notice: ClientNotice::ControllerChanged(None),
-    })?;
-    wire.send(HostCommand::Accepted {
-        worker: nobody,
-        event: EVENT,
-        port: message_port::MessageChannel::new().port1,
+        notice: Box::new(ClientNotice::ControllerChanged(None)),
     })?;
     wire.start(WORKER, Script::ListensToNothing)?;
     wire.any_start(WORKER).await
