@@ -112,7 +112,6 @@ impl Driver {
             }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::StashReady(entry) => self.drain(entry),
-            ToDriver::Stash(input) => self.stash_input(input),
             ToDriver::Discard(message) => drop(message),
             ToDriver::Idle(worker) => self.idle(worker),
             ToDriver::Background(work) => self.background.push(work),

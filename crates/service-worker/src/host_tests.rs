@@ -8,13 +8,15 @@
 //! service_worker::host_tests::store(my_profile).assert();
 //! ```
 
-//HOST mod host;
+mod host;
+mod limit;
+mod pages;
 pub mod samples;
 mod store;
-//HOST mod wire;
-//HOST mod world;
+mod wire;
+mod world;
 
-//HOST pub use host::{HostUnderTest, Script, host};
+pub use host::{HostUnderTest, Script, host};
 pub use store::{Profile, store};
 
 /// How a check ended: with the reason why it failed, if it did.

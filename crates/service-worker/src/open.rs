@@ -93,7 +93,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
 /// What the host is to do, in order: a stream of commands, with the inbox of each worker that is
 /// started. Ends when the driver ends.
 #[derive(Debug)]
-pub struct HostCommands(mpsc::UnboundedReceiver<Commanded>);
+pub struct HostCommands(pub(crate) mpsc::UnboundedReceiver<Commanded>);
 
 impl Stream for HostCommands {
     type Item = Commanded;

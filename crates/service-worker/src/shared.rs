@@ -19,7 +19,7 @@ use sw_types::{
 
 use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
-use crate::stashing::{Parked, Stashing};
+use crate::stashing::Stashing;
 use crate::{Clock, HostEvent, Network, Policies, Report, WorkerEndpoint};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
@@ -65,8 +65,6 @@ pub(crate) enum ToDriver {
     Connect(Box<ConnectCall>),
     /// A stashed port, or the stash, may have something to do.
     StashReady(EntryId),
-    /// News for the stash.
-    Stash(stash::Input<Parked>),
     /// A message that nobody will see, to be dropped where no lock is held.
     Discard(Message),
     /// A worker that was watched has become idle.

@@ -114,7 +114,11 @@ impl Handle {
         if self.bind(&bound, entry) {
             return Ok(Some(entry));
         }
-        self.shared.send(ToDriver::Stash(Input::Close { entry }));
+        // It does not count against the quota, not even until the driver looks.
+        let now = self.shared.clock.now();
+        let dead = Input::Close { entry };
+        self.shared.stashing().stash.handle_input(now, dead);
+        self.shared.send(ToDriver::StashReady(entry));
         Ok(None)
     }
 

@@ -1,5 +1,10 @@
 //! The stores: the kit, power cuts, damage, files that are no use.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 #[path = "store/crash.rs"]
 mod crash;
 #[path = "store/damage.rs"]

@@ -6,6 +6,26 @@ use std::path::{Path, PathBuf};
 /// No source file is longer, in lines.
 const LONGEST: usize = 800;
 
+/// The crates that are told the time, and start nothing. (`message-port` wakes threads that wait.)
+const CORES: &[&str] = &[
+    "sw-types",
+    "sw-registry",
+    "stash",
+    "fetch-router",
+    "installer",
+    "connect",
+];
+
+/// What a core does not do: it is told the time, and starts nothing.
+const NOT_IN_CORES: &[&str] = &[
+    "Instant::now",
+    "SystemTime::now",
+    "thread::spawn",
+    "thread::sleep",
+    "std::fs",
+    "std::net::Tcp",
+];
+
 /// Crates that may hold unsafe code, each in one small place.
 const MAY_BE_UNSAFE: &[&str] = &["mini-browser", "message-port"];
 
@@ -46,10 +66,25 @@ fn complaints(file: &Path, text: &str) -> Vec<String> {
             "{shown} has a bare allow; write #[expect(…, reason = \"…\")]"
         ));
     }
+    if is_core_source(file) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for call in NOT_IN_CORES.iter().filter(|call| code.contains(**call)) {
+            wrong.push(format!(
+                "{shown} calls {call}, and a core has no clock, thread or I/O"
+            ));
+        }
+    }
     if is_crate_head(file) && !text.contains("#![forbid(unsafe_code)]") {
         wrong.push(format!("{shown} does not forbid unsafe code"));
     }
     wrong
+}
+
+fn is_core_source(file: &Path) -> bool {
+    let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
+    matches!(parts.as_slice(), ["crates", name, "src", ..] if CORES.contains(name))
+        && !parts.contains(&"tests")
+        && !parts.contains(&"tests.rs")
 }
 
 /// Whether this is the `lib.rs` of a crate without any unsafe code.
@@ -94,6 +129,25 @@ mod tests {
         );
         let bare = concat!("//! x\n#[", "allow(dead_code)]\n");
         assert_eq!(complaints(file, bare).len(), 1);
+    }
+
+    #[test]
+    fn a_core_that_looks_at_the_clock_is_found_and_its_tests_may() {
+        let file = Path::new("crates/connect/src/x.rs");
+        let clock = "fn x() { let _ = std::time::Instant::now(); }\n";
+        assert_eq!(complaints(file, &format!("//! x\n{clock}")).len(), 1);
+        assert_eq!(
+            complaints(file, &format!("//! x\n#[cfg(test)]\n{clock}")).len(),
+            0
+        );
+        assert_eq!(
+            complaints(
+                Path::new("crates/mini-browser/src/x.rs"),
+                &format!("//! x\n{clock}")
+            )
+            .len(),
+            0
+        );
     }
 
     #[test]

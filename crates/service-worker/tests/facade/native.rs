@@ -18,10 +18,13 @@ use service_worker::{
 };
 use url::Url;
 
+/// Headers and a body.
+type Page = (&'static [(&'static str, &'static str)], &'static str);
+
 /// Answers fixed responses, and keeps a log.
 #[derive(Default)]
 struct Pages {
-    pages: BTreeMap<&'static str, (&'static [(&'static str, &'static str)], &'static str)>,
+    pages: BTreeMap<&'static str, Page>,
     log: Mutex<Vec<String>>,
 }
 

@@ -67,9 +67,8 @@ fn without_a_usable_copy_the_profile_starts_empty_and_says_so() {
     let path = folder.path();
     for (round, copy) in [None, Some("no database either")].into_iter().enumerate() {
         fs::write(&path, "not a database").unwrap();
-        match copy {
-            Some(copy) => fs::write(folder.named("last-clean"), copy).unwrap(),
-            None => {}
+        if let Some(copy) = copy {
+            fs::write(folder.named("last-clean"), copy).unwrap();
         }
         let (mut store, set_aside) = RedbStore::open(&path).unwrap();
         let set_aside = set_aside.unwrap();
@@ -114,7 +113,7 @@ fn a_file_that_may_not_be_opened_is_an_error_and_stays() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
     put_one(&folder.path(), 1);
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o0)).unwrap();
     match RedbStore::open(&folder.path()) {
         Err(OpenError::Io { error, .. }) => {
             assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);

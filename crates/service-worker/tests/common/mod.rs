@@ -1,0 +1,262 @@
+//! A house with a native host, a clock that only tests move, and services to talk to.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use service_worker::message_port::{Event, Message, MessagePort};
+use service_worker::native_host::{NativeHost, NativeWorker};
+use service_worker::types::{
+    ClientId, Environment, RegistrationView, Timestamp, UpdateViaCache, WorkerState, WorkerType,
+};
+use service_worker::{
+    Clock, Config, Handle, HostCommands, HostEvent, JobError, MemoryStore, Network, NetworkError,
+    NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, Policies, RegisterOptions,
+    Report, Reports, open,
+};
+use url::Url;
+
+pub(crate) const SERVICE: &str = "https://echo.test/";
+
+pub(crate) fn url(url: &str) -> Url {
+    url.parse().unwrap()
+}
+
+/// Time that stands still until a test moves it.
+pub(crate) struct TestClock(Mutex<Time>);
+
+struct Time {
+    now: Instant,
+    sleeping: Vec<(Instant, oneshot::Sender<()>)>,
+}
+
+impl TestClock {
+    fn new() -> Arc<Self> {
+        let now = Instant::now();
+        let sleeping = Vec::new();
+        Arc::new(Self(Mutex::new(Time { now, sleeping })))
+    }
+
+    fn advance(&self, by: Duration) {
+        let mut time = self.0.lock().unwrap();
+        time.now += by;
+        let now = time.now;
+        let (due, later) = std::mem::take(&mut time.sleeping)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        time.sleeping = later;
+        drop(time);
+        let due: Vec<_> = due;
+        for (_, wake) in due {
+            let _dropped = wake.send(());
+        }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Instant {
+        self.0.lock().unwrap().now
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut time = self.0.lock().unwrap();
+        if deadline <= time.now {
+            return Box::pin(std::future::ready(()));
+        }
+        let (wake, woken) = oneshot::channel();
+        time.sleeping.push((deadline, wake));
+        Box::pin(async move {
+            let _dropped = woken.await;
+        })
+    }
+}
+
+/// Answers scripts: the name of a native worker for each URL.
+struct Scripts(Mutex<BTreeMap<String, String>>);
+
+impl Network for Scripts {
+    fn send(&self, request: NetworkRequest) -> NetworkFuture {
+        let script = self.0.lock().unwrap().get(request.url.as_str()).cloned();
+        Box::pin(async move {
+            let Some(script) = script else {
+                let kind = NetworkErrorKind::Connect("refused".into());
+                return Err(NetworkError {
+                    url: request.url,
+                    kind,
+                });
+            };
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                HeaderName::from_static("content-type"),
+                HeaderValue::from_static("text/javascript"),
+            );
+            Ok(NetworkResponse {
+                status: StatusCode::OK,
+                headers,
+                body: script.into(),
+                from_cache: false,
+                sent_credentials: false,
+            })
+        })
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) handle: Handle,
+    pub(crate) reports: Reports,
+    clock: Arc<TestClock>,
+    scripts: Arc<Scripts>,
+}
+
+impl House {
+    /// `scripts`: native workers by name; `sw.js` of [`SERVICE`] is the first of them.
+    pub(crate) fn new(
+        policies: Policies,
+        scripts: impl IntoIterator<Item = (&'static str, NativeWorker)>,
+    ) -> Self {
+        let scripts: Vec<_> = scripts
+            .into_iter()
+            .map(|(name, worker)| (name.to_owned(), worker))
+            .collect();
+        let (house, commands) = Self::without_host(policies);
+        house.serve(&format!("{SERVICE}sw.js"), &scripts[0].0);
+        let handle = house.handle.clone();
+        tokio::spawn(NativeHost::new(handle, commands, scripts));
+        house
+    }
+
+    /// With the test as the host; `sw.js` of [`SERVICE`] is some script.
+    pub(crate) fn without_host(policies: Policies) -> (Self, HostCommands) {
+        let served = BTreeMap::from([(format!("{SERVICE}sw.js"), String::new())]);
+        let network = Arc::new(Scripts(Mutex::new(served)));
+        let clock = TestClock::new();
+        let opened = open(Config {
+            policies,
+            clock: clock.clone(),
+            network: network.clone(),
+            store: Box::new(MemoryStore::new()),
+        })
+        .unwrap();
+        let handle = opened.handle.clone();
+        tokio::spawn(opened.driver.with_seed(7));
+        let house = Self {
+            handle,
+            reports: opened.reports,
+            clock,
+            scripts: network,
+        };
+        (house, opened.commands)
+    }
+
+    /// From now on, this URL is answered with this script.
+    pub(crate) fn serve(&self, url: &str, script: &str) {
+        let mut scripts = self.scripts.0.lock().unwrap();
+        scripts.insert(url.to_owned(), script.to_owned());
+    }
+
+    pub(crate) fn client(&self, environment: Environment) -> ClientId {
+        let id = environment.id;
+        self.handle
+            .host_event(HostEvent::ClientCreated(environment));
+        self.handle.host_event(HostEvent::ClientReady(id));
+        id
+    }
+
+    pub(crate) fn page(&self, id: u64, at: &str) -> ClientId {
+        self.client(Environment::top_level(ClientId(id), url(at)))
+    }
+
+    /// Registers the service, by a page of its own that is gone afterwards.
+    pub(crate) async fn install(&mut self) {
+        let page = self.page(1_000_000, SERVICE);
+        self.install_for(page).await;
+        self.handle.host_event(HostEvent::ClientGone(page));
+        quiet().await;
+    }
+
+    pub(crate) async fn install_for(&mut self, page: ClientId) {
+        quiet().await;
+        self.register(page, SERVICE).await.unwrap();
+        self.until(WorkerState::Activated).await;
+    }
+
+    /// Registers `/sw.js` of `base`.
+    pub(crate) fn register(
+        &self,
+        page: ClientId,
+        base: &str,
+    ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
+        let options = RegisterOptions {
+            script_url: "/sw.js".into(),
+            scope: None,
+            base_url: url(base),
+            worker_type: WorkerType::Classic,
+            update_via_cache: UpdateViaCache::Imports,
+        };
+        self.handle.register(page, options)
+    }
+
+    pub(crate) async fn until(&mut self, wanted: WorkerState) {
+        while let Some(report) = self.reports.next().await {
+            if matches!(report, Report::WorkerState { state, .. } if state == wanted) {
+                return quiet().await;
+            }
+        }
+        panic!("the reports ended");
+    }
+
+    /// Moves the clock by a long time at once.
+    pub(crate) async fn pass_seconds(&self, seconds: u64) {
+        quiet().await;
+        self.clock.advance(Duration::from_secs(seconds));
+        quiet().await;
+    }
+
+    /// After how many milliseconds a future is ready.
+    pub(crate) async fn takes<T>(&self, future: impl Future<Output = T>) -> (u64, T) {
+        let mut future = pin!(future);
+        for millis in 0..40_000 {
+            quiet().await;
+            if let Poll::Ready(output) = now(future.as_mut()).await {
+                return (millis, output);
+            }
+            self.clock.advance(Duration::from_millis(1));
+        }
+        panic!("it is not ready after 40 s");
+    }
+}
+
+/// What a future has come to.
+pub(crate) async fn now<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Lets all tasks run that can. Everything of a test is on one thread, but for the store.
+pub(crate) async fn quiet() {
+    for _ in 0..30 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) fn message(text: &'static str) -> Message {
+    Message::new(text)
+}
+
+/// The next event of a port: the text of a message, or "close".
+pub(crate) async fn next(port: &mut MessagePort) -> String {
+    match port.recv().await {
+        Some(Event::Message(message)) => String::from_utf8(message.payload.to_vec()).unwrap(),
+        Some(Event::Close) => "close".to_owned(),
+        None => "the end".to_owned(),
+    }
+}
