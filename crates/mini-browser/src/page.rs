@@ -171,16 +171,17 @@ async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, 
     let response_headers = response.head.headers.clone();
     let html = read(response, &url).await?;
     let (text, scripts) = read_document(&html);
+    if forbids_fall_through(&response_headers) {
+        parts.host_event(HostEvent::FallThroughForbidden(environment.id));
+    }
+    // The realm reads its controller as it is made: by then the facade must know who that is.
+    parts.facade.handle().caught_up().await;
     let realm = open_realm(parts, environment, text).map_err(|error| NavigateError::Thread {
         url: url.clone(),
         error,
     })?;
     parts.host.add_page(environment.id, realm.clone());
-    if forbids_fall_through(&response_headers) {
-        parts.host_event(HostEvent::FallThroughForbidden(environment.id));
-    }
     parts.host_event(HostEvent::ClientReady(environment.id));
-    parts.facade.handle().caught_up().await;
     let page = Page {
         parts: Arc::clone(parts),
         client: environment.id,

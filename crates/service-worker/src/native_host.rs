@@ -378,11 +378,15 @@ impl NativeHost {
     fn dispatch(&mut self, worker: WorkerId, event: EventId, detail: EventDetail<MessagePort>) {
         let handle = self.handle.clone();
         let Some(running) = self.running.get_mut(&worker) else {
-            return handle.host_event(HostEvent::Undelivered {
-                worker,
-                event,
-                detail,
-            });
+            // What a stashed port had to say comes back; anything else went with the worker.
+            if let EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. } = detail {
+                handle.host_event(HostEvent::Undelivered {
+                    worker,
+                    event,
+                    detail,
+                });
+            }
+            return;
         };
         let (listeners, scope) = (running.worker.clone(), running.scope.clone());
         let lifecycle = |listener: Option<OnLifecycle>, scope| match listener {
