@@ -23,7 +23,7 @@ pub enum LoadError {
         /// Which site.
         site: &'static str,
         /// Why.
-        error: NavigateError,
+        error: Box<NavigateError>,
     },
     /// The site's own worker was not registered.
     #[error(
@@ -179,7 +179,7 @@ async fn navigate(browser: &Browser, site: &Site) -> Result<Page, LoadError> {
     let page = browser.navigate(&site.url()).await;
     page.map_err(|error| LoadError::Navigate {
         site: site.name,
-        error,
+        error: Box::new(error),
     })
 }
 

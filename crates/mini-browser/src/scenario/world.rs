@@ -92,12 +92,14 @@ impl World {
         })?;
 
         let fonts_address = fonts.local_addr();
-        let mut network = NetworkConfig::default();
-        network.extra_ca = vec![authority.certificate()];
-        network.host_map = hosts.into_iter().fold(
-            HostMap::new().host(fonts_origin::HOST, fonts_address),
-            |map, host| map.host(host, sites.local_addr()),
-        );
+        let network = NetworkConfig {
+            extra_ca: vec![authority.certificate()],
+            host_map: hosts.into_iter().fold(
+                HostMap::new().host(fonts_origin::HOST, fonts_address),
+                |map, host| map.host(host, sites.local_addr()),
+            ),
+            ..NetworkConfig::default()
+        };
         let fonts = if fault == Some(Fault::FontsDown) {
             fonts.kill().await;
             None

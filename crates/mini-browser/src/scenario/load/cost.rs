@@ -61,9 +61,11 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, origin: Option<&str>, wire_bytes: u64) -> LogEntry {
-        let mut entry = LogEntry::default();
-        entry.path_and_query = path.to_owned();
-        entry.wire_bytes = wire_bytes;
+        let mut entry = LogEntry {
+            path_and_query: path.to_owned(),
+            wire_bytes,
+            ..LogEntry::default()
+        };
         if let Some(origin) = origin {
             entry.headers.insert("origin".to_owned(), origin.to_owned());
         }
