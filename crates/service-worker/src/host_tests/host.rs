@@ -49,7 +49,7 @@ pub enum Script {
     /// `rejected by the script`.
     RejectsInstall,
     /// `fetch`: responds with a promise that never settles, and then fetches `/seen` of its own
-    /// origin.
+    /// origin, whatever comes of that.
     NeverAnswers,
     /// `fetch`: responds with `hello`, and extends the event with a promise that never settles.
     AnswersAndGoesOn,

@@ -329,7 +329,8 @@ impl Wire {
     }
 
     fn stop(&self, worker: WorkerId) -> Checked {
-        self.shared.worker_ends(worker);
+        // As the driver does: until it is dead, it may still make requests.
+        self.shared.close_endpoint(worker);
         let reason = StopReason::Idle;
         self.send(HostCommand::StopWorker { worker, reason })
     }
@@ -443,7 +444,10 @@ impl Wire {
 
     async fn died(&mut self, expected: WorkerId) -> Checked {
         match self.event().await? {
-            HostEvent::Died { worker, .. } => equal("died", &worker, &expected),
+            HostEvent::Died { worker, .. } => {
+                self.shared.worker_ends(worker);
+                equal("died", &worker, &expected)
+            }
             other => Err(format!("expected a death, found {other:?}")),
         }
     }

@@ -71,14 +71,20 @@ pub(super) fn open_checked<T>(
         path: path.to_owned(),
         error,
     };
-    let kept_as = set_aside(path, "damaged").map_err(failed)?;
+    let copy = copy_of(path);
+    let kept_as = match copy.exists() {
+        // The name stays in use until the copy takes it: a crash in between leaves no gap that
+        // would be filled by an empty file.
+        true => keep_also_as(path, "damaged"),
+        false => set_aside(path, "damaged"),
+    };
+    let kept_as = kept_as.map_err(failed)?;
     let aside = |from_copy| SetAside {
         path: path.to_owned(),
         reason: reason.clone(),
         kept_as: kept_as.clone(),
         from_copy,
     };
-    let copy = copy_of(path);
     if copy.exists() {
         replace_with(path, &copy).map_err(failed)?;
         if let Ok((database, read)) = try_open(path, &check)? {
@@ -152,23 +158,28 @@ fn try_open<T>(
 
 /// Makes a file. It gets its name when it is a database: a crash leaves no half of one.
 fn create(path: &Path) -> Result<Database, DatabaseError> {
-    let partial = partial_of(path);
-    let database = loop {
-        match Database::builder().set_cache_size(CACHE).create(&partial) {
-            // Left by a crash; whoever is at it now has it locked.
-            Err(DatabaseError::Storage(StorageError::Io(error))) if is_damage(&error) => {
-                fs::remove_file(&partial)?;
-            }
-            created => break created?,
+    let new = with_suffix(path, "new");
+    let make = || Database::builder().set_cache_size(CACHE).create(&new);
+    let database = match contain(make) {
+        Ok(Ok(database)) => database,
+        Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
         }
+        // What a crash left, if anything; nobody has it open.
+        Ok(Err(_)) | Err(Panicked) if new.try_exists()? => {
+            fs::remove_file(&new)?;
+            make()?
+        }
+        Ok(Err(error)) => return Err(error),
+        Err(Panicked) => return Err(StorageError::Corrupted(STRUCTURE.to_owned()).into()),
     };
     if path.try_exists()? {
         // Somebody else was faster; let them have it.
-        drop(database);
-        fs::remove_file(&partial)?;
+        close(database);
+        fs::remove_file(&new)?;
         return Database::builder().set_cache_size(CACHE).create(path);
     }
-    rename_durably(&partial, path)?;
+    rename_durably(&new, path)?;
     Ok(database)
 }
 
@@ -225,6 +236,16 @@ fn set_aside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
     Ok(kept_as)
 }
 
+/// Gives a file a second name, or another one where files have only one.
+fn keep_also_as(path: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let kept_as = free_name(path, suffix);
+    match fs::hard_link(path, &kept_as) {
+        Ok(()) => sync_folder(&kept_as)?,
+        Err(_) => rename_durably(path, &kept_as)?,
+    }
+    Ok(kept_as)
+}
+
 /// The first of `name.suffix-1`, `name.suffix-2`, … that does not exist.
 fn free_name(path: &Path, suffix: &str) -> PathBuf {
     (1_u64..)
@@ -240,7 +261,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Puts a copy of `from` at `path`, where there is nothing; a crash leaves all of it or nothing.
+/// Puts a copy of `from` at `path`; a crash leaves all of it, or what was there before.
 fn replace_with(path: &Path, from: &Path) -> io::Result<()> {
     let partial = partial_of(path);
     copy_durably(from, &partial)?;

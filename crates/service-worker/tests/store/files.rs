@@ -202,7 +202,7 @@ fn a_partial_copy_of_a_crash_is_written_over() {
 fn a_new_file_that_a_crash_left_half_made_is_made_again() {
     let folder = Folder::new();
     for half in ["", "\0\0\0\0\0\0\0\0", "not a database"] {
-        fs::write(folder.named("partial"), half.repeat(600)).unwrap();
+        fs::write(folder.named("new"), half.repeat(600)).unwrap();
         let (store, set_aside) = RedbStore::open(&folder.path()).unwrap();
         assert_eq!(set_aside, None);
         drop(store);
