@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mini_browser::net::server::LogEntry;
@@ -23,9 +24,27 @@ use url::Url;
 
 const WORKER: Answerer = Answerer::FallThroughWorker;
 
+/// A font with just the characters of the three sites: whole, it is cut in no time.
+fn small_font() -> Font {
+    static FONT: OnceLock<Font> = OnceLock::new();
+    let cut = || {
+        let pages = SITES.iter().map(|site| set(site.page));
+        let kana_and_ascii = CharSet::kana_and_ascii();
+        let characters = pages.fold(kana_and_ascii, |all, page| all.union(&page));
+        font_of(&characters)
+    };
+    FONT.get_or_init(cut).clone()
+}
+
+/// A font with these characters.
+fn font_of(characters: &CharSet) -> Font {
+    let subset = Font::bundled().unwrap().subset(characters).unwrap();
+    Font::from_bytes(subset.ttf().clone(), "a test".to_owned()).unwrap()
+}
+
 fn options(profile: &Path) -> ScenarioOptions {
     ScenarioOptions {
-        font: Font::bundled().unwrap(),
+        font: small_font(),
         policies: Policies::seeds(),
         profile: Profile::Folder(profile.to_owned()),
         listen: None,
@@ -95,7 +114,11 @@ fn wire_bytes<'a>(entries: impl IntoIterator<Item = &'a LogEntry>) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_site_brings_the_worker_and_it_answers_all_sites_from_then_on() {
     let profile = TempDir::new().unwrap();
-    let outcome = outcome(options(profile.path())).await;
+    let outcome = outcome(ScenarioOptions {
+        font: Font::bundled().unwrap(),
+        ..options(profile.path())
+    })
+    .await;
     let [tea, railway, stars, tea_again, railway_again, stars_again] = outcome.loads.as_slice()
     else {
         panic!("{:?}", outcome.loads);
@@ -278,11 +301,7 @@ async fn another_browser_on_the_same_profile_answers_the_same_and_fetches_nothin
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_font_lacks_is_asked_for_once_and_never_promised() {
     // A font with kana, ASCII and the tea site's characters: it has little for the other sites.
-    let whole = Font::bundled().unwrap();
-    let tea = SITES[0].page;
-    let characters = CharSet::kana_and_ascii().union(&set(tea));
-    let subset = whole.subset(&characters).unwrap();
-    let font = Font::from_bytes(subset.ttf().clone(), "a test".to_owned()).unwrap();
+    let font = font_of(&CharSet::kana_and_ascii().union(&set(SITES[0].page)));
     let profile = TempDir::new().unwrap();
     let outcome = outcome(ScenarioOptions {
         font: font.clone(),
@@ -311,10 +330,8 @@ async fn what_the_font_lacks_is_asked_for_once_and_never_promised() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_font_that_has_nothing_for_a_site_still_serves_the_others() {
     // Of what railway and stars want beyond kana and ASCII, this font has nothing: 204.
-    let whole = Font::bundled().unwrap();
     let characters = CharSet::kana_and_ascii().union(&set("茶"));
-    let subset = whole.subset(&characters.difference(&set("々"))).unwrap();
-    let font = Font::from_bytes(subset.ttf().clone(), "a test".to_owned()).unwrap();
+    let font = font_of(&characters.difference(&set("々")));
     let profile = TempDir::new().unwrap();
     let outcome = outcome(ScenarioOptions {
         font,
@@ -368,7 +385,7 @@ async fn each_faulty_worker_is_said_and_a_later_good_one_is_installed() {
     ] {
         let profile = TempDir::new().unwrap();
         let mut policies = Policies::seeds();
-        policies.limits.event_timeout = Duration::from_secs(2);
+        policies.limits.event_timeout = Duration::from_secs(3);
         let error = failure(ScenarioOptions {
             fault: Some(fault),
             policies,

@@ -10,7 +10,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
+use mini_browser::scenario::font::{CharSet, Font};
+use mini_browser::scenario::sites::SITES;
 use mini_browser::scenario::{Answerer, Outcome};
 use tempfile::TempDir;
 
@@ -31,11 +34,33 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+/// A font with just the characters of the three sites: whole, it is cut in no time.
+fn small_font() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let pages = SITES.iter().flat_map(|site| site.page.chars());
+        let characters: CharSet = pages.filter(|character| !character.is_control()).collect();
+        let subset = Font::bundled()
+            .unwrap()
+            .subset(&characters.union(&CharSet::kana_and_ascii()))
+            .unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join("small.ttf");
+        fs::write(&path, subset.ttf()).unwrap();
+        path.to_str().unwrap().to_owned()
+    })
+}
+
+/// Runs it with the small font.
+fn run_small(arguments: &[&str]) -> Output {
+    run(&[&["--font", small_font()], arguments].concat())
+}
+
 /// Runs it on a profile, without any fault, and gives what it wrote for machines.
 fn outcome(profile: &Path) -> Outcome {
     let folder = TempDir::new().unwrap();
     let json = folder.path().join("out.json");
-    let output = run(&[
+    let output = run_small(&[
         "--profile",
         profile.to_str().unwrap(),
         "--json",
@@ -108,7 +133,7 @@ fn without_arguments_the_table_is_written_and_nothing_is_left_behind() {
 
 #[test]
 fn partitioned_by_site_nothing_is_shared() {
-    let output = run(&["--policies", "shipping"]);
+    let output = run_small(&["--policies", "shipping"]);
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(table.matches(ACTIVATED).count(), 3, "{table}");
@@ -119,10 +144,15 @@ fn partitioned_by_site_nothing_is_shared() {
 #[test]
 fn killed_right_after_the_worker_was_activated_it_answers_as_before() {
     let profile = TempDir::new().unwrap();
-    let mut child = program(&["--profile", profile.path().to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = program(&[
+        "--font",
+        small_font(),
+        "--profile",
+        profile.path().to_str().unwrap(),
+    ])
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
     let mut table = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains(ACTIVATED) {
@@ -150,7 +180,7 @@ fn a_second_run_on_a_profile_fetches_no_font_again() {
 
 #[test]
 fn a_font_service_that_is_down_is_named_and_what_was_stored_still_answers() {
-    let output = run(&["--fault", "fonts-down"]);
+    let output = run_small(&["--fault", "fonts-down"]);
     let said = [
         "tea",
         "https://fonts.example.com/font/css: cannot connect",
@@ -161,7 +191,7 @@ fn a_font_service_that_is_down_is_named_and_what_was_stored_still_answers() {
     let profile = TempDir::new().unwrap();
     outcome(profile.path());
     let folder = profile.path().to_str().unwrap();
-    let output = run(&["--profile", folder, "--fault", "fonts-down"]);
+    let output = run_small(&["--profile", folder, "--fault", "fonts-down"]);
     let said = ["the alternatives were not measured", "cannot connect"];
     assert_failed(&output, 6, &said);
     let table = text(&output.stdout);
@@ -178,7 +208,7 @@ fn a_font_service_that_is_down_is_named_and_what_was_stored_still_answers() {
 /// A faulty worker is said, and a profile that has a good one keeps it.
 fn assert_script_fault(fault: &str, more: &[&str], said: &[&str]) {
     let arguments = [&["--fault", fault], more].concat();
-    let output = run(&arguments);
+    let output = run_small(&arguments);
     assert_failed(
         &output,
         6,
@@ -190,7 +220,7 @@ fn assert_script_fault(fault: &str, more: &[&str], said: &[&str]) {
     let profile = TempDir::new().unwrap();
     outcome(profile.path());
     let folder = profile.path().to_str().unwrap();
-    let output = run(&[&arguments[..], &["--profile", folder]].concat());
+    let output = run_small(&[&arguments[..], &["--profile", folder]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_answered_as_before(profile.path());
 }
@@ -225,7 +255,7 @@ fn a_worker_that_loops_for_ever_is_stopped_and_named() {
         "https://fonts.example.com/sw.js",
         "longer than the event timeout",
     ];
-    assert_script_fault("script-loop", &["--event-timeout", "2"], &said);
+    assert_script_fault("script-loop", &["--event-timeout", "3"], &said);
 }
 
 #[test]
@@ -259,7 +289,7 @@ fn a_profile_file_that_is_no_database_is_set_aside_and_the_run_goes_on() {
         let profile = TempDir::new().unwrap();
         let path = profile.path().join(file);
         fs::write(&path, "this is no database\n".repeat(1000)).unwrap();
-        let output = run(&["--profile", profile.path().to_str().unwrap()]);
+        let output = run_small(&["--profile", profile.path().to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         assert_eq!(text(&output.stderr), "");
         let table = text(&output.stdout);
@@ -304,7 +334,7 @@ fn a_profile_in_use_is_named() {
             "tea was not measured"
         );
     }
-    let output = run(&["--profile", folder]);
+    let output = run_small(&["--profile", folder]);
     first.kill().unwrap();
     first.wait().unwrap();
     assert_failed(&output, 5, &["in use", folder]);

@@ -176,3 +176,99 @@ impl std::fmt::Display for Answerer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_form_for_machines_keeps_its_names() {
+        let answer = |answered_by| Answer {
+            url: "https://fonts.example.com/font/css?u=a".into(),
+            answered_by,
+            characters: 1,
+            bytes: 2,
+        };
+        let load = Load {
+            site: "tea".into(),
+            origin: "https://example.com".into(),
+            after_restart: false,
+            controller: "https://example.com/sw.js".into(),
+            wanted: "茶".into(),
+            lacking: String::new(),
+            css: answer(Answerer::FallThroughWorker),
+            files: vec![answer(Answerer::Network)],
+            characters_fetched: 3,
+            wire_bytes: 4,
+            origin_requests: vec![5],
+        };
+        let outcome = Outcome {
+            format: 1,
+            font: FontFacts {
+                family: "M PLUS 1".into(),
+                source: "m.ttf".into(),
+                description: "M PLUS 1 from m.ttf".into(),
+                bytes: 6,
+                characters: 7,
+            },
+            policies: PolicyFacts::of(&Policies::shipping()),
+            profile: "p".into(),
+            temporary_profile: true,
+            notices: vec!["set aside".into()],
+            loads: vec![load],
+            installs: vec![Install {
+                caused_by: "tea".into(),
+                characters_fetched: 8,
+                wire_bytes: 9,
+                origin_requests: vec![10],
+            }],
+            totals: Totals {
+                sites: 1,
+                this: 11,
+                ..Totals::default()
+            },
+            origin_log: Vec::new(),
+        };
+        let written = serde_json::to_value(&outcome).unwrap();
+        assert_eq!(
+            written,
+            json!({
+                "format": 1,
+                "font": {
+                    "family": "M PLUS 1", "source": "m.ttf", "description": "M PLUS 1 from m.ttf",
+                    "bytes": 6, "characters": 7,
+                },
+                "policies": { "name": "shipping", "partitioned": true },
+                "profile": "p",
+                "temporary_profile": true,
+                "notices": ["set aside"],
+                "loads": [{
+                    "site": "tea", "origin": "https://example.com", "after_restart": false,
+                    "controller": "https://example.com/sw.js", "wanted": "茶", "lacking": "",
+                    "css": {
+                        "url": "https://fonts.example.com/font/css?u=a",
+                        "answered_by": "fall-through-worker", "characters": 1, "bytes": 2,
+                    },
+                    "files": [{
+                        "url": "https://fonts.example.com/font/css?u=a",
+                        "answered_by": "network", "characters": 1, "bytes": 2,
+                    }],
+                    "characters_fetched": 3, "wire_bytes": 4, "origin_requests": [5],
+                }],
+                "installs": [{
+                    "caused_by": "tea", "characters_fetched": 8, "wire_bytes": 9,
+                    "origin_requests": [10],
+                }],
+                "totals": {
+                    "sites": 1, "whole_font_per_site": 0, "subset_per_site": 0, "this": 11,
+                    "of_which_installations": 0, "answered_by_worker": 0,
+                    "sites_answered_by_worker": 0, "subset_for_the_same": 0, "after_restart": 0,
+                },
+                "origin_log": [],
+            })
+        );
+        assert_eq!(serde_json::from_value::<Outcome>(written).unwrap(), outcome);
+    }
+}
