@@ -162,6 +162,7 @@ impl Driver {
     }
 
     fn host_event(&mut self, event: HostEvent<MessagePort>) {
+        self.shared.opens(&event);
         let Some(event) = self.functional_event(event) else {
             return;
         };
@@ -255,7 +256,12 @@ impl Driver {
                 state,
             } => {
                 self.worker_state(registration, worker, state);
-                if let Some(scope) = self.scope_of(registration) {
+                // The registration of a first worker that failed is gone by now.
+                let of_worker = || {
+                    let requesting = self.shared.requesting(Shared::worker_client(worker))?;
+                    Some(requesting.scope.clone())
+                };
+                if let Some(scope) = self.scope_of(registration).or_else(of_worker) {
                     self.shared.report(Report::WorkerState {
                         registration,
                         scope,

@@ -137,13 +137,14 @@ impl WorkerEndpoint {
         &self.activity
     }
 
-    /// Begins an event that goes through the driver; `None` if this run of the worker is over.
+    /// Begins an event that goes through the driver; `None` unless this run of the worker takes
+    /// events.
     pub(crate) fn begin(&self) -> Option<KeepAlive> {
         self.activity.begin()
     }
 
-    /// Sends a fetch event; gives the body back if this run of the worker is over. The keep-alive
-    /// starts now.
+    /// Sends a fetch event; gives the body back unless this run of the worker takes events. The
+    /// keep-alive starts now.
     pub(crate) fn dispatch(&self, detail: FetchDetail, body: Body) -> Result<Pending, Body> {
         let (responder, answer) = oneshot::channel();
         let (enter, entered) = oneshot::channel();
@@ -192,7 +193,18 @@ pub(crate) struct Activity {
 struct Busy {
     since: BTreeMap<EventId, Instant>,
     last: Instant,
-    closed: bool,
+    phase: Phase,
+}
+
+/// Whether a run of a worker takes events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not yet: its script is being evaluated, and may throw.
+    Starting,
+    /// It does.
+    Open,
+    /// Not any more.
+    Closed,
 }
 
 impl Activity {
@@ -205,7 +217,7 @@ impl Activity {
         let busy = Mutex::new(Busy {
             since: BTreeMap::new(),
             last: clock.now(),
-            closed: false,
+            phase: Phase::Starting,
         });
         Arc::new(Self {
             clock,
@@ -227,10 +239,18 @@ impl Activity {
         (busy.since.values().min().copied(), busy.last)
     }
 
+    /// Takes events, unless it was closed.
+    pub(crate) fn open(&self) {
+        let mut busy = self.lock();
+        if busy.phase == Phase::Starting {
+            busy.phase = Phase::Open;
+        }
+    }
+
     /// Takes no new events; whether there are some in progress.
     pub(crate) fn close(&self) -> bool {
         let mut busy = self.lock();
-        busy.closed = true;
+        busy.phase = Phase::Closed;
         !busy.since.is_empty()
     }
 
@@ -238,7 +258,7 @@ impl Activity {
         let event = EventId(self.next_event.fetch_add(1, Ordering::Relaxed));
         let now = self.clock.now();
         let mut busy = self.lock();
-        if busy.closed {
+        if busy.phase != Phase::Open {
             return None;
         }
         busy.since.insert(event, now);

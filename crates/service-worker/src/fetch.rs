@@ -167,31 +167,24 @@ pub(crate) async fn fetch(
     if route.own.skipped() == Some(SkipReason::LocalFetchNotOffered) {
         return Err(FetchError::LocalFetchNotOffered);
     }
-    if let Some(controller) = &controller
-        && reserved.is_some()
+    if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
     {
         let uses = Input::ClientUses {
-            client,
+            client: reserved.id,
             registration: controller.id,
         };
         shared.send(ToDriver::Tell(uses));
     }
-    if let (Some(worker), Some(controller)) = (route.own.worker(), &controller) {
-        let event = dispatch::own_event(&head, client, reserved.as_ref());
-        let dispatched = dispatch::to_own(&shared, controller.id, event, &mut body).await;
-        if let Some((worker, response)) = taken(&head, worker, dispatched)? {
-            soft_update(&shared, route.own_soft_update, controller.id);
-            let answered_by = AnsweredBy::OwnWorker(worker);
-            let response = filtered(&head, response, fetch_router::filter_own)?;
-            return Ok(Fetched {
-                response,
-                answered_by,
-                route,
-            });
-        }
-    }
     if let Some(controller) = &controller {
+        let dispatched = match route.own.worker() {
+            Some(worker) => {
+                let event = dispatch::own_event(&head, client, reserved.as_ref());
+                let to_own = dispatch::to_own(&shared, controller.id, event, &mut body);
+                Some((worker, to_own.await))
+            }
+            None => None,
+        };
         // A worker whose fetch listeners are all empty is started, and not waited for.
         if route.own.skipped() == Some(SkipReason::EmptyFetchListeners) {
             let (registration, initiator) = (controller.id, None);
@@ -201,7 +194,19 @@ pub(crate) async fn fetch(
                 initiator,
             }));
         }
+        // Whatever came of the event: a worker that breaks its pages must not miss its update.
         soft_update(&shared, route.own_soft_update, controller.id);
+        if let Some((worker, dispatched)) = dispatched
+            && let Some((worker, response)) = taken(&head, worker, dispatched)?
+        {
+            let answered_by = AnsweredBy::OwnWorker(worker);
+            let response = filtered(&head, response, fetch_router::filter_own)?;
+            return Ok(Fetched {
+                response,
+                answered_by,
+                route,
+            });
+        }
     }
     if let (Some(worker), Some(service)) = (route.fall_through.worker(), &service) {
         let from = requesting
@@ -248,7 +253,9 @@ fn controller(
         Some(reserved) => {
             let partition = shared.policies.partition;
             let key = partition.storage_key(reserved, &Origin::of(head.url()))?;
-            shared.lookup.match_registration(&key, head.url())
+            let matched = shared.lookup.match_registration(&key, head.url());
+            // SEMANTICS §5.6: an installation that only serves others controls no client.
+            matched.filter(|found| found.controls_clients())
         }
         None => shared.lookup.controller(client),
     }

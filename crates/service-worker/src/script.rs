@@ -15,8 +15,8 @@ use crate::{Body, NetworkRequest, NetworkResponse};
 /// How many redirects of an imported script are followed. (*Fetch*, "HTTP-redirect fetch".)
 const REDIRECTS: usize = 20;
 
-/// One hop, with `Service-Worker: script`. A redirect is an error (redirect mode `error`); status,
-/// MIME type and scope are checked by the registry.
+/// One hop, with `Service-Worker: script`. The registry checks status, MIME type and scope, and
+/// refuses a redirect (redirect mode `error`).
 pub(crate) async fn fetch(
     shared: Arc<Shared>,
     fetch: FetchScript,
@@ -40,10 +40,6 @@ pub(crate) async fn fetch(
         partition: Some(fetch.storage_key),
     };
     let response = send(&shared, request).await?;
-    if response.status.is_redirection() && response.headers.contains_key(LOCATION) {
-        let refused = format!("{url} answered with a redirect, which a service worker may not");
-        return Err(ScriptFetchError(refused));
-    }
     if let Some(veto) = script_response_vetoes(&response.headers).filter(|_| fetch.by_header) {
         return Err(ScriptFetchError(format!("{url}: {veto}")));
     }

@@ -199,6 +199,15 @@ impl Shared {
         self.endpoints.insert(endpoint.worker(), endpoint);
     }
 
+    /// A worker that has started takes events.
+    pub(crate) fn opens(&self, event: &HostEvent<MessagePort>) {
+        if let HostEvent::Started { worker, .. } = event
+            && let Some(endpoint) = self.endpoint(*worker)
+        {
+            endpoint.activity().open();
+        }
+    }
+
     /// A worker takes no more events; it may still make requests for those that it has.
     pub(crate) fn close_endpoint(&self, worker: WorkerId) -> Option<WorkerEndpoint> {
         self.endpoints.remove(&worker).map(|(_, endpoint)| endpoint)

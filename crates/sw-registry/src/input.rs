@@ -34,7 +34,8 @@ pub struct Now {
 /// Each [`PromiseId`] that comes in goes out in exactly one [`Output::Settle`](crate::Output).
 #[derive(Debug)]
 pub enum Input {
-    /// `register()`, or an installation by header. (*Service Workers*, "Start Register".)
+    /// `register()`, or an installation by header. (*Service Workers*, "Start Register".) A script's
+    /// promise resolves when the installation begins, a header's when the worker is installed.
     Register(PromiseId, Register),
     /// `registration.update()`.
     Update {

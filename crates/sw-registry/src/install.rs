@@ -41,8 +41,11 @@ impl Registry {
         self.edit(id, |registration| registration.installing = Some(worker));
         // Step 5: *Update Worker State*.
         self.set_worker_state(worker, WorkerState::Installing);
-        // Step 7. (Step 6 asserts a promise, which a soft update has not.)
-        self.resolve_with_registration(key, id);
+        // Step 7. (Step 6 asserts a promise, which a soft update has not.) Of an installation by
+        // header no script waits for the registration, but the host waits for what comes of it.
+        if !self.head(key).is_some_and(|job| job.is_by_header()) {
+            self.resolve_with_registration(key, id);
+        }
         // Steps 8 and 9: `updatefound`.
         if let Some(view) = self.registration(id) {
             self.notify_all(&key.0, &ClientNotice::UpdateFound(view));
@@ -121,6 +124,9 @@ impl Registry {
             Err(error) => {
                 let scope = key.1.clone();
                 self.install_failed(key, worker, before);
+                if self.head(key).is_some_and(|job| job.is_by_header()) {
+                    self.reject_job(key, JobError::Store(error.clone()));
+                }
                 self.report(Report::NotStored { scope, error });
                 self.finish_job(key);
             }
@@ -144,6 +150,8 @@ impl Registry {
         }
         // Step 19.
         self.set_worker_state(worker, WorkerState::Installed);
+        // Step 7, of an installation by header.
+        self.resolve_with_registration(key, id);
         // Step 20.
         self.finish_job(key);
         // Steps 21 and 22.

@@ -76,6 +76,9 @@ pub(super) async fn to_service(
     environment: &Environment,
     body: &mut Body,
 ) -> Result<Dispatched, String> {
+    // The deadline is the worker's, and begins when there is all that it is to be sent.
+    let kept = body.keep(KEPT_BODY).await;
+    kept.map_err(|error| format!("the request's body broke: {error}"))?;
     let edge = match Edge::begin(shared, from, registration) {
         Ok(edge) => edge,
         Err(reason) => {

@@ -114,13 +114,17 @@ impl Asked<'_> {
             referrer,
             controls_clients,
         } = install;
+        let provenance = Provenance::Header { controls_clients };
         let known = self
             .shared
             .lookup
             .match_registration(&storage_key, scope.url());
+        // What a script made stays as it is; what a header made follows the host's policy.
         let equal = known.is_some_and(|known| {
             let active = known.active.as_ref();
-            known.scope == scope && active.is_some_and(|active| active.script_url == script)
+            known.scope == scope
+                && active.is_some_and(|active| active.script_url == script)
+                && (known.provenance == Provenance::Script || known.provenance == provenance)
         });
         if equal {
             return;
@@ -143,7 +147,7 @@ impl Asked<'_> {
             update_via_cache: UpdateViaCache::Imports,
             client: None,
             referrer_origin: Origin::of(&referrer),
-            provenance: Provenance::Header { controls_clients },
+            provenance,
             initiator,
         };
         let settled = self

@@ -408,7 +408,10 @@ impl Wire {
     async fn event(&mut self) -> Result<HostEvent<MessagePort>, String> {
         loop {
             match self.events.next().await {
-                Some(ToDriver::Host(event)) => return Ok(event),
+                Some(ToDriver::Host(event)) => {
+                    self.shared.opens(&event);
+                    return Ok(event);
+                }
                 Some(_) => {}
                 None => return Err("the host let go of the handle".to_owned()),
             }
