@@ -17,9 +17,10 @@ use url::Url;
 use crate::fetch::{self, Hop, HopError, HopFuture, HopRequest, Hopped, Source};
 use crate::js::{Pending, Registering, Seam};
 
-/// The facade, as scripts and fetches see it; keeps a record of each client's fetches.
+/// The facade, as scripts ([`Seam`]) and fetches ([`Hop`]) see it; keeps a record of each client's
+/// fetches. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Facade {
+pub struct Facade {
     handle: Handle,
     records: Arc<Mutex<BTreeMap<ClientId, Vec<Recorded>>>>,
 }
@@ -48,7 +49,9 @@ struct Recorded {
 }
 
 impl Facade {
-    pub(crate) fn new(handle: Handle) -> Self {
+    /// Passes on what it is asked to the facade of `handle`.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
         Self {
             handle,
             records: Arc::default(),
@@ -89,6 +92,14 @@ impl Facade {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, Vec<Recorded>>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Facade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Facade")
+            .field("clients", &self.lock().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,5 +10,5 @@ mod page;
 pub mod scenario;
 
 pub use browser::{Browser, BrowserError, BrowserOptions, Opened};
-pub use facade::FetchRecord;
+pub use facade::{Facade, FetchRecord};
 pub use page::{NavigateError, Page};

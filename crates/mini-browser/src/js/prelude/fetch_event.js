@@ -4,13 +4,14 @@ import { op_answer, op_answer_body, op_console, op_describe_error, op_load, op_s
 import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
 import { USVString, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
 
-// `onAnswer(event, answer)`: `answer` is called with what respondWith's promise settles to, as
-// `(response)` or `(undefined, error, true)`.
+// `onAnswer(event, enter, answer)`: `enter` is called by respondWith, and `answer` with what its
+// promise settles to, as `(response)` or `(undefined, error, true)`.
 let onAnswer, isAnswered;
 
 export class FetchEvent extends ExtendableEvent {
   #init;
   #entered = false;
+  #enter = null;
   #answer = null;
   #handled;
 
@@ -52,12 +53,14 @@ export class FetchEvent extends ExtendableEvent {
     this.stopPropagation();
     this.stopImmediatePropagation();
     this.#entered = true;
+    // Told at once: from here on a death is a network error, and no request for the network.
+    this.#enter?.();
     // Steps 8 and 9.
     react(promise, (response) => this.#answer?.(response), (error) => this.#answer?.(undefined, error, true));
   }
 
   static {
-    onAnswer = (event, answer) => { event.#answer = answer; };
+    onAnswer = (event, enter, answer) => { event.#enter = enter; event.#answer = answer; };
     isAnswered = (event) => event.#entered;
   }
 }
@@ -78,7 +81,7 @@ export function dispatchFetch(id, detail, body) {
     op_answer(id, "failed", null, why);
     fail(new TypeError(why));
   };
-  onAnswer(event, (response, error, rejected) => {
+  onAnswer(event, () => op_answer(id, "entered", null, null), (response, error, rejected) => {
     if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
     const { isResponse, responseToHost } = op_load("response.js");
     if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
@@ -93,7 +96,7 @@ export function dispatchFetch(id, detail, body) {
     react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
   });
   const after = () => {
-    if (isAnswered(event)) return op_answer(id, "entered", null, null);
+    if (isAnswered(event)) return;
     if (event.defaultPrevented) {
       op_answer(id, "canceled", null, null);
       fail(new TypeError("the request was canceled"));
