@@ -378,15 +378,11 @@ impl NativeHost {
     fn dispatch(&mut self, worker: WorkerId, event: EventId, detail: EventDetail<MessagePort>) {
         let handle = self.handle.clone();
         let Some(running) = self.running.get_mut(&worker) else {
-            // What a stashed port had to say comes back; anything else went with the worker.
-            if let EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. } = detail {
-                handle.host_event(HostEvent::Undelivered {
-                    worker,
-                    event,
-                    detail,
-                });
-            }
-            return;
+            return handle.host_event(HostEvent::Undelivered {
+                worker,
+                event,
+                detail,
+            });
         };
         let (listeners, scope) = (running.worker.clone(), running.scope.clone());
         let lifecycle = |listener: Option<OnLifecycle>, scope| match listener {
