@@ -338,7 +338,8 @@ impl Realm {
         Ok(realm)
     }
 
-    /// Runs something in the realm. Call [`Self::checkpoint`] after it; a task need not.
+    /// Runs something in the realm. A task is followed by a microtask
+    /// checkpoint of its own.
     pub fn with<R>(&self, run: impl FnOnce(&Ctx<'_>) -> R) -> R {
         self.context.with(|ctx| run(&ctx))
     }
