@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use sw_types::fetch::is_http_token_byte;
 
 /// *Get* a name from a header list: its values joined by `, `, or `None`.
 pub(crate) fn combined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
@@ -27,7 +28,7 @@ pub(crate) fn token_list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<S
             if element.is_empty() {
                 continue;
             }
-            if !element.iter().copied().all(is_token_byte) {
+            if !element.iter().copied().all(is_http_token_byte) {
                 return None;
             }
             tokens.push(
@@ -39,28 +40,6 @@ pub(crate) fn token_list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<S
         }
     }
     Some(tokens)
-}
-
-/// *HTTP token code point.*
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 /// Without leading and trailing *HTTP whitespace*: line breaks, tabs and spaces.

@@ -3,7 +3,9 @@
 
 use http::{HeaderMap, Method};
 
-use crate::headers::{is_token_byte, trim_http_whitespace};
+use sw_types::fetch::is_http_token_byte;
+
+use crate::headers::trim_http_whitespace;
 
 /// The bytes that one safelisted header value may have.
 const VALUE_LIMIT: usize = 128;
@@ -80,7 +82,7 @@ fn is_safelisted_content_type(value: &[u8]) -> bool {
     let subtype = trim_http_whitespace(subtype);
     if ![kind, subtype]
         .into_iter()
-        .all(|part| !part.is_empty() && part.iter().copied().all(is_token_byte))
+        .all(|part| !part.is_empty() && part.iter().copied().all(is_http_token_byte))
     {
         return false;
     }

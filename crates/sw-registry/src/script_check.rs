@@ -1,6 +1,7 @@
 //! What *Update* demands of a main script's response, and the MIME type of a script.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode};
+use sw_types::fetch::{is_javascript_mime_essence, mime_essence};
 use sw_types::{Origin, ScopeUrl, ScriptUrl};
 
 use crate::{FetchedScript, JobError};
@@ -30,7 +31,7 @@ pub(crate) fn check_main_script(
     }
     // *Extract a MIME type*, *JavaScript MIME type*.
     let essence = mime_essence(&response.headers);
-    if !essence.as_deref().is_some_and(is_javascript) {
+    if !essence.as_deref().is_some_and(is_javascript_mime_essence) {
         let found = match essence {
             Some(essence) => format!("MIME type {essence}"),
             None => "no valid MIME type".to_owned(),
@@ -94,75 +95,6 @@ fn service_worker_allowed<'a>(
             "script {script}: Service-Worker-Allowed {value:?} is not a URL"
         ))),
     }
-}
-
-/// *Extract a MIME type*, down to its essence: the last value that is a valid MIME type and not
-/// `*/*`. (*Fetch*; *MIME Sniffing*, "parse a MIME type".)
-pub(crate) fn mime_essence(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all(header::CONTENT_TYPE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(split_outside_quotes)
-        .filter_map(essence)
-        .rfind(|essence| essence != "*/*")
-}
-
-/// *Get, decode, and split*: at commas that are not inside a quoted string.
-fn split_outside_quotes(value: &str) -> Vec<&str> {
-    let (mut parts, mut start) = (Vec::new(), 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in value.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                parts.push(&value[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&value[start..]);
-    parts
-}
-
-fn essence(value: &str) -> Option<String> {
-    let http_whitespace = [' ', '\t', '\r', '\n'];
-    let before_parameters = value.split(';').next().unwrap_or_default();
-    let (kind, subtype) = before_parameters
-        .trim_matches(http_whitespace)
-        .split_once('/')?;
-    let is_token = |token: &str| {
-        let is_code_point =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        !token.is_empty() && token.bytes().all(is_code_point)
-    };
-    (is_token(kind) && is_token(subtype)).then(|| format!("{kind}/{subtype}").to_ascii_lowercase())
-}
-
-/// *JavaScript MIME type essence match.*
-pub(crate) fn is_javascript(essence: &str) -> bool {
-    matches!(
-        essence,
-        "application/ecmascript"
-            | "application/javascript"
-            | "application/x-ecmascript"
-            | "application/x-javascript"
-            | "text/ecmascript"
-            | "text/javascript"
-            | "text/javascript1.0"
-            | "text/javascript1.1"
-            | "text/javascript1.2"
-            | "text/javascript1.3"
-            | "text/javascript1.4"
-            | "text/javascript1.5"
-            | "text/jscript"
-            | "text/livescript"
-            | "text/x-ecmascript"
-            | "text/x-javascript"
-    )
 }
 
 #[cfg(test)]
@@ -251,7 +183,7 @@ mod tests {
         let essence = |values: &[&str]| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(header::CONTENT_TYPE, value.parse().unwrap());
+                headers.append(http::header::CONTENT_TYPE, value.parse().unwrap());
             }
             mime_essence(&headers)
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sw_types::fetch::CacheMode;
+use sw_types::fetch::{CacheMode, is_javascript_mime_essence, mime_essence};
 use sw_types::{
     PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site, StorageKey,
     UpdateViaCache, WorkerId, WorkerState,
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::job::{Job, JobType, ScriptArgs, Step, Waiting};
 use crate::lookup::is_stale;
-use crate::script_check::{check_main_script, is_javascript, mime_essence};
+use crate::script_check::check_main_script;
 use crate::state::{Run, ScopeKey, Worker};
 use crate::{
     FetchImport, FetchScript, FetchedScript, JobError, Output, Registry, Request, Response,
@@ -317,7 +317,7 @@ impl Registry {
             let good = fetched.status.is_success()
                 && mime_essence(&fetched.headers)
                     .as_deref()
-                    .is_some_and(is_javascript);
+                    .is_some_and(is_javascript_mime_essence);
             if good {
                 let old = self
                     .newest_at(key)

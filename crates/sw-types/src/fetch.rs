@@ -4,9 +4,11 @@
 
 #![expect(clippy::exhaustive_enums, reason = "closed sets of the specification")]
 
+mod media_type;
 mod request;
 mod response;
 
+pub use media_type::{is_http_token_byte, is_javascript_mime_essence, mime_essence};
 pub use request::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
     Requester, ServiceWorkersMode,

@@ -2,8 +2,10 @@
 //! request be blocked due to its MIME type" and "… due to nosniff"; *MIME Sniffing*.)
 
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use service_worker::types::fetch::{Destination, ResponseHead};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use service_worker::types::fetch::{
+    Destination, ResponseHead, is_javascript_mime_essence, mime_essence,
+};
 
 use super::FetchErrorReason;
 
@@ -12,7 +14,7 @@ pub(super) fn check(
     destination: Destination,
     response: &ResponseHead,
 ) -> Result<(), FetchErrorReason> {
-    let essence = essence(&response.headers).unwrap_or_default();
+    let essence = mime_essence(&response.headers).unwrap_or_default();
     let nosniff = is_nosniff(&response.headers);
     let wanted = match destination {
         destination if is_script_like(destination) => {
@@ -20,7 +22,7 @@ pub(super) fn check(
                 .iter()
                 .any(|kind| essence.starts_with(kind))
                 || essence == "text/csv";
-            (never || (nosniff && !is_javascript(&essence))).then_some("script")
+            (never || (nosniff && !is_javascript_mime_essence(&essence))).then_some("script")
         }
         Destination::Style => (nosniff && essence != "text/css").then_some("style sheet"),
         _ => None,
@@ -32,45 +34,6 @@ pub(super) fn check(
             wanted,
         }),
     }
-}
-
-/// The essence of `Content-Type`: that of its last value that parses. (*Extract a MIME type*,
-/// without the charset.)
-fn essence(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all(CONTENT_TYPE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|value| {
-            let (kind, subtype) = value.split(';').next()?.trim().split_once('/')?;
-            let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
-            (is_token(kind) && is_token(subtype)).then(|| format!("{kind}/{subtype}"))
-        })
-        .rfind(|essence| essence != "*/*")
-        .map(|essence| essence.to_ascii_lowercase())
-}
-
-/// *HTTP token code point.*
-pub(super) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 /// *Determine nosniff*.
@@ -95,32 +58,10 @@ const fn is_script_like(destination: Destination) -> bool {
     )
 }
 
-/// *JavaScript MIME type*.
-fn is_javascript(essence: &str) -> bool {
-    matches!(
-        essence,
-        "application/ecmascript"
-            | "application/javascript"
-            | "application/x-ecmascript"
-            | "application/x-javascript"
-            | "text/ecmascript"
-            | "text/javascript"
-            | "text/javascript1.0"
-            | "text/javascript1.1"
-            | "text/javascript1.2"
-            | "text/javascript1.3"
-            | "text/javascript1.4"
-            | "text/javascript1.5"
-            | "text/jscript"
-            | "text/livescript"
-            | "text/x-ecmascript"
-            | "text/x-javascript"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
+    use http::header::CONTENT_TYPE;
 
     use super::*;
 

@@ -7,7 +7,6 @@
 //! Nothing in it is simulated, and nothing is waited for by the clock: where something happens in
 //! the background, the run waits for the report that it has happened.
 
-mod base64;
 mod comparison;
 mod console;
 mod fault;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::base64;
 use super::super::font::css::{self, Face};
 use super::super::font::{CharSet, CheckError, Font, check_font};
 use super::Loaded;
+use data_url::forgiving_base64;
 
 /// Why what a page got does not draw its text.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,8 @@ pub(super) fn check(loaded: &Loaded, font: &Font) -> Result<Checked, Unfit> {
             .ok_or_else(|| choice(loaded, &needed))?;
         let of_face = face.wanted_by(&wanted);
         let url = face.url.clone();
-        let bytes = base64::decode(encoded).ok_or(Unfit::Transfer { url })?;
+        let bytes = forgiving_base64::decode_to_vec(encoded.as_bytes())
+            .map_err(|_| Unfit::Transfer { url })?;
         check_font(&bytes, &of_face).map_err(|error| Unfit::Font {
             url: face.url.split('?').next().unwrap_or_default().to_owned(),
             error,
