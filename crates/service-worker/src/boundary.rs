@@ -27,7 +27,8 @@ pub enum HostCommand<P = MessagePort> {
     /// [`HostEvent::Started`], [`HostEvent::StartFailed`] or [`HostEvent::Died`]. An in-process
     /// host gets the worker's [`WorkerInbox`](crate::WorkerInbox) beside it.
     StartWorker(Box<StartWorker>),
-    /// Dispatch an event; answered by [`HostEvent::Settled`], or by `Died`.
+    /// Dispatch an event; answered by [`HostEvent::Settled`], or by `Died`. An event for a worker
+    /// that does not run comes back as [`HostEvent::Undelivered`].
     ///
     /// The events of stashed ports ask for more, so that no message is lost and none comes twice:
     /// each is answered by [`HostEvent::Dispatched`] or `Settled` if its listeners were called, and

@@ -59,7 +59,7 @@ pub(super) const CHECKS: &[Check<Wire>] = &[
         |wire| Box::pin(dies_once(wire)),
     ),
     (
-        "commands for unknown workers and clients are ignored",
+        "commands for unknown workers and clients are ignored, and an event comes back",
         &[Script::ListensToNothing],
         |wire| Box::pin(unknown_ids(wire)),
     ),
@@ -175,6 +175,12 @@ async fn unknown_ids(wire: &mut Wire) -> Checked {
     let nobody = WorkerId(99);
     wire.stop(nobody)?;
     wire.dispatch(nobody, EVENT, EventDetail::Install)?;
+    match wire.event().await? {
+        HostEvent::Undelivered { worker, event, .. } => {
+            equal("given back", &(worker, event), &(nobody, EVENT))?;
+        }
+        other => return Err(format!("expected the event back, found {other:?}")),
+    }
     wire.send(HostCommand::Notify {
         client: ClientId(99),
         notice: Box::new(ClientNotice::ControllerChanged(None)),
