@@ -63,6 +63,7 @@ impl Browser {
             }
             Output::StartWorker(start) => Some(Input::WorkerStarted {
                 worker: start.worker,
+                run: start.run,
                 event_types: EventTypes::NONE.with(EventType::Fetch),
                 fetch_handler: FetchHandler::Present,
             }),

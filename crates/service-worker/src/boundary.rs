@@ -15,7 +15,8 @@ use stash::EntryId;
 use sw_registry::{EventOutcome, StopReason};
 use sw_types::{
     ClientId, ClientNotice, Environment, EventId, EventType, EventTypes, FetchHandler, Origin,
-    RegistrationId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState, WorkerType,
+    RegistrationId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState,
+    WorkerType,
 };
 use url::Url;
 
@@ -122,6 +123,9 @@ pub struct ConnectDetail {
 pub struct StartWorker {
     /// The worker.
     pub worker: WorkerId,
+    /// This run of it. What the host tells of the run says which one it means: a worker that did
+    /// not stop in time may have been started again by then.
+    pub run: RunId,
     /// Its registration.
     pub registration: RegistrationId,
     /// Its environment: what its own fetches and connects are made with.
@@ -147,6 +151,8 @@ pub enum HostEvent<P = MessagePort> {
     Started {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// The event types that have listeners.
         event_types: EventTypes,
         /// What its fetch listeners amount to.
@@ -156,6 +162,8 @@ pub enum HostEvent<P = MessagePort> {
     StartFailed {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// The error, with file, line and column.
         error: String,
     },
@@ -163,6 +171,8 @@ pub enum HostEvent<P = MessagePort> {
     ListenersChanged {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// The event types that have listeners now.
         event_types: EventTypes,
     },
@@ -208,6 +218,8 @@ pub enum HostEvent<P = MessagePort> {
     Died {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// Why, for people.
         reason: String,
     },
@@ -271,19 +283,25 @@ impl<P> HostEvent<P> {
         match self {
             Self::Started {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
             } => HostEvent::Started {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
             },
-            Self::StartFailed { worker, error } => HostEvent::StartFailed { worker, error },
+            Self::StartFailed { worker, run, error } => {
+                HostEvent::StartFailed { worker, run, error }
+            }
             Self::ListenersChanged {
                 worker,
+                run,
                 event_types,
             } => HostEvent::ListenersChanged {
                 worker,
+                run,
                 event_types,
             },
             Self::Accepted {
@@ -314,7 +332,15 @@ impl<P> HostEvent<P> {
                 event,
                 outcome,
             },
-            Self::Died { worker, reason } => HostEvent::Died { worker, reason },
+            Self::Died {
+                worker,
+                run,
+                reason,
+            } => HostEvent::Died {
+                worker,
+                run,
+                reason,
+            },
             Self::ClientCreated(environment) => HostEvent::ClientCreated(environment),
             Self::FallThroughForbidden(client) => HostEvent::FallThroughForbidden(client),
             Self::ClientReady(client) => HostEvent::ClientReady(client),

@@ -162,6 +162,9 @@ impl Driver {
     }
 
     fn host_event(&mut self, event: HostEvent<MessagePort>) {
+        if self.shared.is_late(&event) {
+            return tracing::debug!(?event, "of a run that is over");
+        }
         self.shared.opens(&event);
         let Some(event) = self.functional_event(event) else {
             return;
@@ -169,20 +172,30 @@ impl Driver {
         let input = match event {
             HostEvent::Started {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
             } => Input::WorkerStarted {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
             },
-            HostEvent::StartFailed { worker, error } => {
+            HostEvent::StartFailed { worker, run, error } => {
                 self.worker_ends(worker);
-                Input::WorkerStartFailed { worker, error }
+                Input::WorkerStartFailed { worker, run, error }
             }
-            HostEvent::Died { worker, reason } => {
+            HostEvent::Died {
+                worker,
+                run,
+                reason,
+            } => {
                 self.worker_ends(worker);
-                Input::WorkerDied { worker, reason }
+                Input::WorkerDied {
+                    worker,
+                    run,
+                    reason,
+                }
             }
             HostEvent::Settled {
                 worker,
@@ -317,6 +330,7 @@ impl Driver {
         let requesting = Requesting {
             environment: environment.clone(),
             registration,
+            run: start.run,
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
         };
@@ -324,6 +338,7 @@ impl Driver {
         self.run_begins(registration, worker, start.state);
         let start = StartWorker {
             worker,
+            run: start.run,
             registration,
             environment,
             storage_key: start.storage_key,

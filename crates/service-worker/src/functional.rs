@@ -182,6 +182,7 @@ impl Driver {
             HostEvent::ListenersChanged {
                 worker,
                 event_types,
+                ..
             } => self.listens(worker, event_types),
             HostEvent::Started {
                 worker,

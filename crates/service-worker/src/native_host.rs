@@ -15,7 +15,7 @@ use futures_core::Stream;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use message_port::{MessageChannel, MessagePort, TransferredPort};
-use sw_types::{EventId, EventType, EventTypes, FetchHandler, WorkerId};
+use sw_types::{EventId, EventType, EventTypes, FetchHandler, RunId, WorkerId};
 
 use crate::{
     ConnectDetail, EntryId, EventDetail, EventOutcome, FetchDispatch, Handle, HostCommand,
@@ -297,9 +297,14 @@ impl NativeHost {
         match command {
             HostCommand::StartWorker(start) => self.start(*start, inbox),
             HostCommand::StopWorker { worker, reason } => {
-                if self.stop(worker) {
+                if let Some(run) = self.stop(worker) {
                     let reason = reason.to_string();
-                    self.handle.host_event(HostEvent::Died { worker, reason });
+                    let died = HostEvent::Died {
+                        worker,
+                        run,
+                        reason,
+                    };
+                    self.handle.host_event(died);
                 }
             }
             HostCommand::Dispatch {
@@ -315,7 +320,7 @@ impl NativeHost {
 
     /// Starts a worker; one that still ran under this id is over.
     fn start(&mut self, start: StartWorker, inbox: Option<WorkerInbox>) {
-        let id = start.worker;
+        let (id, run) = (start.worker, start.run);
         self.stop(id);
         let name = start
             .scripts
@@ -327,12 +332,16 @@ impl NativeHost {
             .cloned()
         else {
             let error = format!("{}: there is no native worker {name:?}", start.script_url);
-            self.handle
-                .host_event(HostEvent::StartFailed { worker: id, error });
+            self.handle.host_event(HostEvent::StartFailed {
+                worker: id,
+                run,
+                error,
+            });
             return;
         };
         self.handle.host_event(HostEvent::Started {
             worker: id,
+            run,
             event_types: worker.event_types(),
             fetch_handler: match worker.fetch {
                 Some(_) => FetchHandler::Present,
@@ -356,11 +365,9 @@ impl NativeHost {
         );
     }
 
-    /// Whether it ran.
-    fn stop(&mut self, worker: WorkerId) -> bool {
-        let Some(running) = self.running.remove(&worker) else {
-            return false;
-        };
+    /// The run that this ends, if it ran.
+    fn stop(&mut self, worker: WorkerId) -> Option<RunId> {
+        let running = self.running.remove(&worker)?;
         running.reactions.iter().for_each(AbortHandle::abort);
         for (event, undelivered) in running.undelivered {
             if let Some(detail) = take(&undelivered) {
@@ -372,7 +379,7 @@ impl NativeHost {
             }
         }
         running.scope.stop();
-        true
+        Some(running.scope.start.run)
     }
 
     fn dispatch(&mut self, worker: WorkerId, event: EventId, detail: EventDetail<MessagePort>) {

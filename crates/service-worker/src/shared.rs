@@ -13,7 +13,7 @@ use message_port::{Message, MessagePort};
 use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
-    ClientId, Environment, PromiseId, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
+    ClientId, Environment, PromiseId, RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptUrl,
     WorkerId,
 };
 
@@ -82,6 +82,7 @@ pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Settled, JobError>
 pub(crate) struct Requesting {
     pub(crate) environment: Environment,
     pub(crate) registration: RegistrationId,
+    pub(crate) run: RunId,
     pub(crate) script_url: ScriptUrl,
     pub(crate) scope: ScopeUrl,
 }
@@ -197,6 +198,19 @@ impl Shared {
         self.requesters
             .insert(requesting.environment.id, Arc::new(requesting));
         self.endpoints.insert(endpoint.worker(), endpoint);
+    }
+
+    /// Whether this is word of another run of a worker than the one that is, or was last, under way.
+    pub(crate) fn is_late(&self, event: &HostEvent<MessagePort>) -> bool {
+        let (HostEvent::Started { worker, run, .. }
+        | HostEvent::StartFailed { worker, run, .. }
+        | HostEvent::ListenersChanged { worker, run, .. }
+        | HostEvent::Died { worker, run, .. }) = event
+        else {
+            return false;
+        };
+        let requesting = self.requesting(Self::worker_client(*worker));
+        requesting.is_none_or(|requesting| requesting.run != *run)
     }
 
     /// A worker that has started takes events.

@@ -10,7 +10,9 @@ use common::{House, SERVICE, message, next, quiet, url};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort, Posted};
 use service_worker::native_host::{NativeWorker, Scope, StashedEvent};
-use service_worker::types::{ClientId, EventType, EventTypes, FetchHandler, WorkerId, WorkerState};
+use service_worker::types::{
+    ClientId, EventType, EventTypes, FetchHandler, RunId, WorkerId, WorkerState,
+};
 use service_worker::{
     EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, Limits, Policies, Report,
     StashError,
@@ -419,6 +421,8 @@ async fn a_port_that_holds_too_much_is_closed_and_reported() {
 // ---- With the test as the host: what it answers, and when ----
 
 struct Stand {
+    /// The worker's last run.
+    run: RunId,
     house: House,
     commands: HostCommands,
 }
@@ -427,7 +431,12 @@ impl Stand {
     /// A service that runs and has stashed a port, whose other end comes back.
     async fn new(listeners: EventTypes) -> (Self, WorkerId, MessagePort) {
         let (house, commands) = House::without_host(Policies::seeds());
-        let mut stand = Self { house, commands };
+        let run = RunId(0);
+        let mut stand = Self {
+            house,
+            commands,
+            run,
+        };
         let page = stand.house.page(1, SERVICE);
         quiet().await;
         let registering = stand.house.register(page, SERVICE);
@@ -461,8 +470,10 @@ impl Stand {
             panic!("no start")
         };
         let worker = start.worker;
+        self.run = start.run;
         self.tell(HostEvent::Started {
             worker,
+            run: self.run,
             event_types,
             fetch_handler: FetchHandler::None,
         });
@@ -495,8 +506,11 @@ impl Stand {
     }
 
     fn died(&self, worker: WorkerId) {
-        let reason = "it crashed".to_owned();
-        self.tell(HostEvent::Died { worker, reason });
+        self.tell(HostEvent::Died {
+            worker,
+            run: self.run,
+            reason: "it crashed".to_owned(),
+        });
     }
 }
 
@@ -604,6 +618,7 @@ async fn what_nobody_listens_for_is_held_until_somebody_does() {
     stand.nothing().await;
     stand.tell(HostEvent::ListenersChanged {
         worker,
+        run: stand.run,
         event_types: messages(),
     });
     assert_eq!(stand.delivered().await.1, "one");

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use sw_types::{
     ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, Origin, PromiseId,
-    RegistrationId, RequestId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site, StorageKey,
-    Timestamp, UpdateViaCache, WorkerId, WorkerType,
+    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site,
+    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerType,
 };
 use url::Url;
 
@@ -126,6 +126,9 @@ pub enum Input {
     WorkerStarted {
         /// The worker.
         worker: WorkerId,
+        /// The run, as [`StartWorker`](crate::StartWorker) named it. Word of an earlier run than
+        /// the last is ignored.
+        run: RunId,
         /// The event types that have listeners.
         event_types: EventTypes,
         /// What its fetch listeners amount to.
@@ -135,6 +138,8 @@ pub enum Input {
     WorkerStartFailed {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// What happened, for people.
         error: String,
     },
@@ -163,6 +168,8 @@ pub enum Input {
     WorkerDied {
         /// The worker.
         worker: WorkerId,
+        /// The run.
+        run: RunId,
         /// Why, for people.
         reason: String,
     },

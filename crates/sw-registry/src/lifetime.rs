@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sw_types::{
-    EventId, EventTypes, FetchHandler, RegistrationId, RequestId, ScriptMap, WorkerId, WorkerState,
+    EventId, EventTypes, FetchHandler, RegistrationId, RequestId, RunId, ScriptMap, WorkerId,
+    WorkerState,
 };
 
 use crate::activate::Activate;
@@ -33,8 +34,10 @@ impl Registry {
         let Some(registration) = self.registrations.get(&worker.registration) else {
             return;
         };
+        let run = RunId::take_next(&mut self.next_run);
         let start = StartWorker {
             worker: id,
+            run,
             registration: registration.id,
             storage_key: registration.storage_key.clone(),
             scope: registration.scope.clone(),
@@ -46,6 +49,9 @@ impl Registry {
         };
         self.output(Output::StartWorker(Box::new(start)));
         self.set_run(id, Run::Starting);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.run_id = Some(run);
+        }
         let deadline = self.after(self.limits.start_timeout);
         self.set_deadline(id, deadline);
     }
@@ -78,15 +84,16 @@ impl Registry {
     pub(crate) fn worker_started(
         &mut self,
         id: WorkerId,
+        run: RunId,
         event_types: EventTypes,
         fetch_handler: FetchHandler,
     ) {
         let Some(worker) = self
             .workers
             .get_mut(&id)
-            .filter(|worker| worker.run == Run::Starting)
+            .filter(|worker| worker.run == Run::Starting && worker.run_id == Some(run))
         else {
-            tracing::debug!(%id, "a start that nobody waits for");
+            tracing::debug!(%id, %run, "a start that nobody waits for");
             return;
         };
         worker.run = Run::Running;
@@ -109,8 +116,8 @@ impl Registry {
         }
     }
 
-    pub(crate) fn worker_start_failed(&mut self, id: WorkerId, error: &str) {
-        match self.workers.get(&id).map(|worker| worker.run) {
+    pub(crate) fn worker_start_failed(&mut self, id: WorkerId, run: RunId, error: &str) {
+        match self.state_of_run(id, run) {
             Some(Run::Starting) => {
                 self.set_run(id, Run::Stopped);
                 self.set_deadline(id, None);
@@ -169,18 +176,12 @@ impl Registry {
         self.after(bypass)
     }
 
-    pub(crate) fn worker_died(&mut self, id: WorkerId, reason: String) {
-        let Some(worker) = self.workers.get_mut(&id) else {
-            tracing::debug!(%id, "an unknown worker died");
+    pub(crate) fn worker_died(&mut self, id: WorkerId, run: RunId, reason: String) {
+        let Some(state) = self.state_of_run(id, run) else {
+            tracing::debug!(%id, %run, reason, "an unknown worker, or an earlier run, died");
             return;
         };
-        if let Some(fewer) = worker.unconfirmed_stops.checked_sub(1) {
-            // This is the global that did not stop in time, and was counted as dead then.
-            worker.unconfirmed_stops = fewer;
-            tracing::debug!(%id, reason, "a late death");
-            return;
-        }
-        match worker.run {
+        match state {
             Run::Stopped | Run::Loading(_) => tracing::debug!(%id, "a stopped worker died"),
             Run::Starting => {
                 self.set_run(id, Run::Stopped);
@@ -188,7 +189,8 @@ impl Registry {
                 self.start_failed(id, &reason);
             }
             Run::Running => {
-                let lifecycle = worker.lifecycle.take();
+                let worker = self.workers.get_mut(&id);
+                let lifecycle = worker.and_then(|worker| worker.lifecycle.take());
                 self.set_run(id, Run::Stopped);
                 self.set_deadline(id, None);
                 if let Some((_, lifecycle)) = lifecycle {
@@ -198,6 +200,13 @@ impl Registry {
             }
             Run::Stopping => self.has_stopped(id),
         }
+    }
+
+    /// Where a worker is, if this is its last run. A global that did not stop in time was counted as
+    /// dead then; what is heard of it later is not of the run that took its place.
+    fn state_of_run(&self, id: WorkerId, run: RunId) -> Option<Run> {
+        let worker = self.workers.get(&id)?;
+        (worker.run_id == Some(run)).then_some(worker.run)
     }
 
     /// A worker has no global any more: what waited for that goes on.
@@ -354,10 +363,7 @@ impl Registry {
                 let again = self.after(self.limits.idle);
                 self.set_deadline(id, again);
             }
-            Run::Stopping => {
-                worker.unconfirmed_stops += 1;
-                self.has_stopped(id);
-            }
+            Run::Stopping => self.has_stopped(id),
         }
     }
 

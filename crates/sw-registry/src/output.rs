@@ -4,7 +4,7 @@
 
 use sw_types::fetch::CacheMode;
 use sw_types::{
-    ClientId, ClientNotice, EventId, PromiseId, RegistrationId, RegistrationView, RequestId,
+    ClientId, ClientNotice, EventId, PromiseId, RegistrationId, RegistrationView, RequestId, RunId,
     ScopeUrl, ScriptMap, ScriptUrl, Site, StorageKey, WorkerId, WorkerState, WorkerType,
 };
 
@@ -160,6 +160,8 @@ pub enum JobError {
 pub struct StartWorker {
     /// The worker.
     pub worker: WorkerId,
+    /// This run of it: whoever tells how it went says which one is meant.
+    pub run: RunId,
     /// Its registration.
     pub registration: RegistrationId,
     /// Whose it is.

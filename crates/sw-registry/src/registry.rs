@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use sw_types::{
-    ClientId, ClientNotice, EventId, Origin, RegistrationId, RegistrationView, RequestId, ScopeUrl,
-    StorageKey, WorkerId, WorkerState, WorkerView,
+    ClientId, ClientNotice, EventId, Origin, RegistrationId, RegistrationView, RequestId, RunId,
+    ScopeUrl, StorageKey, WorkerId, WorkerState, WorkerView,
 };
 
 use crate::install::Install;
@@ -52,6 +52,7 @@ pub struct Registry {
 
     pub(crate) next_registration: RegistrationId,
     pub(crate) next_worker: WorkerId,
+    pub(crate) next_run: RunId,
     pub(crate) next_request: RequestId,
     pub(crate) next_event: EventId,
 }
@@ -82,6 +83,7 @@ impl Registry {
             outputs: VecDeque::new(),
             next_registration: RegistrationId(1),
             next_worker: WorkerId(1),
+            next_run: RunId(1),
             next_request: RequestId(1),
             next_event: EventId(1),
         };
@@ -232,10 +234,13 @@ impl Registry {
             } => self.wake(promise, registration, initiator),
             Input::WorkerStarted {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
-            } => self.worker_started(worker, event_types, fetch_handler),
-            Input::WorkerStartFailed { worker, error } => self.worker_start_failed(worker, &error),
+            } => self.worker_started(worker, run, event_types, fetch_handler),
+            Input::WorkerStartFailed { worker, run, error } => {
+                self.worker_start_failed(worker, run, &error)
+            }
             Input::ScriptImported {
                 worker,
                 url,
@@ -247,7 +252,11 @@ impl Registry {
                 event,
                 outcome,
             } => self.event_settled(worker, event, outcome),
-            Input::WorkerDied { worker, reason } => self.worker_died(worker, reason),
+            Input::WorkerDied {
+                worker,
+                run,
+                reason,
+            } => self.worker_died(worker, run, reason),
             Input::Activity {
                 worker,
                 oldest_event,

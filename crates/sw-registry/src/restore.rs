@@ -207,12 +207,12 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         fetch_handler: stored.fetch_handler,
         fall_through: stored.fall_through.into(),
         run: Run::Stopped,
+        run_id: None,
         lifecycle: None,
         last_wake: None,
         deadline: None,
         failures: 0,
         bypassed_until: None,
-        unconfirmed_stops: 0,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sw_types::fetch::CacheMode;
 use sw_types::{
     ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, PromiseId,
-    RegistrationId, RequestId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, Timestamp,
+    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, Timestamp,
     UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
 };
 use url::Url;
@@ -85,6 +85,8 @@ pub(crate) struct Worker {
     pub(crate) fetch_handler: FetchHandler,
     pub(crate) fall_through: Arc<[FallThroughRule]>,
     pub(crate) run: Run,
+    /// Its last run, once it was started.
+    pub(crate) run_id: Option<RunId>,
     /// The lifecycle event that it is handling.
     pub(crate) lifecycle: Option<(EventId, Lifecycle)>,
     /// When somebody was last told that it runs.
@@ -94,8 +96,6 @@ pub(crate) struct Worker {
     /// How often in a row it did not start, and until when nobody tries.
     pub(crate) failures: u32,
     pub(crate) bypassed_until: Option<Instant>,
-    /// How many stops were not confirmed in time and may be confirmed yet.
-    pub(crate) unconfirmed_stops: u32,
 }
 
 /// Whether a worker runs.

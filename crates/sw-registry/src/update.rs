@@ -372,12 +372,12 @@ impl Registry {
             fetch_handler: Default::default(),
             fall_through: Arc::new([]),
             run: Run::Stopped,
+            run_id: None,
             lifecycle: None,
             last_wake: None,
             deadline: None,
             failures: 0,
             bypassed_until: None,
-            unconfirmed_stops: 0,
         };
         self.workers.insert(id, worker);
         self.set_step(key, Step::Update(Update::Evaluating { worker: id }));

@@ -41,6 +41,8 @@ ids! {
     RegistrationId,
     /// Names something that a state machine asked of the outside and that will be answered.
     RequestId,
+    /// Names one run of a service worker: from its start until it is gone.
+    RunId,
     /// Names one service worker: one version of one registration.
     WorkerId,
 }

@@ -35,7 +35,7 @@ mod worker;
 
 pub use environment::{ClientType, Environment};
 pub use event::{EventType, EventTypes, FetchHandler};
-pub use id::{ClientId, EventId, PromiseId, RegistrationId, RequestId, WorkerId};
+pub use id::{ClientId, EventId, PromiseId, RegistrationId, RequestId, RunId, WorkerId};
 pub use origin::{Origin, Site};
 pub use policy::{HeaderInstall, PartitionPolicy, UncredentialedFallThrough};
 pub use script::{ScriptMap, ScriptResource};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use service_worker::types::{ClientId, ClientNotice, WorkerId};
+use service_worker::types::{ClientId, ClientNotice, RunId, WorkerId};
 use service_worker::{
     ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
 };
@@ -75,6 +75,7 @@ type Workers = Arc<Mutex<HashMap<WorkerId, Running>>>;
 
 #[derive(Clone)]
 struct Running {
+    run: RunId,
     agent: Agent,
     fetches: Arc<Fetches>,
     client: ClientId,
@@ -147,7 +148,7 @@ impl<P: Send + 'static> WorkerHost<P> {
 
     /// *Run Service Worker.*
     pub(super) fn start(&self, start: Box<StartWorker>, inbox: Option<Inbox>) {
-        let worker = start.worker;
+        let (worker, run) = (start.worker, start.run);
         let client = start.environment.id;
         let end = Arc::new(End::default());
         let fetches = Arc::new(Fetches::default());
@@ -173,7 +174,11 @@ impl<P: Send + 'static> WorkerHost<P> {
                 }
                 if end.take() {
                     let reason = death.to_string();
-                    events(HostEvent::Died { worker, reason });
+                    events(HostEvent::Died {
+                        worker,
+                        run,
+                        reason,
+                    });
                 }
             }
         };
@@ -184,6 +189,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                 workers.insert(
                     worker,
                     Running {
+                        run,
                         agent,
                         fetches,
                         client,
@@ -194,7 +200,7 @@ impl<P: Send + 'static> WorkerHost<P> {
             Err(error) => {
                 drop(workers);
                 let error = format!("no thread for the worker: {error}");
-                (shared.events)(HostEvent::StartFailed { worker, error });
+                (shared.events)(HostEvent::StartFailed { worker, run, error });
             }
         }
     }
@@ -204,7 +210,7 @@ impl<P: Send + 'static> WorkerHost<P> {
     fn watch_end(&self, worker: WorkerId, running: Running, reason: StopReason) {
         let events = Arc::clone(&self.shared.events);
         let workers = Arc::downgrade(&self.shared.workers);
-        let (end, fetches) = (running.end, running.fetches);
+        let (run, end, fetches) = (running.run, running.end, running.fetches);
         self.shared.reaper.after(self.shared.options.grace, move || {
             if end.take() {
                 if let Some(workers) = workers.upgrade() {
@@ -213,14 +219,14 @@ impl<P: Send + 'static> WorkerHost<P> {
                 fetches.abandon();
                 tracing::warn!(%worker, "a worker's thread runs on: the engine cannot be interrupted");
                 let reason = format!("{reason}; its thread could not be stopped and was abandoned");
-                events(HostEvent::Died { worker, reason });
+                events(HostEvent::Died { worker, run, reason });
             }
         });
     }
 
     fn realm_options(&self, start: &StartWorker, end: &Arc<End>) -> RealmOptions {
         let options = &self.shared.options;
-        let worker = start.worker;
+        let (worker, run) = (start.worker, start.run);
         let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(end));
         let started = AtomicBool::new(false);
         let known = Mutex::new(None);
@@ -238,6 +244,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                     if started.load(Ordering::SeqCst) && previous != Some(event_types) {
                         events(HostEvent::ListenersChanged {
                             worker,
+                            run,
                             event_types,
                         });
                     }
@@ -353,7 +360,7 @@ fn begin<P>(
     events: &EventSink<P>,
     end: &End,
 ) {
-    let worker = start.worker;
+    let (worker, run) = (start.worker, start.run);
     let evaluated = worker::evaluate(realm, start);
     if realm.state().is_killed() {
         // Its death is told when it has ended.
@@ -369,6 +376,7 @@ fn begin<P>(
             }
             events(HostEvent::Started {
                 worker,
+                run,
                 event_types,
                 fetch_handler,
             });
@@ -379,7 +387,7 @@ fn begin<P>(
         Err(error) => {
             realm.state().stop("the script failed");
             if end.take() {
-                events(HostEvent::StartFailed { worker, error });
+                events(HostEvent::StartFailed { worker, run, error });
             }
         }
     }

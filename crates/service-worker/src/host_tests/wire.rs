@@ -1,7 +1,7 @@
 //! What a host does with commands alone: the checks play the driver.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_channel::mpsc;
@@ -11,7 +11,7 @@ use sw_registry::{Registry, Restored};
 use sw_types::fetch::RequestHead;
 use sw_types::{
     ClientId, ClientNotice, ClientType, Environment, EventId, EventType, EventTypes, FetchHandler,
-    RegistrationId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, WorkerId, WorkerState,
+    RegistrationId, RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, WorkerId, WorkerState,
     WorkerType,
 };
 use url::Url;
@@ -118,7 +118,7 @@ async fn names_listeners(wire: &mut Wire) -> Checked {
 async fn throws(wire: &mut Wire) -> Checked {
     wire.start(WORKER, Script::ThrowsAtStart)?;
     match wire.event().await? {
-        HostEvent::StartFailed { worker, error } if worker == WORKER => {
+        HostEvent::StartFailed { worker, error, .. } if worker == WORKER => {
             ensure(error.contains("thrown at start"), || {
                 format!("the error does not show: {error}")
             })?;
@@ -277,6 +277,7 @@ pub(super) struct Wire {
     scripts: Box<dyn Fn(Script) -> Option<String>>,
     commands: mpsc::UnboundedSender<Commanded>,
     events: mpsc::UnboundedReceiver<ToDriver>,
+    runs: AtomicU64,
     patience: Duration,
 }
 
@@ -310,6 +311,7 @@ impl Wire {
             scripts: Box::new(move |script| texts.get(&script).cloned()),
             commands,
             events,
+            runs: AtomicU64::new(1),
             patience: under_test.patience(),
         }
     }
@@ -364,9 +366,11 @@ impl Wire {
             ..Environment::top_level(Shared::worker_client(worker), script_url.url().clone())
         };
         let registration = RegistrationId(worker.0);
+        let run = RunId(self.runs.fetch_add(1, Ordering::Relaxed));
         let requesting = Requesting {
             environment: environment.clone(),
             registration,
+            run,
             script_url: script_url.clone(),
             scope: ScopeUrl::default_for(&script_url),
         };
@@ -383,6 +387,7 @@ impl Wire {
         };
         let start = StartWorker {
             worker,
+            run,
             registration,
             environment,
             storage_key: StorageKey::first_party(script_url.origin()),
@@ -435,6 +440,7 @@ impl Wire {
                 worker,
                 event_types,
                 fetch_handler,
+                ..
             } => equal(
                 "started",
                 &(worker, event_types, fetch_handler),

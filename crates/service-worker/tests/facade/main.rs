@@ -5,4 +5,6 @@ mod fetches;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod stand;

@@ -21,7 +21,7 @@ use service_worker::{
     Body, Clock, Config, Driver, FetchDispatch, FetchRequest, Handle, HostCommand, HostCommands,
     HostEvent, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
     NetworkResponse, NetworkUse, Policies, RegisterOptions, RegistryStore, Report, Reports,
-    Restored, StartWorker, StoreError, StoreWrite, WorkerInbox, open,
+    Restored, StartWorker, StopReason, StoreError, StoreWrite, WorkerInbox, open,
 };
 use url::Url;
 
@@ -139,6 +139,7 @@ impl Stand {
         let event_types: EventTypes = listens_to.iter().copied().collect();
         self.handle.host_event(HostEvent::Started {
             worker: start.worker,
+            run: start.run,
             event_types,
             fetch_handler: if event_types.contains(EventType::Fetch) {
                 FetchHandler::Present
@@ -151,6 +152,7 @@ impl Stand {
     pub(crate) fn start_failed(&self, start: &StartWorker, error: &str) {
         self.handle.host_event(HostEvent::StartFailed {
             worker: start.worker,
+            run: start.run,
             error: error.to_owned(),
         });
     }
@@ -158,6 +160,7 @@ impl Stand {
     pub(crate) fn died(&self, start: &StartWorker) {
         self.handle.host_event(HostEvent::Died {
             worker: start.worker,
+            run: start.run,
             reason: "stopped".to_owned(),
         });
     }
@@ -214,6 +217,13 @@ impl Stand {
     /// The next fetch event of a worker.
     pub(crate) fn event(&mut self, inbox: &mut WorkerInbox) -> FetchDispatch {
         self.until("a fetch event", |_| next(inbox))
+    }
+}
+
+pub(crate) fn stop_reason(command: &HostCommand) -> StopReason {
+    match command {
+        HostCommand::StopWorker { reason, .. } => *reason,
+        other => panic!("{other:?} stops nothing"),
     }
 }
 

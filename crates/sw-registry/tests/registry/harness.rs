@@ -13,8 +13,8 @@ use sw_registry::{
 };
 use sw_types::{
     ClientId, ClientNotice, Environment, EphemeralId, EventId, EventType, EventTypes, FetchHandler,
-    Origin, PromiseId, RegistrationId, RegistrationView, RequestId, ScopeUrl, ScriptUrl, Site,
-    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    Origin, PromiseId, RegistrationId, RegistrationView, RequestId, RunId, ScopeUrl, ScriptUrl,
+    Site, StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
 };
 use url::Url;
 
@@ -70,8 +70,10 @@ pub(crate) struct Host {
     durable: BTreeMap<WorkerId, WorkerState>,
     /// States whose write was refused.
     refused: BTreeSet<(WorkerId, WorkerState)>,
-    /// Globals that did not stop in time, and were started anew meanwhile.
-    ghosts: BTreeMap<WorkerId, u32>,
+    /// The last run of each worker.
+    runs: BTreeMap<WorkerId, RunId>,
+    /// The runs that are to stop, oldest first.
+    stopping: BTreeMap<WorkerId, VecDeque<RunId>>,
 }
 
 pub(crate) fn url(text: &str) -> Url {
@@ -147,7 +149,8 @@ impl Host {
             states: BTreeMap::new(),
             durable,
             refused: BTreeSet::new(),
-            ghosts: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            stopping: BTreeMap::new(),
         }
     }
 
@@ -280,8 +283,10 @@ impl Host {
     pub(crate) fn dies(&mut self, worker: WorkerId) {
         self.running.remove(&worker);
         self.busy.remove(&worker);
+        let run = self.runs[&worker];
         self.input(Input::WorkerDied {
             worker,
+            run,
             reason: "it crashed".to_owned(),
         });
     }
@@ -382,8 +387,8 @@ impl Host {
                 let worker = start.worker;
                 if !self.running.insert(worker) {
                     assert!(self.held.stops.contains(&worker), "started twice");
-                    *self.ghosts.entry(worker).or_default() += 1;
                 }
+                self.runs.insert(worker, start.run);
                 if self.hold.start {
                     self.held.starts.push_back(start.worker);
                 } else {
@@ -394,6 +399,8 @@ impl Host {
                 self.log.push(format!("stop {worker}: {reason}"));
                 assert_ne!(reason, StopReason::Shutdown);
                 assert!(self.running.contains(&worker), "{worker} does not run");
+                let run = self.runs[&worker];
+                self.stopping.entry(worker).or_default().push_back(run);
                 // Whatever it was about to say is lost.
                 self.held.starts.retain(|starting| *starting != worker);
                 self.held
@@ -532,13 +539,15 @@ impl Host {
     }
 
     pub(crate) fn start(&mut self, worker: WorkerId) {
+        let run = self.runs[&worker];
         let input = match self.start_error.clone() {
             Some(error) => {
                 self.running.remove(&worker);
-                Input::WorkerStartFailed { worker, error }
+                Input::WorkerStartFailed { worker, run, error }
             }
             None => Input::WorkerStarted {
                 worker,
+                run,
                 event_types: self.listens,
                 fetch_handler: FetchHandler::Present,
             },
@@ -547,15 +556,17 @@ impl Host {
     }
 
     pub(crate) fn stopped(&mut self, worker: WorkerId) {
-        match self.ghosts.get_mut(&worker).filter(|count| **count > 0) {
-            Some(count) => *count -= 1,
-            None => {
-                self.running.remove(&worker);
-                self.busy.remove(&worker);
-            }
+        let stopping = self.stopping.get_mut(&worker);
+        let run = stopping.and_then(VecDeque::pop_front).unwrap();
+        if self.runs[&worker] == run {
+            self.running.remove(&worker);
+            self.busy.remove(&worker);
         }
-        let reason = "stopped".to_owned();
-        self.queue(Input::WorkerDied { worker, reason });
+        self.queue(Input::WorkerDied {
+            worker,
+            run,
+            reason: "stopped".to_owned(),
+        });
     }
 
     pub(crate) fn settle_event(&mut self, worker: WorkerId, event: EventId, outcome: EventOutcome) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sw_registry::{Input, JobError, Limits, MemoryStore, Report, Restored, Settled};
-use sw_types::{EventId, FetchHandler, Origin, RegistrationId, Site, WorkerId, WorkerState};
+use sw_types::{EventId, FetchHandler, Origin, RegistrationId, RunId, Site, WorkerId, WorkerState};
 
 use crate::harness::{Host, script, url};
 
@@ -278,15 +278,18 @@ fn what_names_nothing_is_ignored() {
     for worker in [unknown, worker] {
         host.input(Input::WorkerStarted {
             worker,
+            run: RunId(99),
             event_types: Default::default(),
             fetch_handler: FetchHandler::None,
         });
         host.input(Input::WorkerStartFailed {
             worker,
+            run: RunId(99),
             error: String::new(),
         });
         host.input(Input::WorkerDied {
             worker,
+            run: RunId(99),
             reason: String::new(),
         });
         host.input(Input::EventSettled {

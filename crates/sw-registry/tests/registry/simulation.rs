@@ -10,7 +10,7 @@ use sw_registry::{
 };
 use sw_types::{
     ClientId, Environment, EphemeralId, EventId, Origin, PromiseId, RegistrationId, RequestId,
-    Site, StorageKey, UpdateViaCache, WorkerId,
+    RunId, Site, StorageKey, UpdateViaCache, WorkerId,
 };
 
 use crate::harness::{Hold, Host, key, script, url};
@@ -309,6 +309,7 @@ impl Simulation {
             },
             1 => Input::WorkerDied {
                 worker,
+                run: RunId(1_000_000),
                 reason: String::new(),
             },
             2 => Input::Response(request, Response::Stored(Err(StoreError::Closed))),

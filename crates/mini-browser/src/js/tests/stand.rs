@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use http::HeaderMap;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
-    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl,
+    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, RunId, ScopeUrl,
     ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType,
     WorkerView,
 };
@@ -369,6 +369,7 @@ fn start_worker(source: &str, worker_type: WorkerType) -> Box<StartWorker> {
     let environment = Environment::top_level(ClientId(1), script_url.url().clone());
     Box::new(StartWorker {
         worker: WORKER,
+        run: RunId(1),
         registration: RegistrationId(3),
         storage_key: StorageKey::first_party(environment.origin.clone()),
         environment,
