@@ -163,7 +163,8 @@ impl Browser {
         })
     }
 
-    /// Opens a page at a URL, as if the user had typed it, and runs its scripts.
+    /// Opens a page at a URL, as if the user had typed it, and runs its scripts. There is no limit
+    /// to how long a page's scripts run: to give up, drop the future, which closes the page.
     ///
     /// # Errors
     /// If there is no document: as [`NavigateError`] says.
@@ -171,8 +172,10 @@ impl Browser {
         navigate(&self.parts, url).await
     }
 
-    /// Stops the workers, finishes all writes and closes the profile.
+    /// Ends the pages that are still open and the workers, whatever their scripts are doing,
+    /// finishes all writes and closes the profile.
     pub async fn close(self) {
+        self.parts.host.close_pages();
         self.parts.facade.handle().shut_down().await;
         if let Err(error) = self.parts.caches.close().await {
             tracing::debug!(%error, "the caches were closed before");

@@ -17,7 +17,7 @@ use url::Url;
 use crate::fetch::{self, Hop, HopError, HopFuture, HopRequest, Hopped, Source};
 use crate::js::{Pending, Registering, Seam};
 
-/// The facade, as scripts ([`Seam`]) and fetches ([`Hop`]) see it; keeps a record of each client's
+/// The facade, as scripts ([`Seam`]) and fetches ([`Hop`]) see it; keeps a record of each page's
 /// fetches. Cheap to clone.
 #[derive(Clone)]
 pub struct Facade {
@@ -75,6 +75,12 @@ impl Facade {
             .collect()
     }
 
+    /// From now on the fetches of this client are recorded, until it is [forgotten](Self::forget).
+    /// (Nobody asks for those of workers, which would add up.)
+    pub(crate) fn watch(&self, client: ClientId) {
+        self.lock().entry(client).or_default();
+    }
+
     /// A client is gone, and with it its records.
     pub(crate) fn forget(&self, client: ClientId) {
         self.lock().remove(&client);
@@ -86,7 +92,9 @@ impl Facade {
             record,
             body_bytes: Arc::clone(&body_bytes),
         };
-        self.lock().entry(client).or_default().push(recorded);
+        if let Some(records) = self.lock().get_mut(&client) {
+            records.push(recorded);
+        }
         body_bytes
     }
 

@@ -31,6 +31,7 @@ use url::Url;
 
 pub use hop::{Hop, HopError, HopFuture, HopRequest, Hopped, NetworkUse, Source};
 pub use main_fetch::fetch;
+pub(crate) use redirect::location_url;
 pub use referrer::ReferrerPolicy;
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::CONTENT_TYPE;
 use service_worker::types::fetch::{
     CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead,
 };
@@ -20,7 +20,7 @@ use url::Url;
 use self::tree::Node;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
-use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy};
+use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy, location_url};
 use crate::js::{self, ConsoleLevel, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
@@ -73,10 +73,40 @@ impl From<FetchError> for NavigateError {
 
 /// A page. It lives until it is [closed](Self::close) or dropped.
 pub struct Page {
-    parts: Arc<Parts>,
-    client: ClientId,
-    url: Url,
+    // In this order: the scripts end before the client is gone.
     realm: js::Page,
+    client: Client,
+}
+
+/// A client that the registry knows: the environment of a page, or the reserved one of a navigation
+/// under way. Dropped, it is gone, also if whoever awaited the navigation gave up.
+struct Client {
+    parts: Arc<Parts>,
+    environment: Environment,
+}
+
+impl Client {
+    /// A client of its own for each hop of a navigation: a redirect may lead to another origin.
+    fn reserve(parts: &Arc<Parts>, url: Url) -> Self {
+        let environment = Environment::top_level(parts.next_client(), url);
+        parts.host_event(HostEvent::ClientCreated(environment.clone()));
+        parts.facade.watch(environment.id);
+        Self {
+            parts: Arc::clone(parts),
+            environment,
+        }
+    }
+
+    fn id(&self) -> ClientId {
+        self.environment.id
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.parts.host_event(HostEvent::ClientGone(self.id()));
+        self.parts.facade.forget(self.id());
+    }
 }
 
 /// What scripts see of a document that has no DOM yet: its title and its text.
@@ -105,18 +135,20 @@ impl Page {
     /// What the page fetched so far, in order: its document, its scripts, and what they fetched.
     #[must_use]
     pub fn fetches(&self) -> Vec<FetchRecord> {
-        self.parts.facade.records(self.client)
+        self.client.parts.facade.records(self.client.id())
     }
 
     /// Its URL, after redirects.
     #[must_use]
     pub const fn url(&self) -> &Url {
-        &self.url
+        &self.client.environment.creation_url
     }
 
-    /// Closes it: it no longer uses its registration.
+    /// Closes it, whatever its scripts are doing: it no longer uses its registration. (A native
+    /// function of the engine that cannot be interrupted keeps its thread until it returns, and
+    /// nothing else.)
     pub async fn close(self) {
-        let handle = self.parts.facade.handle().clone();
+        let handle = self.client.parts.facade.handle().clone();
         drop(self);
         handle.caught_up().await;
     }
@@ -125,9 +157,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.realm.close();
-        self.parts.host.remove_page(self.client);
-        self.parts.host_event(HostEvent::ClientGone(self.client));
-        self.parts.facade.forget(self.client);
+        self.client.parts.host.remove_page(self.client.id());
     }
 }
 
@@ -135,22 +165,11 @@ impl Drop for Page {
 pub(crate) async fn navigate(parts: &Arc<Parts>, url: &Url) -> Result<Page, NavigateError> {
     let mut url = url.clone();
     for _ in 0..=REDIRECTS {
-        // Each hop has a reserved client of its own: a redirect may lead to another origin.
-        let environment = Environment::top_level(parts.next_client(), url.clone());
-        parts.host_event(HostEvent::ClientCreated(environment.clone()));
+        let client = Client::reserve(parts, url);
         parts.facade.handle().caught_up().await;
-        match open(parts, &environment).await {
-            Ok(Opening::Page(page)) => return Ok(page),
-            Ok(Opening::Redirect(target)) => {
-                parts.host_event(HostEvent::ClientGone(environment.id));
-                parts.facade.forget(environment.id);
-                url = target;
-            }
-            Err(error) => {
-                parts.host_event(HostEvent::ClientGone(environment.id));
-                parts.facade.forget(environment.id);
-                return Err(error);
-            }
+        match open(client).await? {
+            Opening::Page(page) => return Ok(page),
+            Opening::Redirect(target) => url = target,
         }
     }
     Err(NavigateError::Redirects(url))
@@ -161,15 +180,16 @@ enum Opening {
     Redirect(Url),
 }
 
-async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, NavigateError> {
-    let url = environment.creation_url.clone();
+async fn open(client: Client) -> Result<Opening, NavigateError> {
+    let (parts, environment) = (&client.parts, &client.environment);
+    let url = &environment.creation_url;
     let response = fetch_document(parts, environment).await?;
-    if let Some(target) = redirect_of(&url, &response.head)? {
+    if let Some(target) = redirect_of(url, &response.head)? {
         return Ok(Opening::Redirect(target));
     }
-    check_type(&url, &response.head)?;
+    check_type(url, &response.head)?;
     let response_headers = response.head.headers.clone();
-    let html = read(response, &url).await?;
+    let html = read(response, url).await?;
     let (text, scripts) = read_document(&html);
     if forbids_fall_through(&response_headers) {
         parts.host_event(HostEvent::FallThroughForbidden(environment.id));
@@ -181,14 +201,10 @@ async fn open(parts: &Arc<Parts>, environment: &Environment) -> Result<Opening, 
         error,
     })?;
     parts.host.add_page(environment.id, realm.clone());
-    parts.host_event(HostEvent::ClientReady(environment.id));
-    let page = Page {
-        parts: Arc::clone(parts),
-        client: environment.id,
-        url,
-        realm,
-    };
-    page.run_scripts(environment, scripts).await;
+    let page = Page { realm, client };
+    let (parts, id) = (&page.client.parts, page.client.id());
+    parts.host_event(HostEvent::ClientReady(id));
+    page.run_scripts(scripts).await;
     Ok(Opening::Page(page))
 }
 
@@ -217,20 +233,12 @@ async fn fetch_document(
 
 /// Where a response redirects a navigation to.
 fn redirect_of(url: &Url, head: &ResponseHead) -> Result<Option<Url>, NavigateError> {
-    let Some(location) = head
-        .headers
-        .get(LOCATION)
-        .filter(|_| head.status.is_redirection())
-    else {
+    if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
-    };
-    let target = location
-        .to_str()
-        .ok()
-        .and_then(|location| url.join(location).ok());
-    target.map(Some).ok_or_else(|| NavigateError::NotADocument {
-        url: url.clone(),
-        reason: format!("it redirects to {location:?}, which is not a URL"),
+    }
+    location_url(head, url).map_err(|reason| {
+        let url = url.clone();
+        FetchError { url, reason }.into()
     })
 }
 
@@ -350,31 +358,31 @@ fn open_realm(
 impl Page {
     /// Runs the scripts of the document in order. One that fails is said in the console, and the
     /// next one runs.
-    async fn run_scripts(&self, environment: &Environment, scripts: Vec<Script>) {
+    async fn run_scripts(&self, scripts: Vec<Script>) {
         for script in scripts {
             let ran = match script {
-                Script::Inline(source) => self.run_classic(source, self.url.as_str()).await,
-                Script::External(src) => self.run_external(environment, &src).await,
+                Script::Inline(source) => self.run_classic(source, self.url().as_str()).await,
+                Script::External(src) => self.run_external(&src).await,
             };
             if let Err(error) = ran {
-                self.parts
-                    .console
-                    .message(self.url.as_str(), ConsoleLevel::Error, &error);
+                let console = &self.client.parts.console;
+                console.message(self.url().as_str(), ConsoleLevel::Error, &error);
             }
         }
         self.realm.loaded();
     }
 
-    async fn run_external(&self, environment: &Environment, src: &str) -> Result<(), String> {
+    async fn run_external(&self, src: &str) -> Result<(), String> {
+        let Client { parts, environment } = &self.client;
         let url = self
-            .url
+            .url()
             .join(src)
             .map_err(|error| format!("script {src:?}: {error}"))?;
         let head = RequestHead {
             destination: Destination::Script,
             mode: RequestMode::NoCors,
             credentials: CredentialsMode::Include,
-            referrer: Some(self.url.clone()),
+            referrer: Some(self.url().clone()),
             ..RequestHead::get(url.clone(), environment.origin.clone())
         };
         let params = FetchParams {
@@ -385,8 +393,7 @@ impl Page {
             referrer_policy: ReferrerPolicy::default(),
             by_user: false,
         };
-        let response = self
-            .parts
+        let response = parts
             .fetches
             .fetch(params)
             .await
@@ -411,7 +418,7 @@ impl Page {
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
-            .field("url", &self.url.as_str())
+            .field("url", &self.url().as_str())
             .finish_non_exhaustive()
     }
 }

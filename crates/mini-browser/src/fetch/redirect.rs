@@ -22,7 +22,7 @@ pub(super) struct Redirect {
 const LIMIT: u8 = 20;
 
 /// A response's *location URL*, given the current URL; `None` if it has no `Location`.
-pub(super) fn location_url(
+pub(crate) fn location_url(
     response: &ResponseHead,
     current: &Url,
 ) -> Result<Option<Url>, FetchErrorReason> {

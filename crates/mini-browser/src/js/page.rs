@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function, Promise, Value};
 use service_worker::types::{ClientNotice, Environment};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::agent::{Agent, AgentOptions, Death};
 use super::console::ConsoleSink;
@@ -51,6 +51,7 @@ impl PageOptions {
 #[derive(Clone, Debug)]
 pub struct Page {
     agent: Agent,
+    closed: Arc<watch::Sender<bool>>,
 }
 
 impl Page {
@@ -75,7 +76,8 @@ impl Page {
             None => realm,
         };
         let agent = Agent::start(agent, realm, Box::new(|_| ()), ended)?;
-        Ok(Self { agent })
+        let closed = Arc::new(watch::Sender::new(false));
+        Ok(Self { agent, closed })
     }
 
     /// Runs a classic script in the page; if its completion value is a promise, waits for it.
@@ -94,8 +96,7 @@ impl Page {
             let answer = Answer { sender, url };
             realm.with(|ctx| run(ctx, realm.state(), source, answer));
         });
-        let gone = || ScriptError::Gone("it ended before the script did".to_owned());
-        receiver.await.unwrap_or_else(|_| Err(gone()))
+        self.answer(receiver).await
     }
 
     /// Runs a classic script of the document. Its completion value is not looked at.
@@ -116,8 +117,24 @@ impl Page {
                 drop(sender.send(ran));
             });
         });
-        let gone = || ScriptError::Gone("it ended before the script did".to_owned());
-        receiver.await.unwrap_or_else(|_| Err(gone()))
+        self.answer(receiver).await
+    }
+
+    /// What a script came to. A page that is closed does not wait for it: a native function of the
+    /// engine cannot be interrupted.
+    async fn answer<T>(
+        &self,
+        receiver: oneshot::Receiver<Result<T, ScriptError>>,
+    ) -> Result<T, ScriptError> {
+        let gone = |why: &str| ScriptError::Gone(why.to_owned());
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            answer = receiver => {
+                answer.unwrap_or_else(|_| Err(gone("it ended before the script did")))
+            }
+            _ = closed.wait_for(|closed| *closed) => Err(gone("it was closed")),
+        }
     }
 
     /// All scripts of the document have run: `DOMContentLoaded` and `load` fire.
@@ -139,6 +156,7 @@ impl Page {
     /// Ends the page, whatever its scripts are doing.
     pub fn close(&self) {
         self.agent.kill("closed");
+        self.closed.send_replace(true);
     }
 }
 

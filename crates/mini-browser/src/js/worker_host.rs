@@ -142,6 +142,12 @@ impl<P: Send + 'static> WorkerHost<P> {
         lock(&self.shared.clients).remove(&client);
     }
 
+    /// Ends all pages, whatever their scripts are doing.
+    pub fn close_pages(&self) {
+        let pages = std::mem::take(&mut *lock(&self.shared.clients));
+        pages.values().for_each(Page::close);
+    }
+
     fn running(&self, worker: WorkerId) -> Option<Running> {
         lock(&self.shared.workers).get(&worker).cloned()
     }
@@ -168,7 +174,6 @@ impl<P: Send + 'static> WorkerHost<P> {
             let (events, end) = (Arc::clone(&shared.events), Arc::clone(&end));
             let fetches = Arc::clone(&fetches);
             move |death: Death| {
-                fetches.abandon();
                 if let Some(workers) = workers.upgrade() {
                     forget(&workers, &end);
                 }
@@ -180,6 +185,8 @@ impl<P: Send + 'static> WorkerHost<P> {
                         reason,
                     });
                 }
+                // Clients learn of it after the driver: what they ask next wakes the worker again.
+                fetches.abandon();
             }
         };
         // Held while the agent starts, so that its end finds what to remove.
@@ -216,10 +223,10 @@ impl<P: Send + 'static> WorkerHost<P> {
                 if let Some(workers) = workers.upgrade() {
                     forget(&workers, &end);
                 }
-                fetches.abandon();
                 tracing::warn!(%worker, "a worker's thread runs on: the engine cannot be interrupted");
                 let reason = format!("{reason}; its thread could not be stopped and was abandoned");
                 events(HostEvent::Died { worker, run, reason });
+                fetches.abandon();
             }
         });
     }

@@ -1,4 +1,6 @@
 //! A browser as its user sees it.
 
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod pages;

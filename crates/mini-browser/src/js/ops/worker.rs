@@ -27,6 +27,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 
     let realm = ops.realm();
     ops.add("op_settled", move |event: f64, failure: Option<String>| {
+        // A worker that is being killed says nothing any more: clients that learnt of it now would
+        // still find its endpoint, and send their next request to it.
+        if realm.is_killed() {
+            return;
+        }
         let event = event_id(event);
         // A fetch event is the endpoint's, which learns of its end by the keep-alive.
         let is_fetch = realm
@@ -67,6 +72,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add(
         "op_answer_body",
         move |event: f64, bytes: Option<JsBytes>, why: Option<String>| {
+            if realm.is_killed() {
+                return;
+            }
             let body = why.map_or_else(|| Ok(bytes.unwrap_or_default().0), Err);
             if let Some(fetches) = realm.service::<Fetches>() {
                 fetches.send_body(event_id(event), body);
