@@ -397,14 +397,14 @@ pub(crate) const JS: (&str, &str) = ("content-type", "text/javascript");
 
 type Page = (StatusCode, HeaderMap, String);
 
-/// URLs and bodies.
-type Log = Vec<(String, Vec<u8>)>;
+/// What was asked, and the body that came with it.
+type Asked = (String, Vec<u8>);
 
 /// A network of fixed answers, with a log of what it was sent.
 #[derive(Default)]
 pub(crate) struct Pages {
     pages: Mutex<BTreeMap<String, Page>>,
-    log: Arc<Mutex<Log>>,
+    log: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Pages {
