@@ -23,7 +23,8 @@ use crate::functional::Functional;
 use crate::shared::{Requesting, Shared, ToDriver};
 use crate::store::StoreThread;
 use crate::{
-    EventDetail, HostCommand, HostEvent, Report, StartWorker, StopReason, WorkerEndpoint, script,
+    EventDetail, EventOutcome, HostCommand, HostEvent, Report, StartWorker, StopReason,
+    WorkerEndpoint, script,
 };
 
 /// A command for the host; with the inbox of the worker that it starts, if it starts one.
@@ -31,6 +32,9 @@ pub type Commanded = (HostCommand<MessagePort>, Option<WorkerInbox>);
 
 /// A timer that was armed.
 pub(crate) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How much is done in one poll, before others on the same thread have their turn.
+const TURNS: usize = 256;
 
 type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
 
@@ -45,8 +49,6 @@ pub struct Driver {
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: mpsc::UnboundedSender<Commanded>,
     pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
-    /// Workers that are to stop as soon as the events which they already have are over.
-    pub(crate) draining: BTreeMap<WorkerId, StopReason>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) timer: Option<(Instant, Sleeping)>,
@@ -58,7 +60,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
-        loop {
+        for _ in 0..TURNS {
             while let Some(output) = driver.registry.poll_output() {
                 driver.carry_out(output);
             }
@@ -68,14 +70,27 @@ impl Future for Driver {
             if driver.shutting_down.is_some() {
                 return driver.poll_end(cx);
             }
-            let progress = driver.poll_message(cx)
-                || driver.poll_answer(cx)
-                || driver.poll_background(cx)
-                || driver.poll_timer(cx);
-            if !progress {
+            // All of them each time, so that none waits for another to have nothing.
+            let progress = [
+                driver.poll_message(cx),
+                driver.poll_answer(cx),
+                driver.poll_background(cx),
+                driver.poll_timer(cx),
+            ];
+            if !progress.contains(&true) {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Gone without [`Handle::shut_down`](crate::Handle::shut_down), it lets go of whoever waits all the
+/// same; what was handed to the store is written before this ends.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 
@@ -113,7 +128,7 @@ impl Driver {
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
-            ToDriver::Idle(worker) => self.idle(worker),
+            ToDriver::Idle(worker) => self.read_activity(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),
         }
@@ -229,7 +244,6 @@ impl Driver {
     }
 
     fn worker_ends(&mut self, worker: WorkerId) {
-        self.draining.remove(&worker);
         self.shared.worker_ends(worker);
         self.run_ends(worker);
     }
@@ -320,10 +334,6 @@ impl Driver {
 
     fn start_worker(&mut self, start: sw_registry::StartWorker) {
         let worker = start.worker;
-        // A run that was told to stop and has not answered is over as far as we are concerned.
-        if let Some(reason) = self.draining.remove(&worker) {
-            self.command(HostCommand::StopWorker { worker, reason }, None);
-        }
         let environment = worker_environment(&start);
         let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
         let registration = start.registration;
@@ -351,36 +361,28 @@ impl Driver {
         self.command(HostCommand::StartWorker(Box::new(start)), Some(inbox));
     }
 
-    /// Stops a worker. One that is merely idle may have been sent an event this very moment: it
-    /// takes no new ones, and is stopped when those that it has are over.
+    /// Stops a worker. One that is merely idle may have been sent an event this very moment: it runs
+    /// on, and the registry hears of it.
     fn stop_worker(&mut self, worker: WorkerId, reason: StopReason) {
-        if let Some(endpoint) = self.shared.close_endpoint(worker) {
-            endpoint.activity().watch();
-            let busy = endpoint.activity().close();
-            if busy && reason == StopReason::Idle {
-                self.draining.insert(worker, reason);
-                return;
-            }
+        if reason == StopReason::Idle
+            && let Some(endpoint) = self.shared.endpoint(worker)
+            && !endpoint.activity().close_if_idle()
+        {
+            return self.read_activity(worker);
         }
-        self.draining.remove(&worker);
+        self.shared.close_endpoint(worker);
         self.command(HostCommand::StopWorker { worker, reason }, None);
     }
 
-    fn idle(&mut self, worker: WorkerId) {
-        match self.draining.remove(&worker) {
-            Some(reason) => self.command(HostCommand::StopWorker { worker, reason }, None),
-            None => self.read_activity(worker),
-        }
-    }
-
-    /// Tells the registry how busy a worker is, and watches it if it is busy.
+    /// Tells the registry how busy a worker is, and watches it if something waits for it to be idle.
     fn read_activity(&mut self, worker: WorkerId) {
         let Some(endpoint) = self.shared.endpoint(worker) else {
             tracing::debug!(%worker, "does not run");
             return;
         };
-        endpoint.activity().watch();
-        let (oldest_event, last_busy) = endpoint.activity().read();
+        let activity = endpoint.activity();
+        activity.watch(self.registry.awaits_idle(worker));
+        let (oldest_event, last_busy) = activity.read();
         self.tell(Input::Activity {
             worker,
             oldest_event,
@@ -405,9 +407,54 @@ impl Driver {
     }
 
     fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
-        if self.commands.unbounded_send((command, inbox)).is_err() {
-            tracing::debug!("the host no longer takes commands");
+        if let Err(refused) = self.commands.unbounded_send((command, inbox)) {
+            let (command, _inbox) = refused.into_inner();
+            self.without_host(command);
         }
+    }
+
+    /// The host no longer takes commands: whoever waits for what it would have said hears it now.
+    fn without_host(&self, command: HostCommand<MessagePort>) {
+        let gone = || "the host takes no commands any more".to_owned();
+        let event = match command {
+            HostCommand::StartWorker(start) => HostEvent::StartFailed {
+                worker: start.worker,
+                run: start.run,
+                error: gone(),
+            },
+            HostCommand::StopWorker { worker, .. } => {
+                let client = Shared::worker_client(worker);
+                let Some(requesting) = self.shared.requesting(client) else {
+                    return;
+                };
+                HostEvent::Died {
+                    worker,
+                    run: requesting.run,
+                    reason: gone(),
+                }
+            }
+            HostCommand::Dispatch {
+                worker,
+                event,
+                detail: EventDetail::Install | EventDetail::Activate,
+            } => HostEvent::Settled {
+                worker,
+                event,
+                outcome: EventOutcome::Rejected(gone()),
+            },
+            HostCommand::Dispatch {
+                worker,
+                event,
+                detail,
+            } => HostEvent::Undelivered {
+                worker,
+                event,
+                detail,
+            },
+            HostCommand::Notify { .. } => return,
+        };
+        // As a host would: not in the middle of what is being carried out.
+        self.shared.send(ToDriver::Host(event));
     }
 
     /// Stops the workers, lets go of whoever still waits, and ends when everything that was to be
@@ -428,7 +475,11 @@ impl Driver {
             self.command(HostCommand::StopWorker { worker, reason }, None);
         }
         self.commands.close_channel();
+        self.shared.ends();
         self.inbox.close();
+        while let Ok(unheard) = self.inbox.try_recv() {
+            drop(unheard);
+        }
         self.promises.clear();
         self.answering.clear();
         self.background.clear();

@@ -2,7 +2,7 @@
 //!
 //! A [`WorkerEndpoint`] is the client's half and a [`WorkerInbox`] the worker's. Each dispatch holds
 //! a [`KeepAlive`] until its event and lifetime promises are over; the driver reads from the same
-//! activity record when a worker was last busy, and is woken by it only while it waits for idleness.
+//! activity record when a worker was last busy, and is woken by it only while something waits for idleness.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -73,17 +73,23 @@ pub struct FetchDispatch {
 }
 
 /// Answers one fetch event, once. The answer may come before the event's `waitUntil` promises end.
+///
+/// The client stops waiting when the worker is told to stop, also if that keeps its responders.
 #[derive(Debug)]
 pub struct Responder {
-    answer: oneshot::Sender<FetchAnswer>,
-    entered: Option<oneshot::Sender<()>>,
+    event: EventId,
+    activity: Arc<Activity>,
 }
 
 impl Responder {
     /// `respondWith` was called. From now on the worker's answer is final: if it does not come,
     /// the client gets a network error, and no deadline but the event's own counts any more.
     pub fn respond_with_entered(&mut self) {
-        if let Some(entered) = self.entered.take() {
+        let entered = match self.activity.lock().answers.get_mut(&self.event) {
+            Some(answering) => answering.entered.take(),
+            None => None,
+        };
+        if let Some(entered) = entered {
             // A client that has gone does not want to know.
             let _gone = entered.send(());
         }
@@ -91,10 +97,24 @@ impl Responder {
 
     /// Answers. An answer that the client no longer waits for is dropped.
     pub fn respond(self, answer: FetchAnswer) {
-        if self.answer.send(answer).is_err() {
+        let answering = self.activity.lock().answers.remove(&self.event);
+        if answering.is_none_or(|answering| answering.answer.send(answer).is_err()) {
             tracing::debug!("a fetch was answered after its client had gone");
         }
     }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        let unanswered = self.activity.lock().answers.remove(&self.event);
+        drop(unanswered);
+    }
+}
+
+/// What tells a client how its fetch was answered.
+struct Answering {
+    answer: oneshot::Sender<FetchAnswer>,
+    entered: Option<oneshot::Sender<()>>,
 }
 
 /// The client's side of a dispatch.
@@ -140,21 +160,25 @@ impl WorkerEndpoint {
     /// Begins an event that goes through the driver; `None` unless this run of the worker takes
     /// events.
     pub(crate) fn begin(&self) -> Option<KeepAlive> {
-        self.activity.begin()
+        self.activity.begin(None)
     }
 
     /// Sends a fetch event; gives the body back unless this run of the worker takes events. The
     /// keep-alive starts now.
     pub(crate) fn dispatch(&self, detail: FetchDetail, body: Body) -> Result<Pending, Body> {
-        let (responder, answer) = oneshot::channel();
+        let (answering, answer) = oneshot::channel();
         let (enter, entered) = oneshot::channel();
-        let Some(keep_alive) = self.activity.begin() else {
+        let answering = Answering {
+            answer: answering,
+            entered: Some(enter),
+        };
+        let Some(keep_alive) = self.activity.begin(Some(answering)) else {
             return Err(body);
         };
         let event = keep_alive.event;
         let responder = Responder {
-            answer: responder,
-            entered: Some(enter),
+            event,
+            activity: Arc::clone(&self.activity),
         };
         self.sender
             .unbounded_send(FetchDispatch {
@@ -194,6 +218,8 @@ struct Busy {
     since: BTreeMap<EventId, Instant>,
     last: Instant,
     phase: Phase,
+    /// The fetches that are not answered yet.
+    answers: BTreeMap<EventId, Answering>,
 }
 
 /// Whether a run of a worker takes events.
@@ -218,6 +244,7 @@ impl Activity {
             since: BTreeMap::new(),
             last: clock.now(),
             phase: Phase::Starting,
+            answers: BTreeMap::new(),
         });
         Arc::new(Self {
             clock,
@@ -228,9 +255,9 @@ impl Activity {
         })
     }
 
-    /// From now on, tell when the worker becomes idle.
-    pub(crate) fn watch(&self) {
-        self.watched.store(true, Ordering::SeqCst);
+    /// Whether to tell when the worker becomes idle. One that is watched tells once.
+    pub(crate) fn watch(&self, watched: bool) {
+        self.watched.store(watched, Ordering::SeqCst);
     }
 
     /// When the oldest event in progress was dispatched, and when the worker was last busy.
@@ -247,14 +274,26 @@ impl Activity {
         }
     }
 
-    /// Takes no new events; whether there are some in progress.
-    pub(crate) fn close(&self) -> bool {
+    /// Takes no new events, unless there are some in progress; whether it is closed.
+    pub(crate) fn close_if_idle(&self) -> bool {
         let mut busy = self.lock();
-        busy.phase = Phase::Closed;
-        !busy.since.is_empty()
+        if busy.since.is_empty() {
+            busy.phase = Phase::Closed;
+        }
+        busy.phase == Phase::Closed
     }
 
-    fn begin(self: &Arc<Self>) -> Option<KeepAlive> {
+    /// Takes no new events, and lets go of the clients that wait: what the worker does not answer
+    /// by now it never will.
+    pub(crate) fn cut(&self) {
+        let mut busy = self.lock();
+        busy.phase = Phase::Closed;
+        let unanswered = std::mem::take(&mut busy.answers);
+        drop(busy);
+        drop(unanswered);
+    }
+
+    fn begin(self: &Arc<Self>, answering: Option<Answering>) -> Option<KeepAlive> {
         let event = EventId(self.next_event.fetch_add(1, Ordering::Relaxed));
         let now = self.clock.now();
         let mut busy = self.lock();
@@ -263,6 +302,8 @@ impl Activity {
         }
         busy.since.insert(event, now);
         busy.last = now;
+        busy.answers
+            .extend(answering.map(|answering| (event, answering)));
         drop(busy);
         Some(KeepAlive {
             event,

@@ -1,4 +1,61 @@
-//! A browser's service-worker subsystem.
+//! A browser's service-worker subsystem: registrations, lifecycle, fetch interception, fall-through,
+//! connects and stashed ports, composed for a host that brings the agents, the network and a store.
+//!
+//! A page with no worker asks the network, of a host whose network has one answer:
+//!
+//! ```
+//! # use std::{future::Future, pin::Pin, sync::Arc, time::{Duration, Instant}};
+//! # use futures_util::{FutureExt, future::join};
+//! # use service_worker::types::{ClientId, Environment, Timestamp, fetch::{CacheMode, RequestHead}};
+//! use service_worker::*;
+//! # struct StoppedClock(Instant);
+//! # impl Clock for StoppedClock {
+//! #     fn now(&self) -> Instant { self.0 }
+//! #     fn wall(&self) -> Timestamp { Timestamp(0) }
+//! #     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+//! #         Box::pin(std::future::pending())
+//! #     }
+//! # }
+//! # struct Hello;
+//! # impl Network for Hello {
+//! #     fn send(&self, _: NetworkRequest) -> NetworkFuture {
+//! #         Box::pin(async { Ok(NetworkResponse {
+//! #             status: http::StatusCode::OK, headers: Default::default(), body: Body::from("hello"),
+//! #             from_cache: false, sent_credentials: false,
+//! #         }) })
+//! #     }
+//! # }
+//! # let (clock, network) = (Arc::new(StoppedClock(Instant::now())), Arc::new(Hello));
+//! let policies = Policies::shipping();
+//! let store = Box::new(MemoryStore::new());
+//! let ServiceWorkers { handle, mut driver, commands, .. } =
+//!     open(Config { policies, clock, network, store })?;
+//! // `commands` is for the host's agents; the driver is for its event loop.
+//! let page = Environment::top_level(ClientId(1), "https://site.test/".parse()?);
+//! handle.host_event(HostEvent::ClientCreated(page.clone()));
+//! (&mut driver).now_or_never();
+//! let request = FetchRequest {
+//!     head: RequestHead::get("https://site.test/a".parse()?, page.origin),
+//! #     body: Body::empty(), client: page.id, reserved: None,
+//! #     network: NetworkUse::Allowed { headers: Default::default(), cache: CacheMode::Default },
+//!     // its client, its body, and whether the network may be asked
+//! };
+//! let fetched = handle.fetch(request).now_or_never().expect("nothing to wait for")?;
+//! assert_eq!(fetched.answered_by, AnsweredBy::Network);
+//! # drop(commands);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The three that you meet first: [`Handle`] (for agents: one method per operation of a script),
+//! [`Driver`] (a future that owns the state machines and is polled by the host's loop), and
+//! [`HostCommand`] with its answers [`HostEvent`] (all that crosses to the host's agents, plain
+//! data). `native_host`, behind the feature `host-tests`, is a host of a few hundred lines to
+//! read.
+//!
+//! It runs no scripts, opens no sockets, follows no redirects and checks no CORS: those are the
+//! host's, around [`Handle::fetch`]. It has no clock and no runtime of its own; the one thread that
+//! it starts owns the store. Push, background sync, static routes and navigation preload are not in
+//! it.
 
 #![forbid(unsafe_code)]
 

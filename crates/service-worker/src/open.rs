@@ -75,7 +75,6 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         inbox,
         commands,
         promises: BTreeMap::new(),
-        draining: BTreeMap::new(),
         answering: FuturesUnordered::new(),
         background: FuturesUnordered::new(),
         timer: None,

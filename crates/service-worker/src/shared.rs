@@ -123,6 +123,11 @@ impl Shared {
         self.send(ToDriver::Background(Box::pin(work)));
     }
 
+    /// Nothing is reported any more.
+    pub(crate) fn ends(&self) {
+        self.reports.close_channel();
+    }
+
     /// Tells the host. One that does not read its reports has chosen not to.
     pub(crate) fn report(&self, report: Report) {
         let _unread = self.reports.unbounded_send(report);
@@ -222,14 +227,16 @@ impl Shared {
         }
     }
 
-    /// A worker takes no more events; it may still make requests for those that it has.
-    pub(crate) fn close_endpoint(&self, worker: WorkerId) -> Option<WorkerEndpoint> {
-        self.endpoints.remove(&worker).map(|(_, endpoint)| endpoint)
+    /// A worker takes no more events; until it is gone, it may still make requests.
+    pub(crate) fn close_endpoint(&self, worker: WorkerId) {
+        if let Some((_, endpoint)) = self.endpoints.remove(&worker) {
+            endpoint.activity().cut();
+        }
     }
 
     /// A worker is gone.
     pub(crate) fn worker_ends(&self, worker: WorkerId) {
-        self.endpoints.remove(&worker);
+        self.close_endpoint(worker);
         self.requesters.remove(&Self::worker_client(worker));
     }
 

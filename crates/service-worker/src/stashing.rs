@@ -526,7 +526,10 @@ impl Driver {
                 undispatched.push((entry, item));
                 self.answered_for(worker);
             }
-            (What::Connect { .. }, _) => self.decide(event, connect::Decision::Refuse),
+            (What::Connect { .. }, _) => {
+                self.decide(event, connect::Decision::Refuse);
+                self.functional.events.remove(&event);
+            }
             _ => tracing::warn!(%worker, %event, "given back what was not under way"),
         }
     }

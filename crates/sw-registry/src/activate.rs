@@ -40,7 +40,7 @@ impl Registry {
 
     /// *Try Activate* but for the pending events: the active worker that has to go, if the waiting
     /// one may take its place.
-    fn may_activate(&self, id: RegistrationId) -> Option<Option<WorkerId>> {
+    pub(crate) fn may_activate(&self, id: RegistrationId) -> Option<Option<WorkerId>> {
         let registration = self.registrations.get(&id)?;
         // Step 1.
         let waiting = self.workers.get(&registration.waiting?)?;

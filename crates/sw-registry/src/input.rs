@@ -173,8 +173,12 @@ pub enum Input {
         /// Why, for people.
         reason: String,
     },
-    /// The answer to [`Output::ReadActivity`](crate::Output). If that answer was "busy", word
-    /// follows once the worker has become idle.
+    /// The answer to [`Output::ReadActivity`](crate::Output). If that answer was "busy" and
+    /// [`Registry::awaits_idle`](crate::Registry::awaits_idle), word follows once the worker has
+    /// become idle.
+    ///
+    /// Also the answer to an [`Output::StopWorker`](crate::Output) for idleness, if the worker was
+    /// sent an event meanwhile: then it runs on.
     Activity {
         /// The worker.
         worker: WorkerId,

@@ -51,6 +51,11 @@ pub(crate) struct ScriptArgs {
 }
 
 impl Job {
+    /// Whether it is an update of a registration that is there.
+    pub(crate) const fn is_update(&self) -> bool {
+        matches!(self.job_type, JobType::Update(_))
+    }
+
     /// Whether a response header asked for it.
     pub(crate) const fn is_by_header(&self) -> bool {
         match &self.job_type {

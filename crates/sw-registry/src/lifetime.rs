@@ -124,7 +124,7 @@ impl Registry {
                 self.start_failed(id, error);
             }
             // It was to be stopped, and never began.
-            Some(Run::Stopping) => self.has_stopped(id),
+            Some(Run::Stopping(_)) => self.has_stopped(id),
             _ => tracing::debug!(%id, error, "a failed start that nobody waits for"),
         }
     }
@@ -198,7 +198,7 @@ impl Registry {
                 }
                 self.has_stopped(id);
             }
-            Run::Stopping => self.has_stopped(id),
+            Run::Stopping(_) => self.has_stopped(id),
         }
     }
 
@@ -275,6 +275,9 @@ impl Registry {
         oldest_event: Option<Instant>,
         last_busy: Instant,
     ) {
+        if oldest_event.is_some() {
+            self.run_on(id);
+        }
         let Some(worker) = self
             .workers
             .get(&id)
@@ -323,6 +326,24 @@ impl Registry {
         }
     }
 
+    /// A worker that was to be stopped for idleness has been sent an event meanwhile, and has not
+    /// been told to stop. It runs on, unless there is another reason by now.
+    fn run_on(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        if worker.run != Run::Stopping(StopReason::Idle) {
+            return;
+        }
+        worker.run = Run::Running;
+        let registration = worker.registration;
+        if worker.state == WorkerState::Redundant {
+            self.stop_worker(id, StopReason::Redundant);
+        } else {
+            self.serve_wakes(registration);
+        }
+    }
+
     /// *Terminate Service Worker*. Answered by `WorkerDied`, at the latest by its deadline.
     pub(crate) fn stop_worker(&mut self, id: WorkerId, reason: StopReason) {
         let Some(worker) = self.workers.get_mut(&id) else {
@@ -330,13 +351,13 @@ impl Registry {
         };
         worker.lifecycle = None;
         match worker.run {
-            Run::Stopped | Run::Stopping => {}
+            Run::Stopped | Run::Stopping(_) => {}
             Run::Loading(request) => {
                 worker.run = Run::Stopped;
                 self.requests.remove(&request);
             }
             Run::Starting | Run::Running => {
-                worker.run = Run::Stopping;
+                worker.run = Run::Stopping(reason);
                 let deadline = self.after(self.limits.stop);
                 self.set_deadline(id, deadline);
                 self.output(Output::StopWorker { worker: id, reason });
@@ -363,7 +384,7 @@ impl Registry {
                 let again = self.after(self.limits.idle);
                 self.set_deadline(id, again);
             }
-            Run::Stopping => self.has_stopped(id),
+            Run::Stopping(_) => self.has_stopped(id),
         }
     }
 
@@ -416,6 +437,14 @@ impl Registry {
             Step::Update(Update::Evaluating { worker }) if worker == id => Some(key),
             _ => None,
         }
+    }
+
+    /// Whether something waits for a running worker to become idle: *Try Activate* of the worker
+    /// after it, or *Try Clear*. Then `Activity` is wanted when its last event is over.
+    #[must_use]
+    pub fn awaits_idle(&self, worker: WorkerId) -> bool {
+        self.registration_of(worker)
+            .is_some_and(|id| self.may_clear(id) || self.may_activate(id) == Some(Some(worker)))
     }
 
     /// The registration whose active worker this is, and where its activation is.

@@ -89,7 +89,8 @@ pub struct FetchScript {
     pub storage_key: StorageKey,
     /// The top-level site on whose behalf.
     pub initiator: Site,
-    /// Whether a response header asks for it: the script's own response may then veto.
+    /// Whether a response header asks for it, or made the registration that is updated: the script's
+    /// own response may then veto.
     /// (SEMANTICS §5.6.)
     pub by_header: bool,
 }

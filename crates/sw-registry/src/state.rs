@@ -13,7 +13,7 @@ use sw_types::{
 use url::Url;
 
 use crate::activate::Activate;
-use crate::{Lifecycle, Provenance};
+use crate::{Lifecycle, Provenance, StopReason};
 
 /// The key of the *registration map* and of the *job queue map*. (The specification keys job queues
 /// by scope alone; then partitions would wait for each other.)
@@ -109,8 +109,8 @@ pub(crate) enum Run {
     Starting,
     /// It has evaluated its script.
     Running,
-    /// *Terminate Service Worker* was asked for.
-    Stopping,
+    /// *Terminate Service Worker* was asked for, and why.
+    Stopping(StopReason),
 }
 
 impl Worker {

@@ -120,7 +120,7 @@ impl Registry {
     }
 
     /// Whether nothing but a busy worker holds an unregistered registration.
-    fn may_clear(&self, id: RegistrationId) -> bool {
+    pub(crate) fn may_clear(&self, id: RegistrationId) -> bool {
         let Some(registration) = self.registrations.get(&id) else {
             return false;
         };

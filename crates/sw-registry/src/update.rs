@@ -15,8 +15,8 @@ use crate::lookup::is_stale;
 use crate::script_check::check_main_script;
 use crate::state::{Run, ScopeKey, Worker};
 use crate::{
-    FetchImport, FetchScript, FetchedScript, JobError, Output, Registry, Request, Response,
-    ScriptFetchError, StoreError,
+    FetchImport, FetchScript, FetchedScript, JobError, Output, Provenance, Registry, Request,
+    Response, ScriptFetchError, StoreError,
 };
 
 /// Where *Update* waits.
@@ -121,16 +121,20 @@ impl Registry {
             return;
         };
         let update_via_cache = registration.update_via_cache;
+        // Whoever registers a script answers for it; an update is made as the registration was.
+        let by_header = match self.queues.get(key).and_then(|queue| queue.front()) {
+            Some(job) if job.is_update() => registration.provenance != Provenance::Script,
+            Some(job) => job.is_by_header(),
+            None => false,
+        };
         let stale = self.is_stale(registration.id);
         let newest = self.newest_at(key);
         // Step 1, second half.
-        let is_update = matches!(
-            self.queues
-                .get(key)
-                .and_then(|queue| queue.front())
-                .map(|job| &job.job_type),
-            Some(JobType::Update(_))
-        );
+        let is_update = self
+            .queues
+            .get(key)
+            .and_then(|queue| queue.front())
+            .is_some_and(Job::is_update);
         if let Some(newest) = newest.filter(|newest| is_update && newest.script_url != script.url) {
             let error = JobError::Type(format!(
                 "the newest worker of {} runs {}, and no longer {}",
@@ -154,7 +158,7 @@ impl Registry {
             cache: cache_mode(no_cache),
             storage_key: key.0.clone(),
             initiator: script.initiator.clone(),
-            by_header: self.head(key).is_some_and(|job| job.is_by_header()),
+            by_header,
         };
         self.set_step(key, Step::Update(Update::FetchingScript));
         self.request(

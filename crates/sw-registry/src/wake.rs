@@ -65,10 +65,10 @@ impl Registry {
             Run::Running => return Ok((worker.id, Need::Nothing)),
             Run::Loading(_) | Run::Starting => return Ok((worker.id, Need::ToWait)),
             // Somebody has asked for it to start again once it has stopped.
-            Run::Stopping if !registration.wakes.is_empty() => {
+            Run::Stopping(_) if !registration.wakes.is_empty() => {
                 return Ok((worker.id, Need::ToWait));
             }
-            Run::Stopped | Run::Stopping => {}
+            Run::Stopped | Run::Stopping(_) => {}
         }
         let now = self.now().instant;
         if worker.bypassed_until.is_some_and(|until| now < until) {
@@ -86,7 +86,7 @@ impl Registry {
             }
         }
         let need = match worker.run {
-            Run::Stopping => Need::ToWait,
+            Run::Stopping(_) => Need::ToWait,
             _ => Need::ToStart,
         };
         Ok((worker.id, need))
@@ -116,7 +116,7 @@ impl Registry {
                 self.put_off_idle_stop(worker_id);
             }
             Run::Stopped => self.start_worker(worker_id),
-            Run::Loading(_) | Run::Starting | Run::Stopping => {}
+            Run::Loading(_) | Run::Starting | Run::Stopping(_) => {}
         }
     }
 }

@@ -295,3 +295,21 @@ fn a_fetch_whose_caller_is_gone_holds_no_edge_of_the_wait_for_graph() {
     dispatch.responder.respond(FetchAnswer::NotHandled);
     stand.settle("the font", fetched).unwrap();
 }
+
+#[test]
+fn what_keeps_a_script_from_being_installed_by_a_header_keeps_it_from_updating_such_a_worker() {
+    let mut stand = Stand::new(Policies::seeds());
+    let (start, _inbox) = fonts(&mut stand);
+    let attachment = ("content-disposition", "attachment");
+    let script = format!("{FONTS}sw.js");
+    stand.network.serve(&script, &[JS, attachment], "changed");
+    let updated = stand.handle.update(start.registration, None);
+    let mut updated = pin!(updated);
+    let error = stand.until("the refusal, or a start", |stand| {
+        let started = crate::stand::next(&mut stand.commands)
+            .is_some_and(|(command, _)| matches!(command, HostCommand::StartWorker(_)));
+        assert!(!started, "an attachment was run");
+        ready(updated.as_mut())
+    });
+    assert!(error.is_err());
+}

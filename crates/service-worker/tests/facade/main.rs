@@ -1,6 +1,8 @@
 //! The whole facade, with a native host or a test in its place, and a network of its own.
 
 #[cfg(test)]
+mod driver;
+#[cfg(test)]
 mod fetches;
 #[cfg(test)]
 mod native;

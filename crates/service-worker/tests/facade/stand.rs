@@ -298,6 +298,12 @@ pub(crate) fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin)) -> Option<T>
 #[derive(Default)]
 pub(crate) struct Wakes(AtomicUsize);
 
+impl Wakes {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
@@ -310,6 +316,12 @@ pub(crate) struct Disk {
     store: Arc<Mutex<MemoryStore>>,
     /// Whether it refuses every write.
     pub(crate) refuses: bool,
+}
+
+impl Disk {
+    pub(crate) fn registrations(&self) -> usize {
+        self.store.lock().unwrap().registrations().count()
+    }
 }
 
 impl RegistryStore for Disk {
