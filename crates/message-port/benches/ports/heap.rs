@@ -1,0 +1,55 @@
+//! An allocator that counts the bytes that are live, while it is told to.
+
+#![expect(
+    unsafe_code,
+    reason = "a global allocator cannot be written without; it only passes on to the system's"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
+
+/// The system's allocator, counted.
+pub(crate) struct Counted;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+/// How many bytes `make` leaves on the heap for as long as its value lives.
+pub(crate) fn held_by<T>(make: impl FnOnce() -> T) -> isize {
+    LIVE.store(0, Relaxed);
+    COUNTING.store(true, Relaxed);
+    let made = make();
+    COUNTING.store(false, Relaxed);
+    let bytes = LIVE.load(Relaxed);
+    drop(made);
+    bytes
+}
+
+fn count(bytes: usize, sign: isize) {
+    // So that what is timed elsewhere pays for one load only.
+    if COUNTING.load(Relaxed) {
+        LIVE.fetch_add(sign * bytes.cast_signed(), Relaxed);
+    }
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 1);
+        // SAFETY: the caller's promise is the one that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(layout.size(), -1);
+        // SAFETY: `pointer` came from `System` with this layout, as all of ours do.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(layout.size(), -1);
+        count(size, 1);
+        // SAFETY: as above; the caller promises that `size` is one that `System` takes.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
