@@ -10,18 +10,23 @@
 //!   or as the thing to drop.
 //! - A poisoned lock is entered all the same: with no foreign code inside, each change is whole.
 //!
+//! - Beside the lock there is one atomic for each end, a [`Hint`] of what the owner would find. It
+//!   is written under the lock and read without: no decision rests on it, only the choice of what
+//!   to prepare before the lock is taken, and when a blocked receiver stops spinning.
+//!
 //! The receiving half swaps whole queues out of here into an [`Inbox`] of its own, so that it
 //! takes the lock once a batch and the sender seldom meets it.
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
+use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering};
 use crate::{Event, Message};
 
 /// Called when an event may be delivered; see `MessagePort::on_ready`.
-pub(crate) type ReadyCallback = Arc<dyn Fn() + Send + Sync>;
+pub(crate) type ReadyCallback = std::sync::Arc<dyn Fn() + Send + Sync>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
 const RETAINED_EVENTS: usize = 32;
@@ -29,6 +34,20 @@ const RETAINED_EVENTS: usize = 32;
 /// Two ends, entangled at first.
 pub(crate) struct Pair {
     state: Mutex<PairState>,
+    /// For each end, a [`Hint`].
+    hints: [AtomicU8; 2],
+}
+
+/// What the owner of an end would have found in the shared state a moment ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hint {
+    /// Nothing, and nobody waits.
+    Idle,
+    /// Nothing, and the owner's waker is registered.
+    Waiting,
+    /// Something.
+    Ready,
 }
 
 struct PairState {
@@ -43,6 +62,9 @@ pub(crate) struct End {
     /// What has arrived and has not been swapped into the owner's inbox: the newer part of the
     /// port message queue.
     queue: VecDeque<Event>,
+    /// Whether a close lies behind all of `queue`. (An end of a pair gets nothing after it. It has
+    /// no place in `queue`, so that most pairs end without an allocation.)
+    closing: bool,
     /// How many ports travel in `queue`.
     queued_ports: usize,
     /// The end in whose queue this end's port travels, while it does.
@@ -119,6 +141,7 @@ impl Pair {
                 entangled,
                 ends: Default::default(),
             }),
+            hints: Default::default(),
         });
         let first = EndRef {
             pair: Arc::clone(&pair),
@@ -166,8 +189,25 @@ impl EndRef {
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
         let mut state = self.lock();
         let own = state.own(self.side);
-        let front = inbox.events.front().or_else(|| own.queue.front());
-        front.is_some_and(|event| own.enabled || matches!(event, Event::Close))
+        match inbox.events.front().or_else(|| own.queue.front()) {
+            Some(Event::Message(_)) => own.enabled,
+            Some(Event::Close) => true,
+            None => own.closing,
+        }
+    }
+
+    /// What there may be for the owner. Changes as it likes; see [`Hint`].
+    pub(crate) fn hint(&self) -> Hint {
+        match self.pair.hints[self.side as usize].load(Ordering::Relaxed) {
+            idle if idle == Hint::Idle as u8 => Hint::Idle,
+            waiting if waiting == Hint::Waiting as u8 => Hint::Waiting,
+            _ => Hint::Ready,
+        }
+    }
+
+    /// Sets the hint of `side`; only under the lock.
+    fn set_hint(&self, side: Side, hint: Hint) {
+        self.pair.hints[side as usize].store(hint as u8, Ordering::Relaxed);
     }
 
     /// Whether any port travels in the shared part of the queue.
@@ -185,6 +225,7 @@ impl EndRef {
         let peer = state.own(self.side.other());
         peer.queued_ports += message.ports.len();
         peer.queue.push_back(Event::Message(message));
+        self.set_hint(self.side.other(), Hint::Ready);
         Ok(peer.arrived())
     }
 
@@ -198,6 +239,8 @@ impl EndRef {
             return Default::default();
         }
         let other = state.unlink(self.side);
+        self.set_hint(Side::First, Hint::Ready);
+        self.set_hint(Side::Second, Hint::Ready);
         [other, state.own(self.side).notify()]
     }
 
@@ -236,7 +279,10 @@ impl EndRef {
     /// nothing, the owner is notified when there is: through `waker` if given, and its callback.
     pub(crate) fn take_ready(&self, inbox: &mut Inbox, waker: Option<&Waker>) -> Taken {
         // A waker is foreign code: cloned before the lock is taken, dropped after it was released.
-        let mut clone: Option<Waker> = None;
+        let mut clone: Option<Waker> = match self.hint() {
+            Hint::Idle => waker.cloned(),
+            Hint::Waiting | Hint::Ready => None,
+        };
         loop {
             let mut state = self.lock();
             let entangled = state.entangled;
@@ -244,10 +290,10 @@ impl EndRef {
             if own.enabled && !own.queue.is_empty() {
                 mem::swap(&mut own.queue, &mut inbox.events);
                 inbox.ports = mem::take(&mut own.queued_ports);
+                self.set_hint(self.side, Hint::Idle);
                 return Taken::Refilled;
             }
-            if inbox.events.is_empty() && matches!(own.queue.front(), Some(Event::Close)) {
-                own.queue.pop_front();
+            if inbox.events.is_empty() && own.take_leading_close() {
                 return Taken::Close;
             }
             if !entangled && inbox.events.is_empty() && own.queue.is_empty() {
@@ -261,6 +307,8 @@ impl EndRef {
                     unused => unused,
                 };
                 own.armed = true;
+                let hint = own.waker.as_ref().map_or(Hint::Idle, |_| Hint::Waiting);
+                self.set_hint(self.side, hint);
                 let spare = own.shrink();
                 drop(state);
                 drop((replaced, spare));
@@ -304,6 +352,7 @@ impl EndRef {
     pub(crate) fn take_out(&self) -> (End, Notification) {
         let mut state = self.lock();
         let other = if state.entangled {
+            self.set_hint(self.side.other(), Hint::Ready);
             state.unlink(self.side)
         } else {
             Notification::default()
@@ -312,7 +361,12 @@ impl EndRef {
     }
 
     /// Puts the state of a former end here, in place of a new end's.
-    pub(crate) fn put_in(&self, end: End) {
+    pub(crate) fn put_in(&self, mut end: End) {
+        // From now on something may come after the close.
+        if mem::take(&mut end.closing) {
+            end.queue.push_back(Event::Close);
+        }
+        self.set_hint(self.side, Hint::Ready);
         let fresh = mem::replace(self.lock().own(self.side), end);
         drop(fresh);
     }
@@ -341,7 +395,7 @@ impl PairState {
     fn unlink(&mut self, initiator: Side) -> Notification {
         self.entangled = false;
         let other = self.own(initiator.other());
-        other.queue.push_back(Event::Close);
+        other.closing = true;
         other.arrived()
     }
 }
@@ -359,12 +413,21 @@ impl End {
         let deliverable = match self.queue.front() {
             Some(Event::Message(_)) => self.enabled,
             Some(Event::Close) => true,
-            None => false,
+            None => self.closing,
         };
         if deliverable {
             self.notify()
         } else {
             Notification::default()
+        }
+    }
+
+    /// Takes the close that no message in the shared part of the queue precedes, if there is one.
+    fn take_leading_close(&mut self) -> bool {
+        match self.queue.front() {
+            Some(Event::Message(_)) => false,
+            Some(Event::Close) => self.queue.pop_front().is_some(),
+            None => mem::take(&mut self.closing),
         }
     }
 
@@ -432,6 +495,7 @@ impl Side {
 }
 
 /// Locks; a poisoned lock is entered as any other (see the head of this file).
+#[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::pair::{End, EndRef, Inbox, Pair, lock};
 use crate::reclaim::{self, Refused};
+use crate::sync::Mutex;
 use crate::{EntangleError, Event, Message, TransferError};
 
 /// One end of an entangled pair, with its port message queue (HTML, "Message ports").
@@ -264,7 +265,7 @@ impl Default for MessagePort {
 impl Drop for MessagePort {
     fn drop(&mut self) {
         let inbox = mem::take(self.inbox_mut());
-        reclaim::destroy(self.end.clone(), inbox.events);
+        reclaim::destroy(&self.end, inbox.events);
     }
 }
 

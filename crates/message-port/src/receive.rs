@@ -5,11 +5,12 @@
 //! it is not a task of the port message queue.
 
 use std::future::poll_fn;
+use std::hint;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
-use crate::pair::Taken;
+use crate::pair::{Hint, Taken};
+use crate::sync::{Thread, thread};
 use crate::{Event, MessagePort, TryRecvError};
 
 impl MessagePort {
@@ -70,6 +71,10 @@ impl MessagePort {
     /// If the queue is disabled and holds a message, nothing can end this wait: call
     /// [`start`](Self::start) first.
     pub fn recv_blocking(&mut self) -> Option<Event> {
+        if let Some(event) = self.pop_backlog() {
+            return Some(event);
+        }
+        self.spin();
         let waker = UNPARK.try_with(Waker::clone).unwrap_or_else(|_| unpark());
         loop {
             match self.next(Some(&waker)) {
@@ -118,6 +123,24 @@ impl MessagePort {
         now.send();
     }
 
+    /// Gives a sender that is busy a few microseconds, which is less than it takes to put this
+    /// thread to sleep and wake it.
+    fn spin(&self) {
+        if !self.is_enabled() {
+            return;
+        }
+        for round in 0..SPINS + YIELDS {
+            if self.end().hint() == Hint::Ready {
+                return;
+            }
+            if round < SPINS {
+                (0..1 << round).for_each(|_| hint::spin_loop());
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+
     /// The one receive step that all others share.
     fn next(&mut self, waker: Option<&Waker>) -> Next {
         loop {
@@ -150,10 +173,12 @@ impl MessagePort {
 
     /// Takes the next event of the owner's part of the queue, if it may be delivered.
     fn pop_backlog(&mut self) -> Option<Event> {
-        if !self.has_deliverable_backlog() {
+        let enabled = self.is_enabled();
+        let inbox = self.inbox_mut();
+        if !enabled && matches!(inbox.events.front(), Some(Event::Message(_))) {
             return None;
         }
-        let event = self.inbox_mut().pop()?;
+        let event = inbox.pop()?;
         // The ports of an event that leaves the queue are in somebody's hands from now on.
         if let Event::Message(message) = &event {
             for port in &message.ports {
@@ -173,6 +198,11 @@ impl MessagePort {
         }
     }
 }
+
+/// How often [`MessagePort::recv_blocking`] looks again before it sleeps, each time after twice as
+/// long a pause, and how often after that it lets other threads go first.
+const SPINS: u32 = 7;
+const YIELDS: u32 = 4;
 
 enum Next {
     Event(Event),

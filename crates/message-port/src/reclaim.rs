@@ -37,9 +37,9 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};
-use std::sync::Mutex;
 
 use crate::pair::{EndRef, Notification, lock};
+use crate::sync::Mutex;
 use crate::{Event, Message};
 
 /// Held while holder edges are made. See the head of this file.
@@ -124,37 +124,35 @@ thread_local! {
 /// Destroys the port of `end`: disentangles it, then drops its queue and what travelled there, to
 /// any depth. Ports below come back to this function from their destructors; the outermost call
 /// takes them one after another, so the stack stays flat (ports in attachments included).
-pub(crate) fn destroy(end: EndRef, inbox: VecDeque<Event>) {
-    let remains = Remains { end, inbox };
+pub(crate) fn destroy(end: &EndRef, inbox: VecDeque<Event>) {
     let outermost = WORKLIST.with(|worklist| {
         let mut worklist = worklist.borrow_mut();
         if mem::replace(&mut worklist.draining, true) {
-            worklist.waiting.push_back(remains);
+            let end = end.clone();
+            worklist.waiting.push_back(Remains { end, inbox });
             return None;
         }
-        Some(remains)
+        Some(inbox)
     });
-    if let Some(remains) = outermost {
+    if let Some(inbox) = outermost {
         let _draining = Draining;
-        remains.destroy();
+        take_apart(end, inbox);
         drain();
     }
 }
 
-impl Remains {
-    fn destroy(self) {
-        let (end, other) = self.end.take_out();
-        other.send();
-        // In order: what the owner had not yet received, then what lay behind it.
-        drop(self.inbox);
-        drop(end);
-    }
+fn take_apart(end: &EndRef, inbox: VecDeque<Event>) {
+    let (state, other) = end.take_out();
+    other.send();
+    // In order: what the owner had not yet received, then what lay behind it.
+    drop(inbox);
+    drop(state);
 }
 
 fn drain() {
     let next = || WORKLIST.with(|worklist| worklist.borrow_mut().waiting.pop_front());
-    while let Some(remains) = next() {
-        remains.destroy();
+    while let Some(Remains { end, inbox }) = next() {
+        take_apart(&end, inbox);
     }
 }
 

@@ -20,7 +20,7 @@ const RUNS: usize = 25;
 type Measurement = (&'static str, fn(&'static str) -> Row);
 
 pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
-    let measurements: [Measurement; 13] = [
+    let measurements: [Measurement; 14] = [
         ("P1", |id| one_way(id, "one way, 64 B, two threads", shared)),
         ("P1-heap", |id| {
             one_way(id, "one way, 64 B of its own, two threads", owned)
@@ -29,6 +29,7 @@ pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
         ("P2", ping_pong_on_one_thread),
         ("P2-mt", ping_pong_on_two_threads),
         ("P3", create),
+        ("P3-warm", create_in_used_memory),
         ("P3-drop", create_and_drop),
         ("P4", idle_heap),
         ("P4-used", idle_heap_after_use),
@@ -261,35 +262,51 @@ fn ping_pong(id: &'static str, name: &'static str, runtime: &Runtime, rounds: u3
 
 // P3
 
-const PAIRS: usize = 1_000;
-
 fn create(id: &'static str) -> Row {
-    let title = Title {
-        id,
-        name: "create an entangled pair",
-        unit: "µs",
-        runs: RUNS * 10,
-    };
-    let ours = || created(channel);
-    measure(title, ours, {
-        vec![
-            contender("crossbeam-channel", || created(crossbeam_pair)),
-            contender("tokio mpsc", || created(tokio_pair)),
-            contender("flume", || created(flume_pair)),
-        ]
-    })
+    create_many(id, "create an entangled pair and keep it", 1_000, true)
 }
 
-/// The time to make one of many, in microseconds; dropping them is left out.
-fn created<T>(make: fn() -> T) -> f64 {
-    let mut made = Vec::with_capacity(PAIRS);
-    let began = Instant::now();
-    for _ in 0..PAIRS {
-        made.push(make());
+fn create_in_used_memory(id: &'static str) -> Row {
+    create_many(
+        id,
+        "create an entangled pair in memory used before",
+        100,
+        false,
+    )
+}
+
+fn create_many(id: &'static str, name: &'static str, pairs: usize, keep: bool) -> Row {
+    let title = Title {
+        id,
+        name,
+        unit: "µs",
+        runs: RUNS,
+    };
+    let rivals = vec![
+        contender("crossbeam-channel", creation(crossbeam_pair, pairs, keep)),
+        contender("tokio mpsc", creation(tokio_pair, pairs, keep)),
+        contender("flume", creation(flume_pair, pairs, keep)),
+    ];
+    measure(title, creation(channel, pairs, keep), rivals)
+}
+
+/// The time to make one pair of many, in microseconds; dropping them is left out. If they are
+/// kept until the end, each run needs memory that the process did not have before.
+fn creation<T>(make: fn() -> T, pairs: usize, keep: bool) -> impl FnMut() -> f64 {
+    let mut kept = Vec::new();
+    move || {
+        let mut made = Vec::with_capacity(pairs);
+        let began = Instant::now();
+        for _ in 0..pairs {
+            made.push(make());
+        }
+        let took = began.elapsed();
+        let made = black_box(made);
+        if keep {
+            kept.push(made);
+        }
+        took.as_secs_f64() * 1e6 / pairs as f64
     }
-    let took = began.elapsed();
-    drop(black_box(made));
-    took.as_secs_f64() * 1e6 / PAIRS as f64
 }
 
 fn create_and_drop(id: &'static str) -> Row {
@@ -297,7 +314,7 @@ fn create_and_drop(id: &'static str) -> Row {
         id,
         name: "create an entangled pair and drop it",
         unit: "µs",
-        runs: RUNS * 10,
+        runs: RUNS,
     };
     let ours = || dropped(channel);
     measure(title, ours, {
@@ -310,6 +327,7 @@ fn create_and_drop(id: &'static str) -> Row {
 }
 
 fn dropped<T>(make: fn() -> T) -> f64 {
+    const PAIRS: usize = 1_000;
     let began = Instant::now();
     for _ in 0..PAIRS {
         drop(black_box(make()));
