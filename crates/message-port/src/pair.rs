@@ -22,11 +22,12 @@ use std::mem;
 use std::sync::PoisonError;
 use std::task::Waker;
 
-use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering, constant};
 use crate::{Event, Message};
 
-/// Called when an event may be delivered; see `MessagePort::on_ready`.
-pub(crate) type ReadyCallback = std::sync::Arc<dyn Fn() + Send + Sync>;
+/// Called when an event may be delivered; see `MessagePort::on_ready`. A thin pointer, since every
+/// end has room for one and few have one.
+pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn() + Send + Sync>>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
 const RETAINED_EVENTS: usize = 32;
@@ -57,20 +58,21 @@ struct PairState {
 }
 
 /// One end's share of the state.
-#[derive(Default)]
 pub(crate) struct End {
     /// What has arrived and has not been swapped into the owner's inbox: the newer part of the
     /// port message queue.
-    queue: VecDeque<Event>,
+    queue: Vec<Event>,
     /// Whether a close lies behind all of `queue`. (An end of a pair gets nothing after it. It has
     /// no place in `queue`, so that most pairs end without an allocation.)
     closing: bool,
-    /// How many ports travel in `queue`.
+    /// How many ports travel in the port message queue, the owner's inbox included.
     queued_ports: usize,
     /// The end in whose queue this end's port travels, while it does.
     /// **Invariant:** set, under the topology lock, before the message is queued; cleared before
     /// the message is handed out. See `reclaim.rs`.
-    holder: Option<EndRef>,
+    holder: Option<Arc<Pair>>,
+    /// Which end of `holder`.
+    holder_side: Side,
     waker: Option<Waker>,
     on_ready: Option<ReadyCallback>,
     /// Whether the owner found nothing to deliver since it was last notified.
@@ -97,12 +99,7 @@ enum Side {
 }
 
 /// The older part of a port message queue, which only the port's owner reaches.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    pub(crate) events: VecDeque<Event>,
-    /// How many ports travel in `events`.
-    pub(crate) ports: usize,
-}
+pub(crate) type Inbox = VecDeque<Event>;
 
 /// Whom to tell that an event can be delivered, once no lock is held.
 #[derive(Default)]
@@ -127,22 +124,17 @@ pub(crate) enum Taken {
 impl Pair {
     /// Two new ends, entangled with each other.
     pub(crate) fn entangled() -> (EndRef, EndRef) {
-        Self::of(true)
-    }
-
-    /// A new end without a partner.
-    pub(crate) fn alone() -> EndRef {
-        Self::of(false).0
-    }
-
-    fn of(entangled: bool) -> (EndRef, EndRef) {
-        let pair = Arc::new(Self {
+        // A constant, so that making a pair is an allocation and a copy.
+        let pair = Arc::new(constant!(Pair {
             state: Mutex::new(PairState {
-                entangled,
-                ends: Default::default(),
+                entangled: true,
+                ends: [End::NEW; 2],
             }),
-            hints: Default::default(),
-        });
+            hints: [
+                AtomicU8::new(Hint::Idle as u8),
+                AtomicU8::new(Hint::Idle as u8),
+            ],
+        }));
         let first = EndRef {
             pair: Arc::clone(&pair),
             side: Side::First,
@@ -152,6 +144,13 @@ impl Pair {
             side: Side::Second,
         };
         (first, second)
+    }
+
+    /// A new end without a partner.
+    pub(crate) fn alone() -> EndRef {
+        let (end, _) = Self::entangled();
+        end.lock().entangled = false;
+        end
     }
 }
 
@@ -189,7 +188,7 @@ impl EndRef {
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
         let mut state = self.lock();
         let own = state.own(self.side);
-        match inbox.events.front().or_else(|| own.queue.front()) {
+        match inbox.front().or_else(|| own.queue.first()) {
             Some(Event::Message(_)) => own.enabled,
             Some(Event::Close) => true,
             None => own.closing,
@@ -210,9 +209,14 @@ impl EndRef {
         self.pair.hints[side as usize].store(hint as u8, Ordering::Relaxed);
     }
 
-    /// Whether any port travels in the shared part of the queue.
+    /// Whether any port travels in the queue, the owner's inbox included.
     pub(crate) fn has_queued_ports(&self) -> bool {
         self.lock().own(self.side).queued_ports > 0
+    }
+
+    /// Says that `ports` were taken out of the owner's inbox.
+    pub(crate) fn took_ports(&self, ports: usize) {
+        self.lock().own(self.side).queued_ports -= ports;
     }
 
     /// Queues `message` at the other end; hands it back if there is no other end.
@@ -224,7 +228,7 @@ impl EndRef {
         }
         let peer = state.own(self.side.other());
         peer.queued_ports += message.ports.len();
-        peer.queue.push_back(Event::Message(message));
+        peer.queue.push(Event::Message(message));
         self.set_hint(self.side.other(), Hint::Ready);
         Ok(peer.arrived())
     }
@@ -288,15 +292,16 @@ impl EndRef {
             let entangled = state.entangled;
             let own = state.own(self.side);
             if own.enabled && !own.queue.is_empty() {
-                mem::swap(&mut own.queue, &mut inbox.events);
-                inbox.ports = mem::take(&mut own.queued_ports);
+                // The inbox is empty: both conversions take constant time and allocate nothing.
+                let emptied = Vec::from(mem::take(inbox));
+                *inbox = mem::replace(&mut own.queue, emptied).into();
                 self.set_hint(self.side, Hint::Idle);
                 return Taken::Refilled;
             }
-            if inbox.events.is_empty() && own.take_leading_close() {
+            if inbox.is_empty() && own.take_leading_close() {
                 return Taken::Close;
             }
-            if !entangled && inbox.events.is_empty() && own.queue.is_empty() {
+            if !entangled && inbox.is_empty() && own.queue.is_empty() {
                 return Taken::Ended;
             }
             let known = own.waker.as_ref();
@@ -312,7 +317,9 @@ impl EndRef {
                 let spare = own.shrink();
                 drop(state);
                 drop((replaced, spare));
-                inbox.shrink();
+                if inbox.is_empty() && inbox.capacity() > RETAINED_EVENTS {
+                    *inbox = Inbox::new();
+                }
                 return Taken::Nothing;
             }
             drop(state);
@@ -337,13 +344,22 @@ impl EndRef {
 
     /// The end in whose queue this end's port travels.
     pub(crate) fn holder(&self) -> Option<Self> {
-        self.lock().own(self.side).holder.clone()
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let pair = own.holder.clone()?;
+        let side = own.holder_side;
+        Some(Self { pair, side })
     }
 
     /// Says in whose queue this end's port travels, or that it does not travel any more.
     pub(crate) fn set_holder(&self, holder: Option<Self>) {
-        // The old one is dropped after the lock: it may be the last reference to its pair.
-        let replaced = mem::replace(&mut self.lock().own(self.side).holder, holder);
+        let side = holder.as_ref().map_or(Side::First, |holder| holder.side);
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let replaced = mem::replace(&mut own.holder, holder.map(|holder| holder.pair));
+        own.holder_side = side;
+        // Dropped after the lock: it may be the last reference to its pair.
+        drop(state);
         drop(replaced);
     }
 
@@ -364,7 +380,7 @@ impl EndRef {
     pub(crate) fn put_in(&self, mut end: End) {
         // From now on something may come after the close.
         if mem::take(&mut end.closing) {
-            end.queue.push_back(Event::Close);
+            end.queue.push(Event::Close);
         }
         self.set_hint(self.side, Hint::Ready);
         let fresh = mem::replace(self.lock().own(self.side), end);
@@ -376,7 +392,7 @@ impl EndRef {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(message_port_loom)))]
     pub(crate) fn pair(&self) -> std::sync::Weak<Pair> {
         Arc::downgrade(&self.pair)
     }
@@ -401,6 +417,21 @@ impl PairState {
 }
 
 impl End {
+    /// As it is in a new pair. (A constant: a pair is then made by one copy.)
+    const NEW: Self = Self {
+        queue: Vec::new(),
+        closing: false,
+        queued_ports: 0,
+        holder: None,
+        holder_side: Side::First,
+        waker: None,
+        on_ready: None,
+        armed: false,
+        enabled: false,
+        shipped: false,
+        detached: false,
+    };
+
     /// The shared part of this end's queue.
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Event> {
         self.queue.iter()
@@ -410,7 +441,7 @@ impl End {
     /// only if no message precedes it. (A disabled queue whose older part is not empty may be
     /// notified for nothing; its receiver looks again.)
     fn arrived(&mut self) -> Notification {
-        let deliverable = match self.queue.front() {
+        let deliverable = match self.queue.first() {
             Some(Event::Message(_)) => self.enabled,
             Some(Event::Close) => true,
             None => self.closing,
@@ -424,9 +455,9 @@ impl End {
 
     /// Takes the close that no message in the shared part of the queue precedes, if there is one.
     fn take_leading_close(&mut self) -> bool {
-        match self.queue.front() {
+        match self.queue.first() {
             Some(Event::Message(_)) => false,
-            Some(Event::Close) => self.queue.pop_front().is_some(),
+            Some(Event::Close) => matches!(self.queue.remove(0), Event::Close),
             None => mem::take(&mut self.closing),
         }
     }
@@ -448,28 +479,18 @@ impl End {
         }
     }
 
-    fn shrink(&mut self) -> VecDeque<Event> {
+    fn shrink(&mut self) -> Vec<Event> {
         if self.queue.is_empty() && self.queue.capacity() > RETAINED_EVENTS {
             mem::take(&mut self.queue)
         } else {
-            VecDeque::new()
+            Vec::new()
         }
     }
 }
 
-impl Inbox {
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        if let Event::Message(message) = &event {
-            self.ports -= message.ports.len();
-        }
-        Some(event)
-    }
-
-    fn shrink(&mut self) {
-        if self.events.is_empty() && self.events.capacity() > RETAINED_EVENTS {
-            self.events = VecDeque::new();
-        }
+impl Default for End {
+    fn default() -> Self {
+        Self::NEW
     }
 }
 
@@ -500,7 +521,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(message_port_loom)))]
 mod tests {
     use super::*;
 

@@ -114,7 +114,7 @@ impl MessagePort {
         if mem::replace(&mut self.enabled, true) {
             return;
         }
-        let backlog = !self.inbox_mut().events.is_empty();
+        let backlog = !self.inbox_mut().is_empty();
         self.end.enable(backlog).send();
     }
 
@@ -240,7 +240,7 @@ impl MessagePort {
     /// Makes `end` the end of this port, with the state of its former end. The ports that travel
     /// in its queue learn of it.
     fn move_to(&mut self, end: EndRef, state: End) {
-        for event in self.inbox_mut().events.iter().chain(state.queued()) {
+        for event in self.inbox_mut().iter().chain(state.queued()) {
             hold(event, &end);
         }
         end.put_in(state);
@@ -265,7 +265,7 @@ impl Default for MessagePort {
 impl Drop for MessagePort {
     fn drop(&mut self) {
         let inbox = mem::take(self.inbox_mut());
-        reclaim::destroy(&self.end, inbox.events);
+        reclaim::destroy(&self.end, inbox);
     }
 }
 
@@ -295,7 +295,7 @@ impl TransferredPort {
     }
 
     /// Whether ports travel in the queue of this one.
-    pub(crate) fn has_queued_ports(&mut self) -> bool {
-        self.port.inbox_mut().ports > 0 || self.port.end.has_queued_ports()
+    pub(crate) fn has_queued_ports(&self) -> bool {
+        self.port.end.has_queued_ports()
     }
 }

@@ -111,7 +111,9 @@ impl MessagePort {
     /// [`poll_recv`](Self::poll_recv).
     pub fn on_ready(&mut self, callback: impl Fn() + Send + Sync + 'static) {
         let backlog = self.has_deliverable_backlog();
-        let (now, replaced) = self.end().listen(Some(Arc::new(callback)), backlog);
+        let (now, replaced) = self
+            .end()
+            .listen(Some(Arc::new(Box::new(callback))), backlog);
         drop(replaced);
         now.send();
     }
@@ -174,16 +176,20 @@ impl MessagePort {
     /// Takes the next event of the owner's part of the queue, if it may be delivered.
     fn pop_backlog(&mut self) -> Option<Event> {
         let enabled = self.is_enabled();
-        let inbox = self.inbox_mut();
-        if !enabled && matches!(inbox.events.front(), Some(Event::Message(_))) {
+        let (end, inbox) = self.end_and_inbox();
+        if !enabled && matches!(inbox.front(), Some(Event::Message(_))) {
             return None;
         }
-        let event = inbox.pop()?;
-        // The ports of an event that leaves the queue are in somebody's hands from now on.
-        if let Event::Message(message) = &event {
-            for port in &message.ports {
-                port.end().set_holder(None);
+        let event = inbox.pop_front()?;
+        match &event {
+            Event::Message(message) if !message.ports.is_empty() => {
+                // The ports of an event that leaves the queue are in somebody's hands from now on.
+                for port in &message.ports {
+                    port.end().set_holder(None);
+                }
+                end.took_ports(message.ports.len());
             }
+            Event::Message(_) | Event::Close => {}
         }
         Some(event)
     }
@@ -191,7 +197,7 @@ impl MessagePort {
     /// Whether the owner's part of the queue has an event that may be delivered.
     fn has_deliverable_backlog(&mut self) -> bool {
         let enabled = self.is_enabled();
-        match self.inbox_mut().events.front() {
+        match self.inbox_mut().front() {
             Some(Event::Message(_)) => enabled,
             Some(Event::Close) => true,
             None => false,
