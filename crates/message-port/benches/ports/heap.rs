@@ -14,6 +14,15 @@ pub(crate) struct Counted;
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
+/// Brings the system's allocator into the state of a process that has run for a while, where it
+/// keeps large blocks that were freed instead of giving each back to the kernel. (The C library
+/// learns this from the largest block that it has seen freed.) Otherwise the first rows would pay
+/// for page faults that the later ones do not.
+pub(crate) fn settle() {
+    const LARGE: usize = 30 << 20;
+    drop(std::hint::black_box(vec![1_u8; LARGE]));
+}
+
 /// How many bytes `make` leaves on the heap for as long as its value lives.
 pub(crate) fn held_by<T>(make: impl FnOnce() -> T) -> isize {
     LIVE.store(0, Relaxed);

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    heap::settle();
     let rows: Vec<Row> = GROUPS.iter().flat_map(|group| group(&plan)).collect();
     measure::print_table(&rows);
     if let Some(file) = json {
