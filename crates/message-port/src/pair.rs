@@ -196,6 +196,7 @@ impl EndRef {
     }
 
     /// What there may be for the owner. Changes as it likes; see [`Hint`].
+    #[inline]
     pub(crate) fn hint(&self) -> Hint {
         match self.pair.hints[self.side as usize].load(Ordering::Relaxed) {
             idle if idle == Hint::Idle as u8 => Hint::Idle,
@@ -220,6 +221,7 @@ impl EndRef {
     }
 
     /// Queues `message` at the other end; hands it back if there is no other end.
+    #[inline]
     pub(crate) fn send(&self, message: Message) -> Result<Notification, Message> {
         let mut state = self.lock();
         if !state.entangled {
@@ -496,6 +498,7 @@ impl Default for End {
 
 impl Notification {
     /// Wakes and calls. Hold no lock.
+    #[inline]
     pub(crate) fn send(self) {
         if let Some(waker) = self.waker {
             waker.wake();

@@ -81,6 +81,7 @@ impl MessagePort {
     ///    [`TransferError`] throws a `DataCloneError`; the earlier ports of the list are detached
     ///    by then and are dropped, as the specification has it.
     /// 4. This. The outcome is for logs; to script all three look alike.
+    #[inline]
     pub fn post_message(&self, message: Message) -> Posted {
         let sent = if message.ports.is_empty() {
             self.end.send(message).map_err(Refused::NotEntangled)
@@ -224,14 +225,17 @@ impl MessagePort {
         (listening && self.is_entangled()) || self.end.has_deliverable(&lock(&self.inbox))
     }
 
+    #[inline]
     pub(crate) fn end(&self) -> &EndRef {
         &self.end
     }
 
+    #[inline]
     pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
         self.end_and_inbox().1
     }
 
+    #[inline]
     pub(crate) fn end_and_inbox(&mut self) -> (&EndRef, &mut Inbox) {
         let inbox = self.inbox.get_mut();
         (&self.end, inbox.unwrap_or_else(PoisonError::into_inner))

@@ -18,6 +18,7 @@ impl MessagePort {
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none now, [`TryRecvError::Closed`] if none will come.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Event, TryRecvError> {
         match self.next(None) {
             Next::Event(event) => Ok(event),
@@ -28,6 +29,7 @@ impl MessagePort {
 
     /// Takes the next event; `Ready(None)` if none will come any more. If none is there now, the
     /// waker of `cx` is woken once one may be; the latest waker counts.
+    #[inline]
     #[must_use = "an event that was taken is not delivered again"]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         match self.next(Some(cx.waker())) {
@@ -144,6 +146,7 @@ impl MessagePort {
     }
 
     /// The one receive step that all others share.
+    #[inline]
     fn next(&mut self, waker: Option<&Waker>) -> Next {
         loop {
             if let Some(event) = self.pop_backlog() {
@@ -174,6 +177,7 @@ impl MessagePort {
     }
 
     /// Takes the next event of the owner's part of the queue, if it may be delivered.
+    #[inline]
     fn pop_backlog(&mut self) -> Option<Event> {
         let enabled = self.is_enabled();
         let (end, inbox) = self.end_and_inbox();
