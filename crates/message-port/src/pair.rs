@@ -30,7 +30,7 @@ use crate::{Event, Message};
 pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn() + Send + Sync>>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
-const RETAINED_EVENTS: usize = 32;
+const RETAINED_EVENTS: usize = 8;
 
 /// Two ends, entangled at first.
 pub(crate) struct Pair {
@@ -125,7 +125,7 @@ impl Pair {
     /// Two new ends, entangled with each other.
     pub(crate) fn entangled() -> (EndRef, EndRef) {
         // A constant, so that making a pair is an allocation and a copy.
-        let pair = Arc::new(constant!(Pair {
+        let pair = Arc::new(constant!(Self {
             state: Mutex::new(PairState {
                 entangled: true,
                 ends: [End::NEW; 2],

@@ -6,13 +6,14 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// The system's allocator, counted.
 pub(crate) struct Counted;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
-static LIVE: AtomicIsize = AtomicIsize::new(0);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static FREED: AtomicUsize = AtomicUsize::new(0);
 
 /// Brings the system's allocator into the state of a process that has run for a while, where it
 /// keeps large blocks that were freed instead of giving each back to the kernel. (The C library
@@ -24,40 +25,41 @@ pub(crate) fn settle() {
 }
 
 /// How many bytes `make` leaves on the heap for as long as its value lives.
-pub(crate) fn held_by<T>(make: impl FnOnce() -> T) -> isize {
-    LIVE.store(0, Relaxed);
+pub(crate) fn held_by<T>(make: impl FnOnce() -> T) -> usize {
+    ALLOCATED.store(0, Relaxed);
+    FREED.store(0, Relaxed);
     COUNTING.store(true, Relaxed);
     let made = make();
     COUNTING.store(false, Relaxed);
-    let bytes = LIVE.load(Relaxed);
+    let bytes = ALLOCATED.load(Relaxed) - FREED.load(Relaxed);
     drop(made);
     bytes
 }
 
-fn count(bytes: usize, sign: isize) {
+fn count(allocated: usize, freed: usize) {
     // So that what is timed elsewhere pays for one load only.
     if COUNTING.load(Relaxed) {
-        LIVE.fetch_add(sign * bytes.cast_signed(), Relaxed);
+        ALLOCATED.fetch_add(allocated, Relaxed);
+        FREED.fetch_add(freed, Relaxed);
     }
 }
 
 // SAFETY: every call goes on to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
+        count(layout.size(), 0);
         // SAFETY: the caller's promise is the one that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
+        count(0, layout.size());
         // SAFETY: `pointer` came from `System` with this layout, as all of ours do.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(layout.size(), -1);
-        count(size, 1);
+        count(size, layout.size());
         // SAFETY: as above; the caller promises that `size` is one that `System` takes.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -20,7 +20,7 @@ const RUNS: usize = 25;
 type Measurement = (&'static str, fn(&'static str) -> Row);
 
 pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
-    let measurements: [Measurement; 14] = [
+    let measurements: [Measurement; 15] = [
         ("P1", |id| one_way(id, "one way, 64 B, two threads", shared)),
         ("P1-heap", |id| {
             one_way(id, "one way, 64 B of its own, two threads", owned)
@@ -28,6 +28,7 @@ pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
         ("P1-batch", one_way_in_batches),
         ("P2", ping_pong_on_one_thread),
         ("P2-mt", ping_pong_on_two_threads),
+        ("P2-threads", ping_pong_of_threads),
         ("P3", create),
         ("P3-warm", create_in_used_memory),
         ("P3-drop", create_and_drop),
@@ -260,6 +261,66 @@ fn ping_pong(id: &'static str, name: &'static str, runtime: &Runtime, rounds: u3
     measure(title, ours, vec![contender("tokio mpsc", tokio)])
 }
 
+fn ping_pong_of_threads(id: &'static str) -> Row {
+    let title = Title {
+        id,
+        name: "ping-pong, two threads that block",
+        unit: "µs a round trip",
+        runs: RUNS,
+    };
+    let ours = || {
+        let (mut near, mut far) = channel();
+        near.start();
+        far.start();
+        let echo = move || match far.recv_blocking() {
+            Some(Event::Message(message)) => {
+                far.post_message(message);
+                true
+            }
+            Some(Event::Close) | None => false,
+        };
+        let round = move || {
+            near.post_message(shared());
+            matches!(near.recv_blocking(), Some(Event::Message(_)))
+        };
+        round_trips(round, echo)
+    };
+    let crossbeam = || {
+        let (near, far) = crossbeam_pair();
+        let echo = move || far.1.recv().is_ok_and(|m| far.0.send(m).is_ok());
+        let round = move || near.0.send(shared()).is_ok() && near.1.recv().is_ok();
+        round_trips(round, echo)
+    };
+    let flume = || {
+        let (near, far) = flume_pair();
+        let echo = move || far.1.recv().is_ok_and(|m| far.0.send(m).is_ok());
+        let round = move || near.0.send(shared()).is_ok() && near.1.recv().is_ok();
+        round_trips(round, echo)
+    };
+    let rivals = vec![
+        contender("crossbeam-channel", crossbeam),
+        contender("flume", flume),
+    ];
+    measure(title, ours, rivals)
+}
+
+/// Microseconds a round trip, with the echo on a thread of its own until its channel ends.
+fn round_trips(
+    mut round: impl FnMut() -> bool,
+    mut echo: impl FnMut() -> bool + Send + 'static,
+) -> f64 {
+    const ROUNDS: u32 = 2_000;
+    let echoing = thread::spawn(move || while echo() {});
+    let began = Instant::now();
+    for _ in 0..ROUNDS {
+        assert!(round(), "the echo is gone");
+    }
+    let took = began.elapsed();
+    drop(round);
+    echoing.join().expect("the echo does not panic");
+    took.as_secs_f64() * 1e6 / f64::from(ROUNDS)
+}
+
 // P3
 
 fn create(id: &'static str) -> Row {
@@ -384,10 +445,10 @@ fn idle_heap(id: &'static str) -> Row {
 }
 
 fn idle_heap_after_use(id: &'static str) -> Row {
-    const MESSAGES: usize = 100;
+    const MESSAGES: usize = 4;
     let title = Title {
         id,
-        name: "heap of a pair after 100 messages each way",
+        name: "heap of a pair after 4 messages each way",
         unit: "bytes",
         runs: 1,
     };
