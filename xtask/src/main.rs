@@ -1,5 +1,6 @@
 //! `cargo xtask …`: every developer task.
 
+mod bench;
 mod run;
 mod test;
 mod tidy;
@@ -22,12 +23,15 @@ enum Task {
     Test,
     /// The rules of the house that no compiler checks.
     Tidy,
+    /// The figures of the targets, each beside its rival in the same run.
+    Bench(bench::Wanted),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Test => test::test(),
         Task::Tidy => tidy::tidy(),
+        Task::Bench(wanted) => bench::bench(&wanted),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,6 +44,7 @@ mod pair;
 mod port;
 mod receive;
 mod reclaim;
+mod sync;
 
 pub use channel::MessageChannel;
 pub use error::{EntangleError, TransferError, TryRecvError};

@@ -10,25 +10,45 @@
 //!   or as the thing to drop.
 //! - A poisoned lock is entered all the same: with no foreign code inside, each change is whole.
 //!
+//! - Beside the lock there is one atomic for each end, a [`Hint`] of what the owner would find. It
+//!   is written under the lock and read without: no decision rests on it, only the choice of what
+//!   to prepare before the lock is taken, and when a blocked receiver stops spinning.
+//!
 //! The receiving half swaps whole queues out of here into an [`Inbox`] of its own, so that it
 //! takes the lock once a batch and the sender seldom meets it.
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
+use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering, constant};
 use crate::{Event, Message};
 
-/// Called when an event may be delivered; see `MessagePort::on_ready`.
-pub(crate) type ReadyCallback = Arc<dyn Fn() + Send + Sync>;
+/// Called when an event may be delivered; see `MessagePort::on_ready`. A thin pointer, since every
+/// end has room for one and few have one.
+pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn() + Send + Sync>>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
-const RETAINED_EVENTS: usize = 32;
+const RETAINED_EVENTS: usize = 8;
 
 /// Two ends, entangled at first.
 pub(crate) struct Pair {
     state: Mutex<PairState>,
+    /// For each end, a [`Hint`].
+    hints: [AtomicU8; 2],
+}
+
+/// What the owner of an end would have found in the shared state a moment ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hint {
+    /// Nothing, and nobody waits.
+    Idle,
+    /// Nothing, and the owner's waker is registered.
+    Waiting,
+    /// Something.
+    Ready,
 }
 
 struct PairState {
@@ -38,17 +58,21 @@ struct PairState {
 }
 
 /// One end's share of the state.
-#[derive(Default)]
 pub(crate) struct End {
     /// What has arrived and has not been swapped into the owner's inbox: the newer part of the
     /// port message queue.
-    queue: VecDeque<Event>,
-    /// How many ports travel in `queue`.
+    queue: Vec<Event>,
+    /// Whether a close lies behind all of `queue`. (An end of a pair gets nothing after it. It has
+    /// no place in `queue`, so that most pairs end without an allocation.)
+    closing: bool,
+    /// How many ports travel in the port message queue, the owner's inbox included.
     queued_ports: usize,
     /// The end in whose queue this end's port travels, while it does.
     /// **Invariant:** set, under the topology lock, before the message is queued; cleared before
     /// the message is handed out. See `reclaim.rs`.
-    holder: Option<EndRef>,
+    holder: Option<Arc<Pair>>,
+    /// Which end of `holder`.
+    holder_side: Side,
     waker: Option<Waker>,
     on_ready: Option<ReadyCallback>,
     /// Whether the owner found nothing to deliver since it was last notified.
@@ -75,12 +99,7 @@ enum Side {
 }
 
 /// The older part of a port message queue, which only the port's owner reaches.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    pub(crate) events: VecDeque<Event>,
-    /// How many ports travel in `events`.
-    pub(crate) ports: usize,
-}
+pub(crate) type Inbox = VecDeque<Event>;
 
 /// Whom to tell that an event can be delivered, once no lock is held.
 #[derive(Default)]
@@ -105,21 +124,17 @@ pub(crate) enum Taken {
 impl Pair {
     /// Two new ends, entangled with each other.
     pub(crate) fn entangled() -> (EndRef, EndRef) {
-        Self::of(true)
-    }
-
-    /// A new end without a partner.
-    pub(crate) fn alone() -> EndRef {
-        Self::of(false).0
-    }
-
-    fn of(entangled: bool) -> (EndRef, EndRef) {
-        let pair = Arc::new(Self {
+        // A constant, so that making a pair is an allocation and a copy.
+        let pair = Arc::new(constant!(Self {
             state: Mutex::new(PairState {
-                entangled,
-                ends: Default::default(),
+                entangled: true,
+                ends: [End::NEW; 2],
             }),
-        });
+            hints: [
+                AtomicU8::new(Hint::Idle as u8),
+                AtomicU8::new(Hint::Idle as u8),
+            ],
+        }));
         let first = EndRef {
             pair: Arc::clone(&pair),
             side: Side::First,
@@ -129,6 +144,13 @@ impl Pair {
             side: Side::Second,
         };
         (first, second)
+    }
+
+    /// A new end without a partner.
+    pub(crate) fn alone() -> EndRef {
+        let (end, _) = Self::entangled();
+        end.lock().entangled = false;
+        end
     }
 }
 
@@ -166,16 +188,40 @@ impl EndRef {
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
         let mut state = self.lock();
         let own = state.own(self.side);
-        let front = inbox.events.front().or_else(|| own.queue.front());
-        front.is_some_and(|event| own.enabled || matches!(event, Event::Close))
+        match inbox.front().or_else(|| own.queue.first()) {
+            Some(Event::Message(_)) => own.enabled,
+            Some(Event::Close) => true,
+            None => own.closing,
+        }
     }
 
-    /// Whether any port travels in the shared part of the queue.
+    /// What there may be for the owner. Changes as it likes; see [`Hint`].
+    #[inline]
+    pub(crate) fn hint(&self) -> Hint {
+        match self.pair.hints[self.side as usize].load(Ordering::Relaxed) {
+            idle if idle == Hint::Idle as u8 => Hint::Idle,
+            waiting if waiting == Hint::Waiting as u8 => Hint::Waiting,
+            _ => Hint::Ready,
+        }
+    }
+
+    /// Sets the hint of `side`; only under the lock.
+    fn set_hint(&self, side: Side, hint: Hint) {
+        self.pair.hints[side as usize].store(hint as u8, Ordering::Relaxed);
+    }
+
+    /// Whether any port travels in the queue, the owner's inbox included.
     pub(crate) fn has_queued_ports(&self) -> bool {
         self.lock().own(self.side).queued_ports > 0
     }
 
+    /// Says that `ports` were taken out of the owner's inbox.
+    pub(crate) fn took_ports(&self, ports: usize) {
+        self.lock().own(self.side).queued_ports -= ports;
+    }
+
     /// Queues `message` at the other end; hands it back if there is no other end.
+    #[inline]
     pub(crate) fn send(&self, message: Message) -> Result<Notification, Message> {
         let mut state = self.lock();
         if !state.entangled {
@@ -184,7 +230,8 @@ impl EndRef {
         }
         let peer = state.own(self.side.other());
         peer.queued_ports += message.ports.len();
-        peer.queue.push_back(Event::Message(message));
+        peer.queue.push(Event::Message(message));
+        self.set_hint(self.side.other(), Hint::Ready);
         Ok(peer.arrived())
     }
 
@@ -198,6 +245,8 @@ impl EndRef {
             return Default::default();
         }
         let other = state.unlink(self.side);
+        self.set_hint(Side::First, Hint::Ready);
+        self.set_hint(Side::Second, Hint::Ready);
         [other, state.own(self.side).notify()]
     }
 
@@ -236,21 +285,25 @@ impl EndRef {
     /// nothing, the owner is notified when there is: through `waker` if given, and its callback.
     pub(crate) fn take_ready(&self, inbox: &mut Inbox, waker: Option<&Waker>) -> Taken {
         // A waker is foreign code: cloned before the lock is taken, dropped after it was released.
-        let mut clone: Option<Waker> = None;
+        let mut clone: Option<Waker> = match self.hint() {
+            Hint::Idle => waker.cloned(),
+            Hint::Waiting | Hint::Ready => None,
+        };
         loop {
             let mut state = self.lock();
             let entangled = state.entangled;
             let own = state.own(self.side);
             if own.enabled && !own.queue.is_empty() {
-                mem::swap(&mut own.queue, &mut inbox.events);
-                inbox.ports = mem::take(&mut own.queued_ports);
+                // The inbox is empty: both conversions take constant time and allocate nothing.
+                let emptied = Vec::from(mem::take(inbox));
+                *inbox = mem::replace(&mut own.queue, emptied).into();
+                self.set_hint(self.side, Hint::Idle);
                 return Taken::Refilled;
             }
-            if inbox.events.is_empty() && matches!(own.queue.front(), Some(Event::Close)) {
-                own.queue.pop_front();
+            if inbox.is_empty() && own.take_leading_close() {
                 return Taken::Close;
             }
-            if !entangled && inbox.events.is_empty() && own.queue.is_empty() {
+            if !entangled && inbox.is_empty() && own.queue.is_empty() {
                 return Taken::Ended;
             }
             let known = own.waker.as_ref();
@@ -261,10 +314,14 @@ impl EndRef {
                     unused => unused,
                 };
                 own.armed = true;
+                let hint = own.waker.as_ref().map_or(Hint::Idle, |_| Hint::Waiting);
+                self.set_hint(self.side, hint);
                 let spare = own.shrink();
                 drop(state);
                 drop((replaced, spare));
-                inbox.shrink();
+                if inbox.is_empty() && inbox.capacity() > RETAINED_EVENTS {
+                    *inbox = Inbox::new();
+                }
                 return Taken::Nothing;
             }
             drop(state);
@@ -289,13 +346,22 @@ impl EndRef {
 
     /// The end in whose queue this end's port travels.
     pub(crate) fn holder(&self) -> Option<Self> {
-        self.lock().own(self.side).holder.clone()
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let pair = own.holder.clone()?;
+        let side = own.holder_side;
+        Some(Self { pair, side })
     }
 
     /// Says in whose queue this end's port travels, or that it does not travel any more.
     pub(crate) fn set_holder(&self, holder: Option<Self>) {
-        // The old one is dropped after the lock: it may be the last reference to its pair.
-        let replaced = mem::replace(&mut self.lock().own(self.side).holder, holder);
+        let side = holder.as_ref().map_or(Side::First, |holder| holder.side);
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let replaced = mem::replace(&mut own.holder, holder.map(|holder| holder.pair));
+        own.holder_side = side;
+        // Dropped after the lock: it may be the last reference to its pair.
+        drop(state);
         drop(replaced);
     }
 
@@ -304,6 +370,7 @@ impl EndRef {
     pub(crate) fn take_out(&self) -> (End, Notification) {
         let mut state = self.lock();
         let other = if state.entangled {
+            self.set_hint(self.side.other(), Hint::Ready);
             state.unlink(self.side)
         } else {
             Notification::default()
@@ -312,7 +379,12 @@ impl EndRef {
     }
 
     /// Puts the state of a former end here, in place of a new end's.
-    pub(crate) fn put_in(&self, end: End) {
+    pub(crate) fn put_in(&self, mut end: End) {
+        // From now on something may come after the close.
+        if mem::take(&mut end.closing) {
+            end.queue.push(Event::Close);
+        }
+        self.set_hint(self.side, Hint::Ready);
         let fresh = mem::replace(self.lock().own(self.side), end);
         drop(fresh);
     }
@@ -322,7 +394,7 @@ impl EndRef {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(message_port_loom)))]
     pub(crate) fn pair(&self) -> std::sync::Weak<Pair> {
         Arc::downgrade(&self.pair)
     }
@@ -341,12 +413,27 @@ impl PairState {
     fn unlink(&mut self, initiator: Side) -> Notification {
         self.entangled = false;
         let other = self.own(initiator.other());
-        other.queue.push_back(Event::Close);
+        other.closing = true;
         other.arrived()
     }
 }
 
 impl End {
+    /// As it is in a new pair. (A constant: a pair is then made by one copy.)
+    const NEW: Self = Self {
+        queue: Vec::new(),
+        closing: false,
+        queued_ports: 0,
+        holder: None,
+        holder_side: Side::First,
+        waker: None,
+        on_ready: None,
+        armed: false,
+        enabled: false,
+        shipped: false,
+        detached: false,
+    };
+
     /// The shared part of this end's queue.
     pub(crate) fn queued(&self) -> impl Iterator<Item = &Event> {
         self.queue.iter()
@@ -356,15 +443,24 @@ impl End {
     /// only if no message precedes it. (A disabled queue whose older part is not empty may be
     /// notified for nothing; its receiver looks again.)
     fn arrived(&mut self) -> Notification {
-        let deliverable = match self.queue.front() {
+        let deliverable = match self.queue.first() {
             Some(Event::Message(_)) => self.enabled,
             Some(Event::Close) => true,
-            None => false,
+            None => self.closing,
         };
         if deliverable {
             self.notify()
         } else {
             Notification::default()
+        }
+    }
+
+    /// Takes the close that no message in the shared part of the queue precedes, if there is one.
+    fn take_leading_close(&mut self) -> bool {
+        match self.queue.first() {
+            Some(Event::Message(_)) => false,
+            Some(Event::Close) => matches!(self.queue.remove(0), Event::Close),
+            None => mem::take(&mut self.closing),
         }
     }
 
@@ -385,33 +481,24 @@ impl End {
         }
     }
 
-    fn shrink(&mut self) -> VecDeque<Event> {
+    fn shrink(&mut self) -> Vec<Event> {
         if self.queue.is_empty() && self.queue.capacity() > RETAINED_EVENTS {
             mem::take(&mut self.queue)
         } else {
-            VecDeque::new()
+            Vec::new()
         }
     }
 }
 
-impl Inbox {
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        if let Event::Message(message) = &event {
-            self.ports -= message.ports.len();
-        }
-        Some(event)
-    }
-
-    fn shrink(&mut self) {
-        if self.events.is_empty() && self.events.capacity() > RETAINED_EVENTS {
-            self.events = VecDeque::new();
-        }
+impl Default for End {
+    fn default() -> Self {
+        Self::NEW
     }
 }
 
 impl Notification {
     /// Wakes and calls. Hold no lock.
+    #[inline]
     pub(crate) fn send(self) {
         if let Some(waker) = self.waker {
             waker.wake();
@@ -432,11 +519,12 @@ impl Side {
 }
 
 /// Locks; a poisoned lock is entered as any other (see the head of this file).
+#[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(message_port_loom)))]
 mod tests {
     use super::*;
 

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::pair::{End, EndRef, Inbox, Pair, lock};
 use crate::reclaim::{self, Refused};
+use crate::sync::Mutex;
 use crate::{EntangleError, Event, Message, TransferError};
 
 /// One end of an entangled pair, with its port message queue (HTML, "Message ports").
@@ -80,6 +81,7 @@ impl MessagePort {
     ///    [`TransferError`] throws a `DataCloneError`; the earlier ports of the list are detached
     ///    by then and are dropped, as the specification has it.
     /// 4. This. The outcome is for logs; to script all three look alike.
+    #[inline]
     pub fn post_message(&self, message: Message) -> Posted {
         let sent = if message.ports.is_empty() {
             self.end.send(message).map_err(Refused::NotEntangled)
@@ -113,7 +115,7 @@ impl MessagePort {
         if mem::replace(&mut self.enabled, true) {
             return;
         }
-        let backlog = !self.inbox_mut().events.is_empty();
+        let backlog = !self.inbox_mut().is_empty();
         self.end.enable(backlog).send();
     }
 
@@ -223,14 +225,17 @@ impl MessagePort {
         (listening && self.is_entangled()) || self.end.has_deliverable(&lock(&self.inbox))
     }
 
+    #[inline]
     pub(crate) fn end(&self) -> &EndRef {
         &self.end
     }
 
+    #[inline]
     pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
         self.end_and_inbox().1
     }
 
+    #[inline]
     pub(crate) fn end_and_inbox(&mut self) -> (&EndRef, &mut Inbox) {
         let inbox = self.inbox.get_mut();
         (&self.end, inbox.unwrap_or_else(PoisonError::into_inner))
@@ -239,7 +244,7 @@ impl MessagePort {
     /// Makes `end` the end of this port, with the state of its former end. The ports that travel
     /// in its queue learn of it.
     fn move_to(&mut self, end: EndRef, state: End) {
-        for event in self.inbox_mut().events.iter().chain(state.queued()) {
+        for event in self.inbox_mut().iter().chain(state.queued()) {
             hold(event, &end);
         }
         end.put_in(state);
@@ -264,7 +269,7 @@ impl Default for MessagePort {
 impl Drop for MessagePort {
     fn drop(&mut self) {
         let inbox = mem::take(self.inbox_mut());
-        reclaim::destroy(self.end.clone(), inbox.events);
+        reclaim::destroy(&self.end, inbox);
     }
 }
 
@@ -294,7 +299,7 @@ impl TransferredPort {
     }
 
     /// Whether ports travel in the queue of this one.
-    pub(crate) fn has_queued_ports(&mut self) -> bool {
-        self.port.inbox_mut().ports > 0 || self.port.end.has_queued_ports()
+    pub(crate) fn has_queued_ports(&self) -> bool {
+        self.port.end.has_queued_ports()
     }
 }

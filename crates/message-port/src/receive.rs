@@ -5,11 +5,12 @@
 //! it is not a task of the port message queue.
 
 use std::future::poll_fn;
+use std::hint;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
-use crate::pair::Taken;
+use crate::pair::{Hint, Taken};
+use crate::sync::{Thread, local, thread};
 use crate::{Event, MessagePort, TryRecvError};
 
 impl MessagePort {
@@ -17,6 +18,7 @@ impl MessagePort {
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none now, [`TryRecvError::Closed`] if none will come.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Event, TryRecvError> {
         match self.next(None) {
             Next::Event(event) => Ok(event),
@@ -27,6 +29,7 @@ impl MessagePort {
 
     /// Takes the next event; `Ready(None)` if none will come any more. If none is there now, the
     /// waker of `cx` is woken once one may be; the latest waker counts.
+    #[inline]
     #[must_use = "an event that was taken is not delivered again"]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         match self.next(Some(cx.waker())) {
@@ -70,6 +73,10 @@ impl MessagePort {
     /// If the queue is disabled and holds a message, nothing can end this wait: call
     /// [`start`](Self::start) first.
     pub fn recv_blocking(&mut self) -> Option<Event> {
+        if let Some(event) = self.pop_backlog() {
+            return Some(event);
+        }
+        self.spin();
         let waker = UNPARK.try_with(Waker::clone).unwrap_or_else(|_| unpark());
         loop {
             match self.next(Some(&waker)) {
@@ -106,7 +113,9 @@ impl MessagePort {
     /// [`poll_recv`](Self::poll_recv).
     pub fn on_ready(&mut self, callback: impl Fn() + Send + Sync + 'static) {
         let backlog = self.has_deliverable_backlog();
-        let (now, replaced) = self.end().listen(Some(Arc::new(callback)), backlog);
+        let (now, replaced) = self
+            .end()
+            .listen(Some(Arc::new(Box::new(callback))), backlog);
         drop(replaced);
         now.send();
     }
@@ -118,7 +127,27 @@ impl MessagePort {
         now.send();
     }
 
+    /// Gives a sender that is busy a few microseconds, which is less than it takes to put this
+    /// thread to sleep and wake it.
+    fn spin(&self) {
+        // (In a model, where every interleaving is tried anyway, it sleeps at once.)
+        if !self.is_enabled() || cfg!(message_port_loom) {
+            return;
+        }
+        for round in 0..SPINS + YIELDS {
+            if self.end().hint() == Hint::Ready {
+                return;
+            }
+            if round < SPINS {
+                (0..1 << round).for_each(|_| hint::spin_loop());
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+
     /// The one receive step that all others share.
+    #[inline]
     fn next(&mut self, waker: Option<&Waker>) -> Next {
         loop {
             if let Some(event) = self.pop_backlog() {
@@ -149,16 +178,23 @@ impl MessagePort {
     }
 
     /// Takes the next event of the owner's part of the queue, if it may be delivered.
+    #[inline]
     fn pop_backlog(&mut self) -> Option<Event> {
-        if !self.has_deliverable_backlog() {
+        let enabled = self.is_enabled();
+        let (end, inbox) = self.end_and_inbox();
+        if !enabled && matches!(inbox.front(), Some(Event::Message(_))) {
             return None;
         }
-        let event = self.inbox_mut().pop()?;
-        // The ports of an event that leaves the queue are in somebody's hands from now on.
-        if let Event::Message(message) = &event {
-            for port in &message.ports {
-                port.end().set_holder(None);
+        let event = inbox.pop_front()?;
+        match &event {
+            Event::Message(message) if !message.ports.is_empty() => {
+                // The ports of an event that leaves the queue are in somebody's hands from now on.
+                for port in &message.ports {
+                    port.end().set_holder(None);
+                }
+                end.took_ports(message.ports.len());
             }
+            Event::Message(_) | Event::Close => {}
         }
         Some(event)
     }
@@ -166,13 +202,18 @@ impl MessagePort {
     /// Whether the owner's part of the queue has an event that may be delivered.
     fn has_deliverable_backlog(&mut self) -> bool {
         let enabled = self.is_enabled();
-        match self.inbox_mut().events.front() {
+        match self.inbox_mut().front() {
             Some(Event::Message(_)) => enabled,
             Some(Event::Close) => true,
             None => false,
         }
     }
 }
+
+/// How often [`MessagePort::recv_blocking`] looks again before it sleeps, each time after twice as
+/// long a pause, and how often after that it lets other threads go first.
+const SPINS: u32 = 7;
+const YIELDS: u32 = 4;
 
 enum Next {
     Event(Event),
@@ -196,7 +237,7 @@ fn unpark() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 
-thread_local! {
+local! {
     /// The waker of this thread, made once.
     static UNPARK: Waker = unpark();
 }

@@ -37,13 +37,15 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};
-use std::sync::Mutex;
 
 use crate::pair::{EndRef, Notification, lock};
-use crate::{Event, Message};
+use crate::sync::{Mutex, constant, global, local};
+use crate::{Event, Message, TransferredPort};
 
-/// Held while holder edges are made. See the head of this file.
-static TOPOLOGY: Mutex<()> = Mutex::new(());
+global! {
+    /// Held while holder edges are made. See the head of this file.
+    static TOPOLOGY: Mutex<()> = Mutex::new(());
+}
 
 /// A message that was not queued. It is to be dropped, with no lock held.
 pub(crate) enum Refused {
@@ -54,10 +56,7 @@ pub(crate) enum Refused {
 }
 
 /// Queues a message that carries ports at the other end of `source`.
-pub(crate) fn send_with_ports(
-    source: &EndRef,
-    mut message: Message,
-) -> Result<Notification, Refused> {
+pub(crate) fn send_with_ports(source: &EndRef, message: Message) -> Result<Notification, Refused> {
     let target = source.other();
     let _topology = lock(&TOPOLOGY);
     if !source.is_entangled() {
@@ -66,7 +65,7 @@ pub(crate) fn send_with_ports(
     // Message port post message steps, 4: if transfer contains targetPort, then doomed is true.
     // The carried ports are in the poster's hands, so target is inside one of them exactly if
     // that one is where the path of target's holders ends.
-    let nested = message.ports.iter_mut().any(|port| port.has_queued_ports());
+    let nested = message.ports.iter().any(TransferredPort::has_queued_ports);
     let outermost = if nested {
         outermost(&target)
     } else {
@@ -113,48 +112,46 @@ struct Worklist {
     waiting: VecDeque<Remains>,
 }
 
-thread_local! {
+local! {
     // Not dropped with the thread, so that ports in other thread-locals can still be destroyed
     // then. Nothing is lost by that: after a drain the list owns no memory.
-    static WORKLIST: ManuallyDrop<RefCell<Worklist>> = const {
+    static WORKLIST: ManuallyDrop<RefCell<Worklist>> = constant!(
         ManuallyDrop::new(RefCell::new(Worklist { draining: false, waiting: VecDeque::new() }))
-    };
+    );
 }
 
 /// Destroys the port of `end`: disentangles it, then drops its queue and what travelled there, to
 /// any depth. Ports below come back to this function from their destructors; the outermost call
 /// takes them one after another, so the stack stays flat (ports in attachments included).
-pub(crate) fn destroy(end: EndRef, inbox: VecDeque<Event>) {
-    let remains = Remains { end, inbox };
+pub(crate) fn destroy(end: &EndRef, inbox: VecDeque<Event>) {
     let outermost = WORKLIST.with(|worklist| {
         let mut worklist = worklist.borrow_mut();
         if mem::replace(&mut worklist.draining, true) {
-            worklist.waiting.push_back(remains);
+            let end = end.clone();
+            worklist.waiting.push_back(Remains { end, inbox });
             return None;
         }
-        Some(remains)
+        Some(inbox)
     });
-    if let Some(remains) = outermost {
+    if let Some(inbox) = outermost {
         let _draining = Draining;
-        remains.destroy();
+        take_apart(end, inbox);
         drain();
     }
 }
 
-impl Remains {
-    fn destroy(self) {
-        let (end, other) = self.end.take_out();
-        other.send();
-        // In order: what the owner had not yet received, then what lay behind it.
-        drop(self.inbox);
-        drop(end);
-    }
+fn take_apart(end: &EndRef, inbox: VecDeque<Event>) {
+    let (state, other) = end.take_out();
+    other.send();
+    // In order: what the owner had not yet received, then what lay behind it.
+    drop(inbox);
+    drop(state);
 }
 
 fn drain() {
     let next = || WORKLIST.with(|worklist| worklist.borrow_mut().waiting.pop_front());
-    while let Some(remains) = next() {
-        remains.destroy();
+    while let Some(Remains { end, inbox }) = next() {
+        take_apart(&end, inbox);
     }
 }
 
@@ -173,5 +170,5 @@ impl Drop for Draining {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(message_port_loom)))]
 mod tests;

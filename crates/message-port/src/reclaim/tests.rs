@@ -331,7 +331,7 @@ fn a_port_whose_queued_ports_were_all_received_needs_no_walk() {
         assert_eq!(post(&a_out, channel().0), Posted::Queued);
     }
     for _ in 0..3 {
-        let mut under_way = a.transfer().unwrap();
+        let under_way = a.transfer().unwrap();
         assert!(under_way.has_queued_ports());
         a = under_way.receive();
         a.start();
