@@ -221,6 +221,10 @@ impl Driver {
                 event,
                 outcome,
             },
+            HostEvent::ClientCreated(environment) if Shared::is_worker_client(environment.id) => {
+                tracing::warn!(client = %environment.id, "is a service worker's id: ignored");
+                return;
+            }
             HostEvent::ClientCreated(environment) => {
                 let partition = self.shared.policies.partition;
                 let storage_key = partition.storage_key(&environment, &environment.origin);

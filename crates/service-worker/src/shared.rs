@@ -179,7 +179,7 @@ impl Shared {
 
     /// The service worker that a client id stands for, if it is one that runs.
     pub(crate) fn requesting(&self, client: ClientId) -> Option<Arc<Requesting>> {
-        (client.0 >= FIRST_WORKER_CLIENT)
+        Self::is_worker_client(client)
             .then(|| self.requesters.get(&client).map(|found| Arc::clone(&found)))?
     }
 
@@ -191,6 +191,11 @@ impl Shared {
     /// The service worker that a client id stands for.
     pub(crate) fn worker_of(client: ClientId) -> Option<WorkerId> {
         client.0.checked_sub(FIRST_WORKER_CLIENT).map(WorkerId)
+    }
+
+    /// Whether a client id is one of a service worker.
+    pub(crate) const fn is_worker_client(client: ClientId) -> bool {
+        client.0 >= FIRST_WORKER_CLIENT
     }
 
     /// The endpoint of a worker that runs.

@@ -117,7 +117,12 @@ pub(super) async fn to_service(
         Some(Ok(())) => {
             let answer = answered(worker, answer.await);
             drop(edge);
-            answer
+            match answer {
+                Ok(Dispatched::NotHandled) => {
+                    Err("called respondWith and then said that it does not answer".to_owned())
+                }
+                answer => answer,
+            }
         }
         // The event was over, or the worker died, without `respondWith`.
         Some(Err(_)) => match answer.await {
