@@ -10,11 +10,11 @@ use service_worker::types::{
     ClientId, EventId, RegistrationId, RegistrationView, WorkerId, WorkerView,
 };
 use service_worker::{
-    AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, NetworkUse, RegisterOptions,
+    AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, RegisterOptions,
 };
 use url::Url;
 
-use crate::fetch::{self, Hop, HopError, HopFuture, HopRequest, Hopped, Source};
+use crate::fetch::{Hop, HopError, HopFuture, Hopped, Source};
 use crate::js::{Pending, Registering, Seam};
 
 /// The facade, as scripts ([`Seam`]) and fetches ([`Hop`]) see it; keeps a record of each page's
@@ -112,34 +112,18 @@ impl std::fmt::Debug for Facade {
 }
 
 impl Hop for Facade {
-    fn hop(&self, request: HopRequest) -> HopFuture {
-        let HopRequest {
-            head,
-            body,
-            client,
-            reserved,
-            network,
-        } = request;
-        let network = match network {
-            fetch::NetworkUse::Allowed { headers, cache } => NetworkUse::Allowed { headers, cache },
-            fetch::NetworkUse::NeedsPreflight => NetworkUse::Forbidden,
-        };
+    fn hop(&self, request: FetchRequest) -> HopFuture {
         let record = FetchRecord {
-            url: head.url().clone(),
-            destination: head.destination,
+            url: request.head.url().clone(),
+            destination: request.head.destination,
             answered_by: None,
             status: None,
             body_bytes: 0,
             error: None,
         };
-        let recorded_for = reserved.as_ref().map_or(client, |reserved| reserved.id);
-        let fetching = self.handle.fetch(FetchRequest {
-            head,
-            body,
-            client,
-            reserved,
-            network,
-        });
+        let reserved = request.reserved.as_ref().map(|reserved| reserved.id);
+        let recorded_for = reserved.unwrap_or(request.client);
+        let fetching = self.handle.fetch(request);
         let facade = self.clone();
         Box::pin(async move {
             match fetching.await {

@@ -29,7 +29,7 @@ use service_worker::types::Environment;
 use service_worker::types::fetch::{RequestHead, ResponseHead};
 use url::Url;
 
-pub use hop::{Hop, HopError, HopFuture, HopRequest, Hopped, NetworkUse, Source};
+pub use hop::{Hop, HopError, HopFuture, Hopped, Source};
 pub use main_fetch::fetch;
 pub(crate) use redirect::location_url;
 pub use referrer::ReferrerPolicy;

@@ -3,10 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use http::HeaderMap;
-use service_worker::types::fetch::{CacheMode, RequestHead};
-use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, Response};
+use service_worker::{FetchRequest, Response};
 
 /// Answers one hop: the client's own worker, then a fall-through worker, then the network.
 pub trait Hop: Send + Sync {
@@ -14,45 +11,11 @@ pub trait Hop: Send + Sync {
     ///
     /// What a worker answered comes back checked and filtered; what the network or the HTTP cache
     /// answered has type default and the request's URL list, and is not filtered.
-    fn hop(&self, request: HopRequest) -> HopFuture;
+    fn hop(&self, request: FetchRequest) -> HopFuture;
 }
 
 /// What [`Hop::hop`] gives.
 pub type HopFuture = Pin<Box<dyn Future<Output = Result<Hopped, HopError>> + Send>>;
-
-/// One hop's request.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "whoever answers needs all of it")]
-pub struct HopRequest {
-    /// The head, as a worker may be shown it.
-    pub head: RequestHead,
-    /// The body.
-    pub body: Body,
-    /// The client.
-    pub client: ClientId,
-    /// For a navigation or a worker's script: the environment that is being created.
-    pub reserved: Option<Environment>,
-    /// Whether and how the network may be asked.
-    pub network: NetworkUse,
-}
-
-/// Whether and how the network may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
-pub enum NetworkUse {
-    /// It may.
-    Allowed {
-        /// Headers to send besides the head's: `Origin`, `Referer`, `Sec-Fetch-*` and the like,
-        /// which no worker is shown and which do not count when headers are checked for being
-        /// safelisted.
-        headers: HeaderMap,
-        /// The cache mode to use instead of the head's.
-        cache: CacheMode,
-    },
-    /// Not without a CORS preflight: if no worker answers, the hop is
-    /// [`HopError::needs_preflight`].
-    NeedsPreflight,
-}
 
 /// A hop's response.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! *Fetch*, *main fetch* and the part of *HTTP fetch* around a hop.
 
 use http::{Method, StatusCode};
-use service_worker::Body;
 use service_worker::fetch_router::{
     ResponseTainting, filter_network, has_only_cors_safelisted_headers, is_cors_safelisted_method,
     response_tainting,
@@ -9,6 +8,7 @@ use service_worker::fetch_router::{
 use service_worker::types::fetch::{
     Destination, RedirectMode, RequestHead, ResponseHead, ResponseType,
 };
+use service_worker::{Body, FetchRequest, NetworkUse};
 
 use url::Url;
 
@@ -16,8 +16,8 @@ use super::network_headers::{append_accept, cache_mode, network_headers};
 use super::redirect::{Redirect, http_redirect, location_url};
 use super::referrer::{determine_referrer, is_potentially_trustworthy};
 use super::{
-    FetchError, FetchErrorReason, FetchParams, FetchedResponse, Hop, HopRequest, Hopped,
-    NetworkUse, Source, UserAgent, bad_port, data_url, media_type,
+    FetchError, FetchErrorReason, FetchParams, FetchedResponse, Hop, Hopped, Source, UserAgent,
+    bad_port, data_url, media_type,
 };
 
 /// *Fetch*: a response as its requester may see it, after all redirects that the request follows.
@@ -103,7 +103,7 @@ async fn http_fetch(
 ) -> Result<FetchedResponse, FetchErrorReason> {
     params.head.use_cors_preflight = needs_preflight(&params.head, tainting);
     let network = if params.head.use_cors_preflight {
-        NetworkUse::NeedsPreflight
+        NetworkUse::Forbidden
     } else {
         NetworkUse::Allowed {
             headers: network_headers(params, tainting, agent),
@@ -111,7 +111,7 @@ async fn http_fetch(
         }
     };
     let head = &params.head;
-    let request = HopRequest {
+    let request = FetchRequest {
         head: head.clone(),
         body: Body::from(params.body.clone()),
         client: params.client.id,

@@ -11,7 +11,7 @@ use service_worker::types::fetch::{
     Requester, ResponseHead, ResponseType, ServiceWorkersMode,
 };
 use service_worker::types::{ClientId, Environment, Origin, Site};
-use service_worker::{Body, Response};
+use service_worker::{Body, FetchRequest, NetworkUse, Response};
 use url::Url;
 
 use super::*;
@@ -50,7 +50,7 @@ impl Asked {
 }
 
 impl Hop for Table {
-    fn hop(&self, request: HopRequest) -> HopFuture {
+    fn hop(&self, request: FetchRequest) -> HopFuture {
         let mut url = request.head.url().clone();
         url.set_fragment(None);
         let answer = self.answers.get(url.as_str()).cloned();
@@ -63,7 +63,7 @@ impl Hop for Table {
                 network: request.network.clone(),
             });
             let answer = answer.ok_or_else(|| HopError::new("nobody is there"))?;
-            if answer.source == Source::Network && request.network == NetworkUse::NeedsPreflight {
+            if answer.source == Source::Network && request.network == NetworkUse::Forbidden {
                 return Err(HopError::needs_preflight());
             }
             let mut head = answer.head;

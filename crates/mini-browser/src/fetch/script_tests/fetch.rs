@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode};
-use service_worker::{Body, Response};
+use service_worker::{Body, FetchRequest, Response};
 
 use super::super::tests::{OPEN, Table};
-use super::super::{Hop, HopFuture, HopRequest, Hopped, Source};
+use super::super::{Hop, HopFuture, Hopped, Source};
 use super::Browser;
 
 #[test]
@@ -245,7 +245,7 @@ impl Drop for Dropped {
 }
 
 impl Hop for Never {
-    fn hop(&self, _: HopRequest) -> HopFuture {
+    fn hop(&self, _: FetchRequest) -> HopFuture {
         let dropped = Dropped(Arc::clone(&self.dropped));
         let head_comes = self.head_comes;
         Box::pin(async move {
