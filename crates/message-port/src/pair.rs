@@ -394,7 +394,8 @@ impl EndRef {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
     }
 
-    #[cfg(all(test, not(message_port_loom)))]
+    #[cfg(test)]
+    #[cfg(not(message_port_loom))]
     pub(crate) fn pair(&self) -> std::sync::Weak<Pair> {
         Arc::downgrade(&self.pair)
     }
@@ -524,7 +525,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, not(message_port_loom)))]
+#[cfg(test)]
+#[cfg(not(message_port_loom))]
 mod tests {
     use super::*;
 

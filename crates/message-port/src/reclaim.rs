@@ -170,5 +170,6 @@ impl Drop for Draining {
     }
 }
 
-#[cfg(all(test, not(message_port_loom)))]
+#[cfg(test)]
+#[cfg(not(message_port_loom))]
 mod tests;
