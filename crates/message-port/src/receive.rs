@@ -212,6 +212,10 @@ impl MessagePort {
 
 /// How often [`MessagePort::recv_blocking`] looks again before it sleeps, each time after twice as
 /// long a pause, and how often after that it lets other threads go first.
+///
+/// Measured with `bench ports`: without this a stream of messages runs at seven tenths of its rate
+/// (`P1-heap`), and an answer from a thread on another processor takes up to 26 µs instead of 4
+/// (`P2-threads`). Without the second half, only the answers gain.
 const SPINS: u32 = 7;
 const YIELDS: u32 = 4;
 
