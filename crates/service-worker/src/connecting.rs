@@ -130,7 +130,7 @@ impl Driver {
         } = call;
         let admitted = match self.shared.environment(client) {
             Some(environment) => {
-                let caller = self.caller(environment, &options.referrer);
+                let caller = self.caller(environment.as_ref().clone(), &options.referrer);
                 let connector = &self.functional.connector;
                 connector.admit(caller, &options.url, &options.base_url)
             }

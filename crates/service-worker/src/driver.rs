@@ -342,7 +342,7 @@ impl Driver {
         let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
         let registration = start.registration;
         let requesting = Requesting {
-            environment: environment.clone(),
+            environment: Arc::new(environment.clone()),
             registration,
             run: start.run,
             script_url: start.script_url.clone(),

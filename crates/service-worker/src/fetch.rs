@@ -136,7 +136,7 @@ pub(crate) async fn fetch(
         network,
     } = request;
     let environment = match &reserved {
-        Some(environment) => environment.clone(),
+        Some(environment) => Arc::new(environment.clone()),
         None => shared
             .environment(client)
             .ok_or(FetchError::UnknownClient)?,

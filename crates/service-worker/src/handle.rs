@@ -98,9 +98,9 @@ impl Handle {
             worker_type: options.worker_type,
             update_via_cache: options.update_via_cache,
             client: Some(client),
-            referrer_origin: environment.origin,
+            referrer_origin: environment.origin.clone(),
             provenance: Provenance::Script,
-            initiator: environment.top_level_site,
+            initiator: environment.top_level_site.clone(),
         })
     }
 

@@ -80,7 +80,7 @@ pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Settled, JobError>
 
 /// A service worker as a requester.
 pub(crate) struct Requesting {
-    pub(crate) environment: Environment,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) registration: RegistrationId,
     pub(crate) run: RunId,
     pub(crate) script_url: ScriptUrl,
@@ -167,13 +167,10 @@ impl Shared {
     }
 
     /// The environment of a client: a window or worker of the host's, or a service worker.
-    pub(crate) fn environment(&self, client: ClientId) -> Option<Environment> {
+    pub(crate) fn environment(&self, client: ClientId) -> Option<Arc<Environment>> {
         match self.requesting(client) {
-            Some(requesting) => Some(requesting.environment.clone()),
-            None => self
-                .lookup
-                .environment(client)
-                .map(|found| found.as_ref().clone()),
+            Some(requesting) => Some(Arc::clone(&requesting.environment)),
+            None => self.lookup.environment(client),
         }
     }
 

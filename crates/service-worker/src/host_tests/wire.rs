@@ -368,7 +368,7 @@ impl Wire {
         let registration = RegistrationId(worker.0);
         let run = RunId(self.runs.fetch_add(1, Ordering::Relaxed));
         let requesting = Requesting {
-            environment: environment.clone(),
+            environment: environment.clone().into(),
             registration,
             run,
             script_url: script_url.clone(),
