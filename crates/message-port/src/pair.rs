@@ -53,6 +53,8 @@ pub(crate) struct End {
     on_ready: Option<ReadyCallback>,
     /// Whether the owner found nothing to deliver since it was last notified.
     armed: bool,
+    /// Whether the owner wants to be notified when the other end takes what was posted to it.
+    watching: bool,
     /// Whether the port message queue is enabled.
     enabled: bool,
     /// Whether the port has been shipped (transferred, or entangled with one that was).
@@ -92,8 +94,8 @@ pub(crate) struct Notification {
 
 /// What `EndRef::take_ready` found.
 pub(crate) enum Taken {
-    /// The inbox now holds at least one event.
-    Refilled,
+    /// The inbox now holds at least one event. The notification is for the other end.
+    Refilled(Notification),
     /// A close that no message precedes.
     Close,
     /// Nothing, and nothing will come.
@@ -244,7 +246,7 @@ impl EndRef {
             if own.enabled && !own.queue.is_empty() {
                 mem::swap(&mut own.queue, &mut inbox.events);
                 inbox.ports = mem::take(&mut own.queued_ports);
-                return Taken::Refilled;
+                return Taken::Refilled(state.own(self.side.other()).taken_from());
             }
             if inbox.events.is_empty() && matches!(own.queue.front(), Some(Event::Close)) {
                 own.queue.pop_front();
@@ -317,6 +319,38 @@ impl EndRef {
         drop(fresh);
     }
 
+    /// Whether the other end has taken all that was posted to it; if not, the owner of this end
+    /// is notified once it has, through its callback.
+    pub(crate) fn watch_partner(&self) -> bool {
+        let mut state = self.lock();
+        let taken = state.own(self.side.other()).queue.is_empty();
+        state.own(self.side).watching = !taken;
+        taken
+    }
+
+    /// Queues a `close` at the other end without disentangling: that of a former partner.
+    pub(crate) fn post_close(&self) {
+        let mut state = self.lock();
+        if !state.entangled {
+            return;
+        }
+        let peer = state.own(self.side.other());
+        peer.queue.push_back(Event::Close);
+        let notification = peer.arrived();
+        drop(state);
+        notification.send();
+    }
+
+    /// How many events are in the shared part of the queue.
+    pub(crate) fn queued_events(&self) -> usize {
+        self.lock().own(self.side).queue.len()
+    }
+
+    /// What both ends of a pair have in common and no other pair that exists now.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.pair).addr()
+    }
+
     /// The address of the pair and the side, to tell ports apart in logs.
     pub(crate) fn label(&self) -> (*const (), usize) {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
@@ -375,6 +409,19 @@ impl End {
         Notification {
             waker: self.waker.take(),
             on_ready: self.on_ready.clone(),
+        }
+    }
+
+    /// The other end has taken what was posted to it.
+    fn taken_from(&mut self) -> Notification {
+        let on_ready = if mem::take(&mut self.watching) {
+            self.on_ready.clone()
+        } else {
+            None
+        };
+        Notification {
+            waker: None,
+            on_ready,
         }
     }
 

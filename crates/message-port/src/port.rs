@@ -227,6 +227,11 @@ impl MessagePort {
         &self.end
     }
 
+    /// How many events are queued.
+    pub(crate) fn queued(&self) -> usize {
+        lock(&self.inbox).events.len() + self.end.queued_events()
+    }
+
     pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
         self.end_and_inbox().1
     }
