@@ -15,7 +15,7 @@
 //! the stub is gone once both markers have passed it.
 //!
 //! **Invariant:** on each channel each side sends exactly one last frame (`End` or `Switched`),
-//! and nothing after it; the channel is forgotten when both were sent and received. Numbers of
+//! and nothing after it but, behind a marker, credit for what still comes; the channel is forgotten when both were sent and received. Numbers of
 //! channels are never used again.
 
 mod arrive;
@@ -402,8 +402,15 @@ pub struct Census {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("census", &self.census())
-            .finish_non_exhaustive()
+        let all = f.alternate();
+        let mut shown = f.debug_struct("Node");
+        shown.field("census", &self.census());
+        if all {
+            shown.field("pipes", &self.pipes);
+            for (id, link) in &self.links {
+                shown.field(&format!("link {}", id.0), &link.wires);
+            }
+        }
+        shown.finish_non_exhaustive()
     }
 }

@@ -319,11 +319,11 @@ impl EndRef {
         drop(fresh);
     }
 
-    /// Whether the other end has taken all that was posted to it; if not, the owner of this end
-    /// is notified once it has, through its callback.
+    /// Whether the other end has taken all that was posted to it, or never will; if not, the owner
+    /// of this end is notified once that is so, through its callback.
     pub(crate) fn watch_partner(&self) -> bool {
         let mut state = self.lock();
-        let taken = state.own(self.side.other()).queue.is_empty();
+        let taken = !state.entangled || state.own(self.side.other()).queue.is_empty();
         state.own(self.side).watching = !taken;
         taken
     }
@@ -376,6 +376,7 @@ impl PairState {
         self.entangled = false;
         let other = self.own(initiator.other());
         other.queue.push_back(Event::Close);
+        other.armed |= mem::take(&mut other.watching);
         other.arrived()
     }
 }

@@ -58,14 +58,19 @@ impl Node {
                 self.switched(at(channel))
             }
             Frame::Credit(channel, bytes, messages) => {
-                let wire = self.open_wire(at(channel))?;
+                let Some(wire) = link.wires.get_mut(&channel) else {
+                    // It may cross with the last frame, or follow a marker.
+                    return if link.was_allotted(channel) {
+                        Ok(())
+                    } else {
+                        Err(LinkError::UnknownPort(channel))
+                    };
+                };
                 let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
                 let limited = |credit: i64, more| credit.saturating_add(more).min(1 << 48);
                 wire.credit_bytes = limited(wire.credit_bytes, clamp(bytes));
                 wire.credit_messages = limited(wire.credit_messages, clamp(messages));
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.enqueue(channel);
-                }
+                link.enqueue(channel);
                 Ok(())
             }
             Frame::Adopted(channel, epoch) => self.adopted(id, channel, epoch),
@@ -196,7 +201,7 @@ impl Node {
             };
             return self.admit(at, arrival);
         }
-        if wire.last == Last::Sent {
+        if wire.last.is_sent() {
             self.orphan(at);
         }
         Ok(())

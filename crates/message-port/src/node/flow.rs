@@ -22,6 +22,9 @@ impl Node {
         let Some(pipe) = self.pipes.get(&id) else {
             return;
         };
+        if pipe.flows[entry].done {
+            return self.drain(id, entry);
+        }
         match &pipe.sides[1 - entry] {
             Side::Local(_) => self.deliver(id, entry),
             Side::Wire { output, .. } => {
@@ -202,6 +205,21 @@ impl Node {
         }
         self.withdraw_own(id, Some(side));
         self.vacate(id, side, true);
+        self.remove_if_done(id);
+    }
+
+    /// Nobody is there any more to receive what enters at the other side of `side`, although what
+    /// has entered at `side` is still to be delivered.
+    pub(super) fn stop(&mut self, id: PipeId, side: usize) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let flow = &mut pipe.flows[1 - side];
+        flow.done = true;
+        for item in std::mem::take(&mut flow.queue) {
+            self.discard(item);
+        }
+        self.work.push_back(Work::Advance(id, 1 - side));
         self.remove_if_done(id);
     }
 

@@ -204,6 +204,21 @@ impl Node {
         self.pipes.get_mut(&id)?.flows[entry].queue.pop_front()
     }
 
+    /// Drops what a local port has posted for nobody, and with it the ports that travel there.
+    pub(super) fn drain(&mut self, id: PipeId, entry: usize) {
+        loop {
+            let side = self.pipes.get_mut(&id).map(|pipe| &mut pipe.sides[entry]);
+            let Some(Side::Local(local)) = side else {
+                return;
+            };
+            match local.port.try_recv() {
+                Ok(event) => drop(event),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Closed) => return self.end_from(id, entry, false),
+            }
+        }
+    }
+
     /// Posts all that can be posted to the local port at the exit.
     pub(super) fn deliver(&mut self, id: PipeId, entry: usize) {
         let exit = 1 - entry;

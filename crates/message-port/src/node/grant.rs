@@ -158,7 +158,11 @@ impl Node {
             return Err(LinkError::UnexpectedFrame);
         };
         if pipe.sides[side].channels()[0] != Some(at) {
+            let ends = matches!(arrival.item, Item::End { .. });
             wire.held.push(arrival);
+            if ends {
+                self.stop(id, side);
+            }
             return Ok(());
         }
         if let Some(found) = arrival.sequence {

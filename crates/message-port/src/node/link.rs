@@ -1,6 +1,7 @@
 //! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -75,12 +76,19 @@ pub(super) struct Wire {
 }
 
 /// Whether the last frame was sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
     No,
     /// It follows the message that is being sent in chunks.
     Switches,
-    Sent,
+    Switched,
+    Ended,
+}
+
+impl Last {
+    pub(super) fn is_sent(self) -> bool {
+        matches!(self, Self::Switched | Self::Ended)
+    }
 }
 
 /// A message whose chunks are coming in.
@@ -133,6 +141,12 @@ impl Link {
         (channel % 2 == 0) == self.initiator
     }
 
+    /// Whether there is, or was, such a channel.
+    pub(super) fn was_allotted(&self, channel: u64) -> bool {
+        let mine = self.is_mine(channel);
+        channel < if mine { self.next_mine } else { self.next_theirs }
+    }
+
     /// The numbers of the first channels: zero is the initiator's.
     pub(super) fn number_channels(&mut self) {
         self.next_mine = u64::from(!self.initiator);
@@ -153,11 +167,10 @@ impl Link {
         }
     }
 
-    /// Forgets a channel if both last frames have passed.
+    /// Forgets a channel if both last frames have passed and no pipe uses it.
     pub(super) fn reap(&mut self, channel: u64) {
         if let Some(wire) = self.wires.get(&channel) {
-            if wire.got_last && wire.last == Last::Sent {
-                debug_assert!(wire.owner.is_none(), "a channel is forgotten while in use");
+            if wire.got_last && wire.last.is_sent() && wire.owner.is_none() {
                 self.wires.remove(&channel);
             }
         }
@@ -167,7 +180,7 @@ impl Link {
     pub(super) fn send_end(&mut self, channel: u64, close: bool) {
         if let Some(wire) = self.wires.get_mut(&channel) {
             if wire.last == Last::No {
-                wire.last = Last::Sent;
+                wire.last = Last::Ended;
                 wire.sending = None;
                 self.out.frame(&Frame::End(channel, close));
             }
@@ -184,7 +197,7 @@ impl Link {
                 wire.last = Last::Switches;
                 self.enqueue(channel);
             } else {
-                wire.last = Last::Sent;
+                wire.last = Last::Switched;
                 self.out.frame(&Frame::Switched(channel));
             }
         }
@@ -204,7 +217,7 @@ impl Link {
         if through {
             wire.sending = None;
             if wire.last == Last::Switches {
-                wire.last = Last::Sent;
+                wire.last = Last::Switched;
                 self.out.frame(&Frame::Switched(channel));
                 self.reap(channel);
             }
@@ -217,7 +230,9 @@ impl Link {
         let Some(wire) = self.wires.get_mut(&channel) else {
             return;
         };
-        if wire.last != Last::No || wire.got_last {
+        // What comes before the peer's marker needs credit also when the own marker was sent, and
+        // even if the port has ended by the new way since.
+        if wire.got_last || wire.last == Last::Ended {
             return;
         }
         wire.owed_bytes += bytes;
@@ -237,6 +252,17 @@ impl Link {
     pub(super) fn acknowledge(&mut self, adopt: &Adopt) {
         self.queued = self.queued.saturating_sub(1);
         self.send(&Frame::Adopted(adopt.channel, adopt.epoch));
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credit = (self.credit_bytes, self.credit_messages);
+        let allowed = (self.allowed_bytes, self.allowed_messages);
+        let owed = (self.owed_bytes, self.owed_messages);
+        write!(f, "{:?} credit {credit:?} allowed {allowed:?} ", self.owner)?;
+        write!(f, "owed {owed:?} last {:?} {}", self.last, self.got_last)?;
+        write!(f, " sending {} held {}", self.sending.is_some(), self.held.len())
     }
 }
 

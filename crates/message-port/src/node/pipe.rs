@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -113,7 +114,7 @@ pub(super) enum Cargo {
 }
 
 /// What is under way to take stubs out of the route.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Splicing {
     /// This pipe is a stub and has asked its neighbours.
     pub(super) own: Option<Own>,
@@ -124,13 +125,35 @@ pub(super) struct Splicing {
     pub(super) marked: [bool; 2],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Own {
     pub(super) fold: bool,
     pub(super) introduction: u64,
     pub(super) ticket: u64,
     pub(super) consents: [bool; 2],
     pub(super) committed: bool,
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (side, place) in self.sides.iter().enumerate() {
+            let flow = &self.flows[side];
+            match place {
+                Side::Local(local) => write!(f, "local({})", local.gate)?,
+                Side::Wire { input, output } => write!(f, "wire({input:?}, {output:?})")?,
+                Side::Fold { input, marked, .. } => write!(f, "fold({input:?}, {marked})")?,
+                Side::Cargo(number) => write!(f, "cargo({number})")?,
+                Side::Gone => f.write_str("gone")?,
+            }
+            let (queued, done) = (flow.queue.len(), flow.done);
+            write!(f, " {{ in: {}, out: {}, ", flow.entered, flow.left)?;
+            write!(f, "queued: {queued}, done: {done} }} ")?;
+        }
+        match &self.splicing {
+            Some(splicing) => write!(f, "{splicing:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Pipe {

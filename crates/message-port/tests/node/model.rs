@@ -166,6 +166,22 @@ impl Model {
         }
     }
 
+    /// Whether `end` is `outer`, or travels in its queue or in a queue of a port there.
+    pub fn leads_into(&self, end: End, outer: End) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut at = end;
+        while seen.insert(at) {
+            if at == outer {
+                return true;
+            }
+            match self.ends[at].place {
+                Place::Queued(next) => at = next,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Whether an end travels in a circle of queues.
     pub fn in_circle(&self, end: End) -> bool {
         let mut seen = BTreeSet::new();
