@@ -1,8 +1,8 @@
 //! What flows through pipes: entering, leaving over a link in turn, and the end.
 
-use super::link::Last;
+use super::link::{Last, Link};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
-use super::wire::{CHUNK, Frame, Head, MAX_GRANTS};
+use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
 use super::{LinkId, Node, Output, Work};
 
 impl Node {
@@ -32,23 +32,34 @@ impl Node {
                     link.enqueue(output.channel);
                 }
             }
-            Side::Fold { .. } | Side::Cargo(_) | Side::Gone => {}
+            // It reads from here already if its marker has come.
+            Side::Fold { with, .. } => self.work.push_back(Work::Advance(with.0, with.1)),
+            Side::Cargo(_) | Side::Gone => {}
         }
     }
 
     /// Lets the channels of each link send in turn, while there is room, and hands out bytes.
     pub(super) fn poll_write(&mut self) -> Option<Output> {
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
+        // What one link sends may bring credit, or a turn, to another.
+        while let Some(id) = self.link_with_turns() {
             self.fill(id);
-            if let Some(output) = self.outputs.pop_front() {
-                return Some(output);
-            }
-            if let Some(bytes) = self.links.get_mut(&id).and_then(|link| link.out.take()) {
-                return Some(Output::Write { link: id, bytes });
-            }
         }
-        None
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        self.links.iter_mut().find_map(|(id, link)| {
+            let bytes = link.out.take()?;
+            Some(Output::Write { link: *id, bytes })
+        })
+    }
+
+    fn link_with_turns(&self) -> Option<LinkId> {
+        let room = self.limits.link_buffer;
+        let can = |link: &Link| link.is_up() && !link.ring.is_empty() && link.out.has_room(room);
+        self.links
+            .iter()
+            .find(|(_, link)| can(link))
+            .map(|(id, _)| *id)
     }
 
     fn fill(&mut self, id: LinkId) {
@@ -141,6 +152,14 @@ impl Node {
             self.end_from(id, entry, true);
             return true;
         }
+        if self.runs_after_itself(&parcel) {
+            tracing::debug!("a message was dropped: its target travels in it");
+            self.discard(Item::Message(parcel));
+            return true;
+        }
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return false;
+        };
         if ports > 0 && (link.granted.len() + ports) as u64 > link.peer.queued_ports {
             link.starved.insert(at.channel);
             if let Some(pipe) = self.pipes.get_mut(&id) {
@@ -170,6 +189,19 @@ impl Node {
             link.send(&Frame::Head(at.channel, head, length));
         }
         true
+    }
+
+    /// Whether a message has passed so many links that its target must travel in it: each link
+    /// that it passes moves its target on. The carried ports are closed then, the target included.
+    fn runs_after_itself(&self, parcel: &Parcel) -> bool {
+        parcel.cargo.iter().any(|cargo| match cargo {
+            Cargo::Side(number) => self
+                .cargo
+                .get(number)
+                .and_then(|(pipe, side)| Some(self.pipes.get(pipe)?.hops[*side] >= MAX_HOPS))
+                .unwrap_or(false),
+            Cargo::Port(_) => false,
+        })
     }
 
     fn count_out(&mut self, id: PipeId, entry: usize) -> Option<u64> {

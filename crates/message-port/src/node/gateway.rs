@@ -16,6 +16,9 @@ use super::{Node, Work};
 use crate::pair::lock;
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
+/// The most pipes that are read through before they are joined.
+pub(super) const MAX_FOLDS: usize = 64;
+
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
     gates: Mutex<Vec<u64>>,
@@ -79,7 +82,9 @@ impl Node {
         let (id, side) = self.cargo.remove(&cargo)?;
         let MessageChannel { port1, port2 } = MessageChannel::new();
         let local = self.settle_in(port1, id, side);
-        self.pipes.get_mut(&id)?.sides[side] = local;
+        let pipe = self.pipes.get_mut(&id)?;
+        pipe.sides[side] = local;
+        pipe.hops[side] = 0;
         self.work.push_back(Work::Advance(id, 1 - side));
         port2.transfer().ok()
     }
@@ -148,8 +153,49 @@ impl Node {
         }
     }
 
-    /// The next thing to leave a pipe: what is queued, else what the local port has posted.
+    /// The next thing to leave a pipe: what is queued, else what the local port has posted, else
+    /// what comes from the pipe that this one will be joined with, whose marker has come.
     pub(super) fn next_item(&mut self, id: PipeId, entry: usize) -> Option<Item> {
+        let mut passed = vec![(id, entry)];
+        let mut at = (id, entry);
+        while let Some(next) = self.folded_into(at) {
+            if passed.len() > MAX_FOLDS {
+                return None;
+            }
+            passed.push(next);
+            at = next;
+        }
+        let item = self.next_here(at.0, at.1)?;
+        if passed.len() == 1 {
+            return Some(item);
+        }
+        // The end passes when the two are joined.
+        if let Item::End { .. } = item {
+            self.pipes.get_mut(&at.0)?.flows[at.1].queue.push_front(item);
+            return None;
+        }
+        for pair in passed.windows(2) {
+            let from = &mut self.pipes.get_mut(&pair[1].0)?.flows[pair[1].1];
+            from.left = from.left.wrapping_add(1);
+            let into = &mut self.pipes.get_mut(&pair[0].0)?.flows[pair[0].1];
+            into.entered = into.entered.wrapping_add(1);
+        }
+        Some(item)
+    }
+
+    /// Where to look if nothing is queued here, but the marker of the other half has come.
+    fn folded_into(&self, (id, entry): (PipeId, usize)) -> Option<(PipeId, usize)> {
+        let pipe = self.pipes.get(&id)?;
+        let flow = &pipe.flows[entry];
+        match pipe.sides[entry] {
+            Side::Fold {
+                with, marked: true, ..
+            } if flow.queue.is_empty() && !flow.done => Some((with.0, 1 - with.1)),
+            _ => None,
+        }
+    }
+
+    fn next_here(&mut self, id: PipeId, entry: usize) -> Option<Item> {
         loop {
             let pipe = self.pipes.get_mut(&id)?;
             let flow = &mut pipe.flows[entry];

@@ -2,7 +2,7 @@
 
 use super::link::{Arrival, Wire};
 use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side};
-use super::wire::Grant;
+use super::wire::{Grant, MAX_HOPS};
 use super::{LinkError, LinkId, Node, Work};
 
 impl Node {
@@ -25,9 +25,11 @@ impl Node {
             output: at,
         };
         pipe.epochs[side] = pipe.epochs[side].wrapping_add(1);
+        let hops = pipe.hops[side] + 1;
         let grant = Grant {
             channel: at.channel,
             epoch: pipe.epochs[side],
+            hops,
             incoming: pipe.flows[1 - side].left,
             outgoing: pipe.flows[side].entered,
         };
@@ -76,6 +78,9 @@ impl Node {
         let mut cargo = Vec::with_capacity(grants.len());
         for grant in grants {
             self.check_allotted(link, grant.channel)?;
+            if grant.hops > MAX_HOPS {
+                return Err(LinkError::MalformedFrame);
+            }
             let window = self.window();
             let most = self.limits.queued_ports;
             let Some(from) = self.links.get_mut(&link) else {
@@ -105,6 +110,7 @@ impl Node {
             pipe.flows[1].entered = grant.outgoing;
             pipe.flows[1].left = grant.outgoing;
             pipe.epochs[1] = grant.epoch;
+            pipe.hops[1] = grant.hops;
             pipe.adopts[1] = Some(Adopt {
                 link,
                 channel: grant.channel,

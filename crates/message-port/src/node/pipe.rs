@@ -25,6 +25,8 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
+    /// How many links a side that travels has passed since it was posted.
+    pub(super) hops: [u32; 2],
     /// What is still to be acknowledged of the move that brought each side.
     pub(super) adopts: [Option<Adopt>; 2],
     pub(super) splicing: Option<Box<Splicing>>,
@@ -162,6 +164,7 @@ impl Pipe {
             sides,
             flows: Default::default(),
             epochs: [0; 2],
+            hops: [0; 2],
             adopts: [None; 2],
             splicing: None,
         }

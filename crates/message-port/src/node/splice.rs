@@ -16,6 +16,7 @@
 
 use std::mem;
 
+use super::gateway::MAX_FOLDS;
 use super::link::{Last, Wire};
 use super::pipe::{Address, Item, Own, PipeId, Side};
 use super::wire::{Frame, Proposal};
@@ -112,7 +113,7 @@ impl Node {
                 let Some(second) = self.user_of(other) else {
                     return Ok(());
                 };
-                if second.0 == id {
+                if self.is_ring((id, 1 - side), second.0) {
                     return Err(LinkError::UnexpectedFrame);
                 }
                 Some((other, second))
@@ -138,6 +139,22 @@ impl Node {
         self.withdraw_own(id, None);
         self.consent(at, id, side, proposal);
         Ok(())
+    }
+
+    /// Whether a pipe, and those that it will be joined with beyond `side`, lead to `end`: no route
+    /// is a ring.
+    fn is_ring(&self, start: (PipeId, usize), end: PipeId) -> bool {
+        let mut at = start;
+        for _ in 0..MAX_FOLDS {
+            if at.0 == end {
+                return true;
+            }
+            match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
+                Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The pipe whose side sends on this channel.
@@ -360,6 +377,7 @@ impl Node {
             }
             *marked = true;
             let with = *with;
+            self.work.push_back(Work::Advance(id, side));
             return self.join((id, side), with);
         }
         let Side::Wire { input, output } = pipe.sides[side] else {
@@ -522,6 +540,7 @@ impl Node {
             mem::replace(&mut q.sides[keep_q], Side::Gone),
         ]);
         joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
+        joined.hops = [p.hops[keep_p], q.hops[keep_q]];
         joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
         joined.flows = [there, back];
         for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]

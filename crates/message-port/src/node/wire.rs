@@ -16,6 +16,9 @@ pub(super) const MAX_FRAME: u32 = 256 * 1024;
 pub(super) const CHUNK: usize = 64 * 1024;
 /// The most ports in one message: their grants fit a frame, whatever their numbers are.
 pub(super) const MAX_GRANTS: usize = 4096;
+/// The most links that a message with ports passes. One that has passed so many runs after a port
+/// that travels in itself (or in one that does), which nobody could ever receive.
+pub(super) const MAX_HOPS: u32 = 128;
 /// Payloads shorter than this are copied out of what was read, so that they do not pin it.
 const COPY_BELOW: usize = 4096;
 
@@ -75,6 +78,8 @@ pub(super) struct Grant {
     pub(super) channel: u64,
     /// How many moves across links this end has made, with this one.
     pub(super) epoch: u32,
+    /// How many links the message has passed since it was posted, with this one.
+    pub(super) hops: u32,
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,
     pub(super) outgoing: u64,
@@ -344,6 +349,7 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     for grant in &head.grants {
         put(out, grant.channel);
         put(out, u64::from(grant.epoch));
+        put(out, u64::from(grant.hops));
         put(out, grant.incoming);
         put(out, grant.outgoing);
     }
@@ -352,8 +358,8 @@ fn put_head(out: &mut BytesMut, head: &Head) {
 fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
     let sequence = take(from)?;
     let count = take(from)?;
-    // Each grant is four bytes at least: nothing is reserved for what cannot be there.
-    if count > MAX_GRANTS as u64 || count * 4 > from.len() as u64 {
+    // Each grant is five bytes at least: nothing is reserved for what cannot be there.
+    if count > MAX_GRANTS as u64 || count * 5 > from.len() as u64 {
         return Err(LinkError::MalformedFrame);
     }
     let mut grants = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
@@ -361,6 +367,7 @@ fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
         grants.push(Grant {
             channel: take(from)?,
             epoch: take_u32(from)?,
+            hops: take_u32(from)?,
             incoming: take(from)?,
             outgoing: take(from)?,
         });

@@ -120,7 +120,6 @@ fn setting(random: &mut Random) -> Setting {
     if random.one_in(2) {
         limits.window_messages = 1 + random.below(6) as u32;
         limits.window_bytes = 1 + random.below(100_000) as u32;
-        limits.queued_ports = 4 + random.below(40) as u64;
         limits.link_buffer = 1 + random.below(200_000);
     }
     Setting {

@@ -247,7 +247,7 @@ impl World {
 
     /// Carries and polls until nothing moves.
     pub fn quiesce(&mut self) {
-        for _ in 0..1_000_000 {
+        for _ in 0..10_000 {
             let mut any = false;
             for process in 0..self.nodes.len() {
                 any |= self.poll(process);
@@ -262,6 +262,6 @@ impl World {
                 return;
             }
         }
-        panic!("the world does not come to rest");
+        panic!("the world does not come to rest: {:#?}", self.nodes);
     }
 }
