@@ -223,6 +223,7 @@ impl Node {
             port = self.land(number).map(crate::TransferredPort::receive);
         }
         self.outputs.push_back(Output::LinkUp { link: id, port });
+        self.vouch_again();
         Ok(())
     }
 
@@ -397,10 +398,7 @@ impl Node {
         for link in unproven {
             self.match_introduction(link);
         }
-        if let Some(place) = self.vouched.iter().position(|(_, own)| *own == said.show) {
-            let (link, _) = self.vouched.swap_remove(place);
-            self.vouch_known(key, link);
-        }
+        self.vouch_again();
         let shown = self.links.iter_mut().find_map(|(id, link)| {
             let place = link.proofs.iter().position(|token| *token == said.expect)?;
             link.proofs.swap_remove(place);
@@ -414,13 +412,20 @@ impl Node {
 
     /// The host says that a link which is there already leads to whom an introduction is about.
     pub(super) fn vouch(&mut self, link: LinkId, token: Token) {
-        if !self.links.get(&link).is_some_and(Link::is_up) {
+        let Some(up) = self.links.get(&link).map(Link::is_up) else {
             return;
-        }
+        };
         let announced = self.known.iter().find(|(_, known)| known.show == token);
         match announced.map(|(key, _)| *key) {
-            Some(key) => self.vouch_known(key, link),
-            None => self.vouched.push((link, token)),
+            Some(key) if up => self.vouch_known(key, link),
+            _ => self.vouched.push((link, token)),
+        }
+    }
+
+    /// A link has come up, or an introduction was announced.
+    fn vouch_again(&mut self) {
+        for (link, token) in mem::take(&mut self.vouched) {
+            self.vouch(link, token);
         }
     }
 
