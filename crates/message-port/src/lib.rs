@@ -40,6 +40,7 @@
 mod channel;
 mod error;
 mod message;
+pub mod node;
 mod pair;
 mod port;
 mod receive;

@@ -77,6 +77,8 @@ pub(crate) struct End {
     on_ready: Option<ReadyCallback>,
     /// Whether the owner found nothing to deliver since it was last notified.
     armed: bool,
+    /// Whether the owner wants to be notified when the other end takes what was posted to it.
+    watching: bool,
     /// Whether the port message queue is enabled.
     enabled: bool,
     /// Whether the port has been shipped (transferred, or entangled with one that was).
@@ -111,8 +113,8 @@ pub(crate) struct Notification {
 
 /// What `EndRef::take_ready` found.
 pub(crate) enum Taken {
-    /// The inbox now holds at least one event.
-    Refilled,
+    /// The inbox now holds at least one event. The notification is for the other end.
+    Refilled(Notification),
     /// A close that no message precedes.
     Close,
     /// Nothing, and nothing will come.
@@ -298,7 +300,7 @@ impl EndRef {
                 let emptied = Vec::from(mem::take(inbox));
                 *inbox = mem::replace(&mut own.queue, emptied).into();
                 self.set_hint(self.side, Hint::Idle);
-                return Taken::Refilled;
+                return Taken::Refilled(state.own(self.side.other()).taken_from());
             }
             if inbox.is_empty() && own.take_leading_close() {
                 return Taken::Close;
@@ -389,6 +391,41 @@ impl EndRef {
         drop(fresh);
     }
 
+    /// Whether the other end has taken all that was posted to it, or never will; if not, the owner
+    /// of this end is notified once that is so, through its callback.
+    pub(crate) fn watch_partner(&self) -> bool {
+        let mut state = self.lock();
+        let taken = !state.entangled || state.own(self.side.other()).queue.is_empty();
+        state.own(self.side).watching = !taken;
+        taken
+    }
+
+    /// Queues a `close` at the other end without disentangling: that of a former partner.
+    pub(crate) fn post_close(&self) {
+        let mut state = self.lock();
+        if !state.entangled {
+            return;
+        }
+        let peer = state.own(self.side.other());
+        peer.queue.push(Event::Close);
+        let notification = peer.arrived();
+        self.set_hint(self.side.other(), Hint::Ready);
+        drop(state);
+        notification.send();
+    }
+
+    /// How many events are in the shared part of the queue.
+    pub(crate) fn queued_events(&self) -> usize {
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        own.queue.len() + usize::from(own.closing)
+    }
+
+    /// What both ends of a pair have in common and no other pair that exists now.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.pair).addr()
+    }
+
     /// The address of the pair and the side, to tell ports apart in logs.
     pub(crate) fn label(&self) -> (*const (), usize) {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
@@ -415,6 +452,7 @@ impl PairState {
         self.entangled = false;
         let other = self.own(initiator.other());
         other.closing = true;
+        other.armed |= mem::take(&mut other.watching);
         other.arrived()
     }
 }
@@ -430,6 +468,7 @@ impl End {
         waker: None,
         on_ready: None,
         armed: false,
+        watching: false,
         enabled: false,
         shipped: false,
         detached: false,
@@ -472,6 +511,19 @@ impl End {
         Notification {
             waker: self.waker.take(),
             on_ready: self.on_ready.clone(),
+        }
+    }
+
+    /// The other end has taken what was posted to it.
+    fn taken_from(&mut self) -> Notification {
+        let on_ready = if mem::take(&mut self.watching) {
+            self.on_ready.clone()
+        } else {
+            None
+        };
+        Notification {
+            waker: None,
+            on_ready,
         }
     }
 

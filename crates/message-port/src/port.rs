@@ -230,6 +230,11 @@ impl MessagePort {
         &self.end
     }
 
+    /// How many events are queued.
+    pub(crate) fn queued(&self) -> usize {
+        lock(&self.inbox).len() + self.end.queued_events()
+    }
+
     #[inline]
     pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
         self.end_and_inbox().1

@@ -155,7 +155,7 @@ impl MessagePort {
             }
             let (end, inbox) = self.end_and_inbox();
             match end.take_ready(inbox, waker) {
-                Taken::Refilled => {}
+                Taken::Refilled(watcher) => watcher.send(),
                 Taken::Close => return Next::Event(Event::Close),
                 Taken::Ended => return Next::Ended,
                 Taken::Nothing => return Next::Nothing,

@@ -1,0 +1,416 @@
+//! Ports across processes: `Node`, a state machine without I/O, and what goes in and comes out.
+//!
+//! # How it works
+//!
+//! A *pipe* joins two *sides*. A side is a local port, a channel of a link, or not decided yet,
+//! since the port travels in a message that is still queued here. A pipe with a local side is the
+//! end of a port's route; a pipe between two channels is a *stub* that forwards. Moving a port to
+//! another node replaces its local side by a new channel, so each side moves on its own and a
+//! port can move again in any state.
+//!
+//! A stub asks both neighbours to go on without it (`splice.rs`): if they are one node, to join
+//! its two channels there; if not, to use a direct link, which the host is asked for. Each
+//! direction then ends on the old way with a marker, behind which nothing follows, and what comes
+//! by the new way is held until that marker is there: nothing is lost, doubled or reordered, and
+//! the stub is gone once both markers have passed it.
+//!
+//! **Invariant:** on each channel each side sends exactly one last frame (`End` or `Switched`),
+//! and nothing after it but, behind a marker, credit for what still comes; the channel is forgotten when both were sent and received. Numbers of
+//! channels are never used again.
+
+mod arrive;
+mod error;
+mod flow;
+mod gateway;
+mod grant;
+mod introduce;
+mod link;
+mod pipe;
+mod splice;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use error::LinkError;
+
+use crate::MessagePort;
+use gateway::Ready;
+use introduce::{Known, Offered};
+use link::Link;
+use pipe::{Pipe, PipeId};
+
+/// Names a link. The host chooses the numbers, and uses each once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a number that the host chooses")]
+pub struct LinkId(pub u64);
+
+/// Names an introduction that this node has asked its host for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntroductionId(u64);
+
+/// 128 bits that nobody can guess, from the host's source of randomness.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "bits that the host chooses")]
+pub struct Token(pub u128);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A token in a log is a token given away.
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why the peer of a new link is who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the host must choose")]
+pub enum LinkKind {
+    /// The host vouches for the peer, as for a process that it has started. Both nodes get a port
+    /// that is entangled with the other's. Exactly one of the two is the `initiator`.
+    Trusted {
+        /// Whether this side has opened the link.
+        initiator: bool,
+    },
+    /// The link was arranged by an introduction; the token is this side's own.
+    Introduced {
+        /// What [`Input::Introduction`] had for this side.
+        token: Token,
+    },
+    /// Somebody has connected, who has to prove an introduction.
+    Accepted,
+}
+
+/// What a node is told.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "an unhandled input is a bug")]
+pub enum Input {
+    /// There is a new ordered stream of bytes.
+    LinkOpened {
+        /// Its name from now on.
+        link: LinkId,
+        /// Who is at the other side.
+        kind: LinkKind,
+    },
+    /// Bytes were read, in any division.
+    Received {
+        /// From where.
+        link: LinkId,
+        /// What was read.
+        bytes: Bytes,
+    },
+    /// So many bytes of [`Output::Write`] were written. Until it hears so, a node hands out no
+    /// more than [`Limits::link_buffer`], so that a long message cannot hold up a short one.
+    Written {
+        /// Whereto.
+        link: LinkId,
+        /// How many bytes.
+        count: usize,
+    },
+    /// The stream has ended, in whatever way.
+    LinkLost {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link that is up already leads to whom an introduction is about: no second one is made.
+    /// The hosts of both sides have to say so, and the nodes prove it to each other.
+    LinkVouched {
+        /// Which.
+        link: LinkId,
+        /// What [`Input::Introduction`] had for this side.
+        token: Token,
+    },
+    /// The answer to [`Output::Introduce`].
+    Introduction {
+        /// Which.
+        introduction: IntroductionId,
+        /// The tokens by which the nodes behind `a` and `b` prove themselves to one another, in
+        /// this order, fresh from the host's randomness. `None`: there will be no direct link.
+        tokens: Option<[Token; 2]>,
+    },
+}
+
+/// What a node wants done, in order.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "an unhandled output is a bug")]
+pub enum Output {
+    /// Write these bytes, after all earlier ones of this link.
+    Write {
+        /// Whereto.
+        link: LinkId,
+        /// What.
+        bytes: Bytes,
+    },
+    /// The peer has proved to be a node. Over a trusted link there comes a port, entangled with
+    /// the one that the peer gets.
+    LinkUp {
+        /// Which.
+        link: LinkId,
+        /// The first port over this link, if it is a trusted one.
+        port: Option<MessagePort>,
+    },
+    /// The node has given up a link: close its stream. Not said after [`Input::LinkLost`].
+    LinkClosed {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        error: LinkError,
+    },
+    /// The nodes behind these links would profit from a direct one. The host answers with
+    /// [`Input::Introduction`] and, unless it refuses, gives each of the two an end of a stream
+    /// ([`LinkKind::Introduced`] or, at one side, [`LinkKind::Accepted`]). If they have a link
+    /// already, both are told [`Input::LinkVouched`] instead.
+    Introduce {
+        /// Names the answer.
+        introduction: IntroductionId,
+        /// One of the two.
+        a: LinkId,
+        /// The other.
+        b: LinkId,
+    },
+}
+
+/// How much a node takes from its peers. The defaults suit a browser.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes that may be queued for one port before its sender pauses; one message may go beyond.
+    pub window_bytes: u32,
+    /// Messages that may be queued for one port before its sender pauses.
+    pub window_messages: u32,
+    /// The longest message, in bytes. A port that is to carry a longer one is cut, at both ends.
+    pub max_message: u64,
+    /// How many ports of one link may wait in queues for somebody to receive them.
+    pub queued_ports: u64,
+    /// How many bytes a link hands out before it hears that they were written.
+    pub link_buffer: usize,
+    /// How long a new link may take to greet.
+    pub hello_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window_bytes: 1024 * 1024,
+            window_messages: 4096,
+            max_message: 256 * 1024 * 1024,
+            queued_ports: 65_536,
+            link_buffer: 512 * 1024,
+            hello_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The ports of this process that have a partner in another one, and the links that lead there.
+///
+/// Users see [`MessagePort`]s only: one that is posted over such a port arrives as a port in the
+/// other process, with its queue. The host feeds streams in and out:
+///
+/// - after every input, and whenever the function given to [`Node::new`] was called, take
+///   [`poll_output`](Self::poll_output) until `None`;
+/// - call [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) says.
+///
+/// A peer that breaks the protocol loses its link, for a reason with a name ([`LinkError`]), and
+/// harms nobody else. A dropped node closes the ports that it holds, as a process that dies.
+pub struct Node {
+    limits: Limits,
+    links: BTreeMap<LinkId, Link>,
+    pipes: BTreeMap<PipeId, Pipe>,
+    next_pipe: PipeId,
+    /// Local sides by number, and the numbers by the identity of their pair, for look-up only.
+    gates: BTreeMap<u64, (PipeId, usize)>,
+    gates_by_pair: BTreeMap<usize, u64>,
+    next_gate: u64,
+    /// Sides that travel in a queued message, by number.
+    cargo: BTreeMap<u64, (PipeId, usize)>,
+    next_cargo: u64,
+    ready: Arc<Ready>,
+    /// Introductions that this node has made, by number and by pair of links.
+    offered: BTreeMap<u64, Offered>,
+    offered_by_links: BTreeMap<(LinkId, LinkId), u64>,
+    next_introduction: u64,
+    /// Introductions that others made for this node.
+    known: BTreeMap<(LinkId, u64), Known>,
+    /// The same by the token that the other node shows.
+    expected: BTreeMap<Token, (LinkId, u64)>,
+    /// Links that the host has vouched for before the introduction was announced.
+    vouched: Vec<(LinkId, Token)>,
+    next_ticket: u64,
+    /// Where an announced channel will be attached: by introduction and ticket.
+    tickets: BTreeMap<((LinkId, u64), u64), (PipeId, usize)>,
+    work: VecDeque<Work>,
+    outputs: VecDeque<Output>,
+}
+
+/// What is still to be done before an input is digested. A list, so that no depth of ports in
+/// queues of ports needs a stack.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Something may leave this pipe that has entered at this side.
+    Advance(PipeId, usize),
+    /// The message in which this side travelled is gone, and the port with it.
+    Cut(u64),
+    /// A splice may begin, or an answer that was put off be given.
+    Consider(PipeId),
+    /// The peer has broken the protocol.
+    Fail(LinkId, LinkError),
+}
+
+impl Node {
+    /// A node without links. `wake` is called from any thread, with no lock held, when a port has
+    /// something for the node: it should bring the host to [`poll_output`](Self::poll_output).
+    #[must_use]
+    pub fn new(limits: Limits, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            limits,
+            links: BTreeMap::new(),
+            pipes: BTreeMap::new(),
+            next_pipe: 0,
+            gates: BTreeMap::new(),
+            gates_by_pair: BTreeMap::new(),
+            next_gate: 0,
+            cargo: BTreeMap::new(),
+            next_cargo: 0,
+            ready: Arc::new(Ready::new(Box::new(wake))),
+            offered: BTreeMap::new(),
+            offered_by_links: BTreeMap::new(),
+            next_introduction: 0,
+            known: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            vouched: Vec::new(),
+            next_ticket: 0,
+            tickets: BTreeMap::new(),
+            work: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes an input. A link or introduction that is not known (any more) is ignored.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::LinkOpened { link, kind } => self.open_link(now, link, kind),
+            Input::Received { link, bytes } => self.receive(link, &bytes),
+            Input::Written { link, count } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.out.written(count);
+                }
+            }
+            Input::LinkLost { link } => self.lose(link),
+            Input::LinkVouched { link, token } => self.vouch(link, token),
+            Input::Introduction {
+                introduction,
+                tokens,
+            } => self.answered(introduction.0, tokens),
+        }
+        self.settle();
+    }
+
+    /// What is to be done next. Poll until `None` after every input, every timeout, and every call
+    /// of the function that [`Node::new`] was given.
+    #[must_use = "an output that was taken is not given again"]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.take_ready();
+        self.settle();
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        self.poll_write()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; may change with every
+    /// input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.links.values().filter_map(Link::deadline).min()
+    }
+
+    /// Gives up the links that have not greeted in time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let late = |link: &Link| link.deadline().is_some_and(|deadline| deadline <= now);
+        let late: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| late(link))
+            .map(|(id, _)| *id)
+            .collect();
+        for link in late {
+            self.fail(link, LinkError::HelloTimeout(self.limits.hello_timeout));
+        }
+        self.settle();
+    }
+
+    /// How much this node holds at the moment.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for pipe in self.pipes.values() {
+            census.ports += 1;
+            census.stubs += usize::from(pipe.is_stub());
+        }
+        for link in self.links.values() {
+            census.links += 1;
+            census.channels += link.wires.len();
+            census.unacknowledged += link.granted.len();
+        }
+        census
+    }
+
+    /// Does what is to be done, until nothing is.
+    fn settle(&mut self) {
+        while let Some(work) = self.work.pop_front() {
+            match work {
+                Work::Advance(pipe, side) => self.advance(pipe, side),
+                Work::Cut(cargo) => {
+                    if let Some((pipe, side)) = self.cargo.get(&cargo).copied() {
+                        self.end_from(pipe, side, true);
+                    }
+                }
+                Work::Consider(pipe) => self.consider(pipe),
+                Work::Fail(link, error) => self.fail(link, error),
+            }
+        }
+    }
+
+    /// Closes a link whose peer has broken the protocol.
+    fn fail(&mut self, link: LinkId, error: LinkError) {
+        if self.links.contains_key(&link) {
+            tracing::debug!(link = link.0, %error, "a link is closed");
+            self.lose(link);
+            self.outputs.push_back(Output::LinkClosed { link, error });
+        }
+    }
+}
+
+/// What a [`Node`] holds, in numbers: for tests, and for those who watch over memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Census {
+    /// Links, greeted or not.
+    pub links: usize,
+    /// Ports that have a partner beyond a link, stubs and ports in queued messages included.
+    pub ports: usize,
+    /// Ports that are only forwarded, from one link to another.
+    pub stubs: usize,
+    /// Channels on all links.
+    pub channels: usize,
+    /// Moves that the node at the other side has not acknowledged yet.
+    pub unacknowledged: usize,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = f.alternate();
+        let mut shown = f.debug_struct("Node");
+        shown.field("census", &self.census());
+        if all {
+            shown.field("pipes", &self.pipes);
+            for (id, link) in &self.links {
+                shown.field(&format!("link {}", id.0), &link.wires);
+            }
+        }
+        shown.finish_non_exhaustive()
+    }
+}

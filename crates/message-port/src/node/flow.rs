@@ -1,0 +1,372 @@
+//! What flows through pipes: entering, leaving over a link in turn, and the end.
+
+use super::link::{Last, Link};
+use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
+use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
+use super::{LinkId, Node, Output, Work};
+
+impl Node {
+    /// Puts an item in at a side.
+    pub(super) fn enter(&mut self, id: PipeId, side: usize, item: Item) {
+        match self.pipes.get_mut(&id) {
+            Some(pipe) if !pipe.flows[side].done => {
+                pipe.flows[side].queue.push_back(item);
+                self.work.push_back(Work::Advance(id, side));
+            }
+            _ => self.discard(item),
+        }
+    }
+
+    /// Lets out what has entered at `entry`, or gives the exit's channel its turn.
+    pub(super) fn advance(&mut self, id: PipeId, entry: usize) {
+        let Some(pipe) = self.pipes.get(&id) else {
+            return;
+        };
+        if pipe.flows[entry].done {
+            return self.drain(id, entry);
+        }
+        match &pipe.sides[1 - entry] {
+            Side::Local(_) => self.deliver(id, entry),
+            Side::Wire { output, .. } => {
+                if let Some(link) = self.links.get_mut(&output.link) {
+                    link.enqueue(output.channel);
+                }
+            }
+            // It reads from here already if its marker has come.
+            Side::Fold { with, .. } => self.work.push_back(Work::Advance(with.0, with.1)),
+            Side::Cargo(_) | Side::Gone => {}
+        }
+    }
+
+    /// Lets the channels of each link send in turn, while there is room, and hands out bytes.
+    pub(super) fn poll_write(&mut self) -> Option<Output> {
+        // What one link sends may bring credit, or a turn, to another.
+        while let Some(id) = self.link_with_turns() {
+            self.fill(id);
+        }
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        self.links.iter_mut().find_map(|(id, link)| {
+            let bytes = link.out.take()?;
+            Some(Output::Write { link: *id, bytes })
+        })
+    }
+
+    fn link_with_turns(&self) -> Option<LinkId> {
+        let room = self.limits.link_buffer;
+        let can = |link: &Link| link.is_up() && !link.ring.is_empty() && link.out.has_room(room);
+        self.links
+            .iter()
+            .find(|(_, link)| can(link))
+            .map(|(id, _)| *id)
+    }
+
+    fn fill(&mut self, id: LinkId) {
+        let link_buffer = self.limits.link_buffer;
+        while let Some(link) = self.links.get_mut(&id) {
+            if !link.is_up() || !link.out.has_room(link_buffer) {
+                return;
+            }
+            let Some(channel) = link.ring.pop_front() else {
+                return;
+            };
+            if let Some(wire) = link.wires.get_mut(&channel) {
+                wire.in_ring = false;
+            }
+            // One message or one piece of a long one; then it is the next channel's turn.
+            if self.send_one(Address { link: id, channel }) {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.enqueue(channel);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// Sends the next thing on a channel. Whether there may be more to send.
+    fn send_one(&mut self, at: Address) -> bool {
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return false;
+        };
+        if link.send_chunk(at.channel) {
+            return true;
+        }
+        let Some(wire) = link.wires.get(&at.channel) else {
+            return false;
+        };
+        let (Some((id, side)), Last::No) = (wire.owner, wire.last) else {
+            return false;
+        };
+        let may_send = wire.may_send();
+        let entry = 1 - side;
+        let Some(pipe) = self.pipes.get(&id) else {
+            return false;
+        };
+        if pipe.sides[side].output() != Some(at) {
+            return false;
+        }
+        // Without credit nothing passes but what needs none.
+        let free = matches!(
+            pipe.flows[entry].queue.front(),
+            Some(Item::Close | Item::Switched | Item::End { .. })
+        );
+        if !may_send && !free {
+            return false;
+        }
+        match self.next_item(id, entry) {
+            None => false,
+            Some(Item::Message(parcel)) => self.send_message(id, entry, at, parcel),
+            Some(Item::Close) => {
+                if let Some(sequence) = self.count_out(id, entry) {
+                    self.send(at.link, &Frame::Close(at.channel, sequence));
+                }
+                true
+            }
+            Some(Item::Switched) => {
+                if let Some(link) = self.links.get_mut(&at.link) {
+                    link.send_switched(at.channel);
+                }
+                self.done(id, entry);
+                false
+            }
+            Some(Item::End { close }) => {
+                self.ended_at(id, entry, close);
+                false
+            }
+            // `next_item` unpacks backlogs.
+            Some(Item::Backlog { .. }) => true,
+        }
+    }
+
+    fn send_message(&mut self, id: PipeId, entry: usize, at: Address, parcel: Parcel) -> bool {
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return false;
+        };
+        let ports = parcel.cargo.len();
+        let length = parcel.payload.len() as u64;
+        let most = link.peer.queued_ports.min(MAX_GRANTS as u64);
+        if ports as u64 > most || length > link.peer.max_message {
+            tracing::debug!(
+                ports,
+                length,
+                "a port is cut: its message is over the limits"
+            );
+            self.discard(Item::Message(parcel));
+            self.end_from(id, entry, true);
+            return true;
+        }
+        if self.runs_after_itself(&parcel) {
+            tracing::debug!("a message was dropped: its target travels in it");
+            self.discard(Item::Message(parcel));
+            return true;
+        }
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return false;
+        };
+        if ports > 0 && (link.granted.len() + ports) as u64 > link.peer.queued_ports {
+            link.starved.insert(at.channel);
+            if let Some(pipe) = self.pipes.get_mut(&id) {
+                pipe.flows[entry].queue.push_front(Item::Message(parcel));
+            }
+            return false;
+        }
+        let cargo = parcel.cargo.into_iter();
+        let grants = cargo
+            .filter_map(|cargo| self.grant(at.link, cargo))
+            .collect();
+        self.release(parcel.from, length, 1);
+        let Some(sequence) = self.count_out(id, entry) else {
+            return false;
+        };
+        let head = Head { sequence, grants };
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return false;
+        };
+        let Some(wire) = link.wires.get_mut(&at.channel) else {
+            return false;
+        };
+        wire.credit_messages -= 1;
+        wire.credit_bytes = wire.credit_bytes.saturating_sub_unsigned(length);
+        if parcel.payload.len() <= CHUNK {
+            link.send(&Frame::Message(at.channel, head, parcel.payload));
+        } else {
+            wire.sending = Some(Box::new(parcel.payload));
+            link.send(&Frame::Head(at.channel, head, length));
+        }
+        true
+    }
+
+    /// Whether a message has passed so many links that its target must travel in it: each link
+    /// that it passes moves its target on. The carried ports are closed then, the target included.
+    fn runs_after_itself(&self, parcel: &Parcel) -> bool {
+        parcel.cargo.iter().any(|cargo| match cargo {
+            Cargo::Side(number) => self
+                .cargo
+                .get(number)
+                .and_then(|(pipe, side)| Some(self.pipes.get(pipe)?.hops[*side] >= MAX_HOPS))
+                .unwrap_or(false),
+            Cargo::Port(_) => false,
+        })
+    }
+
+    fn count_out(&mut self, id: PipeId, entry: usize) -> Option<u64> {
+        let flow = &mut self.pipes.get_mut(&id)?.flows[entry];
+        let sequence = flow.left;
+        flow.left = flow.left.wrapping_add(1);
+        Some(sequence)
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, frame: &Frame) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.send(frame);
+        }
+    }
+
+    /// The end beyond a side is gone, after what has entered there. What was on its way to it is
+    /// dropped; the other end will hear of it after the last message.
+    pub(super) fn end_from(&mut self, id: PipeId, side: usize, close: bool) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        if matches!(pipe.sides[side], Side::Gone) && pipe.flows[1 - side].done {
+            return;
+        }
+        pipe.flows[1 - side].done = true;
+        let dropped = std::mem::take(&mut pipe.flows[1 - side].queue);
+        if !pipe.flows[side].done {
+            pipe.flows[side].queue.push_back(Item::End { close });
+            self.work.push_back(Work::Advance(id, side));
+        }
+        for item in dropped {
+            self.discard(item);
+        }
+        self.withdraw_own(id, Some(side));
+        self.vacate(id, side, true);
+        self.remove_if_done(id);
+    }
+
+    /// Nobody is there any more to receive what enters at the other side of `side`, although what
+    /// has entered at `side` is still to be delivered.
+    pub(super) fn stop(&mut self, id: PipeId, side: usize) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let flow = &mut pipe.flows[1 - side];
+        flow.done = true;
+        for item in std::mem::take(&mut flow.queue) {
+            self.discard(item);
+        }
+        self.work.push_back(Work::Advance(id, 1 - side));
+        self.remove_if_done(id);
+    }
+
+    /// The end of the flow from `entry` has come to the exit.
+    pub(super) fn ended_at(&mut self, id: PipeId, entry: usize, close: bool) {
+        self.withdraw_own(id, Some(1 - entry));
+        self.vacate(id, 1 - entry, close);
+        self.done(id, entry);
+    }
+
+    fn done(&mut self, id: PipeId, entry: usize) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.flows[entry].done = true;
+        }
+        self.remove_if_done(id);
+    }
+
+    pub(super) fn remove_if_done(&mut self, id: PipeId) {
+        let done = |pipe: &super::Pipe| pipe.flows.iter().all(|flow| flow.done);
+        if self.pipes.get(&id).is_some_and(done) {
+            self.vacate(id, 0, true);
+            self.vacate(id, 1, true);
+            if let Some(pipe) = self.pipes.remove(&id) {
+                for item in pipe.flows.into_iter().flat_map(|flow| flow.queue) {
+                    self.discard(item);
+                }
+            }
+        }
+    }
+
+    /// Empties a side: its channels are told that it ended, if they were told nothing yet.
+    fn vacate(&mut self, id: PipeId, side: usize, close: bool) {
+        self.forget_consent(id, side);
+        if let Some(local) = self.take_local(id, side) {
+            let local = *local;
+            self.release_unread(local.unread);
+            if !close {
+                // As if the other end had begun it, so that it gets no `close`.
+                for notification in local.port.end().other().disentangle(false) {
+                    notification.send();
+                }
+            }
+        }
+        if let Some(adopt) = self.take_adopt(id, side) {
+            self.acknowledge(&adopt);
+        }
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        match std::mem::replace(&mut pipe.sides[side], Side::Gone) {
+            Side::Cargo(number) => {
+                self.cargo.remove(&number);
+            }
+            Side::Fold {
+                input,
+                with: (other, other_side),
+                ..
+            } => {
+                self.orphan(input);
+                self.end_from(other, other_side, close);
+            }
+            place => {
+                for at in place.channels().into_iter().flatten() {
+                    if let Some(link) = self.links.get_mut(&at.link) {
+                        link.send_end(at.channel, close);
+                    }
+                    self.orphan(at);
+                }
+            }
+        }
+    }
+
+    /// A channel that no pipe uses any more: only its last frames are awaited.
+    pub(super) fn orphan(&mut self, at: Address) {
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return;
+        };
+        let Some(wire) = link.wires.get_mut(&at.channel) else {
+            return;
+        };
+        wire.owner = None;
+        let held = std::mem::take(&mut wire.held);
+        let assembling = wire.assembling.take();
+        link.reap(at.channel);
+        for arrival in held {
+            self.discard(arrival.item);
+        }
+        for number in assembling.into_iter().flat_map(|assembly| assembly.cargo) {
+            self.work.push_back(Work::Cut(number));
+        }
+    }
+
+    /// Drops an item that reaches nobody, and closes the ports that travel in it.
+    pub(super) fn discard(&mut self, item: Item) {
+        match item {
+            Item::Message(parcel) => {
+                self.release(parcel.from, parcel.payload.len() as u64, 1);
+                for cargo in parcel.cargo {
+                    match cargo {
+                        Cargo::Port(port) => drop(port),
+                        Cargo::Side(number) => self.work.push_back(Work::Cut(number)),
+                    }
+                }
+            }
+            Item::Backlog { port, unread, .. } => {
+                drop(port);
+                self.release_unread(unread);
+            }
+            Item::Close | Item::Switched | Item::End { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Moving ports: what is granted to a peer with a message, and what a peer grants.
+
+use super::link::{Arrival, Wire};
+use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side};
+use super::wire::{Grant, MAX_HOPS};
+use super::{LinkError, LinkId, Node, Work};
+
+impl Node {
+    /// Opens a channel for a port that goes along with a message, and leaves a stub here, unless
+    /// its partner is here.
+    pub(super) fn grant(&mut self, link: LinkId, cargo: Cargo) -> Option<Grant> {
+        let (id, side) = match cargo {
+            Cargo::Port(port) => self.uproot(port),
+            Cargo::Side(number) => self.cargo.remove(&number)?,
+        };
+        // The move that brought it here is complete: it has another place.
+        if let Some(adopt) = self.take_adopt(id, side) {
+            self.acknowledge(&adopt);
+        }
+        let window = self.window();
+        let at = self.open_channel(link, (id, side), window)?;
+        let pipe = self.pipes.get_mut(&id)?;
+        pipe.sides[side] = Side::Wire {
+            input: at,
+            output: at,
+        };
+        pipe.epochs[side] = pipe.epochs[side].wrapping_add(1);
+        let hops = pipe.hops[side] + 1;
+        let grant = Grant {
+            channel: at.channel,
+            epoch: pipe.epochs[side],
+            hops,
+            incoming: pipe.flows[1 - side].left,
+            outgoing: pipe.flows[side].entered,
+        };
+        let link = self.links.get_mut(&link)?;
+        link.granted.insert(grant.channel, grant.epoch);
+        self.work.push_back(Work::Advance(id, 1 - side));
+        self.work.push_back(Work::Consider(id));
+        Some(grant)
+    }
+
+    /// Allots a channel on a link.
+    pub(super) fn open_channel(
+        &mut self,
+        link: LinkId,
+        owner: (PipeId, usize),
+        window: (u64, u64),
+    ) -> Option<Address> {
+        let to = self.links.get_mut(&link)?;
+        let channel = to.next_mine;
+        to.next_mine += 2;
+        let wire = Wire::new(owner, &to.peer, window);
+        to.wires.insert(channel, wire);
+        Some(Address { link, channel })
+    }
+
+    /// Whether a channel that the peer allots is the next one: each is allotted once, in order.
+    pub(super) fn check_allotted(&mut self, link: LinkId, channel: u64) -> Result<(), LinkError> {
+        let Some(from) = self.links.get_mut(&link) else {
+            return Err(LinkError::Lost);
+        };
+        if from.is_mine(channel) || channel > from.next_theirs {
+            return Err(LinkError::UnknownPort(channel));
+        }
+        if channel < from.next_theirs {
+            return Err(LinkError::ReplayedEpoch(channel));
+        }
+        from.next_theirs = from
+            .next_theirs
+            .checked_add(2)
+            .ok_or(LinkError::UnknownPort(channel))?;
+        Ok(())
+    }
+
+    /// Takes the ports that came with a message. They are nobody's yet.
+    pub(super) fn granted(
+        &mut self,
+        link: LinkId,
+        grants: &[Grant],
+    ) -> Result<Vec<u64>, LinkError> {
+        let mut cargo = Vec::with_capacity(grants.len());
+        for grant in grants {
+            self.check_allotted(link, grant.channel)?;
+            if grant.hops > MAX_HOPS {
+                return Err(LinkError::MalformedFrame);
+            }
+            let window = self.window();
+            let most = self.limits.queued_ports;
+            let Some(from) = self.links.get_mut(&link) else {
+                return Err(LinkError::Lost);
+            };
+            from.queued += 1;
+            if from.queued > most {
+                return Err(LinkError::TooManyQueuedPorts);
+            }
+            let id = self.next_pipe;
+            self.next_pipe += 1;
+            let number = self.next_cargo;
+            self.next_cargo += 1;
+            from.wires
+                .insert(grant.channel, Wire::new((id, 0), &from.peer, window));
+            let at = Address {
+                link,
+                channel: grant.channel,
+            };
+            let wire = Side::Wire {
+                input: at,
+                output: at,
+            };
+            let mut pipe = Pipe::new([wire, Side::Cargo(number)]);
+            pipe.flows[0].entered = grant.incoming;
+            pipe.flows[0].left = grant.incoming;
+            pipe.flows[1].entered = grant.outgoing;
+            pipe.flows[1].left = grant.outgoing;
+            pipe.epochs[1] = grant.epoch;
+            pipe.hops[1] = grant.hops;
+            pipe.adopts[1] = Some(Adopt {
+                link,
+                channel: grant.channel,
+                epoch: grant.epoch,
+            });
+            self.pipes.insert(id, pipe);
+            self.cargo.insert(number, (id, 1));
+            cargo.push(number);
+        }
+        Ok(cargo)
+    }
+
+    /// The peer says that a granted port has found its place.
+    pub(super) fn adopted(
+        &mut self,
+        link: LinkId,
+        channel: u64,
+        epoch: u32,
+    ) -> Result<(), LinkError> {
+        let Some(to) = self.links.get_mut(&link) else {
+            return Ok(());
+        };
+        if to.granted.get(&channel) != Some(&epoch) {
+            return Err(if to.is_mine(channel) && channel < to.next_mine {
+                LinkError::ReplayedEpoch(channel)
+            } else {
+                LinkError::UnknownPort(channel)
+            });
+        }
+        to.granted.remove(&channel);
+        for channel in std::mem::take(&mut to.starved) {
+            to.enqueue(channel);
+        }
+        Ok(())
+    }
+
+    /// Takes in what came by a channel, or holds it until the channel that it replaces has ended.
+    pub(super) fn admit(&mut self, at: Address, arrival: Arrival) -> Result<(), LinkError> {
+        let Some(wire) = self
+            .links
+            .get_mut(&at.link)
+            .and_then(|link| link.wires.get_mut(&at.channel))
+        else {
+            return Err(LinkError::UnknownPort(at.channel));
+        };
+        let Some((id, side)) = wire.owner else {
+            self.discard(arrival.item);
+            return Ok(());
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Err(LinkError::UnexpectedFrame);
+        };
+        if pipe.sides[side].channels()[0] != Some(at) {
+            let ends = matches!(arrival.item, Item::End { .. });
+            wire.held.push(arrival);
+            if ends {
+                self.stop(id, side);
+            }
+            return Ok(());
+        }
+        if let Some(found) = arrival.sequence {
+            let flow = &mut pipe.flows[side];
+            let expected = flow.entered;
+            if found != expected && !flow.done {
+                self.discard(arrival.item);
+                return Err(LinkError::OutOfSequence { expected, found });
+            }
+            flow.entered = expected.wrapping_add(1);
+        }
+        match arrival.item {
+            Item::End { close } => self.end_from(id, side, close),
+            item => self.enter(id, side, item),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,363 @@
+//! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::pipe::{Adopt, Item, PipeId};
+use super::wire::{self, Decoder, Frame, Hello};
+use super::{LinkId, Token};
+
+/// A payload at least this long is handed out by itself instead of being copied.
+const SHARE_FROM: usize = 8 * 1024;
+/// Small frames are collected into writes of about this size.
+const BATCH: usize = 64 * 1024;
+
+pub(super) struct Link {
+    pub(super) stage: Stage,
+    /// Whether this side has opened the link; it allots the even channels.
+    pub(super) initiator: bool,
+    pub(super) trusted: bool,
+    /// The introduction by which it came.
+    pub(super) introduced_by: Option<(LinkId, u64)>,
+    /// Tokens that the peer has shown for introductions which are not announced yet.
+    pub(super) proofs: Vec<Token>,
+    pub(super) decoder: Decoder,
+    pub(super) out: Out,
+    /// What the peer has said in its greeting.
+    pub(super) peer: Hello,
+    pub(super) wires: BTreeMap<u64, Wire>,
+    pub(super) next_mine: u64,
+    pub(super) next_theirs: u64,
+    /// Ports granted to the peer that it has not acknowledged, with their epochs.
+    pub(super) granted: BTreeMap<u64, u32>,
+    /// How many ports the peer has granted that were not acknowledged to it.
+    pub(super) queued: u64,
+    /// The channels that may have something to send, in turn.
+    pub(super) ring: VecDeque<u64>,
+    /// The channels that wait until the peer takes ports again.
+    pub(super) starved: BTreeSet<u64>,
+}
+
+pub(super) enum Stage {
+    /// Before the greeting. The own token, or a greeting, may wait for its introduction.
+    Greeting {
+        deadline: Instant,
+        own: Option<Token>,
+        greeted: bool,
+        theirs: Option<Hello>,
+    },
+    Up,
+}
+
+/// One side of a channel: a port, as this link sees it.
+pub(super) struct Wire {
+    /// The pipe and side that it belongs to; none when only the last frame is awaited.
+    pub(super) owner: Option<(PipeId, usize)>,
+    /// What may still be sent.
+    pub(super) credit_bytes: i64,
+    pub(super) credit_messages: i64,
+    /// What the peer may still send.
+    pub(super) allowed_bytes: i64,
+    pub(super) allowed_messages: i64,
+    /// What was consumed here and not yet returned as credit.
+    pub(super) owed_bytes: u64,
+    pub(super) owed_messages: u64,
+    pub(super) last: Last,
+    pub(super) got_last: bool,
+    pub(super) in_ring: bool,
+    /// What remains of a message that is sent in chunks.
+    pub(super) sending: Option<Box<Bytes>>,
+    pub(super) assembling: Option<Box<Assembly>>,
+    /// What came by this channel before the marker of the one that it replaces.
+    pub(super) held: Vec<Arrival>,
+}
+
+/// Whether the last frame was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    No,
+    /// It follows the message that is being sent in chunks.
+    Switches,
+    Switched,
+    Ended,
+}
+
+impl Last {
+    pub(super) fn is_sent(self) -> bool {
+        matches!(self, Self::Switched | Self::Ended)
+    }
+}
+
+/// A message whose chunks are coming in.
+pub(super) struct Assembly {
+    pub(super) sequence: u64,
+    pub(super) total: u64,
+    pub(super) bytes: BytesMut,
+    pub(super) cargo: Vec<u64>,
+}
+
+pub(super) struct Arrival {
+    pub(super) sequence: Option<u64>,
+    pub(super) item: Item,
+}
+
+impl Link {
+    pub(super) fn new(stage: Stage, initiator: bool, trusted: bool, peer: Hello) -> Self {
+        Self {
+            stage,
+            initiator,
+            trusted,
+            introduced_by: None,
+            proofs: Vec::new(),
+            decoder: Decoder::default(),
+            out: Out::default(),
+            peer,
+            wires: BTreeMap::new(),
+            next_mine: 0,
+            next_theirs: 0,
+            granted: BTreeMap::new(),
+            queued: 0,
+            ring: VecDeque::new(),
+            starved: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Greeting { deadline, .. } => Some(*deadline),
+            Stage::Up => None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up)
+    }
+
+    /// Whether this side has allotted that channel. Exactly one of the two sides has.
+    pub(super) fn is_mine(&self, channel: u64) -> bool {
+        (channel % 2 == 0) == self.initiator
+    }
+
+    /// Whether there is, or was, such a channel.
+    pub(super) fn was_allotted(&self, channel: u64) -> bool {
+        let mine = self.is_mine(channel);
+        channel
+            < if mine {
+                self.next_mine
+            } else {
+                self.next_theirs
+            }
+    }
+
+    /// The numbers of the first channels: zero is the initiator's.
+    pub(super) fn number_channels(&mut self) {
+        self.next_mine = u64::from(!self.initiator);
+        self.next_theirs = u64::from(self.initiator);
+    }
+
+    pub(super) fn send(&mut self, frame: &Frame) {
+        self.out.frame(frame);
+    }
+
+    /// Puts a channel in the ring, for its turn to send.
+    pub(super) fn enqueue(&mut self, channel: u64) {
+        if let Some(wire) = self.wires.get_mut(&channel) {
+            if !wire.in_ring {
+                wire.in_ring = true;
+                self.ring.push_back(channel);
+            }
+        }
+    }
+
+    /// Forgets a channel if both last frames have passed and no pipe uses it.
+    pub(super) fn reap(&mut self, channel: u64) {
+        if let Some(wire) = self.wires.get(&channel) {
+            if wire.got_last && wire.last.is_sent() && wire.owner.is_none() {
+                self.wires.remove(&channel);
+            }
+        }
+    }
+
+    /// Says `End`, if nothing was said to end the channel, and gives up what was to be sent.
+    pub(super) fn send_end(&mut self, channel: u64, close: bool) {
+        if let Some(wire) = self.wires.get_mut(&channel) {
+            if wire.last == Last::No {
+                wire.last = Last::Ended;
+                wire.sending = None;
+                self.out.frame(&Frame::End(channel, close));
+            }
+        }
+    }
+
+    /// Says that what follows takes another way, once the message that is being sent is through.
+    pub(super) fn send_switched(&mut self, channel: u64) {
+        if let Some(wire) = self.wires.get_mut(&channel) {
+            if wire.last != Last::No {
+                return;
+            }
+            if wire.sending.is_some() {
+                wire.last = Last::Switches;
+                self.enqueue(channel);
+            } else {
+                wire.last = Last::Switched;
+                self.out.frame(&Frame::Switched(channel));
+            }
+        }
+    }
+
+    /// Sends the next piece of the message that is under way on this channel. Whether it was one.
+    pub(super) fn send_chunk(&mut self, channel: u64) -> bool {
+        let Some(wire) = self.wires.get_mut(&channel) else {
+            return false;
+        };
+        let Some(rest) = &mut wire.sending else {
+            return false;
+        };
+        let piece = rest.split_to(rest.len().min(wire::CHUNK));
+        let through = rest.is_empty();
+        self.out.frame(&Frame::Chunk(channel, piece));
+        if through {
+            wire.sending = None;
+            if wire.last == Last::Switches {
+                wire.last = Last::Switched;
+                self.out.frame(&Frame::Switched(channel));
+                self.reap(channel);
+            }
+        }
+        true
+    }
+
+    /// Returns credit for what was consumed, in portions.
+    pub(super) fn release(&mut self, channel: u64, bytes: u64, messages: u64, window: (u64, u64)) {
+        let Some(wire) = self.wires.get_mut(&channel) else {
+            return;
+        };
+        // What comes before the peer's marker needs credit also when the own marker was sent, and
+        // even if the port has ended by the new way since.
+        if wire.got_last || wire.last == Last::Ended {
+            return;
+        }
+        wire.owed_bytes += bytes;
+        wire.owed_messages += messages;
+        if wire.owed_bytes * 2 < window.0 && wire.owed_messages * 2 < window.1 {
+            return;
+        }
+        let credit = Frame::Credit(channel, wire.owed_bytes, wire.owed_messages);
+        wire.allowed_bytes = wire.allowed_bytes.saturating_add_unsigned(wire.owed_bytes);
+        wire.allowed_messages += i64::try_from(wire.owed_messages).unwrap_or(i64::MAX);
+        wire.owed_bytes = 0;
+        wire.owed_messages = 0;
+        self.out.frame(&credit);
+    }
+
+    /// Says that a granted port has left the queues here.
+    pub(super) fn acknowledge(&mut self, adopt: &Adopt) {
+        self.queued = self.queued.saturating_sub(1);
+        self.send(&Frame::Adopted(adopt.channel, adopt.epoch));
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credit = (self.credit_bytes, self.credit_messages);
+        let allowed = (self.allowed_bytes, self.allowed_messages);
+        let owed = (self.owed_bytes, self.owed_messages);
+        write!(f, "{:?} credit {credit:?} allowed {allowed:?} ", self.owner)?;
+        write!(f, "owed {owed:?} last {:?} {}", self.last, self.got_last)?;
+        write!(
+            f,
+            " sending {} held {}",
+            self.sending.is_some(),
+            self.held.len()
+        )
+    }
+}
+
+impl Wire {
+    pub(super) fn new(owner: (PipeId, usize), peer: &Hello, window: (u64, u64)) -> Self {
+        let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
+        Self {
+            owner: Some(owner),
+            credit_bytes: clamp(peer.window_bytes),
+            credit_messages: clamp(peer.window_messages),
+            allowed_bytes: clamp(window.0),
+            allowed_messages: clamp(window.1),
+            owed_bytes: 0,
+            owed_messages: 0,
+            last: Last::No,
+            got_last: false,
+            in_ring: false,
+            sending: None,
+            assembling: None,
+            held: Vec::new(),
+        }
+    }
+
+    pub(super) fn may_send(&self) -> bool {
+        self.credit_bytes > 0 && self.credit_messages > 0
+    }
+}
+
+/// Bytes that wait to be written, small frames collected, long payloads shared.
+#[derive(Default)]
+pub(super) struct Out {
+    batches: VecDeque<Bytes>,
+    tail: BytesMut,
+    /// Bytes in `batches` and `tail`, and bytes handed out that were not reported as written.
+    waiting: usize,
+    handed_out: usize,
+}
+
+impl Out {
+    pub(super) fn preface(&mut self) {
+        let before = self.tail.len();
+        wire::encode_preface(&mut self.tail);
+        self.waiting += self.tail.len() - before;
+    }
+
+    pub(super) fn frame(&mut self, frame: &Frame) {
+        let before = self.tail.len();
+        wire::encode(frame, &mut self.tail);
+        self.waiting += self.tail.len() - before;
+        if let Frame::Message(.., payload) | Frame::Chunk(_, payload) = frame {
+            self.waiting += payload.len();
+            if payload.len() < SHARE_FROM {
+                self.tail.extend_from_slice(payload);
+            } else {
+                self.flush_tail();
+                self.batches.push_back(payload.clone());
+            }
+        }
+        if self.tail.len() >= BATCH {
+            self.flush_tail();
+        }
+    }
+
+    /// Whether data may be added: control frames always may.
+    pub(super) fn has_room(&self, link_buffer: usize) -> bool {
+        self.waiting + self.handed_out < link_buffer
+    }
+
+    pub(super) fn written(&mut self, count: usize) {
+        self.handed_out = self.handed_out.saturating_sub(count);
+    }
+
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        if self.batches.is_empty() {
+            self.flush_tail();
+        }
+        let bytes = self.batches.pop_front()?;
+        self.waiting -= bytes.len();
+        self.handed_out += bytes.len();
+        Some(bytes)
+    }
+
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.batches.push_back(self.tail.split().freeze());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A pipe: two sides, and what flows between them in either direction.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::LinkId;
+use super::wire::Proposal;
+use crate::MessagePort;
+
+pub(super) type PipeId = u64;
+
+/// A channel of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address {
+    pub(super) link: LinkId,
+    pub(super) channel: u64,
+}
+
+pub(super) struct Pipe {
+    pub(super) sides: [Side; 2],
+    /// `flows[i]` enters at side `i` and leaves at the other one.
+    pub(super) flows: [Flow; 2],
+    /// How many moves across links the end beyond each side has made, as far as known here.
+    pub(super) epochs: [u32; 2],
+    /// How many links a side that travels has passed since it was posted.
+    pub(super) hops: [u32; 2],
+    /// What is still to be acknowledged of the move that brought each side.
+    pub(super) adopts: [Option<Adopt>; 2],
+    pub(super) splicing: Option<Box<Splicing>>,
+}
+
+pub(super) enum Side {
+    /// The end is in this process.
+    Local(Box<Local>),
+    /// The end is beyond a link. While a splice is under way what comes in still takes the old
+    /// channel, what goes out the new one.
+    Wire {
+        input: Address,
+        output: Address,
+    },
+    /// The last frame was sent; the rest of the route is to be joined in this node, once the
+    /// marker has come here (`marked`) and there. The pipe and side that await the other marker.
+    Fold {
+        input: Address,
+        with: (PipeId, usize),
+        marked: bool,
+    },
+    /// The end travels in a message that is queued here. Its number.
+    Cargo(u64),
+    Gone,
+}
+
+/// A port that this node holds, entangled with one in somebody's hands.
+pub(super) struct Local {
+    pub(super) gate: u64,
+    pub(super) port: MessagePort,
+    pub(super) unread: Unread,
+}
+
+/// What was delivered and not received yet: the credit and the acknowledgements to give then.
+#[derive(Default)]
+pub(super) struct Unread {
+    pub(super) from: Option<Address>,
+    pub(super) bytes: u64,
+    pub(super) messages: u64,
+    pub(super) adopts: Vec<Adopt>,
+}
+
+/// A move that is to be acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adopt {
+    pub(super) link: LinkId,
+    pub(super) channel: u64,
+    pub(super) epoch: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Flow {
+    pub(super) queue: VecDeque<Item>,
+    /// The sequence numbers of the next event to enter and to leave.
+    pub(super) entered: u64,
+    pub(super) left: u64,
+    /// Nothing will leave any more; what enters is dropped.
+    pub(super) done: bool,
+}
+
+pub(super) enum Item {
+    Message(Parcel),
+    /// A `close` event of a former partner.
+    Close,
+    /// So many events in the queue of a port which nobody holds any more.
+    Backlog {
+        port: Box<MessagePort>,
+        left: usize,
+        unread: Unread,
+    },
+    /// The marker of a splice.
+    Switched,
+    /// The end beyond the entry is gone; whether a `close` is fired.
+    End {
+        close: bool,
+    },
+}
+
+pub(super) struct Parcel {
+    pub(super) payload: Bytes,
+    pub(super) cargo: Vec<Cargo>,
+    pub(super) attachment: Option<Box<dyn Any + Send>>,
+    /// The channel by which it came: there its credit is returned.
+    pub(super) from: Option<Address>,
+}
+
+pub(super) enum Cargo {
+    /// A port of this process.
+    Port(MessagePort),
+    /// A side of a pipe, by number.
+    Side(u64),
+}
+
+/// What is under way to take stubs out of the route.
+#[derive(Debug, Default)]
+pub(super) struct Splicing {
+    /// This pipe is a stub and has asked its neighbours.
+    pub(super) own: Option<Own>,
+    /// Consent given to a neighbour, side by side, and its proposals that have to wait.
+    pub(super) consented: [Option<Proposal>; 2],
+    pub(super) waiting: [Option<Proposal>; 2],
+    /// The marker came before the channel that replaces the old one.
+    pub(super) marked: [bool; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub(super) fold: bool,
+    pub(super) introduction: u64,
+    pub(super) ticket: u64,
+    pub(super) consents: [bool; 2],
+    pub(super) committed: bool,
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (side, place) in self.sides.iter().enumerate() {
+            let flow = &self.flows[side];
+            match place {
+                Side::Local(local) => write!(f, "local({})", local.gate)?,
+                Side::Wire { input, output } => write!(f, "wire({input:?}, {output:?})")?,
+                Side::Fold { input, marked, .. } => write!(f, "fold({input:?}, {marked})")?,
+                Side::Cargo(number) => write!(f, "cargo({number})")?,
+                Side::Gone => f.write_str("gone")?,
+            }
+            let (queued, done) = (flow.queue.len(), flow.done);
+            write!(f, " {{ in: {}, out: {}, ", flow.entered, flow.left)?;
+            write!(f, "queued: {queued}, done: {done} }} ")?;
+        }
+        match &self.splicing {
+            Some(splicing) => write!(f, "{splicing:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Pipe {
+    pub(super) fn new(sides: [Side; 2]) -> Self {
+        Self {
+            sides,
+            flows: Default::default(),
+            epochs: [0; 2],
+            hops: [0; 2],
+            adopts: [None; 2],
+            splicing: None,
+        }
+    }
+
+    pub(super) fn is_stub(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| matches!(side, Side::Wire { .. } | Side::Fold { .. } | Side::Gone))
+    }
+
+    pub(super) fn splicing(&mut self) -> &mut Splicing {
+        self.splicing.get_or_insert_default()
+    }
+
+    /// The channel of a side at which no splice is half done.
+    pub(super) fn steady(&self, side: usize) -> Option<Address> {
+        match &self.sides[side] {
+            Side::Wire { input, output } if input == output => {
+                let busy = self
+                    .splicing
+                    .as_ref()
+                    .is_some_and(|splicing| splicing.consented[side].is_some());
+                (!busy).then_some(*input)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Side {
+    /// The channels that a side uses: where it reads and where it writes.
+    pub(super) fn channels(&self) -> [Option<Address>; 2] {
+        match self {
+            Self::Wire { input, output } if input == output => [Some(*input), None],
+            Self::Wire { input, output } => [Some(*input), Some(*output)],
+            Self::Fold { input, .. } => [Some(*input), None],
+            Self::Local(_) | Self::Cargo(_) | Self::Gone => [None, None],
+        }
+    }
+
+    pub(super) fn output(&self) -> Option<Address> {
+        match self {
+            Self::Wire { output, .. } => Some(*output),
+            _ => None,
+        }
+    }
+}

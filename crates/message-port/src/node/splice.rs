@@ -1,0 +1,629 @@
+//! Taking stubs out of routes.
+//!
+//! A stub M joins channel 1 (to L) and channel 2 (to R).
+//!
+//! - **L is R**: M proposes a `Fold`. L sends its markers on both channels, M passes them on, and
+//!   L joins what is left when both have come back.
+//! - **L and R have a direct link**, by an introduction of M: M proposes `Open` to L and `Await`
+//!   to R, both consent, M commits, L attaches a new channel on the direct link by the ticket that
+//!   R was told of, and sends its marker on channel 1; R, once it sees the channel attached, sends
+//!   its own on channel 2. M passes both on and is gone.
+//!
+//! A stub that has consented to a neighbour does not propose until that is over. If two
+//! neighbouring stubs propose to each other, the one that has allotted the channel between them
+//! goes first and the other withdraws. So along any chain somebody can go on, and nobody waits in
+//! a circle. A proposal that cannot be answered yet waits, and is answered when it can be.
+
+use std::mem;
+
+use super::gateway::MAX_FOLDS;
+use super::link::{Last, Wire};
+use super::pipe::{Address, Item, Own, PipeId, Side};
+use super::wire::{Frame, Proposal};
+use super::{LinkError, Node, Token, Work};
+
+impl Node {
+    /// Answers what waits for an answer; then, if this is a stub, asks its neighbours.
+    pub(super) fn consider(&mut self, id: PipeId) {
+        for side in 0..2 {
+            let Some(pipe) = self.pipes.get_mut(&id) else {
+                return;
+            };
+            let waiting = pipe
+                .splicing
+                .as_mut()
+                .and_then(|splicing| splicing.waiting[side].take());
+            let (Some(proposal), Some(at)) = (waiting, pipe.sides[side].output()) else {
+                continue;
+            };
+            if let Err(error) = self.proposed(at, proposal) {
+                self.work.push_back(Work::Fail(at.link, error));
+            }
+        }
+        self.propose(id);
+    }
+
+    fn propose(&mut self, id: PipeId) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let engaged = pipe.splicing.as_ref().is_some_and(|splicing| {
+            splicing.own.is_some()
+                || splicing.consented.iter().any(Option::is_some)
+                || splicing.waiting.iter().any(Option::is_some)
+        });
+        let (Some(a), Some(b)) = (pipe.steady(0), pipe.steady(1)) else {
+            return;
+        };
+        let ending = |flow: &super::pipe::Flow| {
+            flow.done || matches!(flow.queue.back(), Some(Item::End { .. } | Item::Switched))
+        };
+        if engaged || pipe.flows.iter().any(ending) {
+            return;
+        }
+        let ticket = self.next_ticket;
+        let mut own = Own {
+            fold: a.link == b.link,
+            introduction: 0,
+            ticket,
+            consents: [false; 2],
+            committed: false,
+        };
+        let proposals = if own.fold {
+            vec![(a, Proposal::Fold { other: b.channel })]
+        } else {
+            let Some(introduction) = self.introduction(a.link, b.link, id) else {
+                return;
+            };
+            own.introduction = introduction;
+            let open = Proposal::Open {
+                introduction,
+                ticket,
+            };
+            let wait = Proposal::Await {
+                introduction,
+                ticket,
+            };
+            vec![(a, open), (b, wait)]
+        };
+        self.next_ticket += 1;
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.splicing().own = Some(own);
+        }
+        for (at, proposal) in proposals {
+            self.send(at.link, &Frame::Propose(at.channel, proposal));
+        }
+    }
+
+    /// A neighbouring stub asks to be left out.
+    pub(super) fn proposed(&mut self, at: Address, proposal: Proposal) -> Result<(), LinkError> {
+        let Some((id, side)) = self.user_of(at) else {
+            return Ok(()); // The port has ended here; the stub will hear of it.
+        };
+        let second = match proposal {
+            Proposal::Fold { other } => {
+                let other = Address {
+                    link: at.link,
+                    channel: other,
+                };
+                let known = self.links.get(&at.link);
+                if !known.is_some_and(|link| link.wires.contains_key(&other.channel)) {
+                    return Err(LinkError::UnknownPort(other.channel));
+                }
+                let Some(second) = self.user_of(other) else {
+                    return Ok(());
+                };
+                if self.is_ring((id, 1 - side), second.0) {
+                    return Err(LinkError::UnexpectedFrame);
+                }
+                Some((other, second))
+            }
+            Proposal::Open { .. } | Proposal::Await { .. } => None,
+        };
+        // Look before anything is changed: what is not free makes the proposal wait there.
+        if !self.is_free(at, id, side)? {
+            self.wait(id, side, proposal);
+            return Ok(());
+        }
+        if let Some((other, (other_id, other_side))) = second {
+            if !self.is_free(other, other_id, other_side)? {
+                let back = Proposal::Fold { other: at.channel };
+                self.wait(other_id, other_side, back);
+                return Ok(());
+            }
+            self.withdraw_own(id, None);
+            self.withdraw_own(other_id, None);
+            self.fold((id, side, at), (other_id, other_side, other));
+            return Ok(());
+        }
+        self.withdraw_own(id, None);
+        self.consent(at, id, side, proposal);
+        Ok(())
+    }
+
+    /// Whether a pipe, and those that it will be joined with beyond `side`, lead to `end`: no route
+    /// is a ring.
+    fn is_ring(&self, start: (PipeId, usize), end: PipeId) -> bool {
+        let mut at = start;
+        for _ in 0..MAX_FOLDS {
+            if at.0 == end {
+                return true;
+            }
+            match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
+                Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The pipe whose side sends on this channel.
+    fn user_of(&self, at: Address) -> Option<(PipeId, usize)> {
+        let wire = self.links.get(&at.link)?.wires.get(&at.channel)?;
+        let (id, side) = wire.owner?;
+        let uses = self.pipes.get(&id)?.sides[side].output() == Some(at);
+        (uses && wire.last == Last::No).then_some((id, side))
+    }
+
+    /// Whether a side can agree to a proposal of the stub beyond it now.
+    fn is_free(&self, at: Address, id: PipeId, side: usize) -> Result<bool, LinkError> {
+        let (Some(pipe), Some(link)) = (self.pipes.get(&id), self.links.get(&at.link)) else {
+            return Ok(false);
+        };
+        if let Some(splicing) = &pipe.splicing {
+            if splicing.consented[side].is_some() || splicing.waiting[side].is_some() {
+                return Err(LinkError::UnexpectedFrame);
+            }
+            // Who has allotted the channel goes first.
+            let mine = |own: &Own| own.committed || link.is_mine(at.channel);
+            if splicing.own.as_ref().is_some_and(mine) {
+                return Ok(false);
+            }
+        }
+        Ok(pipe.steady(side) == Some(at))
+    }
+
+    fn wait(&mut self, id: PipeId, side: usize, proposal: Proposal) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.splicing().waiting[side] = Some(proposal);
+        }
+    }
+
+    fn consent(&mut self, at: Address, id: PipeId, side: usize, proposal: Proposal) {
+        let (Proposal::Open {
+            introduction,
+            ticket,
+        }
+        | Proposal::Await {
+            introduction,
+            ticket,
+        }) = proposal
+        else {
+            return;
+        };
+        if self.direct_link((at.link, introduction)).is_none() {
+            self.send(at.link, &Frame::Abort(at.channel, ticket));
+            return;
+        }
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.splicing().consented[side] = Some(proposal);
+        }
+        if matches!(proposal, Proposal::Await { .. }) {
+            let key = ((at.link, introduction), ticket);
+            self.tickets.insert(key, (id, side));
+        }
+        self.send(at.link, &Frame::Consent(at.channel, ticket));
+    }
+
+    /// A neighbour agrees.
+    pub(super) fn consented(&mut self, at: Address, ticket: u64) {
+        let Some((id, side)) = self.user_of(at) else {
+            return;
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let opener = pipe.sides[0].output();
+        let Some(own) = pipe.splicing().own.as_mut() else {
+            return;
+        };
+        if own.fold || own.ticket != ticket || own.committed {
+            return;
+        }
+        own.consents[side] = true;
+        if own.consents == [true; 2] {
+            own.committed = true;
+            if let Some(opener) = opener {
+                self.send(opener.link, &Frame::Commit(opener.channel, ticket));
+            }
+        }
+    }
+
+    /// Both neighbours of the stub agree: this one opens the new channel.
+    pub(super) fn committed(&mut self, at: Address, ticket: u64) -> Result<(), LinkError> {
+        let Some((id, side)) = self.user_of(at) else {
+            return Ok(());
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Ok(());
+        };
+        let introduction = match pipe.splicing().consented[side] {
+            Some(Proposal::Open {
+                introduction,
+                ticket: agreed,
+            }) if agreed == ticket => introduction,
+            _ => return Err(LinkError::UnexpectedFrame),
+        };
+        pipe.splicing().consented[side] = None;
+        let window = self.window();
+        let direct = self.direct_link((at.link, introduction));
+        let opened = direct.and_then(|link| self.open_channel(link, (id, side), window));
+        let Some(new) = opened else {
+            self.send(at.link, &Frame::Abort(at.channel, ticket));
+            self.work.push_back(Work::Consider(id));
+            return Ok(());
+        };
+        if let Some(token) = self.own_token((at.link, introduction)) {
+            self.send(new.link, &Frame::Attach(new.channel, ticket, token));
+        }
+        self.switch(id, side, at, new);
+        Ok(())
+    }
+
+    /// The new channel for a ticket that was issued to this node.
+    pub(super) fn attached(
+        &mut self,
+        at: Address,
+        ticket: u64,
+        token: Token,
+    ) -> Result<(), LinkError> {
+        self.check_allotted(at.link, at.channel)?;
+        let window = self.window();
+        // A token that is not (or no more) known here, or not for this link, opens nothing.
+        let introduction = self.introduction_for(at.link, token);
+        let place = introduction.and_then(|key| self.tickets.remove(&(key, ticket)));
+        let Some(link) = self.links.get_mut(&at.link) else {
+            return Ok(());
+        };
+        let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window);
+        let Some((id, side)) = place else {
+            // The port has ended here, or the stub's link was lost.
+            wire.owner = None;
+            link.wires.insert(at.channel, wire);
+            link.send_end(at.channel, true);
+            return Ok(());
+        };
+        link.wires.insert(at.channel, wire);
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Ok(());
+        };
+        let splicing = pipe.splicing();
+        splicing.consented[side] = None;
+        let marked = mem::take(&mut splicing.marked[side]);
+        if let Some(old) = pipe.sides[side].output() {
+            self.switch(id, side, old, at);
+            if marked {
+                self.switch_input(id, side)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on a side sends on the new channel; it reads the old one up to the marker.
+    fn switch(&mut self, id: PipeId, side: usize, old: Address, new: Address) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.sides[side] = Side::Wire {
+                input: old,
+                output: new,
+            };
+        }
+        if let Some(link) = self.links.get_mut(&old.link) {
+            link.send_switched(old.channel);
+        }
+        self.work.push_back(Work::Advance(id, 1 - side));
+    }
+
+    /// The marker on the old channel: go on with what came by the new one.
+    fn switch_input(&mut self, id: PipeId, side: usize) -> Result<(), LinkError> {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Ok(());
+        };
+        let Side::Wire { input, output } = &mut pipe.sides[side] else {
+            return Ok(());
+        };
+        let (old, new) = (*input, *output);
+        *input = new;
+        self.orphan(old);
+        self.work.push_back(Work::Consider(id));
+        let wire = self
+            .links
+            .get_mut(&new.link)
+            .and_then(|link| link.wires.get_mut(&new.channel));
+        for arrival in wire
+            .map(|wire| mem::take(&mut wire.held))
+            .unwrap_or_default()
+        {
+            if let Err(error) = self.admit(new, arrival) {
+                // Not the fault of the link that the marker came by.
+                self.work.push_back(Work::Fail(new.link, error));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The marker of a splice: the last frame that comes by a channel.
+    pub(super) fn switched(&mut self, at: Address) -> Result<(), LinkError> {
+        let wire = self
+            .links
+            .get_mut(&at.link)
+            .and_then(|link| link.wires.get_mut(&at.channel));
+        let Some(wire) = wire else {
+            return Err(LinkError::UnknownPort(at.channel));
+        };
+        wire.got_last = true;
+        let Some((id, side)) = wire.owner else {
+            self.orphan(at);
+            return Ok(());
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Err(LinkError::UnexpectedFrame);
+        };
+        if let Side::Fold {
+            input,
+            with,
+            marked,
+        } = &mut pipe.sides[side]
+        {
+            if *input != at {
+                return Err(LinkError::UnexpectedFrame);
+            }
+            *marked = true;
+            let with = *with;
+            self.work.push_back(Work::Advance(id, side));
+            return self.join((id, side), with);
+        }
+        let Side::Wire { input, output } = pipe.sides[side] else {
+            return Err(LinkError::UnexpectedFrame);
+        };
+        if input != at {
+            return Err(LinkError::UnexpectedFrame);
+        }
+        if input != output {
+            return self.switch_input(id, side);
+        }
+        let splicing = pipe.splicing();
+        if let Some(own) = &mut splicing.own {
+            if own.committed || own.fold {
+                own.committed = true;
+                self.enter(id, side, Item::Switched);
+                return Ok(());
+            }
+        }
+        if let Some(Proposal::Await { introduction, .. }) = splicing.consented[side] {
+            splicing.marked[side] = true;
+            if self.direct_link((at.link, introduction)).is_none() {
+                // The new channel was lost before it came.
+                self.end_from(id, side, true);
+            }
+            return Ok(());
+        }
+        Err(LinkError::UnexpectedFrame)
+    }
+
+    /// A stub takes its proposal back.
+    pub(super) fn withdrawn(&mut self, at: Address) {
+        if let Some((id, side)) = self.user_of(at) {
+            self.forget_consent(id, side);
+            self.work.push_back(Work::Consider(id));
+        }
+    }
+
+    /// A neighbour cannot take part: there is no direct link any more.
+    pub(super) fn aborted(&mut self, at: Address, ticket: u64) {
+        let Some((id, side)) = self.user_of(at) else {
+            return;
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let Some(own) = pipe.splicing().own else {
+            return;
+        };
+        if own.fold || own.ticket != ticket {
+            return;
+        }
+        pipe.splicing().own = None;
+        if let Some(other) = pipe.sides[1 - side].output() {
+            self.send(other.link, &Frame::Withdraw(other.channel));
+        }
+        self.forget_introduction(own.introduction);
+        self.work.push_back(Work::Consider(id));
+    }
+
+    /// Takes back what this stub has proposed, if that is still possible; a neighbour that is
+    /// gone need not be told.
+    pub(super) fn withdraw_own(&mut self, id: PipeId, gone: Option<usize>) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let Some(splicing) = &mut pipe.splicing else {
+            return;
+        };
+        if splicing.own.as_ref().is_none_or(|own| own.committed) {
+            return;
+        }
+        splicing.own = None;
+        let outputs = [pipe.sides[0].output(), pipe.sides[1].output()];
+        for (side, at) in outputs.into_iter().enumerate() {
+            if let Some(at) = at.filter(|_| gone != Some(side)) {
+                self.send(at.link, &Frame::Withdraw(at.channel));
+            }
+        }
+    }
+
+    /// Forgets what a side has agreed to, and what waits there.
+    pub(super) fn forget_consent(&mut self, id: PipeId, side: usize) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let Some(splicing) = &mut pipe.splicing else {
+            return;
+        };
+        splicing.waiting[side] = None;
+        splicing.marked[side] = false;
+        if let Some(Proposal::Await {
+            introduction,
+            ticket,
+        }) = splicing.consented[side].take()
+        {
+            if let Some(at) = pipe.sides[side].output() {
+                self.tickets.remove(&((at.link, introduction), ticket));
+            }
+        }
+    }
+
+    /// The stub's both channels lead here.
+    fn fold(&mut self, one: (PipeId, usize, Address), two: (PipeId, usize, Address)) {
+        for ((id, side, at), with) in [(one, (two.0, two.1)), (two, (one.0, one.1))] {
+            if let Some(link) = self.links.get_mut(&at.link) {
+                link.send_switched(at.channel);
+            }
+            if let Some(pipe) = self.pipes.get_mut(&id) {
+                pipe.sides[side] = Side::Fold {
+                    input: at,
+                    with,
+                    marked: false,
+                };
+            }
+        }
+    }
+
+    /// Joins two pipes once both markers have come: of each, what is not the folded side.
+    fn join(&mut self, one: (PipeId, usize), two: (PipeId, usize)) -> Result<(), LinkError> {
+        let input = |at: &(PipeId, usize)| match &self.pipes.get(&at.0)?.sides[at.1] {
+            Side::Fold {
+                input,
+                marked: true,
+                ..
+            } => Some(*input),
+            _ => None,
+        };
+        let (Some(first), Some(second)) = (input(&one), input(&two)) else {
+            return Ok(());
+        };
+        if one.0 == two.0 {
+            // A ring without ends.
+            self.end_from(one.0, one.1, true);
+            return Ok(());
+        }
+        self.orphan(first);
+        self.orphan(second);
+        let (Some(mut p), Some(mut q)) = (self.pipes.remove(&one.0), self.pipes.remove(&two.0))
+        else {
+            return Ok(());
+        };
+        let (keep_p, keep_q) = (1 - one.1, 1 - two.1);
+        let id = self.next_pipe;
+        self.next_pipe += 1;
+        let flow = |from: &mut super::Pipe, enter: usize, to: &mut super::Pipe, leave: usize| {
+            let (mut older, newer) = (
+                mem::take(&mut to.flows[leave]),
+                mem::take(&mut from.flows[enter]),
+            );
+            let agree = older.done || newer.done || older.entered == newer.left;
+            older.queue.extend(newer.queue);
+            older.entered = newer.entered;
+            (older, agree)
+        };
+        let (there, agree) = flow(&mut p, keep_p, &mut q, two.1);
+        let (back, also) = flow(&mut q, keep_q, &mut p, one.1);
+        let mut joined = super::Pipe::new([
+            mem::replace(&mut p.sides[keep_p], Side::Gone),
+            mem::replace(&mut q.sides[keep_q], Side::Gone),
+        ]);
+        joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
+        joined.hops = [p.hops[keep_p], q.hops[keep_q]];
+        joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
+        joined.flows = [there, back];
+        for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]
+            .into_iter()
+            .enumerate()
+        {
+            if let Some(from) = from {
+                let splicing = joined.splicing();
+                splicing.consented[side] = from.consented[kept];
+                splicing.waiting[side] = from.waiting[kept];
+                splicing.marked[side] = from.marked[kept];
+            }
+        }
+        let dropped: Vec<Item> = joined
+            .flows
+            .iter_mut()
+            .filter(|flow| flow.done)
+            .flat_map(|flow| mem::take(&mut flow.queue))
+            .collect();
+        self.pipes.insert(id, joined);
+        for item in dropped {
+            self.discard(item);
+        }
+        self.rename((one.0, keep_p), (id, 0));
+        self.rename((two.0, keep_q), (id, 1));
+        self.remove_if_done(id);
+        self.work.push_back(Work::Advance(id, 0));
+        self.work.push_back(Work::Advance(id, 1));
+        self.work.push_back(Work::Consider(id));
+        if agree && also {
+            Ok(())
+        } else {
+            // The peer has joined what does not belong together.
+            Err(LinkError::UnexpectedFrame)
+        }
+    }
+
+    /// All that refers to a side learns its new name.
+    fn rename(&mut self, from: (PipeId, usize), to: (PipeId, usize)) {
+        let Some(pipe) = self.pipes.get_mut(&to.0) else {
+            return;
+        };
+        let mut channels = Vec::new();
+        match &pipe.sides[to.1] {
+            Side::Local(local) => {
+                self.gates.insert(local.gate, to);
+            }
+            Side::Cargo(number) => {
+                self.cargo.insert(*number, to);
+            }
+            Side::Fold { input, with, .. } => {
+                channels.push(*input);
+                let with = *with;
+                // The partner may be the other side of what was just joined.
+                let places = [with, (to.0, 1 - to.1)];
+                for place in places {
+                    if let Some(Side::Fold { with, .. }) = self
+                        .pipes
+                        .get_mut(&place.0)
+                        .map(|pipe| &mut pipe.sides[place.1])
+                    {
+                        if *with == from {
+                            *with = to;
+                        }
+                    }
+                }
+            }
+            side => channels.extend(side.channels().into_iter().flatten()),
+        }
+        for at in channels {
+            let wire = self
+                .links
+                .get_mut(&at.link)
+                .and_then(|link| link.wires.get_mut(&at.channel));
+            if let Some(wire) = wire {
+                wire.owner = Some(to);
+            }
+        }
+        for place in self.tickets.values_mut().filter(|place| **place == from) {
+            *place = to;
+        }
+    }
+}

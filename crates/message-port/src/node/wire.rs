@@ -1,0 +1,465 @@
+//! The wire format, version 1: frames, their encoding, and a decoder that takes bytes as they come.
+//!
+//! A stream begins with the four bytes `MPrt` and the version (16 bits, big-endian). Frames follow:
+//! a length (32 bits, big-endian, of all after it), a kind (8 bits), and the fields of that kind.
+//! Numbers are unsigned LEB128; a payload is what remains of its frame.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::{LinkError, Token};
+
+pub(super) const VERSION: u16 = 1;
+const MAGIC: [u8; 4] = *b"MPrt";
+/// The longest frame, without its length.
+pub(super) const MAX_FRAME: u32 = 256 * 1024;
+/// The longest piece of a payload in one frame.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// The most ports in one message: their grants fit a frame, whatever their numbers are.
+pub(super) const MAX_GRANTS: usize = 4096;
+/// The most links that a message with ports passes. One that has passed so many runs after a port
+/// that travels in itself (or in one that does), which nobody could ever receive.
+pub(super) const MAX_HOPS: u32 = 128;
+/// Payloads shorter than this are copied out of what was read, so that they do not pin it.
+const COPY_BELOW: usize = 4096;
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    Hello(Hello),
+    /// A whole message.
+    Message(u64, Head, Bytes),
+    /// The beginning of a message of so many bytes, which chunks follow.
+    Head(u64, Head, u64),
+    Chunk(u64, Bytes),
+    /// A `close` event of a former partner: the port goes on. With its sequence number.
+    Close(u64, u64),
+    /// The last frame on a channel: the port at this side is gone; whether a `close` is fired.
+    End(u64, bool),
+    /// The last frame on a channel: what follows takes another way.
+    Switched(u64),
+    Credit(u64, u64, u64),
+    /// A granted port has left the queues of this node, or was placed: channel and epoch.
+    Adopted(u64, u32),
+    Propose(u64, Proposal),
+    /// With the ticket of the proposal, so that a late answer is not taken for another's.
+    Consent(u64, u64),
+    Commit(u64, u64),
+    Abort(u64, u64),
+    Withdraw(u64),
+    /// A new channel, in the place of one that a stub has issued a ticket for.
+    /// The token shows by which introduction the ticket came.
+    Attach(u64, u64, Token),
+    Introduction(Introduction),
+    IntroductionUp(u64),
+    IntroductionDown(u64),
+    /// This link, which is there already, serves an introduction as well.
+    Prove(Token),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) initiator: bool,
+    pub(super) window_bytes: u64,
+    pub(super) window_messages: u64,
+    pub(super) max_message: u64,
+    pub(super) queued_ports: u64,
+    pub(super) token: Option<Token>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) sequence: u64,
+    pub(super) grants: Vec<Grant>,
+}
+
+/// A port that travels in a message: a channel that is granted to the reader of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) channel: u64,
+    /// How many moves across links this end has made, with this one.
+    pub(super) epoch: u32,
+    /// How many links the message has passed since it was posted, with this one.
+    pub(super) hops: u32,
+    /// The sequence number of the first event that the port will receive, and send.
+    pub(super) incoming: u64,
+    pub(super) outgoing: u64,
+}
+
+/// What a stub asks of a neighbour: to go on without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proposal {
+    /// The stub's other channel leads to the neighbour as well: join the two there.
+    Fold { other: u64 },
+    /// Take the link of this introduction instead: open a channel there once told to commit.
+    Open { introduction: u64, ticket: u64 },
+    /// Take the link of this introduction instead: await a channel there, with this ticket.
+    Await { introduction: u64, ticket: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Introduction {
+    pub(super) introduction: u64,
+    pub(super) initiator: bool,
+    pub(super) show: Token,
+    pub(super) expect: Token,
+}
+
+/// What a stream begins with.
+pub(super) fn encode_preface(out: &mut BytesMut) {
+    out.put_slice(&MAGIC);
+    out.put_u16(VERSION);
+}
+
+/// Encodes all of a frame but the payload of a `Message` or `Chunk`, which has to follow.
+pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
+    let start = out.len();
+    out.put_u32(0);
+    let mut payload = 0;
+    match frame {
+        Frame::Hello(hello) => {
+            out.put_u8(0);
+            out.put_u8(u8::from(hello.initiator) | u8::from(hello.token.is_some()) << 1);
+            put(out, hello.window_bytes);
+            put(out, hello.window_messages);
+            put(out, hello.max_message);
+            put(out, hello.queued_ports);
+            if let Some(token) = hello.token {
+                out.put_u128(token.0);
+            }
+        }
+        Frame::Message(channel, head, bytes) => {
+            kind(out, 1, *channel);
+            put_head(out, head);
+            payload = bytes.len();
+        }
+        Frame::Head(channel, head, total) => {
+            kind(out, 2, *channel);
+            put(out, *total);
+            put_head(out, head);
+        }
+        Frame::Chunk(channel, bytes) => {
+            kind(out, 3, *channel);
+            payload = bytes.len();
+        }
+        Frame::Close(channel, sequence) => {
+            kind(out, 4, *channel);
+            put(out, *sequence);
+        }
+        Frame::End(channel, close) => {
+            kind(out, 5, *channel);
+            out.put_u8(u8::from(*close));
+        }
+        Frame::Switched(channel) => kind(out, 6, *channel),
+        Frame::Credit(channel, bytes, messages) => {
+            kind(out, 7, *channel);
+            put(out, *bytes);
+            put(out, *messages);
+        }
+        Frame::Adopted(channel, epoch) => {
+            kind(out, 8, *channel);
+            put(out, u64::from(*epoch));
+        }
+        Frame::Propose(channel, proposal) => {
+            kind(out, 9, *channel);
+            put_proposal(out, proposal);
+        }
+        Frame::Consent(channel, ticket) => {
+            kind(out, 10, *channel);
+            put(out, *ticket);
+        }
+        Frame::Commit(channel, ticket) => {
+            kind(out, 11, *channel);
+            put(out, *ticket);
+        }
+        Frame::Abort(channel, ticket) => {
+            kind(out, 12, *channel);
+            put(out, *ticket);
+        }
+        Frame::Withdraw(channel) => kind(out, 13, *channel),
+        Frame::Attach(channel, ticket, token) => {
+            kind(out, 14, *channel);
+            put(out, *ticket);
+            out.put_u128(token.0);
+        }
+        Frame::Introduction(introduction) => {
+            kind(out, 15, introduction.introduction);
+            out.put_u8(u8::from(introduction.initiator));
+            out.put_u128(introduction.show.0);
+            out.put_u128(introduction.expect.0);
+        }
+        Frame::IntroductionUp(introduction) => kind(out, 16, *introduction),
+        Frame::IntroductionDown(introduction) => kind(out, 17, *introduction),
+        Frame::Prove(token) => {
+            out.put_u8(18);
+            out.put_u128(token.0);
+        }
+    }
+    let length = u32::try_from(out.len() - start - 4 + payload).unwrap_or(u32::MAX);
+    debug_assert!(length <= MAX_FRAME, "a frame of {length} bytes was made");
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Bytes in, frames out.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    buffer: BytesMut,
+    /// How much of the preface was read.
+    preface: usize,
+}
+
+impl Decoder {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next frame, if all of it has come.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+        if !self.read_preface()? {
+            return Ok(None);
+        }
+        let Some(head) = self.buffer.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*head);
+        if length > MAX_FRAME {
+            return Err(LinkError::OversizedFrame(length));
+        }
+        let length = length as usize;
+        if self.buffer.len() < 4 + length {
+            return Ok(None);
+        }
+        self.buffer.advance(4);
+        let frame = decode(self.buffer.split_to(length).freeze())?;
+        if self.buffer.is_empty() {
+            // What was read is pinned by nobody here any more.
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(frame))
+    }
+
+    fn read_preface(&mut self) -> Result<bool, LinkError> {
+        while self.preface < MAGIC.len() {
+            match self.buffer.first() {
+                Some(byte) if *byte == MAGIC[self.preface] => self.buffer.advance(1),
+                Some(_) => return Err(LinkError::Garbage),
+                None => return Ok(false),
+            }
+            self.preface += 1;
+        }
+        if self.preface == MAGIC.len() {
+            if self.buffer.len() < 2 {
+                return Ok(false);
+            }
+            match self.buffer.get_u16() {
+                VERSION => self.preface += 1,
+                other => return Err(LinkError::WrongVersion(other)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
+    let from = &mut frame;
+    let kind = byte(from)?;
+    if kind == 0 {
+        let hello = take_hello(from)?;
+        return end(from, Frame::Hello(hello));
+    }
+    if kind == 18 {
+        let token = take_token(from)?;
+        return end(from, Frame::Prove(token));
+    }
+    if kind > 18 {
+        return Err(LinkError::UnknownFrame(kind));
+    }
+    let channel = take(from)?;
+    let decoded = match kind {
+        1 => {
+            let head = take_head(from)?;
+            return Ok(Frame::Message(channel, head, rest(frame)));
+        }
+        2 => {
+            let total = take(from)?;
+            Frame::Head(channel, take_head(from)?, total)
+        }
+        3 => return Ok(Frame::Chunk(channel, rest(frame))),
+        4 => Frame::Close(channel, take(from)?),
+        5 => Frame::End(channel, flag(from)?),
+        6 => Frame::Switched(channel),
+        7 => Frame::Credit(channel, take(from)?, take(from)?),
+        8 => Frame::Adopted(channel, take_u32(from)?),
+        9 => Frame::Propose(channel, take_proposal(from)?),
+        10 => Frame::Consent(channel, take(from)?),
+        11 => Frame::Commit(channel, take(from)?),
+        12 => Frame::Abort(channel, take(from)?),
+        13 => Frame::Withdraw(channel),
+        14 => Frame::Attach(channel, take(from)?, take_token(from)?),
+        15 => Frame::Introduction(Introduction {
+            introduction: channel,
+            initiator: flag(from)?,
+            show: take_token(from)?,
+            expect: take_token(from)?,
+        }),
+        16 => Frame::IntroductionUp(channel),
+        17 => Frame::IntroductionDown(channel),
+        other => return Err(LinkError::UnknownFrame(other)),
+    };
+    end(from, decoded)
+}
+
+fn end(from: &Bytes, frame: Frame) -> Result<Frame, LinkError> {
+    if from.is_empty() {
+        Ok(frame)
+    } else {
+        Err(LinkError::MalformedFrame)
+    }
+}
+
+fn rest(payload: Bytes) -> Bytes {
+    if payload.len() < COPY_BELOW {
+        Bytes::copy_from_slice(&payload)
+    } else {
+        payload
+    }
+}
+
+fn take_hello(from: &mut Bytes) -> Result<Hello, LinkError> {
+    let flags = byte(from)?;
+    if flags > 3 {
+        return Err(LinkError::MalformedFrame);
+    }
+    Ok(Hello {
+        initiator: flags & 1 != 0,
+        window_bytes: take(from)?,
+        window_messages: take(from)?,
+        max_message: take(from)?,
+        queued_ports: take(from)?,
+        token: if flags & 2 == 0 {
+            None
+        } else {
+            Some(take_token(from)?)
+        },
+    })
+}
+
+fn put_head(out: &mut BytesMut, head: &Head) {
+    put(out, head.sequence);
+    put(out, head.grants.len() as u64);
+    for grant in &head.grants {
+        put(out, grant.channel);
+        put(out, u64::from(grant.epoch));
+        put(out, u64::from(grant.hops));
+        put(out, grant.incoming);
+        put(out, grant.outgoing);
+    }
+}
+
+fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
+    let sequence = take(from)?;
+    let count = take(from)?;
+    // Each grant is five bytes at least: nothing is reserved for what cannot be there.
+    if count > MAX_GRANTS as u64 || count * 5 > from.len() as u64 {
+        return Err(LinkError::MalformedFrame);
+    }
+    let mut grants = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for _ in 0..count {
+        grants.push(Grant {
+            channel: take(from)?,
+            epoch: take_u32(from)?,
+            hops: take_u32(from)?,
+            incoming: take(from)?,
+            outgoing: take(from)?,
+        });
+    }
+    Ok(Head { sequence, grants })
+}
+
+fn put_proposal(out: &mut BytesMut, proposal: &Proposal) {
+    let (kind, introduction, ticket) = match proposal {
+        Proposal::Fold { other } => {
+            out.put_u8(0);
+            return put(out, *other);
+        }
+        Proposal::Open {
+            introduction,
+            ticket,
+        } => (1, introduction, ticket),
+        Proposal::Await {
+            introduction,
+            ticket,
+        } => (2, introduction, ticket),
+    };
+    out.put_u8(kind);
+    put(out, *introduction);
+    put(out, *ticket);
+}
+
+fn take_proposal(from: &mut Bytes) -> Result<Proposal, LinkError> {
+    Ok(match byte(from)? {
+        0 => Proposal::Fold { other: take(from)? },
+        1 => Proposal::Open {
+            introduction: take(from)?,
+            ticket: take(from)?,
+        },
+        2 => Proposal::Await {
+            introduction: take(from)?,
+            ticket: take(from)?,
+        },
+        _ => return Err(LinkError::MalformedFrame),
+    })
+}
+
+fn kind(out: &mut BytesMut, kind: u8, channel: u64) {
+    out.put_u8(kind);
+    put(out, channel);
+}
+
+fn put(out: &mut BytesMut, mut number: u64) {
+    while number >= 0x80 {
+        out.put_u8(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.put_u8(number as u8);
+}
+
+fn take(from: &mut Bytes) -> Result<u64, LinkError> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let next = byte(from)?;
+        if shift == 63 && next > 1 {
+            break;
+        }
+        number |= u64::from(next & 0x7f) << shift;
+        if next & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(LinkError::MalformedFrame)
+}
+
+fn take_u32(from: &mut Bytes) -> Result<u32, LinkError> {
+    u32::try_from(take(from)?).map_err(|_| LinkError::MalformedFrame)
+}
+
+fn take_token(from: &mut Bytes) -> Result<Token, LinkError> {
+    if from.len() < 16 {
+        return Err(LinkError::MalformedFrame);
+    }
+    Ok(Token(from.get_u128()))
+}
+
+fn flag(from: &mut Bytes) -> Result<bool, LinkError> {
+    match byte(from)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(LinkError::MalformedFrame),
+    }
+}
+
+fn byte(from: &mut Bytes) -> Result<u8, LinkError> {
+    if from.is_empty() {
+        return Err(LinkError::MalformedFrame);
+    }
+    Ok(from.get_u8())
+}

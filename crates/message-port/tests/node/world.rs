@@ -1,0 +1,294 @@
+//! The simulated world: processes with a node each, streams between them, hosts that introduce.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use message_port::MessagePort;
+use message_port::node::{
+    Input, IntroductionId, Limits, LinkError, LinkId, LinkKind, Node, Output, Token,
+};
+
+/// SplitMix64: a seed replays a run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// One direction of a stream.
+#[derive(Default)]
+pub struct Pipe {
+    pub bytes: VecDeque<u8>,
+}
+
+/// A stream between two processes: the ends are (process, the node's name for the link).
+pub struct Stream {
+    pub ends: [(usize, LinkId); 2],
+    /// `pipes[i]` carries what end `i` writes.
+    pub pipes: [Pipe; 2],
+    pub open: bool,
+}
+
+pub struct Asked {
+    process: usize,
+    introduction: IntroductionId,
+    a: LinkId,
+    b: LinkId,
+}
+
+pub struct World {
+    pub nodes: Vec<Option<Node>>,
+    pub streams: Vec<Stream>,
+    by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
+    next_link: u64,
+    pub asked: VecDeque<Asked>,
+    /// Introductions between processes are refused: stubs stay.
+    pub refuse: bool,
+    pub refused: bool,
+    pub now: Instant,
+    token: u128,
+    /// Ports over new trusted links: process, stream, port.
+    pub first_ports: Vec<(usize, usize, MessagePort)>,
+    /// Links that a node has given up.
+    pub closed: Vec<(usize, LinkError)>,
+}
+
+impl World {
+    pub fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
+        Self {
+            nodes: (0..processes)
+                .map(|_| Some(Node::new(limits, || {})))
+                .collect(),
+            streams: Vec::new(),
+            by_link: BTreeMap::new(),
+            next_link: 0,
+            asked: VecDeque::new(),
+            refuse,
+            refused: false,
+            now: Instant::now(),
+            token: 0,
+            first_ports: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    pub fn connect(&mut self, a: usize, b: usize) {
+        let initiator = |initiator| LinkKind::Trusted { initiator };
+        self.stream([(a, initiator(true)), (b, initiator(false))]);
+    }
+
+    fn stream(&mut self, ends: [(usize, LinkKind); 2]) {
+        let number = self.streams.len();
+        let names = ends.map(|(process, kind)| {
+            let link = LinkId(self.next_link);
+            self.next_link += 1;
+            (process, link, kind)
+        });
+        self.streams.push(Stream {
+            ends: names.map(|(process, link, _)| (process, link)),
+            pipes: Default::default(),
+            open: true,
+        });
+        for (end, (process, link, kind)) in names.into_iter().enumerate() {
+            self.by_link.insert((process, link), (number, end));
+            self.input(process, Input::LinkOpened { link, kind });
+        }
+    }
+
+    pub fn input(&mut self, process: usize, input: Input) {
+        let now = self.now;
+        if let Some(node) = &mut self.nodes[process] {
+            node.handle_input(now, input);
+        }
+    }
+
+    /// Takes all outputs of a node.
+    pub fn poll(&mut self, process: usize) -> bool {
+        let mut any = false;
+        while let Some(output) = self.nodes[process].as_mut().and_then(Node::poll_output) {
+            any = true;
+            match output {
+                Output::Write { link, bytes } => {
+                    if let Some((stream, end)) = self.by_link.get(&(process, link)).copied() {
+                        if self.streams[stream].open {
+                            self.streams[stream].pipes[end].bytes.extend(bytes);
+                        }
+                    }
+                }
+                Output::LinkUp { link, port } => {
+                    let stream = self.by_link[&(process, link)].0;
+                    if let Some(port) = port {
+                        self.first_ports.push((process, stream, port));
+                    }
+                }
+                Output::LinkClosed { link, error } => {
+                    self.closed.push((process, error));
+                    let stream = self.by_link[&(process, link)].0;
+                    self.cut(stream);
+                }
+                Output::Introduce { introduction, a, b } => {
+                    self.asked.push_back(Asked {
+                        process,
+                        introduction,
+                        a,
+                        b,
+                    });
+                }
+            }
+        }
+        any
+    }
+
+    /// Delivers up to `most` bytes of one direction of a stream.
+    pub fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
+        if !self.streams[stream].open {
+            return false;
+        }
+        let (from, to) = (
+            self.streams[stream].ends[end],
+            self.streams[stream].ends[1 - end],
+        );
+        let pipe = &mut self.streams[stream].pipes[end].bytes;
+        let count = most.min(pipe.len());
+        if count == 0 {
+            return false;
+        }
+        let bytes: Bytes = pipe.drain(..count).collect();
+        self.input(
+            from.0,
+            Input::Written {
+                link: from.1,
+                count,
+            },
+        );
+        self.input(to.0, Input::Received { link: to.1, bytes });
+        true
+    }
+
+    /// The stream breaks; both sides hear of it, what was under way is lost.
+    pub fn cut(&mut self, stream: usize) {
+        if !std::mem::replace(&mut self.streams[stream].open, false) {
+            return;
+        }
+        for (process, link) in self.streams[stream].ends {
+            self.input(process, Input::LinkLost { link });
+        }
+    }
+
+    pub fn kill(&mut self, process: usize) {
+        self.nodes[process] = None;
+        for stream in 0..self.streams.len() {
+            if self.streams[stream].ends.iter().any(|end| end.0 == process) {
+                self.cut(stream);
+            }
+        }
+    }
+
+    fn peer(&self, process: usize, link: LinkId) -> Option<(usize, LinkId)> {
+        let (stream, end) = self.by_link.get(&(process, link)).copied()?;
+        let other = self.streams[stream].ends[1 - end];
+        (self.streams[stream].open && self.nodes[other.0].is_some()).then_some(other)
+    }
+
+    /// The host answers the oldest introduction that was asked for.
+    pub fn introduce(&mut self, one_accepts: bool) -> bool {
+        let Some(asked) = self.asked.pop_front() else {
+            return false;
+        };
+        let process = asked.process;
+        let (a, b) = (self.peer(process, asked.a), self.peer(process, asked.b));
+        let introduction = asked.introduction;
+        let (Some((a, _)), Some((b, _))) = (a, b) else {
+            // A node is gone: the asking node will hear of it too.
+            self.input(
+                process,
+                Input::Introduction {
+                    introduction,
+                    tokens: None,
+                },
+            );
+            return true;
+        };
+        assert_ne!(a, b, "a node was to be introduced to itself");
+        if self.refuse {
+            self.refused = true;
+            self.input(
+                process,
+                Input::Introduction {
+                    introduction,
+                    tokens: None,
+                },
+            );
+            return true;
+        }
+        self.token += 2;
+        let mix = |n: u128| Token(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        let tokens = [mix(self.token), mix(self.token + 1)];
+        self.input(
+            process,
+            Input::Introduction {
+                introduction,
+                tokens: Some(tokens),
+            },
+        );
+        let between = |stream: &Stream| {
+            let ends = stream.ends.map(|end| end.0);
+            stream.open && (ends == [a, b] || ends == [b, a])
+        };
+        // One link between two processes serves for all introductions.
+        match self.streams.iter().position(between) {
+            Some(number) => {
+                let ends = self.streams[number].ends;
+                for (process, link) in ends {
+                    let token = tokens[usize::from(process == b)];
+                    self.input(process, Input::LinkVouched { link, token });
+                }
+            }
+            None => {
+                let introduced = |token| LinkKind::Introduced { token };
+                let second = if one_accepts {
+                    LinkKind::Accepted
+                } else {
+                    introduced(tokens[1])
+                };
+                self.stream([(a, introduced(tokens[0])), (b, second)]);
+            }
+        }
+        true
+    }
+
+    /// Carries and polls until nothing moves.
+    pub fn quiesce(&mut self) {
+        for _ in 0..10_000 {
+            let mut any = false;
+            for process in 0..self.nodes.len() {
+                any |= self.poll(process);
+            }
+            for stream in 0..self.streams.len() {
+                for end in 0..2 {
+                    any |= self.carry(stream, end, usize::MAX);
+                }
+            }
+            any |= self.introduce(false);
+            if !any {
+                return;
+            }
+        }
+        panic!("the world does not come to rest: {:#?}", self.nodes);
+    }
+}
