@@ -1,6 +1,7 @@
 //! `cargo xtask …`: every developer task.
 
 mod run;
+mod sim;
 mod test;
 mod tidy;
 
@@ -22,12 +23,15 @@ enum Task {
     Test,
     /// The rules of the house that no compiler checks.
     Tidy,
+    /// Long runs of a simulation.
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Test => test::test(),
         Task::Tidy => tidy::tidy(),
+        Task::Sim(sim) => sim.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

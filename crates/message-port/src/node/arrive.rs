@@ -102,6 +102,12 @@ impl Node {
             Frame::IntroductionUp(introduction) => self.introduction_up(id, introduction),
             Frame::IntroductionDown(introduction) => self.introduction_down(id, introduction),
             Frame::Prove(token) => self.proof(id, token),
+            Frame::Stop(channel) => {
+                if let Some((pipe, side)) = self.open_wire(at(channel))?.owner {
+                    self.stop(pipe, side);
+                }
+                Ok(())
+            }
         }
     }
 
