@@ -371,8 +371,9 @@ impl Node {
         for arrival in held {
             self.discard(arrival.item);
         }
-        for number in assembling.into_iter().flat_map(|assembly| assembly.cargo) {
-            self.work.push_back(Work::Cut(number));
+        if let Some(assembly) = assembling {
+            self.release(Some(at), assembly.total, 1);
+            self.work.extend(assembly.cargo.into_iter().map(Work::Cut));
         }
     }
 
