@@ -244,8 +244,14 @@ impl Node {
                 self.work.push_back(Work::Cut(number));
             }
             if let Some((pipe, side)) = wire.owner {
-                let uses = |pipe: &Pipe| pipe.sides[side].channels().contains(&Some(at));
-                if self.pipes.get(&pipe).is_some_and(uses) {
+                let uses = |pipe: &&mut Pipe| pipe.sides[side].channels().contains(&Some(at));
+                let Some(used) = self.pipes.get_mut(&pipe).filter(uses) else {
+                    continue;
+                };
+                if wire.got_last && wire.last.is_sent() {
+                    // Both markers have passed: the port goes on without this stub.
+                    used.sides[side] = Side::Gone;
+                } else {
                     self.end_from(pipe, side, true);
                 }
             }

@@ -166,7 +166,7 @@ impl fmt::Debug for Pipe {
             }
             let (queued, done) = (flow.queue.len(), flow.done);
             write!(f, " {{ in: {}, out: {}, ", flow.entered, flow.left)?;
-            write!(f, "queued: {queued}, done: {done} }} ")?;
+            write!(f, "queued: {queued}, done: {done}, stopped: {} }} ", flow.stopped)?;
         }
         match &self.splicing {
             Some(splicing) => write!(f, "{splicing:?}"),
