@@ -2,6 +2,7 @@
 
 mod bench;
 mod run;
+mod sim;
 mod test;
 mod tidy;
 
@@ -25,6 +26,8 @@ enum Task {
     Tidy,
     /// The figures of the targets, each beside its rival in the same run.
     Bench(bench::Wanted),
+    /// Long runs of a simulation.
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(),
         Task::Tidy => tidy::tidy(),
         Task::Bench(wanted) => bench::bench(&wanted),
+        Task::Sim(sim) => sim.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -253,6 +253,8 @@ enum Work {
     Advance(PipeId, usize),
     /// The message in which this side travelled is gone, and the port with it.
     Cut(u64),
+    /// Nobody receives what enters at this side: whoever sends it should know.
+    TellStop(PipeId, usize),
     /// A splice may begin, or an answer that was put off be given.
     Consider(PipeId),
     /// The peer has broken the protocol.
@@ -368,6 +370,7 @@ impl Node {
                         self.end_from(pipe, side, true);
                     }
                 }
+                Work::TellStop(pipe, side) => self.tell_stop(pipe, side),
                 Work::Consider(pipe) => self.consider(pipe),
                 Work::Fail(link, error) => self.fail(link, error),
             }

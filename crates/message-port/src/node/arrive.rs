@@ -102,6 +102,12 @@ impl Node {
             Frame::IntroductionUp(introduction) => self.introduction_up(id, introduction),
             Frame::IntroductionDown(introduction) => self.introduction_down(id, introduction),
             Frame::Prove(token) => self.proof(id, token),
+            Frame::Stop(channel) => {
+                if let Some((pipe, side)) = self.open_wire(at(channel))?.owner {
+                    self.stop(pipe, side);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -150,8 +156,8 @@ impl Node {
         let wire = self.open_wire(at)?;
         if wire.owner.is_none() {
             // Nobody awaits it: its chunks are passed over.
-            let parts = cargo.into_iter().map(Work::Cut);
-            self.work.extend(parts);
+            self.release(Some(at), total, 1);
+            self.work.extend(cargo.into_iter().map(Work::Cut));
             return Ok(());
         }
         wire.assembling = Some(Box::new(Assembly {

@@ -9,7 +9,7 @@ impl Node {
     /// Puts an item in at a side.
     pub(super) fn enter(&mut self, id: PipeId, side: usize, item: Item) {
         match self.pipes.get_mut(&id) {
-            Some(pipe) if !pipe.flows[side].done => {
+            Some(pipe) if pipe.flows[side].takes(&item) => {
                 pipe.flows[side].queue.push_back(item);
                 self.work.push_back(Work::Advance(id, side));
             }
@@ -22,9 +22,12 @@ impl Node {
         let Some(pipe) = self.pipes.get(&id) else {
             return;
         };
-        if pipe.flows[entry].done {
-            return self.drain(id, entry);
+        if pipe.flows[entry].stopped {
+            self.drain(id, entry);
         }
+        let Some(pipe) = self.pipes.get(&id) else {
+            return;
+        };
         match &pipe.sides[1 - entry] {
             Side::Local(_) => self.deliver(id, entry),
             Side::Wire { output, .. } => {
@@ -241,6 +244,7 @@ impl Node {
         for item in dropped {
             self.discard(item);
         }
+        self.work.push_back(Work::TellStop(id, 1 - side));
         self.withdraw_own(id, Some(side));
         self.vacate(id, side, true);
         self.remove_if_done(id);
@@ -253,12 +257,40 @@ impl Node {
             return;
         };
         let flow = &mut pipe.flows[1 - side];
-        flow.done = true;
-        for item in std::mem::take(&mut flow.queue) {
+        if flow.stopped || flow.done {
+            return;
+        }
+        for item in flow.stop() {
             self.discard(item);
         }
         self.work.push_back(Work::Advance(id, 1 - side));
-        self.remove_if_done(id);
+        self.work.push_back(Work::TellStop(id, 1 - side));
+    }
+
+    /// Passes on to a side that nobody receives what comes from there, if that is so.
+    pub(super) fn tell_stop(&mut self, id: PipeId, side: usize) {
+        let Some(pipe) = self.pipes.get(&id) else {
+            return;
+        };
+        if !pipe.flows[side].stopped && !pipe.flows[side].done {
+            return;
+        }
+        match &pipe.sides[side] {
+            Side::Wire { output, .. } => {
+                let link = self.links.get_mut(&output.link);
+                if let Some(link) = link {
+                    let wire = link.wires.get(&output.channel);
+                    if wire.is_some_and(|wire| wire.last == Last::No) {
+                        link.send(&Frame::Stop(output.channel));
+                    }
+                }
+            }
+            Side::Fold { with, .. } => {
+                let with = *with;
+                self.stop(with.0, with.1);
+            }
+            Side::Local(_) | Side::Cargo(_) | Side::Gone => {}
+        }
     }
 
     /// The end of the flow from `entry` has come to the exit.
@@ -345,8 +377,9 @@ impl Node {
         for arrival in held {
             self.discard(arrival.item);
         }
-        for number in assembling.into_iter().flat_map(|assembly| assembly.cargo) {
-            self.work.push_back(Work::Cut(number));
+        if let Some(assembly) = assembling {
+            self.release(Some(at), assembly.total, 1);
+            self.work.extend(assembly.cargo.into_iter().map(Work::Cut));
         }
     }
 

@@ -132,7 +132,7 @@ impl Node {
         };
         let (sent, received) = (local.port.queued(), port.queued());
         let out = &mut pipe.flows[side];
-        if sent > 0 && !out.done {
+        if sent > 0 && !out.done && !out.stopped {
             out.entered = out.entered.wrapping_add(sent as u64);
             out.queue.push_back(Item::Backlog {
                 port: Box::new(local.port),
@@ -141,7 +141,7 @@ impl Node {
             });
         }
         let back = &mut pipe.flows[1 - side];
-        if received > 0 && !back.done {
+        if received > 0 && !back.done && !back.stopped {
             back.left = back.left.wrapping_sub(received as u64);
             back.queue.push_front(Item::Backlog {
                 port: Box::new(port),

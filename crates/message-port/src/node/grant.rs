@@ -37,6 +37,7 @@ impl Node {
         link.granted.insert(grant.channel, grant.epoch);
         self.work.push_back(Work::Advance(id, 1 - side));
         self.work.push_back(Work::Consider(id));
+        self.work.push_back(Work::TellStop(id, side));
         Some(grant)
     }
 

@@ -139,47 +139,49 @@ impl Node {
         else {
             return;
         };
-        let theirs = *theirs;
+        let (theirs, greeted) = (*theirs, *greeted);
         let token = theirs.and_then(|hello| hello.token);
-        let key = match link.introduced_by {
-            Some(key) => Some(key),
-            None => self
+        if link.expect.is_none() {
+            let announced = self
                 .known
-                .iter()
+                .iter_mut()
                 .filter(|(_, known)| known.link.is_none())
                 .find(|(_, known)| match own {
                     Some(own) => known.show == *own,
                     None => token == Some(known.expect),
-                })
-                .map(|(key, _)| *key),
-        };
-        let greeted = *greeted;
-        let Some(key) = key else {
-            return; // It may yet be announced; there is a deadline.
-        };
-        let Some(known) = self.known.get_mut(&key) else {
+                });
+            let Some((key, known)) = announced else {
+                return; // It may yet be announced; there is a deadline.
+            };
+            known.link = Some(id);
+            let (key, initiator, show, expect) = (*key, known.initiator, known.show, known.expect);
+            if let Some(link) = self.links.get_mut(&id) {
+                link.introduced_by = Some(key);
+                link.initiator = initiator;
+                link.expect = Some(expect);
+            }
+            if !greeted {
+                self.greet(id, Some(show));
+            }
+        }
+        let Some(link) = self.links.get(&id) else {
             return;
         };
-        known.link = Some(id);
-        let (initiator, show, expect) = (known.initiator, known.show, known.expect);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.introduced_by = Some(key);
-            link.initiator = initiator;
-        }
-        if !greeted {
-            self.greet(id, Some(show));
-        }
-        let Some(hello) = theirs else {
+        let (Some(hello), by) = (theirs, link.introduced_by) else {
             return;
         };
-        let proven = if token == Some(expect) {
+        let proven = if token == link.expect {
             self.establish(id, hello)
         } else {
             Err(LinkError::BadToken)
         };
-        match proven {
-            Ok(()) => self.send(key.0, &Frame::IntroductionUp(key.1)),
-            Err(error) => self.work.push_back(Work::Fail(id, error)),
+        match (proven, by) {
+            // Whoever has made the introduction may be gone by now.
+            (Ok(()), Some(key)) if self.known.contains_key(&key) => {
+                self.send(key.0, &Frame::IntroductionUp(key.1));
+            }
+            (Ok(()), _) => {}
+            (Err(error), _) => self.work.push_back(Work::Fail(id, error)),
         }
     }
 
@@ -243,8 +245,14 @@ impl Node {
                 self.work.push_back(Work::Cut(number));
             }
             if let Some((pipe, side)) = wire.owner {
-                let uses = |pipe: &Pipe| pipe.sides[side].channels().contains(&Some(at));
-                if self.pipes.get(&pipe).is_some_and(uses) {
+                let uses = |pipe: &&mut Pipe| pipe.sides[side].channels().contains(&Some(at));
+                let Some(used) = self.pipes.get_mut(&pipe).filter(uses) else {
+                    continue;
+                };
+                if wire.got_last && wire.last.is_sent() {
+                    // Both markers have passed: the port goes on without this stub.
+                    used.sides[side] = Side::Gone;
+                } else {
                     self.end_from(pipe, side, true);
                 }
             }

@@ -22,6 +22,8 @@ pub(super) struct Link {
     pub(super) trusted: bool,
     /// The introduction by which it came.
     pub(super) introduced_by: Option<(LinkId, u64)>,
+    /// What the peer has to show, once the introduction was found.
+    pub(super) expect: Option<Token>,
     /// Tokens that the peer has shown for introductions which are not announced yet.
     pub(super) proofs: Vec<Token>,
     pub(super) decoder: Decoder,
@@ -111,6 +113,7 @@ impl Link {
             initiator,
             trusted,
             introduced_by: None,
+            expect: None,
             proofs: Vec::new(),
             decoder: Decoder::default(),
             out: Out::default(),

@@ -85,6 +85,23 @@ pub(super) struct Flow {
     pub(super) left: u64,
     /// Nothing will leave any more; what enters is dropped.
     pub(super) done: bool,
+    /// Nobody will receive what leaves: only the end and markers pass.
+    pub(super) stopped: bool,
+}
+
+impl Flow {
+    /// From now on only the end and markers pass. What is dropped.
+    pub(super) fn stop(&mut self) -> Vec<Item> {
+        self.stopped = true;
+        let last = |item: &Item| matches!(item, Item::End { .. } | Item::Switched);
+        let (keep, drop): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(last);
+        self.queue.extend(keep);
+        drop
+    }
+
+    pub(super) fn takes(&self, item: &Item) -> bool {
+        !self.done && (!self.stopped || matches!(item, Item::End { .. } | Item::Switched))
+    }
 }
 
 pub(super) enum Item {
@@ -154,7 +171,11 @@ impl fmt::Debug for Pipe {
             }
             let (queued, done) = (flow.queue.len(), flow.done);
             write!(f, " {{ in: {}, out: {}, ", flow.entered, flow.left)?;
-            write!(f, "queued: {queued}, done: {done} }} ")?;
+            write!(
+                f,
+                "queued: {queued}, done: {done}, stopped: {} }} ",
+                flow.stopped
+            )?;
         }
         match &self.splicing {
             Some(splicing) => write!(f, "{splicing:?}"),

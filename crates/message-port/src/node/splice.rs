@@ -531,9 +531,14 @@ impl Node {
                 mem::take(&mut to.flows[leave]),
                 mem::take(&mut from.flows[enter]),
             );
-            let agree = older.done || newer.done || older.entered == newer.left;
+            let agree = older.done
+                || newer.done
+                || older.stopped
+                || newer.stopped
+                || older.entered == newer.left;
             older.queue.extend(newer.queue);
             older.entered = newer.entered;
+            older.stopped |= newer.stopped;
             (older, agree)
         };
         let (there, agree) = flow(&mut p, keep_p, &mut q, two.1);
@@ -560,8 +565,11 @@ impl Node {
         let dropped: Vec<Item> = joined
             .flows
             .iter_mut()
-            .filter(|flow| flow.done)
-            .flat_map(|flow| mem::take(&mut flow.queue))
+            .flat_map(|flow| match flow {
+                flow if flow.done => mem::take(&mut flow.queue).into(),
+                flow if flow.stopped => flow.stop(),
+                _ => Vec::new(),
+            })
             .collect();
         self.pipes.insert(id, joined);
         for item in dropped {
@@ -572,6 +580,8 @@ impl Node {
         self.remove_if_done(id);
         self.work.push_back(Work::Advance(id, 0));
         self.work.push_back(Work::Advance(id, 1));
+        self.work.push_back(Work::TellStop(id, 0));
+        self.work.push_back(Work::TellStop(id, 1));
         self.work.push_back(Work::Consider(id));
         if agree && also {
             Ok(())

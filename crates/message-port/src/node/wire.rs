@@ -54,6 +54,9 @@ pub(super) enum Frame {
     IntroductionDown(u64),
     /// This link, which is there already, serves an introduction as well.
     Prove(Token),
+    /// Nobody is there any more to receive what is sent on this channel; what is still to come by
+    /// it comes.
+    Stop(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +196,7 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
             out.put_u8(18);
             out.put_u128(token.0);
         }
+        Frame::Stop(channel) => kind(out, 19, *channel),
     }
     let length = u32::try_from(out.len() - start - 4 + payload).unwrap_or(u32::MAX);
     debug_assert!(length <= MAX_FRAME, "a frame of {length} bytes was made");
@@ -270,7 +274,7 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
         let token = take_token(from)?;
         return end(from, Frame::Prove(token));
     }
-    if kind > 18 {
+    if kind > 19 {
         return Err(LinkError::UnknownFrame(kind));
     }
     let channel = take(from)?;
@@ -303,6 +307,7 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
         }),
         16 => Frame::IntroductionUp(channel),
         17 => Frame::IntroductionDown(channel),
+        19 => Frame::Stop(channel),
         other => return Err(LinkError::UnknownFrame(other)),
     };
     end(from, decoded)

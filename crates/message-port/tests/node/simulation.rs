@@ -499,8 +499,8 @@ impl Run {
         }
         if lives && !own.heard_close && own.received != other.sent {
             return Err(format!(
-                "end {end} has {} of {} messages, and no close",
-                own.received, other.sent
+                "end {end} has {} of {} messages, and no close; {:#?} {:?}",
+                own.received, other.sent, self.world.nodes, self.model
             ));
         }
         if !lives && !own.heard_close && !self.model.in_circle(partner) {

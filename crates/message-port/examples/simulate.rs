@@ -1,0 +1,38 @@
+//! Long runs of the simulation of ports across processes: `simulate STEPS SEED`.
+//!
+//! Each seed from `SEED` on is a run of 2,000 steps; a failure is shrunk and printed.
+
+#[path = "../tests/node/model.rs"]
+mod model;
+#[path = "../tests/node/simulation.rs"]
+mod simulation;
+#[path = "../tests/node/world.rs"]
+mod world;
+
+use std::process::ExitCode;
+
+use simulation::{Tally, simulate};
+
+const RUN: usize = 2_000;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).map(|said| said.parse::<u64>());
+    let (Some(Ok(steps)), Some(Ok(first))) = (arguments.next(), arguments.next()) else {
+        eprintln!("simulate STEPS SEED");
+        return ExitCode::FAILURE;
+    };
+    let mut tally = Tally::default();
+    let mut seed = first;
+    while tally.steps < steps {
+        match simulate(seed, RUN) {
+            Ok(run) => tally.add(run),
+            Err(said) => {
+                println!("{said}");
+                return ExitCode::FAILURE;
+            }
+        }
+        seed += 1;
+    }
+    println!("seeds {first}..{seed}: {tally:?}, no violation");
+    ExitCode::SUCCESS
+}
