@@ -12,13 +12,13 @@ use super::world::{Random, World};
 
 /// One step; its numbers choose among what there is, so any step can be left out of a history.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     pub op: Op,
     pub seed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     Pair,
     Post,
     Receive,
@@ -34,7 +34,7 @@ pub enum Op {
 
 /// What a run is like, drawn from its seed.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     pub processes: usize,
     pub links: Vec<(usize, usize)>,
     pub refuse: bool,
@@ -59,7 +59,7 @@ struct Run {
 
 /// How a run went.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     pub steps: u64,
     pub posted: u64,
     pub received: u64,
@@ -70,7 +70,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.steps += other.steps;
         self.posted += other.posted;
         self.received += other.received;
@@ -82,7 +82,7 @@ impl Tally {
 }
 
 /// Runs `steps` steps from a seed; on a failure, shrinks the history and says all.
-pub fn simulate(seed: u64, steps: usize) -> Result<Tally, String> {
+pub(crate) fn simulate(seed: u64, steps: usize) -> Result<Tally, String> {
     let mut random = Random(seed);
     let setting = setting(&mut random);
     let history: Vec<Step> = (0..steps).map(|_| step(&mut random, &setting)).collect();

@@ -10,10 +10,10 @@ use message_port::node::{
 };
 
 /// SplitMix64: a seed replays a run.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,37 +21,37 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    pub fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
 
 /// One direction of a stream.
 #[derive(Default)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     pub bytes: VecDeque<u8>,
 }
 
 /// A stream between two processes: the ends are (process, the node's name for the link).
-pub struct Stream {
+pub(crate) struct Stream {
     pub ends: [(usize, LinkId); 2],
     /// `pipes[i]` carries what end `i` writes.
     pub pipes: [Pipe; 2],
     pub open: bool,
 }
 
-pub struct Asked {
+pub(crate) struct Asked {
     process: usize,
     introduction: IntroductionId,
     a: LinkId,
     b: LinkId,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub nodes: Vec<Option<Node>>,
     pub streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
@@ -69,7 +69,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
+    pub(crate) fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
         Self {
             nodes: (0..processes)
                 .map(|_| Some(Node::new(limits, || {})))
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self, a: usize, b: usize) {
+    pub(crate) fn connect(&mut self, a: usize, b: usize) {
         let initiator = |initiator| LinkKind::Trusted { initiator };
         self.stream([(a, initiator(true)), (b, initiator(false))]);
     }
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    pub fn input(&mut self, process: usize, input: Input) {
+    pub(crate) fn input(&mut self, process: usize, input: Input) {
         let now = self.now;
         if let Some(node) = &mut self.nodes[process] {
             node.handle_input(now, input);
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Takes all outputs of a node.
-    pub fn poll(&mut self, process: usize) -> bool {
+    pub(crate) fn poll(&mut self, process: usize) -> bool {
         let mut any = false;
         while let Some(output) = self.nodes[process].as_mut().and_then(Node::poll_output) {
             any = true;
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// Delivers up to `most` bytes of one direction of a stream.
-    pub fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
+    pub(crate) fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
         if !self.streams[stream].open {
             return false;
         }
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// The stream breaks; both sides hear of it, what was under way is lost.
-    pub fn cut(&mut self, stream: usize) {
+    pub(crate) fn cut(&mut self, stream: usize) {
         if !std::mem::replace(&mut self.streams[stream].open, false) {
             return;
         }
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    pub fn kill(&mut self, process: usize) {
+    pub(crate) fn kill(&mut self, process: usize) {
         self.nodes[process] = None;
         for stream in 0..self.streams.len() {
             if self.streams[stream].ends.iter().any(|end| end.0 == process) {
@@ -206,7 +206,7 @@ impl World {
     }
 
     /// The host answers the oldest introduction that was asked for.
-    pub fn introduce(&mut self, one_accepts: bool) -> bool {
+    pub(crate) fn introduce(&mut self, one_accepts: bool) -> bool {
         let Some(asked) = self.asked.pop_front() else {
             return false;
         };
@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Carries and polls until nothing moves.
-    pub fn quiesce(&mut self) {
+    pub(crate) fn quiesce(&mut self) {
         for _ in 0..10_000 {
             let mut any = false;
             for process in 0..self.nodes.len() {
