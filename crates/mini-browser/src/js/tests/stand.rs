@@ -254,6 +254,20 @@ impl Stand {
         ));
     }
 
+    /// That nothing more was said but, perhaps, that an event was not delivered.
+    pub(super) fn says_at_most_that_nothing_was_delivered(self) {
+        let Self {
+            host,
+            events,
+            fetches,
+            ..
+        } = self;
+        drop((host, fetches));
+        while let Ok(event) = events.recv_timeout(PATIENCE) {
+            assert!(matches!(event, HostEvent::Undelivered { .. }), "{event:?}");
+        }
+    }
+
     /// That the worker dies of its host's end, and says nothing else.
     pub(super) fn says_only_that_it_died(self, why: &str) {
         let Self {
