@@ -263,8 +263,12 @@ impl Stand {
             ..
         } = self;
         drop((host, fetches));
-        while let Ok(event) = events.recv_timeout(PATIENCE) {
-            assert!(matches!(event, HostEvent::Undelivered { .. }), "{event:?}");
+        loop {
+            match events.recv_timeout(PATIENCE) {
+                Ok(HostEvent::Undelivered { .. }) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+                other => panic!("{other:?}"),
+            }
         }
     }
 
