@@ -13,7 +13,9 @@ use simulation::{Tally, simulate};
 fn random_histories_keep_every_promise() {
     let mut tally = Tally::default();
     for seed in 0..100 {
-        if std::env::var_os("TRACE").is_some() { eprintln!("{seed}"); }
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{seed}");
+        }
         match simulate(seed, 2_000) {
             Ok(run) => tally.add(run),
             Err(said) => panic!("{said}"),

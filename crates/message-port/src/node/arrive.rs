@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::link::{Arrival, Assembly, Last, Wire};
+use super::link::{Arrival, Assembly, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel};
 use super::wire::{Frame, Head};
 use super::{LinkError, LinkId, Node, Work};

@@ -150,7 +150,11 @@ impl Node {
         let length = parcel.payload.len() as u64;
         let most = link.peer.queued_ports.min(MAX_GRANTS as u64);
         if ports as u64 > most || length > link.peer.max_message {
-            tracing::debug!(ports, length, "a port is cut: its message is over the limits");
+            tracing::debug!(
+                ports,
+                length,
+                "a port is cut: its message is over the limits"
+            );
             self.discard(Item::Message(parcel));
             self.end_from(id, entry, true);
             return true;
@@ -171,7 +175,9 @@ impl Node {
             return false;
         }
         let cargo = parcel.cargo.into_iter();
-        let grants = cargo.filter_map(|cargo| self.grant(at.link, cargo)).collect();
+        let grants = cargo
+            .filter_map(|cargo| self.grant(at.link, cargo))
+            .collect();
         self.release(parcel.from, length, 1);
         let Some(sequence) = self.count_out(id, entry) else {
             return false;

@@ -171,7 +171,9 @@ impl Node {
         }
         // The end passes when the two are joined.
         if let Item::End { .. } = item {
-            self.pipes.get_mut(&at.0)?.flows[at.1].queue.push_front(item);
+            self.pipes.get_mut(&at.0)?.flows[at.1]
+                .queue
+                .push_front(item);
             return None;
         }
         for pair in passed.windows(2) {

@@ -75,7 +75,11 @@ impl Node {
     }
 
     /// Takes the ports that came with a message. They are nobody's yet.
-    pub(super) fn granted(&mut self, link: LinkId, grants: &[Grant]) -> Result<Vec<u64>, LinkError> {
+    pub(super) fn granted(
+        &mut self,
+        link: LinkId,
+        grants: &[Grant],
+    ) -> Result<Vec<u64>, LinkError> {
         let mut cargo = Vec::with_capacity(grants.len());
         for grant in grants {
             self.check_allotted(link, grant.channel)?;

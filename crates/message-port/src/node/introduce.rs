@@ -7,9 +7,7 @@ use std::time::Instant;
 use super::link::{Link, Stage, Wire};
 use super::pipe::{Address, Pipe, PipeId, Side};
 use super::wire::{Frame, Hello, Introduction};
-use super::{
-    IntroductionId, LinkError, LinkId, LinkKind, Node, Output, Token, Work,
-};
+use super::{IntroductionId, LinkError, LinkId, LinkKind, Node, Output, Token, Work};
 
 /// The most introductions of one peer that this node keeps in mind.
 const MAX_KNOWN: usize = 4096;
@@ -156,8 +154,7 @@ impl Node {
                 return; // It may yet be announced; there is a deadline.
             };
             known.link = Some(id);
-            let (key, initiator, show, expect) =
-                (*key, known.initiator, known.show, known.expect);
+            let (key, initiator, show, expect) = (*key, known.initiator, known.show, known.expect);
             if let Some(link) = self.links.get_mut(&id) {
                 link.introduced_by = Some(key);
                 link.initiator = initiator;
@@ -240,7 +237,11 @@ impl Node {
             for arrival in wire.held {
                 self.discard(arrival.item);
             }
-            for number in wire.assembling.into_iter().flat_map(|assembly| assembly.cargo) {
+            for number in wire
+                .assembling
+                .into_iter()
+                .flat_map(|assembly| assembly.cargo)
+            {
                 self.work.push_back(Work::Cut(number));
             }
             if let Some((pipe, side)) = wire.owner {
@@ -281,7 +282,10 @@ impl Node {
         let uses = |known: &Known| {
             known.link == Some(id) || known.vouched == Some(id) || known.proven == Some(id)
         };
-        let served = self.known.iter().filter(|(key, known)| uses(known) || by == Some(**key));
+        let served = self
+            .known
+            .iter()
+            .filter(|(key, known)| uses(known) || by == Some(**key));
         let served: Vec<(LinkId, u64)> = served.map(|(key, _)| *key).collect();
         for key in served {
             self.lose_direct_link(key);

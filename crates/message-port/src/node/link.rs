@@ -147,7 +147,12 @@ impl Link {
     /// Whether there is, or was, such a channel.
     pub(super) fn was_allotted(&self, channel: u64) -> bool {
         let mine = self.is_mine(channel);
-        channel < if mine { self.next_mine } else { self.next_theirs }
+        channel
+            < if mine {
+                self.next_mine
+            } else {
+                self.next_theirs
+            }
     }
 
     /// The numbers of the first channels: zero is the initiator's.
@@ -265,7 +270,12 @@ impl fmt::Debug for Wire {
         let owed = (self.owed_bytes, self.owed_messages);
         write!(f, "{:?} credit {credit:?} allowed {allowed:?} ", self.owner)?;
         write!(f, "owed {owed:?} last {:?} {}", self.last, self.got_last)?;
-        write!(f, " sending {} held {}", self.sending.is_some(), self.held.len())
+        write!(
+            f,
+            " sending {} held {}",
+            self.sending.is_some(),
+            self.held.len()
+        )
     }
 }
 

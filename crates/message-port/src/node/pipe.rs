@@ -37,7 +37,10 @@ pub(super) enum Side {
     Local(Box<Local>),
     /// The end is beyond a link. While a splice is under way what comes in still takes the old
     /// channel, what goes out the new one.
-    Wire { input: Address, output: Address },
+    Wire {
+        input: Address,
+        output: Address,
+    },
     /// The last frame was sent; the rest of the route is to be joined in this node, once the
     /// marker has come here (`marked`) and there. The pipe and side that await the other marker.
     Fold {
@@ -114,7 +117,9 @@ pub(super) enum Item {
     /// The marker of a splice.
     Switched,
     /// The end beyond the entry is gone; whether a `close` is fired.
-    End { close: bool },
+    End {
+        close: bool,
+    },
 }
 
 pub(super) struct Parcel {
@@ -166,7 +171,11 @@ impl fmt::Debug for Pipe {
             }
             let (queued, done) = (flow.queue.len(), flow.done);
             write!(f, " {{ in: {}, out: {}, ", flow.entered, flow.left)?;
-            write!(f, "queued: {queued}, done: {done}, stopped: {} }} ", flow.stopped)?;
+            write!(
+                f,
+                "queued: {queued}, done: {done}, stopped: {} }} ",
+                flow.stopped
+            )?;
         }
         match &self.splicing {
             Some(splicing) => write!(f, "{splicing:?}"),

@@ -339,7 +339,10 @@ impl Node {
             .links
             .get_mut(&new.link)
             .and_then(|link| link.wires.get_mut(&new.channel));
-        for arrival in wire.map(|wire| mem::take(&mut wire.held)).unwrap_or_default() {
+        for arrival in wire
+            .map(|wire| mem::take(&mut wire.held))
+            .unwrap_or_default()
+        {
             if let Err(error) = self.admit(new, arrival) {
                 // Not the fault of the link that the marker came by.
                 self.work.push_back(Work::Fail(new.link, error));
@@ -528,7 +531,11 @@ impl Node {
                 mem::take(&mut to.flows[leave]),
                 mem::take(&mut from.flows[enter]),
             );
-            let agree = older.done || newer.done || older.stopped || newer.stopped || older.entered == newer.left;
+            let agree = older.done
+                || newer.done
+                || older.stopped
+                || newer.stopped
+                || older.entered == newer.left;
             older.queue.extend(newer.queue);
             older.entered = newer.entered;
             older.stopped |= newer.stopped;
@@ -603,8 +610,10 @@ impl Node {
                 // The partner may be the other side of what was just joined.
                 let places = [with, (to.0, 1 - to.1)];
                 for place in places {
-                    if let Some(Side::Fold { with, .. }) =
-                        self.pipes.get_mut(&place.0).map(|pipe| &mut pipe.sides[place.1])
+                    if let Some(Side::Fold { with, .. }) = self
+                        .pipes
+                        .get_mut(&place.0)
+                        .map(|pipe| &mut pipe.sides[place.1])
                     {
                         if *with == from {
                             *with = to;

@@ -68,7 +68,13 @@ impl Model {
     }
 
     /// `end` has received what claims to be message `sequence` of `from`.
-    pub fn receive(&mut self, process: usize, end: End, from: End, sequence: u64) -> Result<Vec<End>, String> {
+    pub fn receive(
+        &mut self,
+        process: usize,
+        end: End,
+        from: End,
+        sequence: u64,
+    ) -> Result<Vec<End>, String> {
         let own = &mut self.ends[end];
         if from != Self::partner(end) {
             return Err(format!("end {end} got a message of end {from}"));
@@ -106,7 +112,9 @@ impl Model {
         }
         let (received, sent) = (self.ends[end].received, self.ends[partner].sent);
         if received != sent {
-            return Err(format!("end {end} heard its close after {received} of {sent} messages"));
+            return Err(format!(
+                "end {end} heard its close after {received} of {sent} messages"
+            ));
         }
         if !self.is_lost(partner, &mut BTreeSet::new()) {
             return Err(format!("end {end} heard a close, but end {partner} lives"));

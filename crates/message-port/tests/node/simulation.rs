@@ -222,8 +222,14 @@ impl Run {
         let mut ports = ports.into_iter();
         while let (Some((a, _, first)), Some((b, _, second))) = (ports.next(), ports.next()) {
             let [x, y] = run.model.pair(a, b);
-            run.held[a].push(Held { end: x, port: first });
-            run.held[b].push(Held { end: y, port: second });
+            run.held[a].push(Held {
+                end: x,
+                port: first,
+            });
+            run.held[b].push(Held {
+                end: y,
+                port: second,
+            });
         }
         run
     }
@@ -238,8 +244,14 @@ impl Run {
                     let ports = MessageChannel::new();
                     let [x, y] = self.model.pair(process, process);
                     let held = &mut self.held[process];
-                    held.push(Held { end: x, port: ports.port1 });
-                    held.push(Held { end: y, port: ports.port2 });
+                    held.push(Held {
+                        end: x,
+                        port: ports.port1,
+                    });
+                    held.push(Held {
+                        end: y,
+                        port: ports.port2,
+                    });
                 }
             }
             Op::Post => self.post(process, &mut random, tally),
@@ -476,10 +488,14 @@ impl Run {
         let tainted = self.model.tainted.contains(&(end / 2));
         let lives = matches!(other.place, Place::Held(_));
         if lives && own.heard_close != other.heard_close {
-            return Err(format!("only one of the ends {end} and {partner} heard a close"));
+            return Err(format!(
+                "only one of the ends {end} and {partner} heard a close"
+            ));
         }
         if lives && own.heard_close && !tainted {
-            return Err(format!("the ends {end} and {partner} live and heard a close"));
+            return Err(format!(
+                "the ends {end} and {partner} live and heard a close"
+            ));
         }
         if lives && !own.heard_close && own.received != other.sent {
             return Err(format!(
@@ -506,7 +522,9 @@ fn payload(from: End, sequence: u64, length: usize) -> Vec<u8> {
 
 fn check_payload(bytes: &[u8]) -> Result<(End, u64), String> {
     let number = |at: usize| {
-        let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        let bytes = bytes
+            .get(at..at + 8)
+            .and_then(|bytes| bytes.try_into().ok());
         bytes.map(u64::from_be_bytes).ok_or("a short message")
     };
     let (from, sequence) = (number(0)?, number(8)?);

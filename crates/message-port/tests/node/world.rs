@@ -159,14 +159,23 @@ impl World {
         if !self.streams[stream].open {
             return false;
         }
-        let (from, to) = (self.streams[stream].ends[end], self.streams[stream].ends[1 - end]);
+        let (from, to) = (
+            self.streams[stream].ends[end],
+            self.streams[stream].ends[1 - end],
+        );
         let pipe = &mut self.streams[stream].pipes[end].bytes;
         let count = most.min(pipe.len());
         if count == 0 {
             return false;
         }
         let bytes: Bytes = pipe.drain(..count).collect();
-        self.input(from.0, Input::Written { link: from.1, count });
+        self.input(
+            from.0,
+            Input::Written {
+                link: from.1,
+                count,
+            },
+        );
         self.input(to.0, Input::Received { link: to.1, bytes });
         true
     }
@@ -206,19 +215,37 @@ impl World {
         let introduction = asked.introduction;
         let (Some((a, _)), Some((b, _))) = (a, b) else {
             // A node is gone: the asking node will hear of it too.
-            self.input(process, Input::Introduction { introduction, tokens: None });
+            self.input(
+                process,
+                Input::Introduction {
+                    introduction,
+                    tokens: None,
+                },
+            );
             return true;
         };
         assert_ne!(a, b, "a node was to be introduced to itself");
         if self.refuse {
             self.refused = true;
-            self.input(process, Input::Introduction { introduction, tokens: None });
+            self.input(
+                process,
+                Input::Introduction {
+                    introduction,
+                    tokens: None,
+                },
+            );
             return true;
         }
         self.token += 2;
         let mix = |n: u128| Token(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let tokens = [mix(self.token), mix(self.token + 1)];
-        self.input(process, Input::Introduction { introduction, tokens: Some(tokens) });
+        self.input(
+            process,
+            Input::Introduction {
+                introduction,
+                tokens: Some(tokens),
+            },
+        );
         let between = |stream: &Stream| {
             let ends = stream.ends.map(|end| end.0);
             stream.open && (ends == [a, b] || ends == [b, a])
