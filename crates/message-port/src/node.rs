@@ -27,6 +27,8 @@ mod introduce;
 mod link;
 mod pipe;
 mod splice;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
