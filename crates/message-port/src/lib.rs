@@ -40,6 +40,7 @@
 mod channel;
 mod error;
 mod message;
+#[cfg(not(message_port_loom))]
 pub mod node;
 mod pair;
 mod port;
