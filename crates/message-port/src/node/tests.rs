@@ -299,8 +299,10 @@ fn frames_that_are_too_long_unknown_or_malformed_are_named() {
 
 #[test]
 fn credit_and_quota_are_enforced() {
-    let mut limits = Limits::default();
-    limits.window_messages = 2;
+    let mut limits = Limits {
+        window_messages: 2,
+        ..Limits::default()
+    };
     let frames: Vec<Frame> = (0..3).map(|n| message(0, n, vec![])).collect();
     assert_eq!(
         Stand::up_with(limits).error_of(&frames),

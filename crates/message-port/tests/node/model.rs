@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One end of a pair, by number: ends `2n` and `2n + 1` are partners.
-pub type End = usize;
+pub(crate) type End = usize;
 
 #[derive(Debug)]
-pub enum Place {
+pub(crate) enum Place {
     /// In the hands of a process.
     Held(usize),
     /// In a message that was posted to this end, and not received yet.
@@ -16,26 +16,26 @@ pub enum Place {
 }
 
 #[derive(Debug)]
-pub struct EndModel {
-    pub place: Place,
-    pub sent: u64,
-    pub received: u64,
-    pub heard_close: bool,
+pub(crate) struct EndModel {
+    pub(crate) place: Place,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) heard_close: bool,
     /// The processes that its route may lead through.
-    pub visited: BTreeSet<usize>,
+    pub(crate) visited: BTreeSet<usize>,
 }
 
 #[derive(Debug, Default)]
-pub struct Model {
-    pub ends: Vec<EndModel>,
+pub(crate) struct Model {
+    pub(crate) ends: Vec<EndModel>,
     /// Pairs that a fault may have hit: what is under way may be lost, a suffix at a time.
-    pub tainted: BTreeSet<usize>,
+    pub(crate) tainted: BTreeSet<usize>,
     /// What was posted with ports: (target, sequence) to the ends.
-    pub cargo: BTreeMap<(End, u64), Vec<End>>,
+    pub(crate) cargo: BTreeMap<(End, u64), Vec<End>>,
 }
 
 impl Model {
-    pub fn pair(&mut self, first: usize, second: usize) -> [End; 2] {
+    pub(crate) fn pair(&mut self, first: usize, second: usize) -> [End; 2] {
         let end = self.ends.len();
         for process in [first, second] {
             self.ends.push(EndModel {
@@ -49,12 +49,12 @@ impl Model {
         [end, end + 1]
     }
 
-    pub fn partner(end: End) -> End {
+    pub(crate) fn partner(end: End) -> End {
         end ^ 1
     }
 
     /// The number of the message that `end` posts now, carrying `ports`.
-    pub fn post(&mut self, end: End, ports: &[End]) -> u64 {
+    pub(crate) fn post(&mut self, end: End, ports: &[End]) -> u64 {
         let sequence = self.ends[end].sent;
         self.ends[end].sent += 1;
         let target = Self::partner(end);
@@ -68,7 +68,7 @@ impl Model {
     }
 
     /// `end` has received what claims to be message `sequence` of `from`.
-    pub fn receive(
+    pub(crate) fn receive(
         &mut self,
         process: usize,
         end: End,
@@ -101,7 +101,7 @@ impl Model {
         Ok(ports)
     }
 
-    pub fn hear_close(&mut self, end: End) -> Result<(), String> {
+    pub(crate) fn hear_close(&mut self, end: End) -> Result<(), String> {
         let partner = Self::partner(end);
         if self.ends[end].heard_close {
             return Err(format!("end {end} heard its close twice"));
@@ -122,12 +122,12 @@ impl Model {
         Ok(())
     }
 
-    pub fn close(&mut self, end: End) {
+    pub(crate) fn close(&mut self, end: End) {
         self.ends[end].place = Place::Closed;
     }
 
     /// All that the routes of an end may lead through, those of the ports that carry it included.
-    pub fn route(&self, end: End) -> BTreeSet<usize> {
+    pub(crate) fn route(&self, end: End) -> BTreeSet<usize> {
         let mut route = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut todo = vec![end, Self::partner(end)];
@@ -143,7 +143,7 @@ impl Model {
     }
 
     /// A link between these processes is lost, or (if both are the same) a process.
-    pub fn fault(&mut self, a: usize, b: usize) {
+    pub(crate) fn fault(&mut self, a: usize, b: usize) {
         for pair in 0..self.ends.len() / 2 {
             let route = self.route(2 * pair);
             if route.contains(&a) && route.contains(&b) {
@@ -160,7 +160,7 @@ impl Model {
     }
 
     /// Whether nobody will ever hold this end again: closed, or in a queue that nobody will read.
-    pub fn is_lost(&self, end: End, seen: &mut BTreeSet<End>) -> bool {
+    pub(crate) fn is_lost(&self, end: End, seen: &mut BTreeSet<End>) -> bool {
         match self.ends[end].place {
             Place::Held(_) => false,
             Place::Closed => true,
@@ -175,7 +175,7 @@ impl Model {
     }
 
     /// Whether `end` is `outer`, or travels in its queue or in a queue of a port there.
-    pub fn leads_into(&self, end: End, outer: End) -> bool {
+    pub(crate) fn leads_into(&self, end: End, outer: End) -> bool {
         let mut seen = BTreeSet::new();
         let mut at = end;
         while seen.insert(at) {
@@ -191,7 +191,7 @@ impl Model {
     }
 
     /// Whether an end travels in a circle of queues.
-    pub fn in_circle(&self, end: End) -> bool {
+    pub(crate) fn in_circle(&self, end: End) -> bool {
         let mut seen = BTreeSet::new();
         let mut at = end;
         while let Place::Queued(next) = self.ends[at].place {

@@ -10,10 +10,10 @@ use message_port::node::{
 };
 
 /// SplitMix64: a seed replays a run.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,55 +21,59 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    pub fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
 
 /// One direction of a stream.
 #[derive(Default)]
-pub struct Pipe {
-    pub bytes: VecDeque<u8>,
+pub(crate) struct Pipe {
+    pub(crate) bytes: VecDeque<u8>,
 }
 
 /// A stream between two processes: the ends are (process, the node's name for the link).
-pub struct Stream {
-    pub ends: [(usize, LinkId); 2],
+pub(crate) struct Stream {
+    pub(crate) ends: [(usize, LinkId); 2],
     /// `pipes[i]` carries what end `i` writes.
-    pub pipes: [Pipe; 2],
-    pub open: bool,
+    pub(crate) pipes: [Pipe; 2],
+    pub(crate) open: bool,
+    /// All that end `i` has written, if the world records.
+    pub(crate) said: [Vec<u8>; 2],
 }
 
-pub struct Asked {
+pub(crate) struct Asked {
     process: usize,
     introduction: IntroductionId,
     a: LinkId,
     b: LinkId,
 }
 
-pub struct World {
-    pub nodes: Vec<Option<Node>>,
-    pub streams: Vec<Stream>,
+pub(crate) struct World {
+    pub(crate) nodes: Vec<Option<Node>>,
+    pub(crate) streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
-    pub asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<Asked>,
     /// Introductions between processes are refused: stubs stay.
-    pub refuse: bool,
-    pub refused: bool,
-    pub now: Instant,
+    pub(crate) refuse: bool,
+    pub(crate) refused: bool,
+    pub(crate) now: Instant,
     token: u128,
     /// Ports over new trusted links: process, stream, port.
-    pub first_ports: Vec<(usize, usize, MessagePort)>,
+    pub(crate) first_ports: Vec<(usize, usize, MessagePort)>,
+    /// Whether streams keep what was said.
+    pub(crate) record: bool,
     /// Links that a node has given up.
-    pub closed: Vec<(usize, LinkError)>,
+    pub(crate) closed: Vec<(usize, LinkError)>,
 }
 
 impl World {
-    pub fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
+    pub(crate) fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
         Self {
             nodes: (0..processes)
                 .map(|_| Some(Node::new(limits, || {})))
@@ -83,11 +87,12 @@ impl World {
             now: Instant::now(),
             token: 0,
             first_ports: Vec::new(),
+            record: false,
             closed: Vec::new(),
         }
     }
 
-    pub fn connect(&mut self, a: usize, b: usize) {
+    pub(crate) fn connect(&mut self, a: usize, b: usize) {
         let initiator = |initiator| LinkKind::Trusted { initiator };
         self.stream([(a, initiator(true)), (b, initiator(false))]);
     }
@@ -103,6 +108,7 @@ impl World {
             ends: names.map(|(process, link, _)| (process, link)),
             pipes: Default::default(),
             open: true,
+            said: Default::default(),
         });
         for (end, (process, link, kind)) in names.into_iter().enumerate() {
             self.by_link.insert((process, link), (number, end));
@@ -110,7 +116,7 @@ impl World {
         }
     }
 
-    pub fn input(&mut self, process: usize, input: Input) {
+    pub(crate) fn input(&mut self, process: usize, input: Input) {
         let now = self.now;
         if let Some(node) = &mut self.nodes[process] {
             node.handle_input(now, input);
@@ -118,7 +124,7 @@ impl World {
     }
 
     /// Takes all outputs of a node.
-    pub fn poll(&mut self, process: usize) -> bool {
+    pub(crate) fn poll(&mut self, process: usize) -> bool {
         let mut any = false;
         while let Some(output) = self.nodes[process].as_mut().and_then(Node::poll_output) {
             any = true;
@@ -155,7 +161,7 @@ impl World {
     }
 
     /// Delivers up to `most` bytes of one direction of a stream.
-    pub fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
+    pub(crate) fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
         if !self.streams[stream].open {
             return false;
         }
@@ -169,6 +175,9 @@ impl World {
             return false;
         }
         let bytes: Bytes = pipe.drain(..count).collect();
+        if self.record {
+            self.streams[stream].said[end].extend_from_slice(&bytes);
+        }
         self.input(
             from.0,
             Input::Written {
@@ -181,7 +190,7 @@ impl World {
     }
 
     /// The stream breaks; both sides hear of it, what was under way is lost.
-    pub fn cut(&mut self, stream: usize) {
+    pub(crate) fn cut(&mut self, stream: usize) {
         if !std::mem::replace(&mut self.streams[stream].open, false) {
             return;
         }
@@ -190,7 +199,7 @@ impl World {
         }
     }
 
-    pub fn kill(&mut self, process: usize) {
+    pub(crate) fn kill(&mut self, process: usize) {
         self.nodes[process] = None;
         for stream in 0..self.streams.len() {
             if self.streams[stream].ends.iter().any(|end| end.0 == process) {
@@ -206,7 +215,7 @@ impl World {
     }
 
     /// The host answers the oldest introduction that was asked for.
-    pub fn introduce(&mut self, one_accepts: bool) -> bool {
+    pub(crate) fn introduce(&mut self, one_accepts: bool) -> bool {
         let Some(asked) = self.asked.pop_front() else {
             return false;
         };
@@ -273,7 +282,7 @@ impl World {
     }
 
     /// Carries and polls until nothing moves.
-    pub fn quiesce(&mut self) {
+    pub(crate) fn quiesce(&mut self) {
         for _ in 0..10_000 {
             let mut any = false;
             for process in 0..self.nodes.len() {
