@@ -17,21 +17,21 @@ pub(crate) enum Place {
 
 #[derive(Debug)]
 pub(crate) struct EndModel {
-    pub place: Place,
-    pub sent: u64,
-    pub received: u64,
-    pub heard_close: bool,
+    pub(crate) place: Place,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) heard_close: bool,
     /// The processes that its route may lead through.
-    pub visited: BTreeSet<usize>,
+    pub(crate) visited: BTreeSet<usize>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    pub ends: Vec<EndModel>,
+    pub(crate) ends: Vec<EndModel>,
     /// Pairs that a fault may have hit: what is under way may be lost, a suffix at a time.
-    pub tainted: BTreeSet<usize>,
+    pub(crate) tainted: BTreeSet<usize>,
     /// What was posted with ports: (target, sequence) to the ends.
-    pub cargo: BTreeMap<(End, u64), Vec<End>>,
+    pub(crate) cargo: BTreeMap<(End, u64), Vec<End>>,
 }
 
 impl Model {

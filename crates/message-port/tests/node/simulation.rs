@@ -13,8 +13,8 @@ use super::world::{Random, World};
 /// One step; its numbers choose among what there is, so any step can be left out of a history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    pub op: Op,
-    pub seed: u64,
+    pub(crate) op: Op,
+    pub(crate) seed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +35,13 @@ pub(crate) enum Op {
 /// What a run is like, drawn from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
-    pub processes: usize,
-    pub links: Vec<(usize, usize)>,
-    pub refuse: bool,
-    pub faults: bool,
+    pub(crate) processes: usize,
+    pub(crate) links: Vec<(usize, usize)>,
+    pub(crate) refuse: bool,
+    pub(crate) faults: bool,
     /// Whether ports may be posted into queues that travel in their own.
-    pub circles: bool,
-    pub limits: Limits,
+    pub(crate) circles: bool,
+    pub(crate) limits: Limits,
 }
 
 struct Held {
@@ -60,13 +60,13 @@ struct Run {
 /// How a run went.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    pub steps: u64,
-    pub posted: u64,
-    pub received: u64,
-    pub moved: u64,
-    pub closes: u64,
-    pub introductions: u64,
-    pub faults: u64,
+    pub(crate) steps: u64,
+    pub(crate) posted: u64,
+    pub(crate) received: u64,
+    pub(crate) moved: u64,
+    pub(crate) closes: u64,
+    pub(crate) introductions: u64,
+    pub(crate) faults: u64,
 }
 
 impl Tally {
@@ -138,9 +138,9 @@ fn step(random: &mut Random, setting: &Setting) -> Step {
         20..260 => Op::Post,
         260..460 => Op::Receive,
         460..480 => Op::Close,
-        480..780 => Op::Carry,
-        780..960 => Op::Poll,
-        960..992 => Op::Introduce,
+        480..760 => Op::Carry,
+        760..920 => Op::Poll,
+        920..992 => Op::Introduce,
         992..994 if setting.faults => Op::CutLink,
         994..995 if setting.faults => Op::Kill,
         995..997 => Op::Rest,

@@ -33,15 +33,17 @@ impl Random {
 /// One direction of a stream.
 #[derive(Default)]
 pub(crate) struct Pipe {
-    pub bytes: VecDeque<u8>,
+    pub(crate) bytes: VecDeque<u8>,
 }
 
 /// A stream between two processes: the ends are (process, the node's name for the link).
 pub(crate) struct Stream {
-    pub ends: [(usize, LinkId); 2],
+    pub(crate) ends: [(usize, LinkId); 2],
     /// `pipes[i]` carries what end `i` writes.
-    pub pipes: [Pipe; 2],
-    pub open: bool,
+    pub(crate) pipes: [Pipe; 2],
+    pub(crate) open: bool,
+    /// All that end `i` has written, if the world records.
+    pub(crate) said: [Vec<u8>; 2],
 }
 
 pub(crate) struct Asked {
@@ -52,20 +54,22 @@ pub(crate) struct Asked {
 }
 
 pub(crate) struct World {
-    pub nodes: Vec<Option<Node>>,
-    pub streams: Vec<Stream>,
+    pub(crate) nodes: Vec<Option<Node>>,
+    pub(crate) streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
-    pub asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<Asked>,
     /// Introductions between processes are refused: stubs stay.
-    pub refuse: bool,
-    pub refused: bool,
-    pub now: Instant,
+    pub(crate) refuse: bool,
+    pub(crate) refused: bool,
+    pub(crate) now: Instant,
     token: u128,
     /// Ports over new trusted links: process, stream, port.
-    pub first_ports: Vec<(usize, usize, MessagePort)>,
+    pub(crate) first_ports: Vec<(usize, usize, MessagePort)>,
+    /// Whether streams keep what was said.
+    pub(crate) record: bool,
     /// Links that a node has given up.
-    pub closed: Vec<(usize, LinkError)>,
+    pub(crate) closed: Vec<(usize, LinkError)>,
 }
 
 impl World {
@@ -83,6 +87,7 @@ impl World {
             now: Instant::now(),
             token: 0,
             first_ports: Vec::new(),
+            record: false,
             closed: Vec::new(),
         }
     }
@@ -103,6 +108,7 @@ impl World {
             ends: names.map(|(process, link, _)| (process, link)),
             pipes: Default::default(),
             open: true,
+            said: Default::default(),
         });
         for (end, (process, link, kind)) in names.into_iter().enumerate() {
             self.by_link.insert((process, link), (number, end));
@@ -169,6 +175,9 @@ impl World {
             return false;
         }
         let bytes: Bytes = pipe.drain(..count).collect();
+        if self.record {
+            self.streams[stream].said[end].extend_from_slice(&bytes);
+        }
         self.input(
             from.0,
             Input::Written {
