@@ -31,6 +31,9 @@
 //! [`MessagePort::recv_blocking`], and no waker, callback or destructor of a caller runs while a
 //! lock is held.
 //!
+//! Between processes a [`node::Node`] carries ports over any ordered stream of bytes, as a state
+//! machine without I/O; users still see [`MessagePort`]s only.
+//!
 //! What it does *not* do: serialize values (payloads are bytes), run an event loop, fire events,
 //! know of listeners or origins, or bound a queue. Which script-visible exception belongs to which
 //! result is said at [`MessagePort::post_message`].

@@ -24,6 +24,7 @@ mod flow;
 mod gateway;
 mod grant;
 mod introduce;
+mod join;
 mod link;
 mod pipe;
 mod splice;

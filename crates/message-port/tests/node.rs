@@ -4,6 +4,8 @@
 mod hostile;
 #[path = "node/model.rs"]
 mod model;
+#[path = "node/moves.rs"]
+mod moves;
 #[path = "node/simulation.rs"]
 mod simulation;
 #[path = "node/world.rs"]

@@ -16,7 +16,6 @@
 
 use std::mem;
 
-use super::gateway::MAX_FOLDS;
 use super::link::{Last, Wire};
 use super::pipe::{Address, Item, Own, PipeId, Side};
 use super::wire::{Frame, Proposal};
@@ -139,22 +138,6 @@ impl Node {
         self.withdraw_own(id, None);
         self.consent(at, id, side, proposal);
         Ok(())
-    }
-
-    /// Whether a pipe, and those that it will be joined with beyond `side`, lead to `end`: no route
-    /// is a ring.
-    fn is_ring(&self, start: (PipeId, usize), end: PipeId) -> bool {
-        let mut at = start;
-        for _ in 0..MAX_FOLDS {
-            if at.0 == end {
-                return true;
-            }
-            match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
-                Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
-                _ => return false,
-            }
-        }
-        true
     }
 
     /// The pipe whose side sends on this channel.
@@ -480,160 +463,6 @@ impl Node {
             if let Some(at) = pipe.sides[side].output() {
                 self.tickets.remove(&((at.link, introduction), ticket));
             }
-        }
-    }
-
-    /// The stub's both channels lead here.
-    fn fold(&mut self, one: (PipeId, usize, Address), two: (PipeId, usize, Address)) {
-        for ((id, side, at), with) in [(one, (two.0, two.1)), (two, (one.0, one.1))] {
-            if let Some(link) = self.links.get_mut(&at.link) {
-                link.send_switched(at.channel);
-            }
-            if let Some(pipe) = self.pipes.get_mut(&id) {
-                pipe.sides[side] = Side::Fold {
-                    input: at,
-                    with,
-                    marked: false,
-                };
-            }
-        }
-    }
-
-    /// Joins two pipes once both markers have come: of each, what is not the folded side.
-    fn join(&mut self, one: (PipeId, usize), two: (PipeId, usize)) -> Result<(), LinkError> {
-        let input = |at: &(PipeId, usize)| match &self.pipes.get(&at.0)?.sides[at.1] {
-            Side::Fold {
-                input,
-                marked: true,
-                ..
-            } => Some(*input),
-            _ => None,
-        };
-        let (Some(first), Some(second)) = (input(&one), input(&two)) else {
-            return Ok(());
-        };
-        if one.0 == two.0 {
-            // A ring without ends.
-            self.end_from(one.0, one.1, true);
-            return Ok(());
-        }
-        self.orphan(first);
-        self.orphan(second);
-        let (Some(mut p), Some(mut q)) = (self.pipes.remove(&one.0), self.pipes.remove(&two.0))
-        else {
-            return Ok(());
-        };
-        let (keep_p, keep_q) = (1 - one.1, 1 - two.1);
-        let id = self.next_pipe;
-        self.next_pipe += 1;
-        let flow = |from: &mut super::Pipe, enter: usize, to: &mut super::Pipe, leave: usize| {
-            let (mut older, newer) = (
-                mem::take(&mut to.flows[leave]),
-                mem::take(&mut from.flows[enter]),
-            );
-            let agree = older.done
-                || newer.done
-                || older.stopped
-                || newer.stopped
-                || older.entered == newer.left;
-            older.queue.extend(newer.queue);
-            older.entered = newer.entered;
-            older.stopped |= newer.stopped;
-            (older, agree)
-        };
-        let (there, agree) = flow(&mut p, keep_p, &mut q, two.1);
-        let (back, also) = flow(&mut q, keep_q, &mut p, one.1);
-        let mut joined = super::Pipe::new([
-            mem::replace(&mut p.sides[keep_p], Side::Gone),
-            mem::replace(&mut q.sides[keep_q], Side::Gone),
-        ]);
-        joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
-        joined.hops = [p.hops[keep_p], q.hops[keep_q]];
-        joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
-        joined.flows = [there, back];
-        for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]
-            .into_iter()
-            .enumerate()
-        {
-            if let Some(from) = from {
-                let splicing = joined.splicing();
-                splicing.consented[side] = from.consented[kept];
-                splicing.waiting[side] = from.waiting[kept];
-                splicing.marked[side] = from.marked[kept];
-            }
-        }
-        let dropped: Vec<Item> = joined
-            .flows
-            .iter_mut()
-            .flat_map(|flow| match flow {
-                flow if flow.done => mem::take(&mut flow.queue).into(),
-                flow if flow.stopped => flow.stop(),
-                _ => Vec::new(),
-            })
-            .collect();
-        self.pipes.insert(id, joined);
-        for item in dropped {
-            self.discard(item);
-        }
-        self.rename((one.0, keep_p), (id, 0));
-        self.rename((two.0, keep_q), (id, 1));
-        self.remove_if_done(id);
-        self.work.push_back(Work::Advance(id, 0));
-        self.work.push_back(Work::Advance(id, 1));
-        self.work.push_back(Work::TellStop(id, 0));
-        self.work.push_back(Work::TellStop(id, 1));
-        self.work.push_back(Work::Consider(id));
-        if agree && also {
-            Ok(())
-        } else {
-            // The peer has joined what does not belong together.
-            Err(LinkError::UnexpectedFrame)
-        }
-    }
-
-    /// All that refers to a side learns its new name.
-    fn rename(&mut self, from: (PipeId, usize), to: (PipeId, usize)) {
-        let Some(pipe) = self.pipes.get_mut(&to.0) else {
-            return;
-        };
-        let mut channels = Vec::new();
-        match &pipe.sides[to.1] {
-            Side::Local(local) => {
-                self.gates.insert(local.gate, to);
-            }
-            Side::Cargo(number) => {
-                self.cargo.insert(*number, to);
-            }
-            Side::Fold { input, with, .. } => {
-                channels.push(*input);
-                let with = *with;
-                // The partner may be the other side of what was just joined.
-                let places = [with, (to.0, 1 - to.1)];
-                for place in places {
-                    if let Some(Side::Fold { with, .. }) = self
-                        .pipes
-                        .get_mut(&place.0)
-                        .map(|pipe| &mut pipe.sides[place.1])
-                    {
-                        if *with == from {
-                            *with = to;
-                        }
-                    }
-                }
-            }
-            side => channels.extend(side.channels().into_iter().flatten()),
-        }
-        for at in channels {
-            let wire = self
-                .links
-                .get_mut(&at.link)
-                .and_then(|link| link.wires.get_mut(&at.channel));
-            if let Some(wire) = wire {
-                wire.owner = Some(to);
-            }
-        }
-        for place in self.tickets.values_mut().filter(|place| **place == from) {
-            *place = to;
         }
     }
 }

@@ -455,6 +455,12 @@ fn nothing_is_sent_beyond_the_link_buffer_until_it_is_written() {
     );
 }
 
+#[test]
+fn a_node_may_live_on_any_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Node>();
+}
+
 /// SplitMix64.
 fn random(state: &mut u64) -> usize {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
