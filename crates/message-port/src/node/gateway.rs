@@ -16,9 +16,6 @@ use super::{Node, Work};
 use crate::pair::lock;
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
-/// The most pipes that are read through before they are joined.
-pub(super) const MAX_FOLDS: usize = 64;
-
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
     gates: Mutex<Vec<u64>>,
@@ -158,10 +155,8 @@ impl Node {
     pub(super) fn next_item(&mut self, id: PipeId, entry: usize) -> Option<Item> {
         let mut passed = vec![(id, entry)];
         let mut at = (id, entry);
+        // No more than `MAX_FOLDS` times, and in no ring: see `folds_beyond`.
         while let Some(next) = self.folded_into(at) {
-            if passed.len() > MAX_FOLDS {
-                return None;
-            }
             passed.push(next);
             at = next;
         }

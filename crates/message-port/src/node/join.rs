@@ -6,9 +6,12 @@
 
 use std::mem;
 
-use super::gateway::MAX_FOLDS;
 use super::pipe::{Address, Item, Pipe, PipeId, Side};
 use super::{LinkError, Node, Work};
+
+/// The most folds of pipes in a row that are half done: so many pipes are read through, and an end
+/// that passes them all needs no deeper stack.
+pub(super) const MAX_FOLDS: usize = 64;
 
 impl Node {
     /// The stub's both channels lead here.
@@ -169,19 +172,27 @@ impl Node {
         }
     }
 
-    /// Whether a pipe, and those that it will be joined with beyond `side`, lead to `end`: no route
-    /// is a ring.
-    pub(super) fn is_ring(&self, start: (PipeId, usize), end: PipeId) -> bool {
+    /// With how many pipes in a row a pipe will be joined beyond a side of it.
+    ///
+    /// # Errors
+    /// If `end` is among them: no route is a ring.
+    pub(super) fn folds_beyond(
+        &self,
+        start: (PipeId, usize),
+        end: PipeId,
+    ) -> Result<usize, LinkError> {
         let mut at = start;
-        for _ in 0..MAX_FOLDS {
+        // No row is longer than that, since each that would be waits. A lying peer cannot make
+        // one either: only this function's caller makes folds.
+        for folds in 0..=MAX_FOLDS {
             if at.0 == end {
-                return true;
+                return Err(LinkError::UnexpectedFrame);
             }
             match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
                 Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
-                _ => return false,
+                _ => return Ok(folds),
             }
         }
-        true
+        Ok(MAX_FOLDS)
     }
 }
