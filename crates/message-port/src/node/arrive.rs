@@ -101,7 +101,14 @@ impl Node {
             Frame::Introduction(introduction) => self.announced(id, introduction),
             Frame::IntroductionUp(introduction) => self.introduction_up(id, introduction),
             Frame::IntroductionDown(introduction) => self.introduction_down(id, introduction),
-            Frame::Prove(token) => self.proof(id, token),
+            Frame::IntroductionGone(introduction) => {
+                self.introduction_gone(id, introduction);
+                Ok(())
+            }
+            Frame::Prove(token) => {
+                self.proof(id, token);
+                Ok(())
+            }
             Frame::Stop(channel) => {
                 if let Some((pipe, side)) = self.open_wire(at(channel))?.owner {
                     self.stop(pipe, side);

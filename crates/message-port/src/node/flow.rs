@@ -312,7 +312,7 @@ impl Node {
         if self.pipes.get(&id).is_some_and(done) {
             self.vacate(id, 0, true);
             self.vacate(id, 1, true);
-            if let Some(pipe) = self.pipes.remove(&id) {
+            if let Some(pipe) = self.remove_pipe(id) {
                 for item in pipe.flows.into_iter().flat_map(|flow| flow.queue) {
                     self.discard(item);
                 }

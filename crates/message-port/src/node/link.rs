@@ -24,8 +24,12 @@ pub(super) struct Link {
     pub(super) introduced_by: Option<(LinkId, u64)>,
     /// What the peer has to show, once the introduction was found.
     pub(super) expect: Option<Token>,
-    /// Tokens that the peer has shown for introductions which are not announced yet.
-    pub(super) proofs: Vec<Token>,
+    /// Tokens that the peer has shown for introductions which were not announced then.
+    pub(super) proofs: VecDeque<Token>,
+    /// How many introductions this node keeps in mind that the peer has made, and how many it has
+    /// made to the peer.
+    pub(super) known: usize,
+    pub(super) introductions: usize,
     pub(super) decoder: Decoder,
     pub(super) out: Out,
     /// What the peer has said in its greeting.
@@ -46,7 +50,8 @@ pub(super) struct Link {
 pub(super) enum Stage {
     /// Before the greeting. The own token, or a greeting, may wait for its introduction.
     Greeting {
-        deadline: Instant,
+        /// None if it is farther than a clock goes.
+        deadline: Option<Instant>,
         own: Option<Token>,
         greeted: bool,
         theirs: Option<Hello>,
@@ -75,6 +80,9 @@ pub(super) struct Wire {
     pub(super) assembling: Option<Box<Assembly>>,
     /// What came by this channel before the marker of the one that it replaces.
     pub(super) held: Vec<Arrival>,
+    /// The sequence number of the next event to come by this channel; the first one tells, if the
+    /// channel replaces another.
+    pub(super) due: Option<u64>,
 }
 
 /// Whether the last frame was sent.
@@ -114,7 +122,9 @@ impl Link {
             trusted,
             introduced_by: None,
             expect: None,
-            proofs: Vec::new(),
+            proofs: VecDeque::new(),
+            known: 0,
+            introductions: 0,
             decoder: Decoder::default(),
             out: Out::default(),
             peer,
@@ -130,7 +140,7 @@ impl Link {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Greeting { deadline, .. } => Some(*deadline),
+            Stage::Greeting { deadline, .. } => *deadline,
             Stage::Up => None,
         }
     }
@@ -280,7 +290,12 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(owner: (PipeId, usize), peer: &Hello, window: (u64, u64)) -> Self {
+    pub(super) fn new(
+        owner: (PipeId, usize),
+        peer: &Hello,
+        window: (u64, u64),
+        due: Option<u64>,
+    ) -> Self {
         let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
         Self {
             owner: Some(owner),
@@ -296,6 +311,7 @@ impl Wire {
             sending: None,
             assembling: None,
             held: Vec::new(),
+            due,
         }
     }
 

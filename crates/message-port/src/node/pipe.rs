@@ -7,6 +7,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::LinkId;
+use super::introduced::KnownKey;
 use super::wire::Proposal;
 use crate::MessagePort;
 
@@ -147,6 +148,10 @@ pub(super) struct Splicing {
     pub(super) waiting: [Option<Proposal>; 2],
     /// The marker came before the channel that replaces the old one.
     pub(super) marked: [bool; 2],
+    /// This pipe, or one that it was joined of, has asked its neighbours at some time.
+    pub(super) asked: bool,
+    /// The introduction that this stub waits for, or once waited for.
+    pub(super) awaits: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +209,18 @@ impl Pipe {
 
     pub(super) fn splicing(&mut self) -> &mut Splicing {
         self.splicing.get_or_insert_default()
+    }
+
+    /// By which introduction and ticket a side awaits a channel.
+    pub(super) fn awaited(&self, side: usize) -> Option<(KnownKey, u64)> {
+        let at = self.sides[side].output()?;
+        match self.splicing.as_ref()?.consented[side] {
+            Some(Proposal::Await {
+                introduction,
+                ticket,
+            }) => Some(((at.link, introduction), ticket)),
+            _ => None,
+        }
     }
 
     /// The channel of a side at which no splice is half done.

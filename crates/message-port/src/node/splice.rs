@@ -89,6 +89,7 @@ impl Node {
         self.next_ticket += 1;
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.splicing().own = Some(own);
+            pipe.splicing().asked = true;
         }
         for (at, proposal) in proposals {
             self.send(at.link, &Frame::Propose(at.channel, proposal));
@@ -249,9 +250,8 @@ impl Node {
             _ => return Err(LinkError::UnexpectedFrame),
         };
         pipe.splicing().consented[side] = None;
-        let window = self.window();
         let direct = self.direct_link((at.link, introduction));
-        let opened = direct.and_then(|link| self.open_channel(link, (id, side), window));
+        let opened = direct.and_then(|link| self.open_channel(link, (id, side), None));
         let Some(new) = opened else {
             self.send(at.link, &Frame::Abort(at.channel, ticket));
             self.work.push_back(Work::Consider(id));
@@ -279,7 +279,7 @@ impl Node {
         let Some(link) = self.links.get_mut(&at.link) else {
             return Ok(());
         };
-        let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window);
+        let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window, None);
         let Some((id, side)) = place else {
             // The port has ended here, or the stub's link was lost.
             wire.owner = None;
@@ -297,7 +297,7 @@ impl Node {
         if let Some(old) = pipe.sides[side].output() {
             self.switch(id, side, old, at);
             if marked {
-                self.switch_input(id, side)?;
+                self.switch_input(id, side);
             }
         }
         Ok(())
@@ -318,12 +318,12 @@ impl Node {
     }
 
     /// The marker on the old channel: go on with what came by the new one.
-    fn switch_input(&mut self, id: PipeId, side: usize) -> Result<(), LinkError> {
+    fn switch_input(&mut self, id: PipeId, side: usize) {
         let Some(pipe) = self.pipes.get_mut(&id) else {
-            return Ok(());
+            return;
         };
         let Side::Wire { input, output } = &mut pipe.sides[side] else {
-            return Ok(());
+            return;
         };
         let (old, new) = (*input, *output);
         *input = new;
@@ -337,13 +337,8 @@ impl Node {
             .map(|wire| mem::take(&mut wire.held))
             .unwrap_or_default()
         {
-            if let Err(error) = self.admit(new, arrival) {
-                // Not the fault of the link that the marker came by.
-                self.work.push_back(Work::Fail(new.link, error));
-                break;
-            }
+            self.take_in(id, side, arrival);
         }
-        Ok(())
     }
 
     /// The marker of a splice: the last frame that comes by a channel.
@@ -384,7 +379,8 @@ impl Node {
             return Err(LinkError::UnexpectedFrame);
         }
         if input != output {
-            return self.switch_input(id, side);
+            self.switch_input(id, side);
+            return Ok(());
         }
         let splicing = pipe.splicing();
         if let Some(own) = &mut splicing.own {
@@ -400,6 +396,14 @@ impl Node {
                 // The new channel was lost before it came.
                 self.end_from(id, side, true);
             }
+            return Ok(());
+        }
+        if splicing.asked {
+            // This side sees a new channel attached although both were not told to commit. Either
+            // it lies, or the neighbour that knows the ticket has not waited: only what both have
+            // in common is ended, their route.
+            tracing::debug!("a port is cut: a splice that was not agreed upon");
+            self.end_from(id, side, true);
             return Ok(());
         }
         Err(LinkError::UnexpectedFrame)
@@ -461,19 +465,13 @@ impl Node {
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
-        let Some(splicing) = &mut pipe.splicing else {
-            return;
-        };
-        splicing.waiting[side] = None;
-        splicing.marked[side] = false;
-        if let Some(Proposal::Await {
-            introduction,
-            ticket,
-        }) = splicing.consented[side].take()
-        {
-            if let Some(at) = pipe.sides[side].output() {
-                self.tickets.remove(&((at.link, introduction), ticket));
-            }
+        if let Some(awaited) = pipe.awaited(side) {
+            self.tickets.remove(&awaited);
+        }
+        if let Some(splicing) = &mut pipe.splicing {
+            splicing.waiting[side] = None;
+            splicing.marked[side] = false;
+            splicing.consented[side] = None;
         }
     }
 }
