@@ -191,8 +191,14 @@ pub struct Limits {
     pub max_message: u64,
     /// How many ports of one link may wait in queues for somebody to receive them.
     pub queued_ports: u64,
+    /// How many ports one link may carry for its peer at a time. A message with more waits until
+    /// others have ended.
+    pub channels: u64,
     /// How many bytes a link hands out before it hears that they were written.
     pub link_buffer: usize,
+    /// How many bytes of answers may wait to be written, beyond [`link_buffer`](Self::link_buffer),
+    /// while the peer goes on sending. One that never reads loses its link.
+    pub unwritten: usize,
     /// How long a new link may take to greet.
     pub hello_timeout: Duration,
 }
@@ -204,7 +210,9 @@ impl Default for Limits {
             window_messages: 4096,
             max_message: 256 * 1024 * 1024,
             queued_ports: 65_536,
+            channels: 262_144,
             link_buffer: 512 * 1024,
+            unwritten: 16 * 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
         }
     }
@@ -254,6 +262,8 @@ pub struct Node {
     tickets: BTreeMap<(KnownKey, u64), (PipeId, usize)>,
     work: VecDeque<Work>,
     outputs: VecDeque<Output>,
+    /// The link that has handed out bytes last: another one is next.
+    written: LinkId,
 }
 
 /// What is still to be done before an input is digested. A list, so that no depth of ports in
@@ -301,6 +311,7 @@ impl Node {
             tickets: BTreeMap::new(),
             work: VecDeque::new(),
             outputs: VecDeque::new(),
+            written: LinkId(0),
         }
     }
 

@@ -52,6 +52,7 @@ impl Node {
         let to = self.links.get_mut(&link)?;
         let channel = to.next_mine;
         to.next_mine += 2;
+        to.mine += 1;
         let wire = Wire::new(owner, &to.peer, window, due);
         to.wires.insert(channel, wire);
         Some(Address { link, channel })
@@ -72,6 +73,10 @@ impl Node {
             .next_theirs
             .checked_add(2)
             .ok_or(LinkError::UnknownPort(channel))?;
+        from.theirs += 1;
+        if from.theirs > self.limits.channels.saturating_mul(2) {
+            return Err(LinkError::TooManyChannels);
+        }
         Ok(())
     }
 
@@ -147,9 +152,7 @@ impl Node {
             });
         }
         to.granted.remove(&channel);
-        for channel in std::mem::take(&mut to.starved) {
-            to.enqueue(channel);
-        }
+        to.wake_starved();
         Ok(())
     }
 

@@ -48,6 +48,7 @@ impl Node {
             window_messages,
             max_message: self.limits.max_message,
             queued_ports: self.limits.queued_ports,
+            channels: self.limits.channels,
             token,
         }
     }
@@ -109,8 +110,10 @@ impl Node {
             // Channel 0 is granted to both by the host's trust.
             if link.initiator {
                 link.next_mine += 2;
+                link.mine += 1;
             } else {
                 link.next_theirs += 2;
+                link.theirs += 1;
             }
             let pipe = self.next_pipe;
             self.next_pipe += 1;

@@ -217,4 +217,12 @@ impl Node {
             offered.waiting.remove(&stub);
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn waiting_stubs(&self) -> usize {
+        self.offered
+            .values()
+            .map(|offered| offered.waiting.len())
+            .sum()
+    }
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 
 use bytes::Bytes;
 
@@ -70,6 +71,23 @@ pub(super) struct Unread {
     pub(super) adopts: Vec<Adopt>,
 }
 
+impl Unread {
+    /// One event more. What is returned came by another channel; its credit is given at once,
+    /// since only one channel is kept in mind.
+    #[must_use]
+    pub(super) fn add(&mut self, from: Option<Address>, bytes: u64, adopts: Vec<Adopt>) -> Self {
+        let mut stale = Self::default();
+        if self.from != from {
+            stale = mem::take(self);
+            self.from = from;
+        }
+        self.bytes += bytes;
+        self.messages += 1;
+        self.adopts.extend(adopts);
+        stale
+    }
+}
+
 /// A move that is to be acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adopt {
@@ -107,8 +125,10 @@ impl Flow {
 
 pub(super) enum Item {
     Message(Parcel),
-    /// A `close` event of a former partner.
-    Close,
+    /// A `close` event of a former partner, and the channel by which it came.
+    Close {
+        from: Option<Address>,
+    },
     /// So many events in the queue of a port which nobody holds any more.
     Backlog {
         port: Box<MessagePort>,

@@ -17,10 +17,10 @@
 use std::mem;
 
 use super::join::MAX_FOLDS;
-use super::link::{Last, Wire};
+use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Item, Own, PipeId, Side};
 use super::wire::{Frame, Proposal};
-use super::{LinkError, Node, Token, Work};
+use super::{LinkError, LinkId, Node, Token, Work};
 
 impl Node {
     /// Answers what waits for an answer; then, if this is a stub, asks its neighbours.
@@ -251,6 +251,8 @@ impl Node {
         };
         pipe.splicing().consented[side] = None;
         let direct = self.direct_link((at.link, introduction));
+        let may = |link: &LinkId| self.links.get(link).is_some_and(Link::may_attach);
+        let direct = direct.filter(may);
         let opened = direct.and_then(|link| self.open_channel(link, (id, side), None));
         let Some(new) = opened else {
             self.send(at.link, &Frame::Abort(at.channel, ticket));
@@ -351,8 +353,11 @@ impl Node {
             return Err(LinkError::UnknownPort(at.channel));
         };
         wire.got_last = true;
-        let Some((id, side)) = wire.owner else {
-            self.orphan(at);
+        let owner = wire.owner;
+        if let Some(link) = self.links.get_mut(&at.link) {
+            link.reap(at.channel);
+        }
+        let Some((id, side)) = owner else {
             return Ok(());
         };
         let Some(pipe) = self.pipes.get_mut(&id) else {

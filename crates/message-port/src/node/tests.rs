@@ -1,5 +1,6 @@
 //! Peers that lie or talk garbage, long and many messages, and the wire format under mutation.
 
+mod floods;
 mod several;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,7 @@ fn hello(initiator: bool, token: Option<Token>) -> Hello {
         window_messages: 10,
         max_message: 1 << 30,
         queued_ports: 10,
+        channels: 1 << 20,
         token,
     }
 }

@@ -68,6 +68,7 @@ pub(super) struct Hello {
     pub(super) window_messages: u64,
     pub(super) max_message: u64,
     pub(super) queued_ports: u64,
+    pub(super) channels: u64,
     pub(super) token: Option<Token>,
 }
 
@@ -128,6 +129,7 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
             put(out, hello.window_messages);
             put(out, hello.max_message);
             put(out, hello.queued_ports);
+            put(out, hello.channels);
             if let Some(token) = hello.token {
                 out.put_u128(token.0);
             }
@@ -344,6 +346,7 @@ fn take_hello(from: &mut Bytes) -> Result<Hello, LinkError> {
         window_messages: take(from)?,
         max_message: take(from)?,
         queued_ports: take(from)?,
+        channels: take(from)?,
         token: if flags & 2 == 0 {
             None
         } else {
