@@ -162,9 +162,10 @@ pub(super) fn cause(status: Status, message: Option<&str>) -> String {
 }
 
 fn example(test: &str, name: &str, stack: Option<&str>) -> String {
-    // The first place outside of the harness.
+    // The first place in a file of the test, outside of the harness.
     let mut places = stack.unwrap_or_default().lines().map(str::trim);
-    let place = places.find(|line| !line.is_empty() && !line.contains("/resources/testharness.js"));
+    let is_of_test = |line: &&str| line.contains("://") && !line.contains("/testharness.js");
+    let place = places.find(is_of_test);
     match place {
         Some(place) => format!("{test} | {name} | {place}"),
         None => format!("{test} | {name}"),
@@ -226,13 +227,13 @@ mod tests {
         ];
         results[0].subtests[0].message = Some("expected 12 but got 3\nmore".into());
         results[0].subtests[0].stack =
-            Some("at t (http://h/resources/testharness.js:1:2)\n  at a.html:7:8\n".into());
+            Some("at t (http://h/resources/testharness.js:1:2)\n  at http://h/a.html:7:8\n".into());
         results[0].subtests[1].message = Some("other".into());
         results[1].subtests[0].message = Some("expected 4 but got 5".into());
         let causes = causes(&results);
         assert_eq!(causes.len(), 2);
         assert_eq!(causes[0].message, "FAIL: expected 0 but got 0");
         assert_eq!((causes[0].tests, causes[0].pages.len()), (2, 2));
-        assert_eq!(causes[0].example, "a.html | x | at a.html:7:8");
+        assert_eq!(causes[0].example, "a.html | x | at http://h/a.html:7:8");
     }
 }
