@@ -11,6 +11,7 @@ mod fetch;
 pub(super) mod heads;
 mod page;
 mod realm;
+mod test_report;
 mod url;
 mod worker;
 
@@ -66,7 +67,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     worker::declare(ops)?;
     page::declare(ops)?;
     fetch::declare(ops)?;
-    caches::declare(ops)
+    caches::declare(ops)?;
+    test_report::declare(ops)
 }
 
 /// The module `ops`.
