@@ -96,7 +96,7 @@ pub(crate) struct Parts {
     policies: Policies,
     caches: Arc<CacheStore>,
     /// Where the results of a page under test go.
-    reporter: Option<Arc<Reporter>>,
+    pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
 }
 
