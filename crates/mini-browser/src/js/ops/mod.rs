@@ -9,9 +9,11 @@ mod caches;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod navigation;
 mod page;
 mod realm;
 mod url;
+mod windows;
 mod worker;
 
 use std::future::Future;
@@ -65,6 +67,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     url::declare(ops)?;
     worker::declare(ops)?;
     page::declare(ops)?;
+    windows::declare(ops)?;
+    navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)
 }

@@ -8,3 +8,4 @@ mod limits;
 mod page;
 mod stand;
 mod web_apis;
+mod windows;
