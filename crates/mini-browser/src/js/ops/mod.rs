@@ -12,6 +12,7 @@ pub(super) mod heads;
 mod navigation;
 mod page;
 mod realm;
+mod test_report;
 mod url;
 mod windows;
 mod worker;
@@ -70,7 +71,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     windows::declare(ops)?;
     navigation::declare(ops)?;
     fetch::declare(ops)?;
-    caches::declare(ops)
+    caches::declare(ops)?;
+    test_report::declare(ops)
 }
 
 /// The module `ops`.

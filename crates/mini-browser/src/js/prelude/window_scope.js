@@ -8,6 +8,7 @@ import { Document, HTMLBodyElement, document, loaded, openDocument } from "./min
 import { Navigator, navigator } from "./navigator.js";
 import { closeWindow } from "./open.js";
 import { global, windowProxy } from "./realms.js";
+import "./test_report.js";
 import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, replaceable } from "./webidl.js";
 
 class Window extends EventTarget {
