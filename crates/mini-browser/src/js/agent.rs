@@ -5,23 +5,19 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
-use futures_channel::mpsc as local;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use rquickjs::Runtime;
 use tokio::sync::{Notify, mpsc};
 
+use super::event_loop::{self, Deadline};
 use super::loader::{PreludeLoader, PreludeResolver};
 use super::quota::Quota;
-use super::realm::{LocalTask, Realm, RealmOptions};
+use super::realm::RealmOptions;
+use super::task::{Queued, RealmId, Task, TaskSource};
 
 /// The stack of an agent's thread; QuickJS gets [`AgentOptions::stack_size`] of it.
 const THREAD_STACK: usize = 8 << 20;
-
-/// Something for an agent to do. The microtasks that it queues run right after it.
-pub type Task = Box<dyn FnOnce(&Realm) + Send>;
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -33,6 +29,8 @@ pub struct AgentOptions {
     pub memory_limit: usize,
     /// How deep scripts may nest, in bytes of native stack; at the limit they get a `RangeError`.
     pub stack_size: usize,
+    /// How much of other things it may have.
+    pub limits: Limits,
 }
 
 impl AgentOptions {
@@ -43,6 +41,33 @@ impl AgentOptions {
             name: name.into(),
             memory_limit: 64 << 20,
             stack_size: 1 << 20,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What an agent may have of each thing; one that wants more is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How long one task and its microtasks may run.
+    pub script_time: Option<Duration>,
+    /// How many realms live at a time.
+    pub realms: usize,
+    /// How many timers run at a time.
+    pub timers: usize,
+    /// How many of its own tasks wait at a time.
+    pub tasks: usize,
+}
+
+impl Default for Limits {
+    /// Any time, 256 realms, 100,000 timers, 1,000,000 tasks.
+    fn default() -> Self {
+        Self {
+            script_time: None,
+            realms: 256,
+            timers: 100_000,
+            tasks: 1_000_000,
         }
     }
 }
@@ -63,6 +88,20 @@ pub enum Death {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// One of its tasks did not end in time.
+    #[error("a script ran for more than {limit:?}")]
+    OutOfTime {
+        /// The limit.
+        limit: Duration,
+    },
+    /// It wanted more of something than it may have.
+    #[error("too many {what}: more than {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
     /// It could not be set up.
     #[error("could not be started: {0}")]
     NotStarted(String),
@@ -76,7 +115,7 @@ pub enum Death {
 pub struct Agent(Arc<Running>);
 
 struct Running {
-    tasks: mpsc::UnboundedSender<Task>,
+    tasks: mpsc::UnboundedSender<Queued<Task>>,
     kill: Arc<Kill>,
 }
 
@@ -113,9 +152,15 @@ impl Agent {
         Ok(Self(Arc::new(Running { tasks, kill })))
     }
 
-    /// Queues a task; dropped if the agent has ended.
-    pub fn post(&self, task: impl FnOnce(&Realm) + Send + 'static) {
-        if self.0.tasks.send(Box::new(task)).is_err() {
+    /// Queues a task in a realm; dropped if the agent or the realm has ended.
+    pub fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        let task: Task = Box::new(task);
+        if self.0.tasks.send(Queued::new(realm, source, task)).is_err() {
             tracing::debug!("a task came after its agent had ended");
         }
     }
@@ -124,6 +169,21 @@ impl Agent {
     /// Only the first death counts.
     pub fn kill(&self, reason: impl Into<String>) {
         self.0.kill.kill(Death::Killed(reason.into()));
+    }
+
+    /// The same agent, for what must not keep it alive.
+    pub(super) fn downgrade(&self) -> WeakAgent {
+        WeakAgent(Arc::downgrade(&self.0))
+    }
+}
+
+/// An agent that may have ended.
+#[derive(Clone)]
+pub(super) struct WeakAgent(std::sync::Weak<Running>);
+
+impl WeakAgent {
+    pub(super) fn upgrade(&self) -> Option<Agent> {
+        self.0.upgrade().map(Agent)
     }
 }
 
@@ -140,7 +200,7 @@ impl fmt::Debug for Agent {
 pub(super) struct Kill {
     flag: AtomicBool,
     death: Mutex<Option<Death>>,
-    wake: Notify,
+    pub(super) wake: Notify,
 }
 
 impl Kill {
@@ -159,7 +219,7 @@ impl Kill {
         self.flag.load(Ordering::Acquire)
     }
 
-    fn death(&self) -> Option<Death> {
+    pub(super) fn death(&self) -> Option<Death> {
         self.death
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -172,7 +232,7 @@ fn run(
     realm: RealmOptions,
     begin: Task,
     kill: &Arc<Kill>,
-    tasks: mpsc::UnboundedReceiver<Task>,
+    tasks: mpsc::UnboundedReceiver<Queued<Task>>,
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -188,58 +248,20 @@ fn run(
     };
     runtime.set_max_stack_size(options.stack_size);
     runtime.set_loader(PreludeResolver, PreludeLoader);
-    let interrupt = Arc::clone(kill);
-    runtime.set_interrupt_handler(Some(Box::new(move || interrupt.is_set())));
-
-    let (spawner, spawned) = local::unbounded();
-    let realm = match Realm::new(&runtime, realm, Arc::clone(kill), spawner) {
-        Ok(realm) => realm,
-        Err(error) => return kill.death().unwrap_or(Death::NotStarted(error)),
-    };
-    let death = tokio::task::LocalSet::new()
-        .block_on(&tokio, event_loop(&realm, begin, kill, tasks, spawned));
-    drop(realm);
+    let deadline = Deadline::new(options.limits.script_time, Arc::clone(kill));
+    let interrupt = deadline.clone();
+    runtime.set_interrupt_handler(Some(Box::new(move || interrupt.is_over())));
+    let death = event_loop::run(
+        &runtime,
+        options.limits,
+        deadline,
+        realm,
+        begin,
+        tasks,
+        &tokio,
+    );
     runtime.set_interrupt_handler(None);
     death
-}
-
-async fn event_loop(
-    realm: &Realm,
-    begin: Task,
-    kill: &Kill,
-    mut tasks: mpsc::UnboundedReceiver<Task>,
-    mut spawned: local::UnboundedReceiver<LocalTask>,
-) -> Death {
-    let mut running = FuturesUnordered::new();
-    begin(realm);
-    loop {
-        realm.checkpoint();
-        if let Some(death) = kill.death() {
-            return death;
-        }
-        let deadline = realm.state().timers().deadline();
-        tokio::select! {
-            biased;
-            () = kill.wake.notified() => {}
-            Some(task) = spawned.next() => running.push(task),
-            () = until(deadline) => realm.fire_timer(),
-            // Before tasks: what was answered before a task was posted is seen before it.
-            Some(completion) = running.next(), if !running.is_empty() => {
-                realm.with(|ctx| completion(ctx));
-            }
-            task = tasks.recv() => match task {
-                Some(task) => task(realm),
-                None => return Death::Closed,
-            },
-        }
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

@@ -14,6 +14,7 @@ use super::json::Json;
 use super::notice;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::Seam;
+use super::task::{RealmId, TaskSource};
 
 /// What a page is made from.
 #[non_exhaustive]
@@ -92,10 +93,11 @@ impl Page {
     ) -> Result<serde_json::Value, ScriptError> {
         let (sender, receiver) = oneshot::channel();
         let (source, url) = (source.into(), url.into());
-        self.agent.post(move |realm| {
-            let answer = Answer { sender, url };
-            realm.with(|ctx| run(ctx, realm.state(), source, answer));
-        });
+        self.agent
+            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+                let answer = Answer { sender, url };
+                realm.with(|ctx| run(ctx, realm.state(), source, answer));
+            });
         self.answer(receiver).await
     }
 
@@ -110,13 +112,14 @@ impl Page {
     ) -> Result<(), ScriptError> {
         let (source, url) = (source.into(), url.into());
         let (sender, receiver) = oneshot::channel();
-        self.agent.post(move |realm| {
-            realm.with(|ctx| {
-                let ran = evaluate(ctx, source, &url).map(drop);
-                // Nobody waits any more if the caller dropped the future.
-                drop(sender.send(ran));
+        self.agent
+            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+                realm.with(|ctx| {
+                    let ran = evaluate(ctx, source, &url).map(drop);
+                    // Nobody waits any more if the caller dropped the future.
+                    drop(sender.send(ran));
+                });
             });
-        });
         self.answer(receiver).await
     }
 
@@ -139,18 +142,24 @@ impl Page {
 
     /// All scripts of the document have run: `DOMContentLoaded` and `load` fire.
     pub fn loaded(&self) {
-        self.agent.post(|realm: &Realm| {
-            realm.with(|ctx| {
-                realm.state().call(ctx, "loaded", ());
-            });
-        });
+        self.agent.post(
+            RealmId::MAIN,
+            TaskSource::UserInteraction,
+            |realm: &Realm| {
+                realm.with(|ctx| {
+                    realm.state().call(ctx, "loaded", ());
+                });
+            },
+        );
     }
 
     /// Tells the page something of its registrations.
     pub fn notify(&self, notice: ClientNotice) {
-        self.agent.post(move |realm: &Realm| {
-            realm.with(|ctx| notice::notify(ctx, realm.state(), &notice))
-        });
+        self.agent.post(
+            RealmId::MAIN,
+            TaskSource::UserInteraction,
+            move |realm: &Realm| realm.with(|ctx| notice::notify(ctx, realm.state(), &notice)),
+        );
     }
 
     /// Ends the page, whatever its scripts are doing.

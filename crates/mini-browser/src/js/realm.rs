@@ -1,7 +1,7 @@
 //! A realm: a global object, and what native functions know about it.
 
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
@@ -9,19 +9,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_channel::mpsc::UnboundedSender;
 use rquickjs::function::IntoArgs;
-use rquickjs::{Context, Ctx, Function, JsLifetime, Persistent, Runtime, Value};
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
 use service_worker::StartWorker;
 use service_worker::types::Environment;
+use tokio::sync::watch;
 use url::Url;
 
-use super::agent::{Death, Kill};
+use super::agent::Death;
 use super::console::{ConsoleLevel, ConsoleSink};
 use super::error::Exception;
+use super::event_loop::EventLoop;
 use super::loader;
+use super::rejections::Rejections;
 use super::seam::Seam;
-use super::timers::Timers;
+use super::task::{RealmId, TaskSource};
+
+pub(super) use super::event_loop::state_of;
 
 /// What an operation does to its realm when it has finished.
 pub(super) type Completion = Box<dyn FnOnce(&Ctx<'_>)>;
@@ -87,39 +91,63 @@ impl RealmOptions {
 /// What native functions know about their realm. It holds no value of the realm that is not
 /// cleared before the realm is freed.
 pub struct RealmState {
+    id: RealmId,
+    context: usize,
     options: RealmOptions,
-    kill: Arc<Kill>,
-    spawner: UnboundedSender<LocalTask>,
+    environment: RefCell<Environment>,
+    url: RefCell<Url>,
+    event_loop: Rc<EventLoop>,
     started: Instant,
-    timers: RefCell<Timers>,
+    global: RefCell<Option<Persistent<Object<'static>>>>,
     hooks: RefCell<BTreeMap<String, Persistent<Function<'static>>>>,
-    rejections: RefCell<Vec<Rejection>>,
-    in_checkpoint: Cell<bool>,
+    rejections: RefCell<Rejections>,
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
-}
-
-struct Rejection {
-    promise: Persistent<Value<'static>>,
-    reason: Persistent<Value<'static>>,
+    ended: watch::Sender<bool>,
+    reporting: Cell<bool>,
 }
 
 impl RealmState {
+    /// Which of its agent's realms it is.
+    #[must_use]
+    pub const fn id(&self) -> RealmId {
+        self.id
+    }
+
     /// Which global it has.
     #[must_use]
     pub const fn kind(&self) -> &RealmKind {
         &self.options.kind
     }
 
-    /// The script's or document's URL.
-    #[must_use]
-    pub const fn url(&self) -> &Url {
-        &self.options.url
+    /// The script's or document's URL. Borrowed: not to be held while a script runs.
+    pub fn url(&self) -> Ref<'_, Url> {
+        self.url.borrow()
     }
 
-    /// What its fetches and registrations are made with.
-    #[must_use]
-    pub const fn environment(&self) -> &Environment {
-        &self.options.environment
+    /// The document has another URL.
+    pub(super) fn set_url(&self, url: Url) {
+        self.url.replace(url);
+    }
+
+    /// What its fetches and registrations are made with. Borrowed: not to be held while a script
+    /// runs.
+    pub fn environment(&self) -> Ref<'_, Environment> {
+        self.environment.borrow()
+    }
+
+    /// The window has another document.
+    pub(super) fn set_environment(&self, environment: Environment) {
+        self.environment.replace(environment);
+    }
+
+    /// What its agent's realms share.
+    pub(super) fn event_loop(&self) -> &Rc<EventLoop> {
+        &self.event_loop
+    }
+
+    /// What it was made from.
+    pub(super) fn options(&self) -> &RealmOptions {
+        &self.options
     }
 
     /// The service worker facade.
@@ -152,48 +180,89 @@ impl RealmState {
 
     /// A message to its console.
     pub fn log(&self, level: ConsoleLevel, text: &str) {
-        self.options
-            .console
-            .message(self.options.url.as_str(), level, text);
+        let url = self.url().clone();
+        self.options.console.message(url.as_str(), level, text);
     }
 
-    /// Waits for `task` beside the realm's tasks; its completion runs as a task of its own.
+    /// Waits for `task` beside the realm's tasks; its completion runs as a task of its own, unless
+    /// the realm has ended.
     pub(super) fn spawn(&self, task: LocalTask) {
-        // Refused only while the agent ends, when nobody waits for the completion.
-        drop(self.spawner.unbounded_send(task));
+        let (id, mut ended) = (self.id, self.ended.subscribe());
+        if *ended.borrow() {
+            return;
+        }
+        self.event_loop.spawn(Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => None,
+                completion = task => Some((id, completion)),
+            }
+        }));
     }
 
-    pub(super) fn timers(&self) -> RefMut<'_, Timers> {
-        self.timers.borrow_mut()
+    /// Queues a task in the realm.
+    pub(super) fn queue(&self, source: TaskSource, task: impl FnOnce(&Realm) + 'static) {
+        if !self.has_ended() {
+            self.event_loop.queue(self.id, source, task);
+        }
+    }
+
+    /// Whether the realm was destroyed. Functions of it may still be called.
+    pub(super) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        self.kill.is_set()
+        self.event_loop.kill().is_set()
     }
 
     /// Ends the agent after this task.
     pub(super) fn stop(&self, reason: &str) {
-        self.kill.kill(Death::Killed(reason.to_owned()));
+        self.event_loop
+            .kill()
+            .kill(Death::Killed(reason.to_owned()));
     }
 
     /// Registers what Rust calls under `name`.
     pub(super) fn set_hook(&self, name: String, hook: Persistent<Function<'static>>) {
-        self.hooks.borrow_mut().insert(name, hook);
+        if !self.has_ended() {
+            self.hooks.borrow_mut().insert(name, hook);
+        }
     }
 
-    /// Calls what the prelude registered under `name`; `None` if it registered nothing or threw,
-    /// which is reported.
+    /// Whether the prelude registered something under `name`.
+    pub(super) fn has_hook(&self, name: &str) -> bool {
+        self.hooks.borrow().contains_key(name)
+    }
+
+    /// Calls what the prelude registered under `name`, in this realm, whichever realm `ctx` is of;
+    /// `None` if it registered nothing or threw, which is reported.
     pub(super) fn call<'js, A: IntoArgs<'js>>(
         &self,
         ctx: &Ctx<'js>,
         name: &str,
         args: A,
     ) -> Option<Value<'js>> {
+        self.try_call(ctx, name, args)?
+            .map_err(|_| self.report(ctx))
+            .ok()
+    }
+
+    /// The same, with what it threw left pending.
+    pub(super) fn try_call<'js, A: IntoArgs<'js>>(
+        &self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        args: A,
+    ) -> Option<rquickjs::Result<Value<'js>>> {
         let hook = self.hooks.borrow().get(name).cloned()?;
-        let result = hook
-            .restore(ctx)
-            .and_then(|hook| hook.call::<_, Value<'js>>(args));
-        result.map_err(|_| self.report(ctx)).ok()
+        let hook = hook.restore(ctx);
+        Some(hook.and_then(|hook| hook.call::<_, Value<'js>>(args)))
+    }
+
+    /// The global object, until the realm ends.
+    pub(super) fn global<'js>(&self, ctx: &Ctx<'js>) -> Option<Object<'js>> {
+        self.global.borrow().clone()?.restore(ctx).ok()
     }
 
     /// Reports the pending exception. (*HTML*, "report an exception".)
@@ -202,47 +271,60 @@ impl RealmState {
         if self.is_killed() {
             return;
         }
-        let exception = Exception::of(&thrown, self.url().as_str());
-        let hook = self.hooks.borrow().get("exception").cloned();
-        let handled = hook.and_then(|hook| {
+        let url = self.url().clone();
+        let exception = Exception::of(&thrown, url.as_str());
+        let handled = if self.reporting.replace(true) {
+            None
+        } else {
             let Exception {
                 text,
                 file,
                 line,
                 column,
             } = exception.clone();
-            let hook = hook.restore(ctx).ok()?;
-            hook.call::<_, bool>((thrown, text, file, line, column))
-                .ok()
-        });
+            let args = (thrown, text, file, line, column);
+            let called = self.try_call(ctx, "exception", args);
+            self.reporting.set(false);
+            called.map(|called| called.map(|handled| handled.as_bool().unwrap_or(false)))
+        };
         match handled {
-            Some(true) => {}
-            Some(false) => self.log(ConsoleLevel::Error, &format!("Uncaught {exception}")),
-            None => {
-                drop(ctx.catch());
-                self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
-            }
+            Some(Ok(true)) => return,
+            Some(Err(_)) => drop(ctx.catch()),
+            Some(Ok(false)) | None => {}
         }
+        self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
     }
 
     /// *Perform a microtask checkpoint*, without its last step.
     pub(super) fn run_microtasks(&self, ctx: &Ctx<'_>) {
-        if self.in_checkpoint.replace(true) {
-            return;
-        }
-        while !self.is_killed() && ctx.execute_pending_job() {}
-        self.in_checkpoint.set(false);
+        self.event_loop.run_microtasks(ctx);
     }
 
-    fn track<'js>(&self, ctx: &Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
-        let promise = Persistent::save(ctx, promise);
-        let mut rejections = self.rejections.borrow_mut();
-        if handled {
-            rejections.retain(|rejection| rejection.promise != promise);
+    pub(super) fn track<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        promise: Value<'js>,
+        reason: Value<'js>,
+        handled: bool,
+    ) {
+        if self.has_ended() {
             return;
         }
+        self.event_loop.expect_rejections();
+        let promise = Persistent::save(ctx, promise);
         let reason = Persistent::save(ctx, reason);
-        rejections.push(Rejection { promise, reason });
+        let known = self.rejections.borrow_mut().track(promise, reason, handled);
+        if let Some((promise, reason)) = known {
+            // HostPromiseRejectionTracker, step 7: it was reported, and is handled now.
+            self.queue(TaskSource::Dom, move |realm| {
+                realm.with(|ctx| {
+                    realm
+                        .state()
+                        .call(ctx, "rejectionHandled", (promise, reason))
+                        .is_some()
+                });
+            });
+        }
     }
 
     /// The rejections up to now were taken care of.
@@ -250,36 +332,26 @@ impl RealmState {
         self.rejections.borrow_mut().clear();
     }
 
-    /// *Notify about rejected promises.* True if a script ran.
-    fn notify_about_rejections(&self, ctx: &Ctx<'_>) -> bool {
-        let rejections = std::mem::take(&mut *self.rejections.borrow_mut());
-        let any = !rejections.is_empty();
-        for rejection in rejections {
-            let (Ok(promise), Ok(reason)) = (
-                rejection.promise.restore(ctx),
-                rejection.reason.restore(ctx),
-            ) else {
-                continue;
-            };
-            let exception = Exception::of(&reason, self.url().as_str());
-            let handled = self.call(ctx, "rejection", (promise, reason));
-            if !handled
-                .and_then(|handled| handled.as_bool())
-                .unwrap_or(false)
-                && !self.is_killed()
-            {
-                tracing::debug!(%exception, "a promise was rejected and nobody handled it");
-                self.log(
-                    ConsoleLevel::Error,
-                    &format!("Uncaught (in promise) {exception}"),
-                );
-            }
-        }
-        any
+    /// Lets go of every value of the realm, so that it can be freed: native functions hold the
+    /// state, the state holds the prelude's functions, and those hold native functions.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+        let hooks = std::mem::take(&mut *self.hooks.borrow_mut());
+        let locals = std::mem::take(&mut *self.locals.borrow_mut());
+        self.rejections.borrow_mut().clear();
+        self.global.replace(None);
+        drop((hooks, locals));
+    }
+}
+
+impl Drop for RealmState {
+    fn drop(&mut self) {
+        self.event_loop.forget_state(self.context);
     }
 }
 
 /// A global object and its scripts. It lives on its agent's thread.
+#[derive(Clone)]
 pub struct Realm {
     context: Context,
     state: Rc<RealmState>,
@@ -287,61 +359,84 @@ pub struct Realm {
 
 impl Realm {
     pub(super) fn new(
-        runtime: &Runtime,
+        id: RealmId,
+        event_loop: Rc<EventLoop>,
+        context: Context,
         options: RealmOptions,
-        kill: Arc<Kill>,
-        spawner: UnboundedSender<LocalTask>,
-    ) -> Result<Self, String> {
-        let context = Context::full(runtime).map_err(|error| error.to_string())?;
-        let scope = match options.kind {
+    ) -> Self {
+        let state = Rc::new(RealmState {
+            id,
+            context: context.as_raw().addr().get(),
+            environment: RefCell::new(options.environment.clone()),
+            url: RefCell::new(options.url.clone()),
+            options,
+            event_loop,
+            started: Instant::now(),
+            global: RefCell::default(),
+            hooks: RefCell::default(),
+            rejections: RefCell::default(),
+            locals: RefCell::default(),
+            ended: watch::Sender::new(false),
+            reporting: Cell::new(false),
+        });
+        Self { context, state }
+    }
+
+    /// Loads the prelude. `ctx` is of this realm.
+    pub(super) fn start(&self, ctx: &Ctx<'_>) -> Result<(), String> {
+        let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
-        let state = Rc::new(RealmState {
-            options,
-            kill,
-            spawner,
-            started: Instant::now(),
-            timers: RefCell::default(),
-            hooks: RefCell::default(),
-            rejections: RefCell::default(),
-            in_checkpoint: Cell::new(false),
-            locals: RefCell::default(),
-        });
-        runtime.set_host_promise_rejection_tracker(Some(Box::new(
-            |ctx, promise, reason, handled| {
-                if let Some(state) = state_of(&ctx) {
-                    state.track(&ctx, promise, reason, handled);
+        let global = Persistent::save(ctx, ctx.globals());
+        self.state.global.replace(Some(global));
+        loader::import(ctx, scope)
+            .map(drop)
+            .map_err(|error| match error {
+                rquickjs::Error::Exception => {
+                    let thrown = ctx.catch();
+                    let stack = thrown.as_exception().and_then(rquickjs::Exception::stack);
+                    format!(
+                        "{} {}",
+                        Exception::of(&thrown, "the prelude"),
+                        stack.unwrap_or_default()
+                    )
                 }
-            },
-        )));
-        let realm = Self { context, state };
-        realm.with(|ctx| {
-            let realms = Realms(Rc::clone(&realm.state));
-            ctx.store_userdata(realms)
-                .map_err(|error| error.to_string())?;
-            loader::import(ctx, scope)
-                .map(drop)
-                .map_err(|error| match error {
-                    rquickjs::Error::Exception => {
-                        let thrown = ctx.catch();
-                        let stack = thrown.as_exception().and_then(rquickjs::Exception::stack);
-                        format!(
-                            "{} {}",
-                            Exception::of(&thrown, "the prelude"),
-                            stack.unwrap_or_default()
-                        )
-                    }
-                    error => error.to_string(),
-                })
-        })?;
-        Ok(realm)
+                error => error.to_string(),
+            })
     }
 
-    /// Runs something in the realm. A task is followed by a microtask
-    /// checkpoint of its own.
+    /// Which of its agent's realms it is.
+    #[must_use]
+    pub fn id(&self) -> RealmId {
+        self.state.id
+    }
+
+    /// Runs something in the realm, as a task does: no script is running. The task is followed by a
+    /// microtask checkpoint of its own.
     pub fn with<R>(&self, run: impl FnOnce(&Ctx<'_>) -> R) -> R {
         self.context.with(|ctx| run(&ctx))
+    }
+
+    /// Runs something in the realm from within a script of this or another realm of the agent.
+    #[expect(
+        unsafe_code,
+        reason = "rquickjs enters contexts only while no script runs"
+    )]
+    pub(super) fn enter<'js, R>(
+        &self,
+        ctx: &Ctx<'js>,
+        run: impl FnOnce(&Self, &Ctx<'js>) -> R,
+    ) -> R {
+        debug_assert_eq!(
+            ctx.as_raw().addr().get() == self.state.context,
+            ctx.as_raw() == self.context.as_raw()
+        );
+        // SAFETY: `ctx` proves that the runtime is locked for `'js`, and this realm's context, which
+        // is of the same runtime (an agent has only one), lives as long as `self`; the new `Ctx`
+        // counts as a reference of its own.
+        let entered: Ctx<'js> = unsafe { Ctx::from_raw(self.context.as_raw()) };
+        run(self, &entered)
     }
 
     /// What native functions know.
@@ -350,50 +445,48 @@ impl Realm {
         &self.state
     }
 
-    /// *Perform a microtask checkpoint*: runs microtasks, then reports rejections that nobody
-    /// handled, until there is nothing more to do.
+    /// *Perform a microtask checkpoint*, in the middle of a task.
     pub(super) fn checkpoint(&self) {
-        self.with(|ctx| {
-            loop {
-                self.state.run_microtasks(ctx);
-                if self.state.is_killed() || !self.state.notify_about_rejections(ctx) {
-                    break;
-                }
+        self.with(|ctx| self.state.run_microtasks(ctx));
+        self.notify_about_rejections();
+    }
+
+    pub(super) fn fire_timer(&self, id: u32) {
+        self.with(|ctx| self.state.call(ctx, "timer", (id,)).is_some());
+    }
+
+    /// *Notify about rejected promises.*
+    pub(super) fn notify_about_rejections(&self) {
+        if !self.state.rejections.borrow_mut().begin() {
+            return;
+        }
+        // Before other tasks, which the specification leaves open.
+        self.state
+            .event_loop
+            .queue_first(self.id(), TaskSource::Dom, |realm| {
+                realm.with(|ctx| realm.report_rejections(ctx));
+            });
+    }
+
+    fn report_rejections(&self, ctx: &Ctx<'_>) {
+        loop {
+            let next = self.state.rejections.borrow_mut().next();
+            let Some((promise, reason)) = next else {
+                return;
+            };
+            let (Ok(promise), Ok(reason)) = (promise.restore(ctx), reason.restore(ctx)) else {
+                continue;
+            };
+            let exception = Exception::of(&reason, self.state.url().clone().as_str());
+            let handled = self.state.call(ctx, "rejection", (promise, reason));
+            let handled = handled.and_then(|handled| handled.as_bool());
+            if !handled.unwrap_or(false) && !self.state.is_killed() {
+                tracing::debug!(%exception, "a promise was rejected and nobody handled it");
+                let text = format!("Uncaught (in promise) {exception}");
+                self.state.log(ConsoleLevel::Error, &text);
             }
-        });
-    }
-
-    pub(super) fn fire_timer(&self) {
-        let due = self.state.timers().take_due(Instant::now());
-        if let Some(id) = due {
-            self.with(|ctx| self.state.call(ctx, "timer", (id,)).is_some());
+            // Each event is a callback of its own.
+            self.state.run_microtasks(ctx);
         }
     }
-}
-
-impl Drop for Realm {
-    /// Lets go of every value of the realm, so that it can be freed: native functions hold the state,
-    /// the state holds the prelude's functions, and those hold native functions.
-    fn drop(&mut self) {
-        // In a panic one of them may be borrowed; then it leaks.
-        if let Ok(mut hooks) = self.state.hooks.try_borrow_mut() {
-            hooks.clear();
-        }
-        if let Ok(mut rejections) = self.state.rejections.try_borrow_mut() {
-            rejections.clear();
-        }
-        if let Ok(mut locals) = self.state.locals.try_borrow_mut() {
-            locals.clear();
-        }
-        self.with(|ctx| drop(ctx.remove_userdata::<Realms>()));
-    }
-}
-
-/// Finds the state of a realm from within it.
-#[derive(JsLifetime)]
-struct Realms(Rc<RealmState>);
-
-/// The state of the realm of `ctx`.
-pub(super) fn state_of(ctx: &Ctx<'_>) -> Option<Rc<RealmState>> {
-    ctx.userdata::<Realms>().map(|realms| Rc::clone(&realms.0))
 }

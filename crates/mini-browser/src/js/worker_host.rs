@@ -20,6 +20,7 @@ use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
 use super::reaper::Reaper;
 use super::seam::Seam;
+use super::task::{RealmId, TaskSource};
 use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
 
 const GRACE: Duration = Duration::from_secs(2);
@@ -299,12 +300,16 @@ impl<P: Send + 'static> WorkerHost<P> {
             EventDetail::Install => {
                 running
                     .agent
-                    .post(move |realm| worker::dispatch_lifecycle(realm, "install", event));
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        worker::dispatch_lifecycle(realm, "install", event)
+                    });
             }
             EventDetail::Activate => {
                 running
                     .agent
-                    .post(move |realm| worker::dispatch_lifecycle(realm, "activate", event));
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        worker::dispatch_lifecycle(realm, "activate", event)
+                    });
             }
             EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
             detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }) => {
@@ -333,16 +338,18 @@ impl<P: Send + 'static> WorkerHost<P> {
         });
         let name = detail.event_type.as_str();
         let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(&running.end));
-        running.agent.post(move |realm| {
-            worker::dispatch_connect(realm, event, name, shown);
-            if !end.is_taken() {
-                events(HostEvent::Accepted {
-                    worker,
-                    event,
-                    port: None,
-                });
-            }
-        });
+        running
+            .agent
+            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+                worker::dispatch_connect(realm, event, name, shown);
+                if !end.is_taken() {
+                    events(HostEvent::Accepted {
+                        worker,
+                        event,
+                        port: None,
+                    });
+                }
+            });
     }
 
     fn notify(&self, client: ClientId, notice: ClientNotice) {
@@ -353,9 +360,11 @@ impl<P: Send + 'static> WorkerHost<P> {
         let workers = lock(&self.shared.workers);
         let running = workers.values().find(|running| running.client == client);
         if let Some(running) = running {
-            running.agent.post(move |realm| {
-                realm.with(|ctx| notice::notify(ctx, realm.state(), &notice));
-            });
+            running
+                .agent
+                .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+                    realm.with(|ctx| notice::notify(ctx, realm.state(), &notice));
+                });
         }
     }
 }

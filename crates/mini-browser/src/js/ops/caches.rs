@@ -159,7 +159,7 @@ fn access(realm: &RealmState) -> std::result::Result<(Arc<CacheStore>, StorageKe
         }
         RealmKind::Window => realm
             .service::<PartitionPolicy>()
-            .and_then(|policy| policy.storage_key(environment, &environment.origin)),
+            .and_then(|policy| policy.storage_key(&environment, &environment.origin)),
     };
     let store = realm.service::<CacheStore>();
     store.zip(key).ok_or_else(denied)

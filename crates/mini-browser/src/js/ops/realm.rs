@@ -1,13 +1,13 @@
 //! Of the realm itself: lazy modules, hooks, console, timers, microtasks, time and randomness.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rquickjs::{Ctx, Function, Object, Persistent, Result, Value};
 
 use super::{OpError, Ops};
 use crate::js::console::ConsoleLevel;
 use crate::js::error::Exception;
-use crate::js::{JsBytes, loader};
+use crate::js::{JsBytes, TaskSource, loader};
 
 /// The longest delay of a timer, in milliseconds; longer ones wrap in the standard.
 const LONGEST_DELAY: f64 = 2_147_483_647.0;
@@ -57,11 +57,29 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             delay.max(0.0)
         };
         let delay = Duration::try_from_secs_f64(delay / 1000.0).unwrap_or_default();
-        realm.timers().start(id, delay, Instant::now());
+        realm.event_loop().start_timer(realm.id(), id, delay);
     })?;
 
     let realm = ops.realm();
-    ops.add("op_timer_clear", move |id: u32| realm.timers().clear(id))?;
+    ops.add("op_timer_clear", move |id: u32| {
+        realm.event_loop().clear_timer(realm.id(), id);
+    })?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_queue_task",
+        move |ctx: Ctx<'js>, source: String, task: Function<'js>| {
+            let task = Persistent::save(&ctx, task);
+            realm.queue(TaskSource::from_name(&source), move |realm| {
+                realm.with(|ctx| {
+                    let ran = task.restore(ctx).and_then(|task| task.call::<_, ()>(()));
+                    if ran.is_err() {
+                        realm.state().report(ctx);
+                    }
+                });
+            });
+        },
+    )?;
 
     let realm = ops.realm();
     ops.add("op_now", move || {

@@ -288,11 +288,22 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   }
 });
 
-// HTML, "notify about rejected promises": true if a handler took care of it.
+// HTML, the outstanding rejected promises weak set.
+const outstanding = new WeakSet();
+
+// HTML, "notify about rejected promises", step 4: true if a handler took care of it.
 op_set_hook("rejection", (promise, reason) => {
+  outstanding.add(promise);
   if (!listenersOf.has(globalThis)) return false;
   const { PromiseRejectionEvent } = op_load("event_classes.js");
   return !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), globalThis);
+});
+
+// HostPromiseRejectionTracker, steps 5 to 7.
+op_set_hook("rejectionHandled", (promise, reason) => {
+  if (!outstanding.delete(promise) || !listenersOf.has(globalThis)) return;
+  const { PromiseRejectionEvent } = op_load("event_classes.js");
+  fire(new PromiseRejectionEvent("rejectionhandled", { promise, reason }), globalThis);
 });
 
 export function reportError(error) {

@@ -1,7 +1,10 @@
 // Timers. (HTML, "Timers".)
 
 import { op_report, op_set_hook, op_timer_clear, op_timer_start } from "ops";
-import { required } from "./webidl.js";
+import { DOMString, required } from "./webidl.js";
+
+// Indirect, so that it evaluates a classic script of the global scope.
+const evaluate = globalThis.eval;
 
 // Ids to { callback, args, delay, repeat, nesting }.
 const timers = new Map();
@@ -10,11 +13,16 @@ let last = 0;
 let nesting = 0;
 
 function start(callback, delay, args, repeat) {
+  // The type of a handler is (DOMString or Function).
   if (typeof callback !== "function") {
-    throw new TypeError("A timer's handler must be a function: strings of code are not evaluated");
+    const source = DOMString(callback);
+    callback = () => evaluate(source);
+    args = [];
   }
+  // Converted by Web IDL as a long.
+  delay = Math.max(0, Number(delay) | 0);
   const id = ++last;
-  timers.set(id, { callback, args, delay: Math.max(0, Math.trunc(Number(delay)) || 0), repeat, nesting: nesting + 1 });
+  timers.set(id, { callback, args, delay, repeat, nesting: nesting + 1 });
   arm(id);
   return id;
 }

@@ -7,7 +7,7 @@ use service_worker::{EventDetail, EventOutcome};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over};
-use crate::js::{Agent, AgentOptions, Death, RealmKind, RealmOptions};
+use crate::js::{Agent, AgentOptions, Death, RealmId, RealmKind, RealmOptions, TaskSource};
 
 #[test]
 fn a_script_that_loops_while_it_is_evaluated_is_stopped() {
@@ -168,8 +168,10 @@ fn a_bug_in_a_task_ends_its_agent_and_no_other() {
         move |death| sender.send(death).unwrap(),
     )
     .unwrap();
-    agent.post(|realm| realm.with(|_| panic!("a bug")));
+    agent.post(RealmId::MAIN, TaskSource::Dom, |realm| {
+        realm.with(|_| panic!("a bug"))
+    });
     assert_eq!(ended.recv().unwrap(), Death::Panicked("a bug".to_owned()));
-    agent.post(|_| unreachable!());
+    agent.post(RealmId::MAIN, TaskSource::Dom, |_| unreachable!());
     assert_eq!(evaluate("1"), 1);
 }

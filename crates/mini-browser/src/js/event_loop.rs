@@ -1,0 +1,466 @@
+//! The event loop of an agent, and what its realms share. (*HTML*, "event loops".)
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_channel::mpsc as local;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use rquickjs::runtime::WeakRuntime;
+use rquickjs::{Context, Ctx, JsLifetime, Runtime};
+use tokio::sync::mpsc;
+
+use super::agent::{Death, Kill, Limits};
+use super::realm::{Completion, Realm, RealmOptions, RealmState};
+use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
+use super::timers::Timers;
+
+/// How many tasks run before other threads' wake-ups are looked at.
+const TASKS_A_TURN: u32 = 64;
+
+/// An operation that an agent waits for beside its tasks: what it does when it has finished, and in
+/// which realm; `None` if that realm is gone.
+pub(super) type Operation = Pin<Box<dyn Future<Output = Option<(RealmId, Completion)>>>>;
+
+/// What the realms of an agent share.
+pub(super) struct EventLoop {
+    kill: Arc<Kill>,
+    limits: Limits,
+    deadline: Deadline,
+    runtime: WeakRuntime,
+    spawner: local::UnboundedSender<Operation>,
+    realms: RefCell<BTreeMap<RealmId, Realm>>,
+    /// By context, as long as any function of the realm lives.
+    states: RefCell<BTreeMap<usize, Weak<RealmState>>>,
+    main: Cell<RealmId>,
+    last_realm: Cell<u64>,
+    queue: RefCell<TaskQueue>,
+    timers: RefCell<Timers>,
+    in_checkpoint: Cell<bool>,
+    /// Whether a realm may have rejections that nobody handled.
+    rejected: Cell<bool>,
+}
+
+/// Runs an agent to its end.
+pub(super) fn run(
+    runtime: &Runtime,
+    limits: Limits,
+    deadline: Deadline,
+    options: RealmOptions,
+    begin: Task,
+    tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+    tokio: &tokio::runtime::Runtime,
+) -> Death {
+    let (spawner, spawned) = local::unbounded();
+    let kill = Arc::clone(&deadline.kill);
+    let event_loop = Rc::new(EventLoop {
+        kill: Arc::clone(&kill),
+        limits,
+        deadline,
+        runtime: runtime.weak(),
+        spawner,
+        realms: RefCell::default(),
+        states: RefCell::default(),
+        main: Cell::new(RealmId::MAIN),
+        last_realm: Cell::new(0),
+        queue: RefCell::default(),
+        timers: RefCell::default(),
+        in_checkpoint: Cell::new(false),
+        rejected: Cell::new(false),
+    });
+    let context = match Context::full(runtime) {
+        Ok(context) => context,
+        Err(error) => return kill.death().unwrap_or(Death::NotStarted(error.to_string())),
+    };
+    runtime.set_host_promise_rejection_tracker(Some(Box::new(|ctx, promise, reason, handled| {
+        if let Some(realm) = state_of(&ctx) {
+            realm.track(&ctx, promise, reason, handled);
+        }
+    })));
+    let realm = context.with(|ctx| {
+        let shared = Shared(Rc::clone(&event_loop));
+        ctx.store_userdata(shared)
+            .map_err(|error| error.to_string())?;
+        event_loop.open_realm(&ctx, context.clone(), options)
+    });
+    let death = match realm {
+        Ok(realm) => {
+            event_loop.main.set(realm.id());
+            begin(&realm);
+            drop(realm);
+            tokio::task::LocalSet::new().block_on(tokio, event_loop.turn(tasks, spawned))
+        }
+        Err(error) => kill.death().unwrap_or(Death::NotStarted(error)),
+    };
+    event_loop.end();
+    context.with(|ctx| drop(ctx.remove_userdata::<Shared>()));
+    runtime.set_host_promise_rejection_tracker(None);
+    death
+}
+
+impl EventLoop {
+    async fn turn(
+        &self,
+        mut tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+        mut spawned: local::UnboundedReceiver<Operation>,
+    ) -> Death {
+        let mut running = FuturesUnordered::new();
+        let mut turns = 0;
+        loop {
+            self.checkpoint();
+            self.deadline.disarm();
+            if let Some(death) = self.kill.death() {
+                return death;
+            }
+            while let Ok(task) = tasks.try_recv() {
+                let task = Queued {
+                    realm: task.realm,
+                    source: task.source,
+                    since: task.since,
+                    task: task.task as OwnTask,
+                };
+                self.queue.borrow_mut().push(task);
+            }
+            turns += 1;
+            if turns % TASKS_A_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            while let Ok(operation) = spawned.try_recv() {
+                running.push(operation);
+            }
+            // Before tasks: what was answered before a task was posted is seen before it.
+            if let Some(Some(finished)) = running.next().now_or_never() {
+                self.complete(finished);
+                continue;
+            }
+            if self.run_next() {
+                continue;
+            }
+            let deadline = self.timers.borrow().deadline();
+            tokio::select! {
+                biased;
+                () = self.kill.wake.notified() => {}
+                Some(operation) = spawned.next() => running.push(operation),
+                Some(finished) = running.next(), if !running.is_empty() => self.complete(finished),
+                () = until(deadline) => {}
+                task = tasks.recv() => match task {
+                    Some(Queued { realm, source, task, since }) => {
+                        self.queue.borrow_mut().push(Queued { realm, source, task, since });
+                    }
+                    None => return Death::Closed,
+                },
+            }
+        }
+    }
+
+    /// Runs the next timer or task, whichever has waited longer. False if there is none.
+    fn run_next(&self) -> bool {
+        let now = Instant::now();
+        let since = self.queue.borrow().first_since();
+        let due = self
+            .timers
+            .borrow_mut()
+            .take_due(since.unwrap_or(now).min(now));
+        if let Some((realm, timer)) = due {
+            if let Some(realm) = self.realm(realm) {
+                self.deadline.arm();
+                realm.fire_timer(timer);
+            }
+            return true;
+        }
+        let next = self.queue.borrow_mut().pop();
+        let Some(Queued {
+            realm,
+            source,
+            task,
+            ..
+        }) = next
+        else {
+            return false;
+        };
+        match self.realm(realm) {
+            Some(realm) => {
+                self.deadline.arm();
+                task(&realm);
+            }
+            None => tracing::debug!(%realm, ?source, "a task came after its realm had ended"),
+        }
+        true
+    }
+
+    fn complete(&self, finished: Option<(RealmId, Completion)>) {
+        let Some((realm, completion)) = finished else {
+            return;
+        };
+        if let Some(realm) = self.realm(realm) {
+            self.deadline.arm();
+            realm.with(|ctx| completion(ctx));
+        }
+    }
+
+    /// *Perform a microtask checkpoint*: runs microtasks, then has rejections reported that nobody
+    /// handled.
+    fn checkpoint(&self) {
+        let realm = self.realms.borrow().values().next().cloned();
+        if let Some(realm) = realm {
+            realm.with(|ctx| self.run_microtasks(ctx));
+        }
+        if !self.rejected.take() {
+            return;
+        }
+        let realms: Vec<_> = self.realms.borrow().values().cloned().collect();
+        for realm in realms.iter().rev() {
+            realm.notify_about_rejections();
+        }
+    }
+
+    /// *Perform a microtask checkpoint*, without rejections.
+    pub(super) fn run_microtasks(&self, ctx: &Ctx<'_>) {
+        if self.in_checkpoint.replace(true) {
+            return;
+        }
+        while !self.deadline.is_over() && ctx.execute_pending_job() {}
+        self.in_checkpoint.set(false);
+    }
+
+    /// Makes a realm.
+    ///
+    /// # Errors
+    /// Why not, for people: there are too many, memory is used up, or the prelude threw.
+    pub(super) fn create_realm(
+        self: &Rc<Self>,
+        ctx: &Ctx<'_>,
+        options: RealmOptions,
+    ) -> Result<Realm, String> {
+        if self.realms.borrow().len() >= self.limits.realms {
+            self.kill.kill(Death::TooMany {
+                what: "frames",
+                limit: self.limits.realms,
+            });
+            return Err("there are too many realms".to_owned());
+        }
+        let runtime = self.runtime.try_ref().ok_or("the agent ends")?;
+        let context = new_context(ctx, runtime).ok_or("out of memory")?;
+        self.open_realm(ctx, context, options)
+    }
+
+    fn open_realm(
+        self: &Rc<Self>,
+        ctx: &Ctx<'_>,
+        context: Context,
+        options: RealmOptions,
+    ) -> Result<Realm, String> {
+        self.last_realm.set(self.last_realm.get() + 1);
+        let id = RealmId(self.last_realm.get());
+        let key = context.as_raw().addr().get();
+        let realm = Realm::new(id, Rc::clone(self), context, options);
+        self.states
+            .borrow_mut()
+            .insert(key, Rc::downgrade(realm.state()));
+        self.realms.borrow_mut().insert(id, realm.clone());
+        match realm.enter(ctx, Realm::start) {
+            Ok(()) => Ok(realm),
+            Err(error) => {
+                self.destroy_realm(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends a realm: its timers and tasks are dropped, and what it waits for is given up. Functions
+    /// of it that another realm holds can still be called.
+    pub(super) fn destroy_realm(&self, id: RealmId) {
+        let realm = self.realms.borrow_mut().remove(&id);
+        self.timers.borrow_mut().clear_realm(id);
+        let tasks = self.queue.borrow_mut().take_realm(id);
+        drop(tasks);
+        if let Some(realm) = realm {
+            realm.state().end();
+        }
+    }
+
+    /// A realm that has not ended.
+    pub(super) fn realm(&self, id: RealmId) -> Option<Realm> {
+        let id = if id == RealmId::MAIN {
+            self.main.get()
+        } else {
+            id
+        };
+        self.realms.borrow().get(&id).cloned()
+    }
+
+    /// Which realm is the agent's main one.
+    pub(super) fn set_main(&self, id: RealmId) {
+        self.main.set(id);
+    }
+
+    /// Queues a task of the agent's own.
+    pub(super) fn queue(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&Realm) + 'static,
+    ) {
+        let mut queue = self.queue.borrow_mut();
+        if queue.len() >= self.limits.tasks {
+            self.kill.kill(Death::TooMany {
+                what: "tasks",
+                limit: self.limits.tasks,
+            });
+            return;
+        }
+        queue.push(Queued::new(realm, source, Box::new(task)));
+    }
+
+    /// Queues a task of the agent's own before all others.
+    pub(super) fn queue_first(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&Realm) + 'static,
+    ) {
+        let task = Queued::new(realm, source, Box::new(task) as OwnTask);
+        self.queue.borrow_mut().push_first(task);
+    }
+
+    /// Starts a timer.
+    pub(super) fn start_timer(&self, realm: RealmId, id: u32, delay: Duration) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.len() >= self.limits.timers {
+            self.kill.kill(Death::TooMany {
+                what: "timers",
+                limit: self.limits.timers,
+            });
+            return;
+        }
+        timers.start(realm, id, delay, Instant::now());
+    }
+
+    /// Stops a timer.
+    pub(super) fn clear_timer(&self, realm: RealmId, id: u32) {
+        self.timers.borrow_mut().clear(realm, id);
+    }
+
+    /// Waits for an operation beside the tasks.
+    pub(super) fn spawn(&self, operation: Operation) {
+        // Refused only while the agent ends, when nobody waits for it.
+        drop(self.spawner.unbounded_send(operation));
+    }
+
+    /// A realm has a rejection that nobody handled yet.
+    pub(super) fn expect_rejections(&self) {
+        self.rejected.set(true);
+    }
+
+    pub(super) fn kill(&self) -> &Kill {
+        &self.kill
+    }
+
+    /// What is known of a realm, by its context.
+    fn state(&self, ctx: &Ctx<'_>) -> Option<Rc<RealmState>> {
+        let key = ctx.as_raw().addr().get();
+        self.states.borrow().get(&key)?.upgrade()
+    }
+
+    /// The context of a realm was freed, or another took its place.
+    pub(super) fn forget_state(&self, context: usize) {
+        // Borrowed only in a panic.
+        if let Ok(mut states) = self.states.try_borrow_mut() {
+            if states
+                .get(&context)
+                .is_some_and(|state| state.strong_count() == 0)
+            {
+                states.remove(&context);
+            }
+        }
+    }
+
+    /// Lets go of every value, so that the runtime can be freed.
+    fn end(&self) {
+        let tasks = self.queue.borrow_mut().take_all();
+        drop(tasks);
+        let realms = std::mem::take(&mut *self.realms.borrow_mut());
+        for realm in realms.values() {
+            realm.state().end();
+        }
+    }
+}
+
+/// Until when a task may run.
+#[derive(Clone)]
+pub(super) struct Deadline {
+    limit: Option<Duration>,
+    until: Rc<Cell<Option<Instant>>>,
+    kill: Arc<Kill>,
+}
+
+impl Deadline {
+    pub(super) fn new(limit: Option<Duration>, kill: Arc<Kill>) -> Self {
+        Self {
+            limit,
+            until: Rc::default(),
+            kill,
+        }
+    }
+
+    /// A task begins.
+    fn arm(&self) {
+        if let Some(limit) = self.limit {
+            self.until.set(Instant::now().checked_add(limit));
+        }
+    }
+
+    /// No task runs.
+    fn disarm(&self) {
+        self.until.set(None);
+    }
+
+    /// Whether the agent is to end; ends it if the task has run for too long.
+    pub(super) fn is_over(&self) -> bool {
+        if self.kill.is_set() {
+            return true;
+        }
+        let (Some(until), Some(limit)) = (self.until.get(), self.limit) else {
+            return false;
+        };
+        if Instant::now() < until {
+            return false;
+        }
+        self.kill.kill(Death::OutOfTime { limit });
+        true
+    }
+}
+
+/// Finds what the realms of an agent share from within one.
+#[derive(JsLifetime)]
+struct Shared(Rc<EventLoop>);
+
+/// What is known of the realm of `ctx`.
+pub(super) fn state_of(ctx: &Ctx<'_>) -> Option<Rc<RealmState>> {
+    ctx.userdata::<Shared>()?.0.state(ctx)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "rquickjs makes contexts only while no script runs, and frames are made by scripts"
+)]
+fn new_context(ctx: &Ctx<'_>, runtime: Runtime) -> Option<Context> {
+    // SAFETY: `ctx` is a live context, so its runtime is live, and locked by whoever gave it. The
+    // new context has one reference, which `Context` owns.
+    unsafe {
+        let raw = rquickjs::qjs::JS_NewContext(rquickjs::qjs::JS_GetRuntime(ctx.as_raw().as_ptr()));
+        std::ptr::NonNull::new(raw).map(|raw| Context::from_raw(raw, runtime))
+    }
+}
