@@ -140,11 +140,12 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
+        let remote = Remote(tasks.downgrade());
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
             .stack_size(THREAD_STACK)
             .spawn(move || {
-                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver));
+                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, (receiver, remote)));
                 let death = catch_unwind(run)
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
@@ -195,6 +196,26 @@ impl fmt::Debug for Agent {
     }
 }
 
+/// Posts to an agent from any thread, and does not keep it alive.
+#[derive(Clone)]
+pub(super) struct Remote(mpsc::WeakUnboundedSender<Queued<Task>>);
+
+impl Remote {
+    /// As [`Agent::post`].
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        let task: Task = Box::new(task);
+        let sent = self.0.upgrade().map(|tasks| tasks.send(Queued::new(realm, source, task)));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!("a task came after its agent had ended");
+        }
+    }
+}
+
 /// Ends an agent from any thread, or from within.
 #[derive(Default)]
 pub(super) struct Kill {
@@ -232,7 +253,7 @@ fn run(
     realm: RealmOptions,
     begin: Task,
     kill: &Arc<Kill>,
-    tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+    tasks: (mpsc::UnboundedReceiver<Queued<Task>>, Remote),
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()

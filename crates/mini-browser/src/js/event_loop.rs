@@ -12,10 +12,12 @@ use futures_channel::mpsc as local;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rquickjs::runtime::WeakRuntime;
-use rquickjs::{Context, Ctx, JsLifetime, Runtime};
+use rquickjs::{Context, Ctx, JsLifetime, Runtime, Value};
 use tokio::sync::mpsc;
 
-use super::agent::{Death, Kill, Limits};
+use super::agent::{Death, Kill, Limits, Remote};
+use super::broadcast::Broadcasts;
+use super::ports::Ports;
 use super::realm::{Completion, Realm, RealmOptions, RealmState};
 use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
 use super::timers::Timers;
@@ -34,6 +36,9 @@ pub(super) struct EventLoop {
     deadline: Deadline,
     runtime: WeakRuntime,
     spawner: local::UnboundedSender<Operation>,
+    remote: Remote,
+    ports: Ports,
+    broadcasts: Arc<Broadcasts>,
     realms: RefCell<BTreeMap<RealmId, Realm>>,
     /// By context, as long as any function of the realm lives.
     states: RefCell<BTreeMap<usize, Weak<RealmState>>>,
@@ -53,7 +58,7 @@ pub(super) fn run(
     deadline: Deadline,
     options: RealmOptions,
     begin: Task,
-    tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+    (tasks, remote): (mpsc::UnboundedReceiver<Queued<Task>>, Remote),
     tokio: &tokio::runtime::Runtime,
 ) -> Death {
     let (spawner, spawned) = local::unbounded();
@@ -64,6 +69,9 @@ pub(super) fn run(
         deadline,
         runtime: runtime.weak(),
         spawner,
+        remote,
+        ports: Ports::default(),
+        broadcasts: Arc::default(),
         realms: RefCell::default(),
         states: RefCell::default(),
         main: Cell::new(RealmId::MAIN),
@@ -279,9 +287,52 @@ impl EventLoop {
         self.timers.borrow_mut().clear_realm(id);
         let tasks = self.queue.borrow_mut().take_realm(id);
         drop(tasks);
+        self.ports.forget_realm(id);
         if let Some(realm) = realm {
             realm.state().end();
         }
+    }
+
+    /// The realm whose global object that is, if it has not ended.
+    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, global: &Value<'js>) -> Option<Realm> {
+        let realms = self.realms.borrow();
+        let mut realms = realms.values();
+        let found = realms.find(|realm| {
+            let own = realm.state().global(ctx);
+            own.is_some_and(|own| own.as_value() == global)
+        });
+        found.cloned()
+    }
+
+    /// All realms but that one.
+    pub(super) fn other_realms(&self, id: RealmId) -> Vec<Realm> {
+        let realms = self.realms.borrow();
+        realms.values().filter(|realm| realm.id() != id).cloned().collect()
+    }
+
+    /// The message ports of all its realms.
+    pub(super) const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The broadcast channels of a browser that has only this agent.
+    pub(super) const fn broadcasts(&self) -> &Arc<Broadcasts> {
+        &self.broadcasts
+    }
+
+    /// How other threads post tasks.
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Whether tasks wait.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.queue.borrow().len() > 0
+    }
+
+    /// Between two tasks that are run as one: the time of the next begins.
+    pub(super) fn begin_next(&self) {
+        self.deadline.arm();
     }
 
     /// A realm that has not ended.
@@ -384,6 +435,7 @@ impl EventLoop {
     fn end(&self) {
         let tasks = self.queue.borrow_mut().take_all();
         drop(tasks);
+        self.ports.forget_all();
         let realms = std::mem::take(&mut *self.realms.borrow_mut());
         for realm in realms.values() {
             realm.state().end();

@@ -6,7 +6,9 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod broadcast;
 mod bytes;
+mod clone;
 mod console;
 mod error;
 mod event_loop;
@@ -15,6 +17,7 @@ mod loader;
 mod notice;
 mod ops;
 mod page;
+mod ports;
 mod quota;
 mod realm;
 mod reaper;
@@ -30,6 +33,7 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use error::ScriptError;

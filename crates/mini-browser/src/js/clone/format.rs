@@ -41,6 +41,9 @@ use super::raw::Text;
 /// The version of this format. Records of other versions are refused.
 pub(super) const VERSION: u8 = 1;
 
+/// How a record without transfers begins.
+pub(super) const HEADER: [u8; 2] = [VERSION, 0];
+
 pub(super) const UNDEFINED: u8 = 0x00;
 pub(super) const NULL: u8 = 0x01;
 pub(super) const TRUE: u8 = 0x02;
@@ -89,6 +92,13 @@ pub(super) const DATA_VIEW: u8 = 12;
 pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
+    /// A record without transfers.
+    pub(super) fn with_header() -> Self {
+        let mut bytes = Vec::with_capacity(192);
+        bytes.extend_from_slice(&HEADER);
+        Self(bytes)
+    }
+
     pub(super) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }

@@ -133,7 +133,7 @@ impl Intrinsics {
         let ctx = this.ctx();
         let function = self.taken(ctx)?.method(method).clone().restore(ctx)?;
         let mut args = Args::new(ctx.clone(), arguments.len());
-        args.this(This(this.clone()))?;
+        args.this(this.clone())?;
         for argument in arguments {
             args.push_arg((*argument).clone())?;
         }
@@ -227,18 +227,18 @@ impl Taken {
             boolean_value: take.method("Boolean", "valueOf")?,
             bigint_value: take.method("BigInt", "valueOf")?,
             bigint_digits: take.method("BigInt", "toString")?,
-            bigint: take.save(take.global("BigInt")?)?,
+            bigint: take.save(take.global::<Function<'_>>("BigInt")?)?,
             date_time: take.method("Date", "getTime")?,
-            regexp: take.save(take.global("RegExp")?)?,
+            regexp: take.constructor("RegExp")?,
             regexp_source: take.getter("RegExp", "source")?,
             regexp_flags,
-            map: take.save(take.global("Map")?)?,
+            map: take.constructor("Map")?,
             map_set: take.method("Map", "set")?,
             map_for_each: take.method("Map", "forEach")?,
-            set: take.save(take.global("Set")?)?,
+            set: take.constructor("Set")?,
             set_add: take.method("Set", "add")?,
             set_for_each: take.method("Set", "forEach")?,
-            buffer: take.save(take.global("ArrayBuffer")?)?,
+            buffer: take.constructor("ArrayBuffer")?,
             buffer_max: take.getter("ArrayBuffer", "maxByteLength")?,
             buffer_length: take.getter("ArrayBuffer", "byteLength")?,
             buffer_resizable: take.getter("ArrayBuffer", "resizable")?,
@@ -248,7 +248,7 @@ impl Taken {
             array_buffer_of: take.getter_of(&typed_array, "buffer")?,
             array_offset: take.getter_of(&typed_array, "byteOffset")?,
             array_length: take.getter_of(&typed_array, "length")?,
-            data_view: take.save(take.global("DataView")?)?,
+            data_view: take.constructor("DataView")?,
             view_buffer: take.getter("DataView", "buffer")?,
             view_offset: take.getter("DataView", "byteOffset")?,
             view_length: take.getter("DataView", "byteLength")?,
@@ -306,6 +306,11 @@ impl<'js> Take<'js> {
 
     fn global<T: rquickjs::FromJs<'js>>(&self, name: &str) -> Result<T> {
         self.globals.get(name)
+    }
+
+    fn constructor(&self, name: &str) -> Result<Kept<Constructor<'static>>> {
+        let constructor: Constructor<'js> = self.global(name)?;
+        self.save(constructor)
     }
 
     fn prototype(&self, interface: &str) -> Result<Object<'js>> {

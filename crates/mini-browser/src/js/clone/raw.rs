@@ -398,6 +398,22 @@ pub(super) fn typed_array_type(view: &Value<'_>) -> Option<u8> {
     u8::try_from(unsafe { qjs::JS_GetTypedArrayType(view.as_raw()) }).ok()
 }
 
+/// IsTypedArrayOutOfBounds; so is one whose buffer is detached.
+pub(super) fn is_out_of_bounds(array: &Value<'_>) -> bool {
+    let ctx = array.ctx();
+    let none = ptr::null_mut();
+    // SAFETY: the array is alive, nothing is written through the null pointers, and the buffer is
+    // ours.
+    let buffer = unsafe {
+        let raw = ctx.as_raw().as_ptr();
+        owned(ctx, qjs::JS_GetTypedArrayBuffer(raw, array.as_raw(), none, none, none))
+    };
+    if buffer.is_err() {
+        drop(ctx.catch());
+    }
+    buffer.is_err()
+}
+
 /// A typed array of the realm of `ctx`: `kind` as [`typed_array_type`] gave it, below 12.
 pub(super) fn new_typed_array<'js>(
     ctx: &Ctx<'js>,

@@ -5,6 +5,8 @@ mod fetch_event;
 mod fetches_of_workers;
 mod lifecycle;
 mod limits;
+mod messages;
 mod page;
 mod stand;
+mod structured_clone;
 mod web_apis;
