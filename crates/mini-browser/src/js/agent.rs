@@ -140,14 +140,14 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
+        let remote = Remote(tasks.downgrade());
         let running = Arc::new(Running { tasks, kill });
-        let agent = WeakAgent(Arc::downgrade(&running));
+        let own = (WeakAgent(Arc::downgrade(&running)), remote);
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
             .stack_size(THREAD_STACK)
             .spawn(move || {
-                let run =
-                    AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, agent));
+                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, own));
                 let death = catch_unwind(run)
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
@@ -193,6 +193,26 @@ impl fmt::Debug for Agent {
     }
 }
 
+/// Posts to an agent from any thread, and does not keep it alive.
+#[derive(Clone)]
+pub(super) struct Remote(mpsc::WeakUnboundedSender<Queued<Task>>);
+
+impl Remote {
+    /// As [`Agent::post`].
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        let task: Task = Box::new(task);
+        let sent = self.0.upgrade().map(|tasks| tasks.send(Queued::new(realm, source, task)));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!("a task came after its agent had ended");
+        }
+    }
+}
+
 /// Ends an agent from any thread, or from within.
 #[derive(Default)]
 pub(super) struct Kill {
@@ -231,7 +251,7 @@ fn run(
     begin: Task,
     kill: &Arc<Kill>,
     tasks: mpsc::UnboundedReceiver<Queued<Task>>,
-    agent: WeakAgent,
+    (agent, remote): (WeakAgent, Remote),
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -254,6 +274,7 @@ fn run(
         limits: options.limits,
         deadline,
         agent,
+        remote,
         tasks,
     };
     let death = event_loop::run(&runtime, setup, realm, begin, &tokio);

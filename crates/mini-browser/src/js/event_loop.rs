@@ -15,10 +15,12 @@ use rquickjs::runtime::WeakRuntime;
 use rquickjs::{Context, Ctx, Function, JsLifetime, Runtime, Value};
 use tokio::sync::mpsc;
 
-use super::agent::{Death, Kill, Limits, WeakAgent};
+use super::agent::{Death, Kill, Limits, Remote, WeakAgent};
+use super::broadcast::Broadcasts;
 use super::navigables::{Navigable, NavigableId, Navigables};
 use super::navigation::{about_blank, is_window};
 use super::page::Page;
+use super::ports::Ports;
 use super::realm::{Completion, Realm, RealmOptions, RealmState};
 use super::sandbox::Sandbox;
 use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
@@ -39,6 +41,9 @@ pub(super) struct EventLoop {
     deadline: Deadline,
     runtime: WeakRuntime,
     spawner: local::UnboundedSender<Operation>,
+    remote: Remote,
+    ports: Ports,
+    broadcasts: Arc<Broadcasts>,
     realms: RefCell<BTreeMap<RealmId, Realm>>,
     /// By context, as long as any function of the realm lives.
     states: RefCell<BTreeMap<usize, Weak<RealmState>>>,
@@ -64,6 +69,7 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) deadline: Deadline,
     pub(super) agent: WeakAgent,
+    pub(super) remote: Remote,
     /// What other threads post.
     pub(super) tasks: mpsc::UnboundedReceiver<Queued<Task>>,
 }
@@ -80,6 +86,7 @@ pub(super) fn run(
         limits,
         deadline,
         agent,
+        remote,
         tasks,
     } = setup;
     let (spawner, spawned) = local::unbounded();
@@ -90,6 +97,9 @@ pub(super) fn run(
         deadline,
         runtime: runtime.weak(),
         spawner,
+        remote,
+        ports: Ports::default(),
+        broadcasts: Arc::default(),
         realms: RefCell::default(),
         states: RefCell::default(),
         contexts: RefCell::default(),
@@ -344,9 +354,54 @@ impl EventLoop {
         self.timers.borrow_mut().clear_realm(id);
         let tasks = self.queue.borrow_mut().take_realm(id);
         drop(tasks);
+        self.ports.forget_realm(id);
         if let Some(realm) = realm {
             realm.state().end();
         }
+    }
+
+    /// The realm whose global object, or whose `WindowProxy`, that is, if it has not ended.
+    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, value: &Value<'js>) -> Option<Realm> {
+        let window = self.window_of(value);
+        let global = window.as_ref().map_or(value, |(_, window)| window.as_value());
+        let realms = self.realms.borrow();
+        let mut realms = realms.values();
+        let found = realms.find(|realm| {
+            let own = realm.state().global(ctx);
+            own.is_some_and(|own| own.as_value() == global)
+        });
+        found.cloned()
+    }
+
+    /// All realms but that one.
+    pub(super) fn other_realms(&self, id: RealmId) -> Vec<Realm> {
+        let realms = self.realms.borrow();
+        realms.values().filter(|realm| realm.id() != id).cloned().collect()
+    }
+
+    /// The message ports of all its realms.
+    pub(super) const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The broadcast channels of a browser that has only this agent.
+    pub(super) const fn broadcasts(&self) -> &Arc<Broadcasts> {
+        &self.broadcasts
+    }
+
+    /// How other threads post tasks.
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Whether tasks wait.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.queue.borrow().len() > 0
+    }
+
+    /// Between two tasks that are run as one: the time of the next begins.
+    pub(super) fn begin_next(&self) {
+        self.deadline.arm();
     }
 
     /// A realm that has not ended.
@@ -571,6 +626,7 @@ impl EventLoop {
         drop(tasks);
         let navigables = self.navigables_mut().take_all();
         drop(navigables);
+        self.ports.forget_all();
         let realms = std::mem::take(&mut *self.realms.borrow_mut());
         for realm in realms.values() {
             realm.state().end();

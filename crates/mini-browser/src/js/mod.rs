@@ -6,7 +6,9 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod broadcast;
 mod bytes;
+mod clone;
 mod console;
 mod documents;
 mod error;
@@ -18,6 +20,7 @@ mod navigation;
 mod notice;
 mod ops;
 mod page;
+mod ports;
 mod quota;
 mod realm;
 mod reaper;
@@ -35,6 +38,7 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};

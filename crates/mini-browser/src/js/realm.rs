@@ -294,6 +294,11 @@ impl RealmState {
         }
     }
 
+    /// Whether the prelude registered something under `name`.
+    pub(super) fn has_hook(&self, name: &str) -> bool {
+        self.hooks.borrow().contains_key(name)
+    }
+
     /// Calls what the prelude registered under `name`, in this realm, whichever realm `ctx` is of;
     /// `None` if it registered nothing or threw, which is reported.
     pub(super) fn call<'js, A: IntoArgs<'js>>(

@@ -118,9 +118,13 @@ const listenersOf = new WeakMap();
 // How deep dispatches nest.
 let depth = 0;
 // Called with a target whose set of listened types may have changed.
-let changed = () => {};
+const changeHooks = [];
 
-export function onListenersChanged(hook) { changed = hook; }
+export function onListenersChanged(hook) { changeHooks.push(hook); }
+
+function changed(target) {
+  for (let i = 0; i < changeHooks.length; i++) changeHooks[i](target);
+}
 
 function recordOf(target) {
   let record = listenersOf.get(target);
@@ -146,6 +150,12 @@ function remove(target, listener) {
 export function callbacksOf(target, type) {
   const list = listenersOf.get(target)?.list ?? [];
   return list.filter((listener) => listener.type === type).map((listener) => listener.callback);
+}
+
+// Whether `target` has listeners for `type`.
+export function hasListener(target, type) {
+  const list = listenersOf.get(target)?.list;
+  return list !== undefined && list.some((listener) => listener.type === type);
 }
 
 // The types that have listeners at `target`.
