@@ -206,7 +206,10 @@ impl Remote {
         task: impl FnOnce(&super::Realm) + Send + 'static,
     ) {
         let task: Task = Box::new(task);
-        let sent = self.0.upgrade().map(|tasks| tasks.send(Queued::new(realm, source, task)));
+        let sent = self
+            .0
+            .upgrade()
+            .map(|tasks| tasks.send(Queued::new(realm, source, task)));
         if !matches!(sent, Some(Ok(()))) {
             tracing::debug!("a task came after its agent had ended");
         }
