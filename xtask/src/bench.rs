@@ -16,7 +16,7 @@ const BENCHES: &[Bench] = &[Bench {
     name: "ports",
     package: "message-port",
     target: "ports",
-    features: "",
+    features: "tokio",
 }];
 
 /// What of a benchmark to run, and where its rows go.

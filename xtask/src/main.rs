@@ -5,6 +5,7 @@ mod run;
 mod sim;
 mod test;
 mod tidy;
+mod wpt;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ enum Task {
     Bench(bench::Wanted),
     /// Long runs of a simulation.
     Sim(sim::Sim),
+    /// The browsers' own tests, from a checkout of them.
+    Wpt(wpt::Wpt),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::tidy(),
         Task::Bench(wanted) => bench::bench(&wanted),
         Task::Sim(sim) => sim.run(),
+        Task::Wpt(wpt) => wpt.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

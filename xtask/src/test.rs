@@ -9,22 +9,42 @@ use crate::tidy::tidy;
 pub(crate) fn test() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy()?;
-    cargo(
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        &[],
-    )?;
-    cargo(&["test", "--workspace", "--locked"], &[])?;
+    let all = ["--workspace", "--features", FEATURES, "--locked"];
+    let lints = [
+        &["clippy"],
+        &all[..],
+        &["--all-targets", "--", "-D", "warnings"],
+    ];
+    cargo(&lints.concat(), &[])?;
+    cargo(&[&["test"], &all[..]].concat(), &[])?;
+    adopt()?;
     model_ports()?;
     let rustdoc = [("RUSTDOCFLAGS", "-D warnings")];
-    cargo(&["doc", "--workspace", "--no-deps", "--locked"], &rustdoc)
+    cargo(&[&["doc", "--no-deps"], &all[..]].concat(), &rustdoc)
+}
+
+/// What no package of the workspace turns on, and is tested all the same.
+const FEATURES: &str = "message-port/tokio";
+
+/// Each crate that can be taken alone is checked alone with whoever takes it, so that no feature
+/// that another package turns on hides what it lacks.
+fn adopt() -> Result<(), String> {
+    let folder = root().join("tests/adoption");
+    let said = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for adopter in std::fs::read_dir(&folder).map_err(said)? {
+        let name = adopter.map_err(said)?.file_name();
+        names.push(name.into_string().map_err(|name| format!("{name:?}"))?);
+    }
+    names.sort();
+    for name in names {
+        let package = format!("adopt-{name}");
+        cargo(
+            &["check", "--locked", "--tests", "--package", &package],
+            &[],
+        )?;
+    }
+    Ok(())
 }
 
 /// Every interleaving of what the message ports synchronise by hand: some seconds, after a build

@@ -41,6 +41,8 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+#[cfg(all(feature = "tokio", not(message_port_loom)))]
+pub mod driver;
 mod error;
 mod message;
 #[cfg(not(message_port_loom))]

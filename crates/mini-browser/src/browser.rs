@@ -17,6 +17,7 @@ use service_worker::{
 use url::Url;
 
 use crate::cache_storage::{self, CacheStore};
+use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::FetchService;
 use crate::js::{ConsoleSink, RealmOptions, WorkerHost, WorkerHostOptions};
@@ -94,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
     caches: Arc<CacheStore>,
+    /// Where the results of a page under test go.
+    reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
 }
 
@@ -104,6 +107,14 @@ impl Browser {
     /// # Errors
     /// As [`BrowserError`] says. A damaged file is no error: it is set aside, and a notice says so.
     pub fn open(options: BrowserOptions) -> Result<Opened, BrowserError> {
+        Self::open_reporting(options, None)
+    }
+
+    /// The same, for a page under test.
+    pub(crate) fn open_reporting(
+        options: BrowserOptions,
+        reporter: Option<Arc<Reporter>>,
+    ) -> Result<Opened, BrowserError> {
         let BrowserOptions {
             profile,
             network,
@@ -152,6 +163,7 @@ impl Browser {
             console,
             policies,
             caches,
+            reporter,
             next_client: AtomicU64::new(1),
         };
         Ok(Opened {
@@ -195,10 +207,14 @@ impl Parts {
 
     /// Gives a page's realm what its scripts fetch and store with.
     pub(crate) fn services(&self, realm: RealmOptions) -> RealmOptions {
-        realm
+        let realm = realm
             .with_service(Arc::clone(&self.fetches))
             .with_service(Arc::clone(&self.caches))
-            .with_service(Arc::new(self.policies.partition))
+            .with_service(Arc::new(self.policies.partition));
+        match &self.reporter {
+            Some(reporter) => realm.with_service(Arc::clone(reporter)),
+            None => realm,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line: what can be chosen, and how the program ends.
 
+mod test_page;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -14,13 +16,18 @@ use mini_browser::scenario::font::FontError;
 use mini_browser::scenario::{Fault, Profile, ScenarioError, WorldError};
 use service_worker::Policies;
 
+use self::test_page::TestArgs;
 use crate::json::JsonError;
 
 /// Runs the fonts scenario: three sites, one font service, and the service worker that it installs
 /// by response headers. Everything is on loopback; nothing leaves this machine.
 #[derive(Debug, Parser)]
-#[command(name = "mini-browser", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "mini-browser", version, after_help = AFTER_HELP)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    instead: Option<Instead>,
+
     /// The TrueType font to serve, instead of the one that is built in
     #[arg(long, value_name = "PATH")]
     pub(crate) font: Option<PathBuf>,
@@ -54,6 +61,12 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
 }
 
+/// What to do instead of the fonts scenario.
+#[derive(Debug, clap::Subcommand)]
+enum Instead {
+    Test(TestArgs),
+}
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0  the scenario ran, and each font that was answered draws what it should
@@ -70,7 +83,8 @@ A failure is one line on stderr: what, where, what to do.";
 
 /// What the arguments ask for.
 pub(crate) enum Parsed {
-    Run(Cli),
+    Run(Box<Cli>),
+    TestPage(Box<TestArgs>),
     /// Help or version: text for stdout.
     Text(String),
     /// What is wrong, in one line.
@@ -80,7 +94,10 @@ pub(crate) enum Parsed {
 impl Cli {
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         match Self::try_parse_from(arguments) {
-            Ok(cli) => Parsed::Run(cli),
+            Ok(mut cli) => match cli.instead.take() {
+                Some(Instead::Test(page)) => Parsed::TestPage(Box::new(page)),
+                None => Parsed::Run(Box::new(cli)),
+            },
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                     Parsed::Text(error.to_string())
@@ -189,6 +206,10 @@ impl Failure {
         Self::new(Exit::Usage, line)
     }
 
+    fn profile(line: String) -> Self {
+        Self::new(Exit::Profile, line)
+    }
+
     pub(crate) fn output(error: io::Error) -> Self {
         Self::new(Exit::Output, format!("cannot write to stdout: {error}"))
     }
@@ -253,7 +274,8 @@ mod tests {
 
     fn run(arguments: &[&str]) -> Cli {
         match parse(arguments) {
-            Parsed::Run(cli) => cli,
+            Parsed::Run(cli) => *cli,
+            Parsed::TestPage(page) => panic!("{page:?}"),
             Parsed::Text(text) | Parsed::Wrong(text) => panic!("{text}"),
         }
     }
@@ -261,7 +283,9 @@ mod tests {
     fn wrong(arguments: &[&str]) -> String {
         match parse(arguments) {
             Parsed::Wrong(line) => line,
-            Parsed::Run(_) | Parsed::Text(_) => panic!("{arguments:?} is not wrong"),
+            Parsed::Run(_) | Parsed::TestPage(_) | Parsed::Text(_) => {
+                panic!("{arguments:?} is not wrong")
+            }
         }
     }
 
@@ -314,6 +338,11 @@ mod tests {
             (&["--listen", "8443"], "8443"),
             (&["--fault", "all"], "fonts-down"),
             (&["--font"], "PATH"),
+            (&["test"], "<URL>"),
+            (&["test", "page"], "page"),
+            (&["test", "http://a/", "--timeout", "0"], "no time"),
+            (&["test", "http://a/", "--timeout-multiplier=-1"], "above"),
+            (&["--verbose", "test", "http://a/"], "test"),
         ] {
             let line = wrong(arguments);
             assert!(line.contains(said), "{line}");

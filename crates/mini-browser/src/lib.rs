@@ -46,10 +46,12 @@
 //! without an HTTP cache. Messages, connections and stashed ports are not offered to scripts yet:
 //! what is missing is not there, or throws a `NotSupportedError`.
 //!
-//! The [`scenario`] is what the program of this crate runs.
+//! The [`scenario`] is what the program of this crate runs; [`conformance`] is how it runs a page
+//! of the web-platform-tests.
 
 mod browser;
 pub mod cache_storage;
+pub mod conformance;
 mod facade;
 pub mod fetch;
 pub mod js;

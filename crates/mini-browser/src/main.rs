@@ -1,4 +1,4 @@
-//! The program: runs the fonts scenario, says how it ended in one line and an exit code.
+//! The program: runs the fonts scenario or a page under test, says how it ended in a line and a code.
 
 mod cli;
 mod defect;
@@ -17,11 +17,18 @@ use self::json::JsonFile;
 fn main() -> ExitCode {
     let cli = match Cli::parse(std::env::args_os()) {
         Parsed::Run(cli) => cli,
+        Parsed::TestPage(page) => {
+            log_to_stderr("error");
+            return ended(defect::caught(|| page.run()));
+        }
         Parsed::Text(text) => return ended(print(&text)),
         Parsed::Wrong(line) => return ended(Err(Failure::usage(line))),
     };
-    log_to_stderr(cli.verbose);
-    ended(defect::caught(|| in_runtime(cli)))
+    // Without `--verbose` nothing is logged: what people need is in the table or in the last line.
+    if cli.verbose {
+        log_to_stderr("info,mini_browser=debug,service_worker=debug");
+    }
+    ended(defect::caught(|| in_runtime(*cli)))
 }
 
 /// The exit code, and a failure's one line.
@@ -44,16 +51,13 @@ fn print(text: &str) -> Result<(), Failure> {
         .map_err(Failure::output)
 }
 
-/// Without `--verbose` nothing is logged: what people need is in the table or in the last line.
-fn log_to_stderr(verbose: bool) {
-    if verbose {
-        let filter = EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| EnvFilter::new("info,mini_browser=debug,service_worker=debug"));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .init();
-    }
+/// What is logged is `default`, unless `RUST_LOG` says otherwise.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
 }
 
 fn in_runtime(cli: Cli) -> Result<(), Failure> {

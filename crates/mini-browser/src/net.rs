@@ -17,7 +17,7 @@ pub mod server;
 
 pub use authority::{Authority, AuthorityError};
 pub use client::{HyperNetwork, NetworkConfig, NetworkSetupError};
-pub use host_map::HostMap;
+pub use host_map::{HostMap, HostRuleError};
 
 /// An error with its causes, for people: `a: b: c`.
 fn describe(error: &(dyn std::error::Error + 'static)) -> String {

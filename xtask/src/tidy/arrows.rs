@@ -28,6 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mini-browser", &["service-worker"]),
+    ("adopt-connect", &["connect", "sw-types"]),
+    ("adopt-fetch-router", &["fetch-router", "sw-types"]),
+    ("adopt-installer", &["installer", "sw-types"]),
+    ("adopt-message-port", &["message-port"]),
+    ("adopt-registry", &["sw-registry", "sw-types"]),
     ("saving-throw-tests", &["mini-browser", "service-worker"]),
     ("xtask", &[]),
 ];

@@ -4,6 +4,8 @@
 //! the beginnings of the ids to run. Groups of rows stand in files of their own; a new group is a
 //! module with a `rows` function and one line in [`GROUPS`].
 
+#[cfg(unix)]
+mod across;
 mod heap;
 mod in_process;
 mod measure;
@@ -19,9 +21,20 @@ static COUNTED: heap::Counted = heap::Counted;
 /// Measures the rows of a group, as far as the plan wants them.
 type Group = fn(&Plan) -> Vec<Row>;
 
-const GROUPS: &[Group] = &[in_process::rows];
+const GROUPS: &[Group] = &[
+    in_process::rows,
+    #[cfg(unix)]
+    across::rows,
+];
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    if std::env::args().nth(1).as_deref() == Some(across::servant::SERVANT) {
+        let mut arguments = std::env::args().skip(2);
+        let kind = arguments.next().unwrap_or_default();
+        across::servant::serve(&kind, arguments.next().as_deref());
+        return ExitCode::SUCCESS;
+    }
     let mut json: Option<PathBuf> = None;
     let mut plan = Plan::default();
     let mut arguments = std::env::args_os().skip(1);

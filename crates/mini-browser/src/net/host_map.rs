@@ -15,8 +15,28 @@ use url::Host;
 /// and names below it. Every other address literal counts as a name that is not in the map.
 #[derive(Clone, Debug, Default)]
 pub struct HostMap {
-    entries: BTreeMap<(String, Option<u16>), SocketAddr>,
+    entries: BTreeMap<(String, Option<u16>), Meaning>,
+    /// For all names below these.
+    below: BTreeMap<String, Meaning>,
     system_resolver: bool,
+}
+
+/// What a name means.
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    Address(SocketAddr),
+    /// At the URL's port.
+    SamePort(IpAddr),
+    /// There is no such host.
+    Nothing,
+}
+
+/// Why a rule of [`HostMap::rule`] is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule:?} is no rule ({reason}): write NAME=ADDRESS, NAME=ADDRESS:PORT or NAME=none")]
+pub struct HostRuleError {
+    rule: String,
+    reason: &'static str,
 }
 
 impl HostMap {
@@ -29,15 +49,78 @@ impl HostMap {
     /// Sends every port of `host` to `address`.
     #[must_use]
     pub fn host(mut self, host: &str, address: SocketAddr) -> Self {
-        self.entries.insert((normalized(host), None), address);
+        let key = (normalized(host), None);
+        self.entries.insert(key, Meaning::Address(address));
         self
     }
 
     /// Sends one port of `host` to `address`; goes before [`HostMap::host`].
     #[must_use]
     pub fn host_and_port(mut self, host: &str, port: u16, address: SocketAddr) -> Self {
-        self.entries.insert((normalized(host), Some(port)), address);
+        let key = (normalized(host), Some(port));
+        self.entries.insert(key, Meaning::Address(address));
         self
+    }
+
+    /// Adds a rule in words: `NAME=ADDRESS` keeps the URL's port, `NAME=ADDRESS:PORT` does not,
+    /// `NAME=none` says that there is no such host. `NAME` is a host, `HOST:PORT`, or `*.HOST` for
+    /// every name below that host, which a rule for a name itself goes before.
+    ///
+    /// # Errors
+    /// What of it cannot be read.
+    pub fn rule(mut self, rule: &str) -> Result<Self, HostRuleError> {
+        let wrong = |reason| HostRuleError {
+            rule: rule.to_owned(),
+            reason,
+        };
+        let (name, meaning) = rule.split_once('=').ok_or(wrong("it has no `=`"))?;
+        let meaning = match meaning {
+            "none" => Meaning::Nothing,
+            address => address
+                .parse()
+                .map(Meaning::Address)
+                .or_else(|_| address.parse().map(Meaning::SamePort))
+                .map_err(|_| wrong("there is no address after the `=`"))?,
+        };
+        let (host, is_below) = match name.strip_prefix("*.") {
+            Some(host) => (host, true),
+            None => (name, false),
+        };
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !host.ends_with(':') && !is_below => {
+                let port = port.parse().map_err(|_| wrong("its port is no number"))?;
+                (host, Some(port))
+            }
+            _ => (host, None),
+        };
+        let host = match Host::parse(host) {
+            Ok(Host::Domain(host)) => host,
+            Ok(_) if is_below => return Err(wrong("no name is below an address")),
+            Ok(address) => address.to_string(),
+            Err(_) => return Err(wrong("its name is no host")),
+        };
+        if is_below {
+            self.below.insert(normalized(&host), meaning);
+        } else {
+            self.entries.insert((normalized(&host), port), meaning);
+        }
+        Ok(self)
+    }
+
+    /// What the map says of a name: first of that port, then of the name, then of those above it.
+    fn meaning(&self, name: &str, port: u16) -> Option<Meaning> {
+        let of = |port| self.entries.get(&(name.to_owned(), port));
+        let above = || {
+            let mut above = name;
+            while let Some((_, rest)) = above.split_once('.') {
+                above = rest;
+                if let Some(meaning) = self.below.get(above) {
+                    return Some(meaning);
+                }
+            }
+            None
+        };
+        of(Some(port)).or_else(|| of(None)).or_else(above).copied()
     }
 
     /// Whether names that are not in the map are asked of the system, and address literals outside
@@ -55,10 +138,14 @@ impl HostMap {
         port: u16,
     ) -> Result<Vec<SocketAddr>, NetworkErrorKind> {
         let name = normalized(&host.to_string());
-        for entry in [(name.clone(), Some(port)), (name.clone(), None)] {
-            if let Some(address) = self.entries.get(&entry) {
-                return Ok(vec![*address]);
+        match self.meaning(&name, port) {
+            Some(Meaning::Address(address)) => return Ok(vec![address]),
+            Some(Meaning::SamePort(address)) => return Ok(vec![SocketAddr::new(address, port)]),
+            Some(Meaning::Nothing) => {
+                let text = format!("there is no host {name}, says the host map");
+                return Err(NetworkErrorKind::Resolve(text));
             }
+            None => {}
         }
         let literal = match host {
             Host::Ipv4(address) => Some(IpAddr::V4(*address)),
@@ -149,6 +236,51 @@ mod tests {
                 panic!("{host} resolved");
             };
             assert!(text.contains(host), "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_in_words_reach_names_below_and_take_single_names_out() {
+        let map = [
+            "*.site.test=127.0.0.1",
+            "site.test=127.0.0.2",
+            "site.test:81=127.0.0.3:82",
+            "*.www.site.test=127.0.0.4:1",
+            "gone.site.test=none",
+        ]
+        .iter()
+        .try_fold(HostMap::new(), |map, rule| map.rule(rule))
+        .unwrap();
+        for (host, port, expected) in [
+            ("site.test", 80, "127.0.0.2:80"),
+            ("site.test", 81, "127.0.0.3:82"),
+            ("a.b.site.test", 443, "127.0.0.1:443"),
+            ("www.SITE.test.", 443, "127.0.0.1:443"),
+            ("élève.site.test", 443, "127.0.0.1:443"),
+            ("a.www.site.test", 443, "127.0.0.4:1"),
+        ] {
+            assert_eq!(resolve(&map, host, port), Ok(vec![address(expected)]));
+        }
+        for host in ["gone.site.test", "notsite.test", "test"] {
+            assert!(resolve(&map, host, 80).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_quoted() {
+        for rule in [
+            "",
+            "site.test",
+            "site.test=",
+            "site.test=somewhere",
+            "=127.0.0.1",
+            "*.=127.0.0.1",
+            "site.test:http=127.0.0.1",
+            "*.127.0.0.1=127.0.0.1",
+            "a b=127.0.0.1",
+        ] {
+            let error = HostMap::new().rule(rule).unwrap_err().to_string();
+            assert!(error.contains(&format!("{rule:?}")), "{error}");
         }
     }
 

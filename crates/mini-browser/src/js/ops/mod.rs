@@ -14,6 +14,7 @@ pub(super) mod heads;
 mod page;
 pub(super) mod ports;
 mod realm;
+mod test_report;
 mod url;
 mod worker;
 
@@ -77,7 +78,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     worker::declare(ops)?;
     page::declare(ops)?;
     fetch::declare(ops)?;
-    caches::declare(ops)
+    caches::declare(ops)?;
+    test_report::declare(ops)
 }
 
 /// The module `ops`.

@@ -5,6 +5,7 @@ import { ServiceWorkerContainer, container } from "./container.js";
 import { Event, EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
 import { facts, installGlobalScope } from "./global_scope.js";
 import { ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
+import "./test_report.js";
 import { HOST, DOMString, errorOf, idl, illegal, install } from "./webidl.js";
 
 const parts = op_url_parse(facts.href, null);

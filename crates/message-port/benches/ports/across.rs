@@ -1,0 +1,168 @@
+//! Rows X1 to X5: ports between two processes, over a Unix socket. The other process is this
+//! program again, once for each contender; it serves until its socket ends.
+
+mod contenders;
+pub(crate) mod servant;
+
+use std::time::Instant;
+
+use contenders::{IpcChannel, Ours, Raw};
+
+use crate::heap;
+use crate::measure::{Plan, Row, Title, contender, measure};
+
+/// Runs of each contender that count.
+const RUNS: usize = 15;
+
+/// A measurement, by the id that is asked for.
+type Measurement = (&'static str, fn(&'static str) -> Row);
+
+pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
+    let measurements: [Measurement; 6] = [
+        ("X1", |id| {
+            round_trip(id, "round trip to another process, 64 B", 64, 2_000)
+        }),
+        ("X2", one_way),
+        ("X3", |id| {
+            round_trip(id, "round trip to another process, 64 KiB", 64 * 1024, 500)
+        }),
+        ("X4", memory),
+        ("X4-fds", descriptors),
+        ("X5", moved),
+    ];
+    let wanted = measurements.iter().filter(|(id, _)| plan.wants(id));
+    wanted.map(|(id, measurement)| measurement(id)).collect()
+}
+
+/// The time that one of `count` calls takes, in microseconds.
+fn microseconds(count: u32, mut call: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    for _ in 0..count {
+        call();
+    }
+    start.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+}
+
+fn round_trip(id: &'static str, name: &'static str, length: usize, count: u32) -> Row {
+    let title = Title {
+        id,
+        name,
+        unit: "µs",
+        runs: RUNS,
+    };
+    let (mut ours, mut raw, ipc) = (Ours::start(), Raw::start(), IpcChannel::start());
+    let mut blocking = Raw::start_blocking();
+    measure(
+        title,
+        move || ours.round_trips(count, length),
+        vec![
+            contender("raw socket, tokio", move || raw.round_trips(count, length)),
+            contender("ipc-channel", move || {
+                microseconds(count, || ipc.round_trip(length))
+            }),
+            contender("raw socket, blocking", move || {
+                microseconds(count, || blocking.round_trip_blocking(length))
+            }),
+        ],
+    )
+}
+
+fn one_way(id: &'static str) -> Row {
+    const COUNT: u32 = 200_000;
+    let title = Title {
+        id,
+        name: "one way to another process, 100 B",
+        unit: "M messages/s",
+        runs: RUNS,
+    };
+    let (mut ours, ipc) = (Ours::start(), IpcChannel::start());
+    let rate = |call: &mut dyn FnMut()| f64::from(COUNT) / microseconds(1, call);
+    measure(
+        title,
+        move || rate(&mut || ours.one_way(COUNT, 100)),
+        vec![contender("ipc-channel", move || {
+            rate(&mut || ipc.one_way(COUNT, 100))
+        })],
+    )
+}
+
+/// Heap of one side for each port whose partner is in the other process, all structures included.
+fn memory(id: &'static str) -> Row {
+    const OURS: usize = 100_000;
+    const RIVAL: usize = 1_000;
+    let title = Title {
+        id,
+        name: "heap of an open port, 100,000 over one link, a side",
+        unit: "B",
+        runs: 1,
+    };
+    measure(
+        title,
+        || {
+            let mut ours = Ours::start();
+            let held = heap::held_by(|| ours.open_ports(OURS));
+            held as f64 / OURS as f64
+        },
+        vec![contender("ipc-channel (1,000)", || {
+            let held = heap::held_by(|| IpcChannel::start().with_channels(RIVAL));
+            held as f64 / RIVAL as f64
+        })],
+    )
+}
+
+/// Descriptors of this process for a thousand open ports.
+fn descriptors(id: &'static str) -> Row {
+    const PORTS: usize = 1_000;
+    let title = Title {
+        id,
+        name: "descriptors for 1,000 open ports, a side",
+        unit: "",
+        runs: 1,
+    };
+    measure(
+        title,
+        || {
+            let before = open_descriptors();
+            let mut ours = Ours::start();
+            // The runtime's own, which a program has anyway, not counted.
+            let runtime = ours.descriptors_of_runtime();
+            let ports = ours.open_ports(PORTS);
+            let during = open_descriptors();
+            drop(ports);
+            (during - before - runtime) as f64
+        },
+        vec![contender("ipc-channel", || {
+            let before = open_descriptors();
+            let held = IpcChannel::start().with_channels(PORTS);
+            let during = open_descriptors();
+            drop(held);
+            (during - before) as f64
+        })],
+    )
+}
+
+fn open_descriptors() -> usize {
+    let folder = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    folder.count()
+}
+
+/// A port that has moved a thousand times between the processes beside one that never moved.
+fn moved(id: &'static str) -> Row {
+    const MOVES: usize = 1_000;
+    const COUNT: u32 = 2_000;
+    let title = Title {
+        id,
+        name: "round trip on a port that moved 1,000 times, 64 B",
+        unit: "µs",
+        runs: RUNS,
+    };
+    let (mut travelled, mut settled) = (Ours::start(), Ours::start());
+    let (mut far, mut near) = (travelled.travelled(MOVES), settled.travelled(1));
+    measure(
+        title,
+        move || travelled.round_trips_on(&mut far, COUNT, 64),
+        vec![contender("one that moved once", move || {
+            settled.round_trips_on(&mut near, COUNT, 64)
+        })],
+    )
+}

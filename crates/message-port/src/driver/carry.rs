@@ -1,0 +1,240 @@
+//! The driver: a future that carries bytes between a node and its streams.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Introduction;
+use super::stream::Carried;
+use super::wake::{Command, LinkWaker, News, Shared};
+use crate::node::{Input, LinkError, LinkId, Node, Output};
+
+/// How often the driver goes round before it lets other tasks run.
+const ROUNDS: usize = 32;
+
+/// Carries the links of a node; made by [`new`](super::new), to be spawned.
+#[must_use = "nothing is carried unless it is polled: spawn it"]
+pub struct Driver {
+    node: Node,
+    shared: Arc<Shared>,
+    introduce: Box<dyn FnMut(Introduction) + Send>,
+    links: BTreeMap<LinkId, Carried>,
+    /// Links that are to be looked at in this round.
+    due: Vec<LinkId>,
+    flushes: Vec<oneshot::Sender<()>>,
+    timeout: Option<Pin<Box<Sleep>>>,
+    forsaken: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        node: Node,
+        shared: Arc<Shared>,
+        introduce: Box<dyn FnMut(Introduction) + Send>,
+    ) -> Self {
+        Self {
+            node,
+            shared,
+            introduce,
+            links: BTreeMap::new(),
+            due: Vec::new(),
+            flushes: Vec::new(),
+            timeout: None,
+            forsaken: false,
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Open {
+                link,
+                kind,
+                stream,
+                up,
+                ended,
+            } => {
+                let wake = LinkWaker::new(link, Arc::clone(&self.shared));
+                self.links
+                    .insert(link, Carried::new(stream, wake, up, ended));
+                self.input(Input::LinkOpened { link, kind });
+                self.due.push(link);
+            }
+            Command::Close { link } => self.lose(link),
+            Command::Vouch { link, token } => self.input(Input::LinkVouched { link, token }),
+            Command::Answer {
+                introduction,
+                tokens,
+            } => self.input(Input::Introduction {
+                introduction,
+                tokens,
+            }),
+            Command::Flush { done } => self.flushes.push(done),
+            // Whoever has asked may have given up.
+            Command::Census { answer } => drop(answer.send(self.node.census())),
+            Command::Forsaken => self.forsaken = true,
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.node.handle_input(Instant::now().into_std(), input);
+    }
+
+    /// The stream of a link has ended, or is to end.
+    fn lose(&mut self, link: LinkId) {
+        if let Some(carried) = self.links.remove(&link) {
+            self.input(Input::LinkLost { link });
+            carried.end(LinkError::Lost);
+        }
+    }
+
+    /// Reads what has come by the links that are due. Those that have more stay due.
+    fn read(&mut self) {
+        for link in mem::take(&mut self.due) {
+            let Some(carried) = self.links.get_mut(&link) else {
+                continue;
+            };
+            carried.rearm();
+            match carried.poll_read() {
+                Poll::Pending => {}
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    self.input(Input::Received { link, bytes });
+                    self.due.push(link);
+                }
+                Poll::Ready(end) => {
+                    tracing::debug!(link = link.0, ?end, "a stream has ended");
+                    self.lose(link);
+                }
+            }
+        }
+    }
+
+    /// Does what the node wants done, and writes as much as the streams take.
+    fn write(&mut self) {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                self.output(output);
+            }
+            let mut progress = false;
+            let mut broken = Vec::new();
+            for (link, carried) in &mut self.links {
+                match carried.poll_write() {
+                    Poll::Pending | Poll::Ready(Ok(0)) => {}
+                    Poll::Ready(Ok(count)) => {
+                        let written = Input::Written { link: *link, count };
+                        self.node.handle_input(Instant::now().into_std(), written);
+                        progress = true;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        tracing::debug!(link = link.0, %error, "a stream takes no more");
+                        broken.push(*link);
+                    }
+                }
+            }
+            progress |= !broken.is_empty();
+            for link in broken {
+                self.lose(link);
+            }
+            if !progress {
+                return;
+            }
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Write { link, bytes } => {
+                if let Some(carried) = self.links.get_mut(&link) {
+                    carried.push(bytes);
+                }
+            }
+            Output::LinkUp { link, port } => {
+                let carried = self.links.get_mut(&link);
+                if let Some(up) = carried.and_then(|carried| carried.up.take()) {
+                    // A port that nobody awaits any more is closed.
+                    drop(up.send(port));
+                }
+            }
+            Output::LinkClosed { link, error } => {
+                if let Some(carried) = self.links.remove(&link) {
+                    carried.end(error);
+                }
+            }
+            Output::Introduce { introduction, a, b } => {
+                let shared = Arc::clone(&self.shared);
+                (self.introduce)(Introduction::new(introduction, [a, b], shared));
+            }
+        }
+    }
+
+    /// Whether a deadline of the node has passed. If not, it is awaited.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.node.poll_timeout().map(Instant::from_std) else {
+            self.timeout = None;
+            return Poll::Pending;
+        };
+        let timeout = self
+            .timeout
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timeout.deadline() != deadline {
+            timeout.as_mut().reset(deadline);
+        }
+        timeout.as_mut().poll(cx)
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = &mut *self;
+        for _ in 0..ROUNDS {
+            let news = driver.shared.take(cx.waker());
+            let idle = news.is_none() && driver.due.is_empty();
+            if let Some(News { commands, streams }) = news {
+                driver.due.extend(streams);
+                for command in commands {
+                    driver.command(command);
+                }
+            }
+            if driver.poll_timeout(cx).is_ready() {
+                driver.node.handle_timeout(Instant::now().into_std());
+            } else if idle {
+                return Poll::Pending;
+            }
+            driver.read();
+            driver.write();
+            if !driver.flushes.is_empty() && driver.links.values().all(Carried::is_written) {
+                for done in driver.flushes.drain(..) {
+                    done.send(()).ok(); // Whoever awaited it may have given up.
+                }
+            }
+            if driver.forsaken && driver.links.is_empty() {
+                return Poll::Ready(());
+            }
+        }
+        // There is more, but others want to run as well.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
