@@ -322,6 +322,16 @@ fn read_document(html: &str) -> (DocumentText, Vec<Script>) {
     (text, scripts)
 }
 
+/// The same, with inline scripts only.
+pub(crate) fn read_text(html: &str) -> (DocumentText, Vec<String>) {
+    let (text, scripts) = read_document(html);
+    let inline = scripts.into_iter().filter_map(|script| match script {
+        Script::Inline(source) => Some(source),
+        Script::External(_) => None,
+    });
+    (text, inline.collect())
+}
+
 /// Whether a script element's type is JavaScript. Modules are not run yet; a data block never is.
 fn is_classic(script_type: Option<String>) -> bool {
     let script_type = script_type.unwrap_or_default();

@@ -11,11 +11,13 @@ mod clone;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod navigation;
 mod page;
 pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod windows;
 mod worker;
 
 use std::future::Future;
@@ -77,6 +79,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     url::declare(ops)?;
     worker::declare(ops)?;
     page::declare(ops)?;
+    windows::declare(ops)?;
+    navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     test_report::declare(ops)

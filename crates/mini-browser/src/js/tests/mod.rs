@@ -10,3 +10,4 @@ mod page;
 mod stand;
 mod structured_clone;
 mod web_apis;
+mod windows;
