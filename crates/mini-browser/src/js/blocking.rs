@@ -124,15 +124,11 @@ pub(super) fn fetch_script(
 }
 
 /// Runs a future on this thread, which has no event loop.
-pub(super) fn block_on<T>(
-    future: impl Future<Output = Result<T, String>>,
-) -> Result<T, String> {
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
-    runtime
-        .map_err(|error| error.to_string())?
-        .block_on(future)
+    runtime.map_err(|error| error.to_string())?.block_on(future)
 }
 
 /// Fetches a script.

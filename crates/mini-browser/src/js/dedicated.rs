@@ -82,7 +82,10 @@ impl Workers {
         let starting = Starting::new(realm, new, Arc::new(parent), Arc::clone(&state));
         let thread = std::thread::Builder::new().name("worker start".to_owned());
         if let Err(error) = thread.spawn(move || starting.run()) {
-            realm.log(ConsoleLevel::Error, &format!("no thread for a worker: {error}"));
+            realm.log(
+                ConsoleLevel::Error,
+                &format!("no thread for a worker: {error}"),
+            );
             return None;
         }
         self.running.borrow_mut().insert(id, Handle(state));
@@ -283,8 +286,7 @@ fn environment(parent: &Environment, id: ClientId, url: Url) -> Environment {
         id,
         client_type: ClientType::Worker,
         creation_url: url,
-        cross_site_ancestor: parent.cross_site_ancestor
-            || !parent.top_level_site.contains(&origin),
+        cross_site_ancestor: parent.cross_site_ancestor || !parent.top_level_site.contains(&origin),
         origin,
         ..parent.clone()
     }
@@ -335,7 +337,11 @@ fn report_rejection<'js>(
     })?;
     let then = promise.then()?;
     let undefined = Value::new_undefined(ctx.clone());
-    then.call((rquickjs::function::This(promise.clone()), undefined, rejected))
+    then.call((
+        rquickjs::function::This(promise.clone()),
+        undefined,
+        rejected,
+    ))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

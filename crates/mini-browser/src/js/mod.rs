@@ -6,8 +6,8 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod broadcast;
 mod blocking;
+mod broadcast;
 mod bytes;
 mod clone;
 mod console;

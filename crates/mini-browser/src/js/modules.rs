@@ -21,9 +21,8 @@ pub(super) fn resolve(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Result<Stri
         (base, None) => base.ok(),
     };
     let resolved = resolve_url(base.as_ref(), specifier);
-    let resolved = resolved.filter(|url| {
-        matches!(url.scheme(), "http" | "https" | "data" | "blob")
-    });
+    let resolved =
+        resolved.filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"));
     resolved.map(String::from).ok_or_else(|| {
         let message = format!("Failed to resolve module specifier '{specifier}'");
         Exception::throw_type(ctx, &message)
@@ -49,7 +48,10 @@ pub(super) fn load<'js>(
 ) -> Result<Module<'js, Declared>> {
     let refused = |message: &str| Exception::throw_type(ctx, message);
     let realm = state_of(ctx).ok_or_else(|| refused("this realm has no state"))?;
-    let kind = attributes.map(ImportAttributes::get_type).transpose()?.flatten();
+    let kind = attributes
+        .map(ImportAttributes::get_type)
+        .transpose()?
+        .flatten();
     let url = Url::parse(name).map_err(|error| refused(&error.to_string()))?;
     let request = ScriptRequest {
         url,
@@ -77,7 +79,9 @@ pub(super) fn load<'js>(
             "{name} cannot be a module: its type is '{}'",
             script.essence
         ))),
-        Some(other) => Err(refused(&format!("modules of type '{other}' are not offered"))),
+        Some(other) => Err(refused(&format!(
+            "modules of type '{other}' are not offered"
+        ))),
     }
 }
 

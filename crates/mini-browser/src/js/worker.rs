@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, stream};
-use rquickjs::context::EvalOptions;
 use rquickjs::Ctx;
+use rquickjs::context::EvalOptions;
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
@@ -20,8 +20,8 @@ use service_worker::{
 
 use super::JsBytes;
 use super::error::Exception;
-use super::modules;
 use super::json::Json;
+use super::modules;
 use super::ops::heads;
 use super::realm::{Completion, Realm, RealmState};
 

@@ -26,7 +26,8 @@ fn declare_parent<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_start_worker",
         move |ctx: Ctx<'js>, url: String, kind: String, credentials: String, name: String| {
             let refused = |name: &str, message: &str| OpError::new(name, message).throw(&ctx);
-            let url = Url::parse(&url).map_err(|error| refused("SyntaxError", &error.to_string()))?;
+            let url =
+                Url::parse(&url).map_err(|error| refused("SyntaxError", &error.to_string()))?;
             let credentials = CredentialsMode::from_keyword(&credentials);
             let new = NewWorker {
                 url,
@@ -36,8 +37,8 @@ fn declare_parent<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             };
             let workers = realm.local::<Workers>();
             let started = workers.start(&realm, new);
-            let (worker, port) =
-                started.ok_or_else(|| refused("QuotaExceededError", "there are too many workers"))?;
+            let (worker, port) = started
+                .ok_or_else(|| refused("QuotaExceededError", "there are too many workers"))?;
             Result::Ok(vec![worker, port])
         },
     )?;
@@ -82,7 +83,9 @@ fn declare_worker<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 
     // Close a worker: its event loop runs no more tasks.
     let realm = ops.realm();
-    ops.add("op_close_worker", move || realm.event_loop().close_after_task())
+    ops.add("op_close_worker", move || {
+        realm.event_loop().close_after_task()
+    })
 }
 
 fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
