@@ -276,12 +276,12 @@ fn a_module_worker_runs_and_one_whose_import_fails_says_why() {
     assert!(
         start("import { op_random } from 'ops';")
             .start_failure()
-            .contains("not offered")
+            .contains("Failed to resolve module specifier")
     );
     assert!(
         start("import 'prelude:url.js';")
             .start_failure()
-            .contains("not offered")
+            .contains("Failed to resolve module specifier")
     );
     assert_eq!(
         start("await new Promise(() => {});").start_failure(),
