@@ -15,7 +15,7 @@ use rquickjs::runtime::WeakRuntime;
 use rquickjs::{Context, Ctx, Function, JsLifetime, Runtime, Value};
 use tokio::sync::mpsc;
 
-use super::agent::{Death, Kill, Limits, Remote, WeakAgent};
+use super::agent::{Death, Kill, Limits, WeakAgent};
 use super::broadcast::Broadcasts;
 use super::navigables::{Navigable, NavigableId, Navigables};
 use super::navigation::{about_blank, is_window};
@@ -41,7 +41,6 @@ pub(super) struct EventLoop {
     deadline: Deadline,
     runtime: WeakRuntime,
     spawner: local::UnboundedSender<Operation>,
-    remote: Remote,
     ports: Ports,
     broadcasts: Arc<Broadcasts>,
     realms: RefCell<BTreeMap<RealmId, Realm>>,
@@ -60,6 +59,8 @@ pub(super) struct EventLoop {
     queue: RefCell<TaskQueue>,
     timers: RefCell<Timers>,
     in_checkpoint: Cell<bool>,
+    /// Whether it runs no task after this one.
+    closing: Cell<bool>,
     /// Whether a realm may have rejections that nobody handled.
     rejected: Cell<bool>,
 }
@@ -69,7 +70,6 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) deadline: Deadline,
     pub(super) agent: WeakAgent,
-    pub(super) remote: Remote,
     /// What other threads post.
     pub(super) tasks: mpsc::UnboundedReceiver<Queued<Task>>,
 }
@@ -86,7 +86,6 @@ pub(super) fn run(
         limits,
         deadline,
         agent,
-        remote,
         tasks,
     } = setup;
     let (spawner, spawned) = local::unbounded();
@@ -97,7 +96,6 @@ pub(super) fn run(
         deadline,
         runtime: runtime.weak(),
         spawner,
-        remote,
         ports: Ports::default(),
         broadcasts: Arc::default(),
         realms: RefCell::default(),
@@ -113,6 +111,7 @@ pub(super) fn run(
         queue: RefCell::default(),
         timers: RefCell::default(),
         in_checkpoint: Cell::new(false),
+        closing: Cell::new(false),
         rejected: Cell::new(false),
     });
     let context = match Context::full(runtime) {
@@ -168,6 +167,9 @@ impl EventLoop {
             self.deadline.disarm();
             if let Some(death) = self.kill.death() {
                 return death;
+            }
+            if self.closing.get() {
+                return Death::Closed;
             }
             while let Ok(task) = tasks.try_recv() {
                 let task = Queued {
@@ -396,8 +398,18 @@ impl EventLoop {
     }
 
     /// How other threads post tasks.
-    pub(super) const fn remote(&self) -> &Remote {
-        &self.remote
+    pub(super) const fn remote(&self) -> &WeakAgent {
+        &self.agent
+    }
+
+    /// *Close a worker*: no task runs after this one.
+    pub(super) fn close_after_task(&self) {
+        self.closing.set(true);
+    }
+
+    /// What the agent may have.
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether tasks wait.
@@ -630,9 +642,9 @@ impl EventLoop {
     fn end(&self) {
         let tasks = self.queue.borrow_mut().take_all();
         drop(tasks);
+        self.ports.forget_all();
         let navigables = self.navigables_mut().take_all();
         drop(navigables);
-        self.ports.forget_all();
         let realms = std::mem::take(&mut *self.realms.borrow_mut());
         for realm in realms.values() {
             realm.state().end();

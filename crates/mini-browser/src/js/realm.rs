@@ -18,6 +18,7 @@ use url::Url;
 
 use super::agent::Death;
 use super::console::{ConsoleLevel, ConsoleSink};
+use super::dedicated::ParentLink;
 use super::error::Exception;
 use super::event_loop::EventLoop;
 use super::loader;
@@ -38,10 +39,22 @@ pub(super) type LocalTask = Pin<Box<dyn Future<Output = Completion>>>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RealmKind {
-    /// A `ServiceWorkerGlobalScope`. Its scripts are not used from here.
+    /// A `ServiceWorkerGlobalScope`. Of its scripts, only those that it imports are used from here.
     ServiceWorker(Box<StartWorker>),
+    /// A `DedicatedWorkerGlobalScope`.
+    DedicatedWorker(Box<DedicatedWorker>),
     /// A `Window`.
     Window,
+}
+
+/// What a dedicated worker was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DedicatedWorker {
+    /// Its name.
+    pub name: String,
+    /// Whether its script is a module.
+    pub is_module: bool,
 }
 
 /// What a realm is made from.
@@ -73,7 +86,7 @@ impl RealmOptions {
     ) -> Self {
         let url = match &kind {
             RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
-            RealmKind::Window => environment.creation_url.clone(),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) => environment.creation_url.clone(),
         };
         Self {
             kind,
@@ -357,6 +370,10 @@ impl RealmState {
             Some(Ok(false)) | None => {}
         }
         self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
+        // Step 7 of "report an exception": a dedicated worker's goes to its Worker object.
+        if let Some(parent) = self.service::<ParentLink>() {
+            parent.error(exception);
+        }
     }
 
     /// *Perform a microtask checkpoint*, without its last step.
@@ -459,6 +476,7 @@ impl Realm {
     pub(super) fn start(&self, ctx: &Ctx<'_>) -> Result<(), String> {
         let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
+            RealmKind::DedicatedWorker(_) => "dedicated_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
         loader::import(ctx, scope)

@@ -19,6 +19,7 @@ mod test_report;
 mod url;
 mod windows;
 mod worker;
+mod workers;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -78,6 +79,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
     navigation::declare(ops)?;
