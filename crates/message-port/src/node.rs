@@ -189,10 +189,16 @@ pub struct Limits {
     pub window_messages: u32,
     /// The longest message, in bytes. A port that is to carry a longer one is cut, at both ends.
     pub max_message: u64,
-    /// How many ports of one link may wait in queues for somebody to receive them.
+    /// How many ports of one link may wait in queues for somebody to receive them. Messages with
+    /// more wait at the sender, behind one another.
+    ///
+    /// It is a last resort, to be set so high that only abuse comes near it. If both sides of a
+    /// link have spent it on ports that are to go back unread, inside others, by the same link,
+    /// then messages with ports wait on both until one of those is received or closed.
     pub queued_ports: u64,
-    /// How many ports one link may carry for its peer at a time. A message with more waits until
-    /// others have ended.
+    /// How many ports one link may carry for its peer at a time, those included that are being
+    /// spliced out. A message with more waits until others have ended; a last resort, as
+    /// [`queued_ports`](Self::queued_ports) is.
     pub channels: u64,
     /// How many bytes a link hands out before it hears that they were written.
     pub link_buffer: usize,
