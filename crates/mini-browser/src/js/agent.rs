@@ -10,7 +10,7 @@ use std::time::Duration;
 use rquickjs::Runtime;
 use tokio::sync::{Notify, mpsc};
 
-use super::event_loop::{self, Deadline};
+use super::event_loop::{self, Deadline, Setup};
 use super::loader::{PreludeLoader, PreludeResolver};
 use super::quota::Quota;
 use super::realm::RealmOptions;
@@ -140,16 +140,19 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
+        let remote = Remote(tasks.downgrade());
+        let running = Arc::new(Running { tasks, kill });
+        let own = (WeakAgent(Arc::downgrade(&running)), remote);
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
             .stack_size(THREAD_STACK)
             .spawn(move || {
-                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver));
+                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, own));
                 let death = catch_unwind(run)
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
             })?;
-        Ok(Self(Arc::new(Running { tasks, kill })))
+        Ok(Self(running))
     }
 
     /// Queues a task in a realm; dropped if the agent or the realm has ended.
@@ -170,11 +173,6 @@ impl Agent {
     pub fn kill(&self, reason: impl Into<String>) {
         self.0.kill.kill(Death::Killed(reason.into()));
     }
-
-    /// The same agent, for what must not keep it alive.
-    pub(super) fn downgrade(&self) -> WeakAgent {
-        WeakAgent(Arc::downgrade(&self.0))
-    }
 }
 
 /// An agent that may have ended.
@@ -192,6 +190,29 @@ impl fmt::Debug for Agent {
         f.debug_struct("Agent")
             .field("death", &self.0.kill.death())
             .finish_non_exhaustive()
+    }
+}
+
+/// Posts to an agent from any thread, and does not keep it alive.
+#[derive(Clone)]
+pub(super) struct Remote(mpsc::WeakUnboundedSender<Queued<Task>>);
+
+impl Remote {
+    /// As [`Agent::post`].
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        let task: Task = Box::new(task);
+        let sent = self
+            .0
+            .upgrade()
+            .map(|tasks| tasks.send(Queued::new(realm, source, task)));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!("a task came after its agent had ended");
+        }
     }
 }
 
@@ -233,6 +254,7 @@ fn run(
     begin: Task,
     kill: &Arc<Kill>,
     tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+    (agent, remote): (WeakAgent, Remote),
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -251,15 +273,14 @@ fn run(
     let deadline = Deadline::new(options.limits.script_time, Arc::clone(kill));
     let interrupt = deadline.clone();
     runtime.set_interrupt_handler(Some(Box::new(move || interrupt.is_over())));
-    let death = event_loop::run(
-        &runtime,
-        options.limits,
+    let setup = Setup {
+        limits: options.limits,
         deadline,
-        realm,
-        begin,
+        agent,
+        remote,
         tasks,
-        &tokio,
-    );
+    };
+    let death = event_loop::run(&runtime, setup, realm, begin, &tokio);
     runtime.set_interrupt_handler(None);
     death
 }

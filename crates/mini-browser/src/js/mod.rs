@@ -6,23 +6,31 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod broadcast;
 mod bytes;
+mod clone;
 mod console;
+mod documents;
 mod error;
 mod event_loop;
 mod json;
 mod loader;
+mod navigables;
+mod navigation;
 mod notice;
 mod ops;
 mod page;
+mod ports;
 mod quota;
 mod realm;
 mod reaper;
 mod rejections;
+mod sandbox;
 mod seam;
 mod task;
 mod timers;
 mod views;
+mod window_proxy;
 mod worker;
 mod worker_host;
 
@@ -30,8 +38,10 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
+pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};

@@ -1,6 +1,6 @@
 // navigator.serviceWorker. (Service Workers, "ServiceWorkerContainer".)
 
-import { op_controller, op_get_registration, op_ready, op_register, op_set_hook } from "ops";
+import { op_controller, op_get_registration, op_ready, op_register } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { applyNotice, registrationOf, workerOf } from "./registration.js";
 import { HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
@@ -43,7 +43,8 @@ for (const type of ["controllerchange", "message", "messageerror"]) defineEventH
 
 export const container = new ServiceWorkerContainer(HOST);
 
-op_set_hook("notice", (kind, detail) => {
+// What the browser says of registrations.
+export function notice(kind, detail) {
   if (kind === "controllerChanged") controllerChanged(container, detail.controller);
   else applyNotice(kind, detail);
-});
+}

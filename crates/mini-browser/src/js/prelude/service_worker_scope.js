@@ -4,6 +4,7 @@ import { op_claim, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiti
 import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope } from "./global_scope.js";
+import { global } from "./realms.js";
 import { HOST, callAsync, errorOf, idl, illegal, install, lazy } from "./webidl.js";
 
 class WorkerGlobalScope extends EventTarget {
@@ -74,11 +75,11 @@ function isEmptyFunction(callback) {
 
 // The listeners: their types, and what the fetch listeners amount to.
 op_set_hook("listeners", () => {
-  const fetches = callbacksOf(globalThis, "fetch");
-  return { types: typesOf(globalThis), fetches: fetches.length, empty: fetches.filter(isEmptyFunction).length };
+  const fetches = callbacksOf(global, "fetch");
+  return { types: typesOf(global), fetches: fetches.length, empty: fetches.filter(isEmptyFunction).length };
 });
 onListenersChanged((target) => {
-  if (target === globalThis) op_listeners(typesOf(globalThis));
+  if (target === global) op_listeners(typesOf(global));
 });
 
 op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
