@@ -9,7 +9,7 @@ use rquickjs::{Ctx, Exception, Function, Module, Promise, Result};
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
-use super::blocking::{FetchedScript, ScriptRequest, fetch_script};
+use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
 use super::realm::{RealmState, state_of};
 
 /// *Resolve a module specifier.* Import maps are not offered.
@@ -90,14 +90,9 @@ fn imported(
     realm: &RealmState,
     request: ScriptRequest,
 ) -> std::result::Result<FetchedScript, String> {
-    match super::imports::stored(realm, &request.url) {
-        Some(found) => found,
-        None => {
-            let url = request.url.clone();
-            let script = fetch_script(realm, request)?;
-            super::imports::keep(realm, &url, &script);
-            Ok(script)
-        }
+    match import_for_service_worker(realm, &request.url) {
+        Some(imported) => imported,
+        None => fetch_script(realm, request),
     }
 }
 
