@@ -260,11 +260,18 @@ impl Node {
             let Some(Side::Local(local)) = side else {
                 return;
             };
-            match local.port.try_recv() {
-                Ok(event) => drop(event),
+            let close = match local.port.try_recv() {
+                Ok(Event::Close) if !local.port.is_entangled() && local.port.queued() == 0 => true,
+                Ok(event) => {
+                    drop(event);
+                    continue;
+                }
                 Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Closed) => return self.end_from(id, entry, false),
-            }
+                Err(TryRecvError::Closed) => false,
+            };
+            // Nobody receives what was posted, but somebody may yet wait for the close: the port
+            // may have been told to stop only because a link beyond a stub was lost.
+            return self.end_from(id, entry, close);
         }
     }
 

@@ -347,6 +347,14 @@ fn a_replayed_acknowledgement_closes_the_link() {
 }
 
 #[test]
+fn a_port_that_was_told_to_stop_still_closes() {
+    let mut stand = Stand::up();
+    assert_eq!(stand.say(&[Frame::Stop(0)], false), []);
+    drop(stand.port.take());
+    assert_eq!(stand.poll(), [Frame::Stop(0), Frame::End(0, true)]);
+}
+
+#[test]
 fn an_introduced_link_needs_the_right_token() {
     let introduction = Introduction {
         introduction: 0,
