@@ -112,8 +112,11 @@ impl Node {
         // Its partner, if it has one, is in somebody's hands here: this is the node's end now.
         let id = self.next_pipe;
         self.next_pipe += 1;
+        let quiet = !port.is_entangled() && port.queued() == 0;
         let local = self.settle_in(port, id, 0);
-        self.pipes.insert(id, Pipe::new([local, Side::Gone]));
+        let mut pipe = Pipe::new([local, Side::Gone]);
+        pipe.quiet[0] = quiet;
+        self.pipes.insert(id, pipe);
         (id, 1)
     }
 

@@ -139,6 +139,7 @@ fn grant(channel: u64) -> Grant {
         hops: 1,
         incoming: 0,
         outgoing: 0,
+        quiet: false,
     }
 }
 
