@@ -187,9 +187,9 @@ fn skip_waiting_claim_and_registration_reach_the_facade() {
             try { await clients.claim(); } catch (e) { console.log(e.name, e.message); }
             const [client] = await clients.matchAll({ includeUncontrolled: true });
             console.log(client instanceof WindowClient, client.type, client.frameType, client.url, client.id);
-            client.postMessage({ greeting: "hello" });
-            console.log(await clients.get("no such client"), (await clients.get(client.id)).url === client.url);
-            try { importScripts("x.js"); } catch (e) { console.log(e.name); }
+            client.postMessage({ greeting: 'hello' });
+            console.log(await clients.get('no such client'), (await clients.get(client.id)).url === client.url);
+            try { importScripts('x.js'); } catch (e) { console.log(e.name); }
             console.log(registration.scope, registration.installing === serviceWorker, serviceWorker.state);
             console.log(registration === self.registration, await registration.update() === registration);
             console.log(await registration.unregister());
