@@ -17,6 +17,7 @@ pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod window_messages;
 mod windows;
 mod worker;
 mod workers;
@@ -82,6 +83,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
+    window_messages::declare(ops)?;
     navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
