@@ -18,6 +18,7 @@ mod event_loop;
 mod imports;
 mod json;
 mod loader;
+mod module_scripts;
 mod modules;
 mod navigables;
 mod navigation;

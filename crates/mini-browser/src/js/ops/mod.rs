@@ -11,6 +11,7 @@ mod clone;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod module_scripts;
 mod navigation;
 mod page;
 pub(super) mod ports;
@@ -85,6 +86,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     windows::declare(ops)?;
     window_messages::declare(ops)?;
     navigation::declare(ops)?;
+    module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     test_report::declare(ops)

@@ -1,6 +1,6 @@
 //! Of dedicated workers, and of the scripts that workers import.
 
-use rquickjs::{Ctx, Object, Promise, Result, Value};
+use rquickjs::{Ctx, Object, Result, Value};
 use service_worker::types::WorkerType;
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
@@ -11,7 +11,7 @@ use crate::js::dedicated::{NewWorker, ParentLink, Workers};
 use crate::js::error::Exception;
 use crate::js::page::evaluate_script;
 use crate::js::realm::{RealmKind, RealmState};
-use crate::js::{ConsoleLevel, imports, modules};
+use crate::js::{ConsoleLevel, imports};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     declare_parent(ops)?;
@@ -114,16 +114,7 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 
     // The worker was installed: it imports nothing new from now on.
     let realm = ops.realm();
-    ops.add("op_close_imports", move || imports::close(&realm))?;
-
-    // Run a module script: a promise of its evaluation. Throws if it, or what it imports, cannot be
-    // fetched or does not parse.
-    ops.add(
-        "op_run_module",
-        |ctx: Ctx<'js>, source: String, url: String| -> Result<Promise<'js>> {
-            modules::run(&ctx, &url, source)
-        },
-    )
+    ops.add("op_close_imports", move || imports::close(&realm))
 }
 
 fn import(

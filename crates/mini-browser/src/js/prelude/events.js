@@ -236,26 +236,7 @@ export function fire(event, target, fromHost = false) {
 // HTML, "event handlers": the value of `on<type>`.
 export function handlerOf(target, type) {
   const listener = listenersOf.get(target)?.handlers.get(type);
-  return listener === undefined ? null : currentValue(target, listener);
-}
-
-// Getting the current value of the event handler: what is an internal raw uncompiled handler is compiled,
-// and forgotten if that fails.
-function currentValue(target, listener) {
-  if (listener.compile !== null) {
-    const { compile } = listener;
-    listener.compile = null;
-    listener.callback = compile();
-    if (listener.callback === null) setHandler(target, listener.type, null);
-  }
-  return listener.callback;
-}
-
-// Sets `on<type>` to what `compile` gives when the handler is first needed: a function, or null.
-export function setUncompiledHandler(target, type, compile) {
-  // A function, so that there is a listener.
-  setHandler(target, type, compile);
-  listenersOf.get(target).handlers.get(type).compile = compile;
+  return listener?.callback ?? null;
 }
 
 // Sets `on<type>`. Its place among the listeners is where it was first set.
@@ -268,13 +249,12 @@ export function setHandler(target, type, value) {
     handlers.delete(type);
   } else if (existing) {
     existing.callback = callback;
-    existing.compile = null;
     changed(target);
   } else {
     const listener = {
-      type, callback, compile: null, capture: false, once: false, passive: false, removed: false, handler: true,
+      type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
       call(event, target) {
-        if (typeof currentValue(target, listener) !== "function") return;
+        if (typeof listener.callback !== "function") return;
         const isError = type === "error" && target === global && isErrorEvent(event);
         const result = isError
           ? listener.callback.call(proxied(target), event.message, event.filename, event.lineno, event.colno, event.error)
@@ -314,7 +294,7 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), global);
+    return !fire(new ErrorEvent("error", { cancelable: true, message: message === "Script error." ? message : `Uncaught ${message}`, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }
