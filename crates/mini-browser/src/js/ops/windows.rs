@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rquickjs::function::{Rest, This};
+use rquickjs::function::{Opt, Rest, This};
 use rquickjs::{Ctx, Function, Result, Value};
 
 use super::{OpError, Ops};
@@ -295,13 +295,13 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_run_classic",
-        move |ctx: Ctx<'js>, source: String, url: String, is_muted: Option<bool>| {
+        move |ctx: Ctx<'js>, source: String, url: String, is_muted: Opt<Option<bool>>| {
             if realm.options().sandbox.scripts {
                 return true;
             }
             let ran = evaluate_script(&ctx, source, &url);
             if ran.is_err() {
-                if is_muted == Some(true) {
+                if is_muted.0.flatten() == Some(true) {
                     realm.report_muted(&ctx);
                 } else {
                     realm.report(&ctx);
