@@ -307,7 +307,7 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
         state.call(ctx, "insidePort", (inside,));
         let url = script.url.as_str();
         if is_module {
-            let ran = modules::run(ctx, url, script.text());
+            let ran = modules::run(ctx, &state, url, script.text());
             let waits = ran.and_then(|promise| report_rejection(ctx, &state, &promise));
             if waits.is_err() {
                 let exception = Exception::take(ctx, url);

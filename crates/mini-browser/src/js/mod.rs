@@ -18,6 +18,7 @@ mod event_loop;
 mod json;
 mod loader;
 mod messages;
+mod module_scripts;
 mod modules;
 mod navigables;
 mod navigation;

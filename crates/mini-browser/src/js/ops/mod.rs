@@ -12,12 +12,14 @@ mod clone;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod module_scripts;
 mod navigation;
 mod page;
 pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod window_messages;
 mod windows;
 mod worker;
 mod workers;
@@ -84,7 +86,9 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
+    window_messages::declare(ops)?;
     navigation::declare(ops)?;
+    module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     test_report::declare(ops)

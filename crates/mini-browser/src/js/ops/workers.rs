@@ -1,17 +1,17 @@
 //! Of dedicated workers, and of the scripts that workers import.
 
-use rquickjs::{Ctx, Object, Promise, Result, Value};
+use rquickjs::{Ctx, Object, Result, Value};
 use service_worker::types::WorkerType;
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
 use super::{OpError, Ops};
+use crate::js::ConsoleLevel;
 use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
 use crate::js::dedicated::{NewWorker, ParentLink, Workers};
 use crate::js::error::Exception;
 use crate::js::page::evaluate_script;
 use crate::js::realm::{RealmKind, RealmState};
-use crate::js::{ConsoleLevel, modules};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     declare_parent(ops)?;
@@ -112,14 +112,7 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         },
     )?;
 
-    // Run a module script: a promise of its evaluation. Throws if it, or what it imports, cannot be
-    // fetched or does not parse.
-    ops.add(
-        "op_run_module",
-        |ctx: Ctx<'js>, source: String, url: String| -> Result<Promise<'js>> {
-            modules::run(&ctx, &url, source)
-        },
-    )
+    Ok(())
 }
 
 fn import(
