@@ -417,7 +417,10 @@ fn start_worker(source: &str, worker_type: WorkerType) -> Box<StartWorker> {
     Box::new(StartWorker {
         worker: WORKER,
         run: RunId(1),
-        registration: RegistrationId(3),
+        registration: RegistrationView {
+            installing: Some(worker_view(WORKER.0, WorkerState::Installing)),
+            ..registration_view()
+        },
         storage_key: StorageKey::first_party(environment.origin.clone()),
         environment,
         scope: ScopeUrl::parse("https://fonts.example.com/", None).unwrap(),
