@@ -372,10 +372,13 @@ fn open_realm(
             .with_service(Arc::clone(&documents))
     }));
     let url = environment.creation_url.clone();
-    js::Page::open(
-        options,
-        move |death| tracing::debug!(%url, ?death, "the page has ended"),
-    )
+    let reporter = parts.reporter.clone();
+    js::Page::open(options, move |death| {
+        tracing::debug!(%url, ?death, "the page has ended");
+        if let Some(reporter) = reporter {
+            reporter.ended(&death);
+        }
+    })
 }
 
 impl Page {

@@ -9,7 +9,7 @@ use rquickjs::{Ctx, Exception, Function, Module, Object, Promise, Result};
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
-use super::blocking::{FetchedScript, ScriptRequest, fetch_script};
+use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
 use super::error::Exception as ThrownException;
 use super::module_scripts::{self, Created, ModuleScripts};
 use super::realm::{RealmState, state_of};
@@ -74,7 +74,9 @@ pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declar
         Err(_) if realm.is_killed() => return Err(Exception::throw_type(ctx, "the agent ends")),
         Err(failure) => failure,
     };
-    if failure.name == "TypeError" && !name.starts_with(UNRESOLVED) {
+    if name.starts_with(UNRESOLVED) {
+        module_scripts::unresolved(&realm, &failure.message);
+    } else if failure.name == "TypeError" {
         module_scripts::failed(&realm, &failure.message);
     }
     Module::declare(ctx.clone(), name, failure.source())
@@ -184,14 +186,9 @@ fn imported(
     realm: &RealmState,
     request: ScriptRequest,
 ) -> std::result::Result<FetchedScript, String> {
-    match super::imports::stored(realm, &request.url) {
-        Some(found) => found,
-        None => {
-            let url = request.url.clone();
-            let script = fetch_script(realm, request)?;
-            super::imports::keep(realm, &url, &script);
-            Ok(script)
-        }
+    match import_for_service_worker(realm, &request.url) {
+        Some(imported) => imported,
+        None => fetch_script(realm, request),
     }
 }
 

@@ -283,7 +283,7 @@ pub(super) fn dispatch_connect(
     });
 }
 
-fn fail(realm: &RealmState, event: EventId) {
+pub(super) fn fail(realm: &RealmState, event: EventId) {
     if realm.is_killed() {
         return;
     }

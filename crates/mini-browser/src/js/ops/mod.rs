@@ -7,6 +7,7 @@
 
 mod broadcast;
 mod caches;
+mod clients;
 mod clone;
 mod encoding;
 mod fetch;
@@ -81,6 +82,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    clients::declare(ops)?;
     workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
