@@ -429,3 +429,35 @@ fn a_page_that_opens_pages_without_end_is_stopped_and_no_other() {
     );
     assert_eq!(run(&other, "1"), 1);
 }
+
+#[test]
+fn the_realms_of_pages_that_are_gone_are_freed() {
+    let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());
+    let mut options = PageOptions::new(
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    options.memory_limit = 32 << 20;
+    options.limits.realms = 8;
+    let (page, _) = page_with(options);
+    assert_eq!(
+        run(
+            &page,
+            "(async () => {
+                let kept;
+                for (let i = 0; i < 200; i++) {
+                    const opened = open();
+                    opened.array = new opened.Array(1000);
+                    opened.addEventListener('x', () => opened);
+                    opened.setTimeout(() => opened, 1e6);
+                    if (i === 0) kept = opened.Array;
+                    opened.close();
+                    await new Promise((done) => setTimeout(done));
+                }
+                return kept.from([1]).length;
+            })()"
+        ),
+        1
+    );
+}
