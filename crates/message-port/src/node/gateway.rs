@@ -52,6 +52,15 @@ impl Node {
         for gate in self.ready.take() {
             if let Some((pipe, side)) = self.gates.get(&gate).copied() {
                 self.release_if_read(pipe, side);
+                let gone = |pipe: &Pipe| match &pipe.sides[side] {
+                    Side::Local(local) => !local.port.is_entangled(),
+                    _ => false,
+                };
+                if self.pipes.get(&pipe).is_some_and(gone) {
+                    // Its end follows what it has posted, which may have to wait for credit. What
+                    // is on its way to it need not: ports may travel there that only go with it.
+                    self.stop(pipe, side);
+                }
                 self.work.push_back(Work::Advance(pipe, side));
             }
         }
@@ -64,6 +73,7 @@ impl Node {
         self.gates.insert(gate, (pipe, side));
         self.gates_by_pair.insert(port.end().identity(), gate);
         port.start();
+        port.end().watch_close();
         let ready = Arc::clone(&self.ready);
         // Calls back at once if something is queued already; it is looked at in the next poll.
         port.on_ready(move || ready.push(gate));

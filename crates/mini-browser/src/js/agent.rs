@@ -10,7 +10,7 @@ use std::time::Duration;
 use rquickjs::Runtime;
 use tokio::sync::{Notify, mpsc};
 
-use super::event_loop::{self, Deadline};
+use super::event_loop::{self, Deadline, Setup};
 use super::loader::{PreludeLoader, PreludeResolver};
 use super::quota::Quota;
 use super::realm::RealmOptions;
@@ -140,16 +140,19 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
+        let running = Arc::new(Running { tasks, kill });
+        let agent = WeakAgent(Arc::downgrade(&running));
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
             .stack_size(THREAD_STACK)
             .spawn(move || {
-                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver));
+                let run =
+                    AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, agent));
                 let death = catch_unwind(run)
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
             })?;
-        Ok(Self(Arc::new(Running { tasks, kill })))
+        Ok(Self(running))
     }
 
     /// Queues a task in a realm; dropped if the agent or the realm has ended.
@@ -170,11 +173,6 @@ impl Agent {
     pub fn kill(&self, reason: impl Into<String>) {
         self.0.kill.kill(Death::Killed(reason.into()));
     }
-
-    /// The same agent, for what must not keep it alive.
-    pub(super) fn downgrade(&self) -> WeakAgent {
-        WeakAgent(Arc::downgrade(&self.0))
-    }
 }
 
 /// An agent that may have ended.
@@ -182,6 +180,19 @@ impl Agent {
 pub(super) struct WeakAgent(std::sync::Weak<Running>);
 
 impl WeakAgent {
+    /// As [`Agent::post`], from any thread.
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        match self.upgrade() {
+            Some(agent) => agent.post(realm, source, task),
+            None => tracing::debug!("a task came after its agent had ended"),
+        }
+    }
+
     pub(super) fn upgrade(&self) -> Option<Agent> {
         self.0.upgrade().map(Agent)
     }
@@ -233,6 +244,7 @@ fn run(
     begin: Task,
     kill: &Arc<Kill>,
     tasks: mpsc::UnboundedReceiver<Queued<Task>>,
+    agent: WeakAgent,
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -251,15 +263,13 @@ fn run(
     let deadline = Deadline::new(options.limits.script_time, Arc::clone(kill));
     let interrupt = deadline.clone();
     runtime.set_interrupt_handler(Some(Box::new(move || interrupt.is_over())));
-    let death = event_loop::run(
-        &runtime,
-        options.limits,
+    let setup = Setup {
+        limits: options.limits,
         deadline,
-        realm,
-        begin,
+        agent,
         tasks,
-        &tokio,
-    );
+    };
+    let death = event_loop::run(&runtime, setup, realm, begin, &tokio);
     runtime.set_interrupt_handler(None);
     death
 }

@@ -1,6 +1,6 @@
 //! The event loop of an agent, and what its realms share. (*HTML*, "event loops".)
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,13 +12,20 @@ use futures_channel::mpsc as local;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rquickjs::runtime::WeakRuntime;
-use rquickjs::{Context, Ctx, JsLifetime, Runtime};
+use rquickjs::{Context, Ctx, Function, JsLifetime, Runtime, Value};
 use tokio::sync::mpsc;
 
-use super::agent::{Death, Kill, Limits};
+use super::agent::{Death, Kill, Limits, WeakAgent};
+use super::broadcast::Broadcasts;
+use super::navigables::{Navigable, NavigableId, Navigables};
+use super::navigation::{about_blank, is_window};
+use super::page::Page;
+use super::ports::Ports;
 use super::realm::{Completion, Realm, RealmOptions, RealmState};
+use super::sandbox::Sandbox;
 use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
 use super::timers::Timers;
+use super::window_proxy::{self, NewProxy, WindowProxies};
 
 /// How many tasks run before other threads' wake-ups are looked at.
 const TASKS_A_TURN: u32 = 64;
@@ -34,28 +41,53 @@ pub(super) struct EventLoop {
     deadline: Deadline,
     runtime: WeakRuntime,
     spawner: local::UnboundedSender<Operation>,
+    ports: Ports,
+    broadcasts: Arc<Broadcasts>,
     realms: RefCell<BTreeMap<RealmId, Realm>>,
     /// By context, as long as any function of the realm lives.
     states: RefCell<BTreeMap<usize, Weak<RealmState>>>,
+    contexts: RefCell<BTreeMap<RealmId, usize>>,
+    agent: WeakAgent,
+    navigables: RefCell<Navigables>,
+    /// Of agents with windows.
+    proxies: RefCell<Option<WindowProxies>>,
+    main_navigable: Cell<Option<NavigableId>>,
+    /// Whose script asked for what a `WindowProxy` is passing on.
+    asking: Cell<Option<RealmId>>,
     main: Cell<RealmId>,
     last_realm: Cell<u64>,
     queue: RefCell<TaskQueue>,
     timers: RefCell<Timers>,
     in_checkpoint: Cell<bool>,
+    /// Whether it runs no task after this one.
+    closing: Cell<bool>,
     /// Whether a realm may have rejections that nobody handled.
     rejected: Cell<bool>,
+}
+
+/// What an event loop is made from.
+pub(super) struct Setup {
+    pub(super) limits: Limits,
+    pub(super) deadline: Deadline,
+    pub(super) agent: WeakAgent,
+    /// What other threads post.
+    pub(super) tasks: mpsc::UnboundedReceiver<Queued<Task>>,
 }
 
 /// Runs an agent to its end.
 pub(super) fn run(
     runtime: &Runtime,
-    limits: Limits,
-    deadline: Deadline,
+    setup: Setup,
     options: RealmOptions,
     begin: Task,
-    tasks: mpsc::UnboundedReceiver<Queued<Task>>,
     tokio: &tokio::runtime::Runtime,
 ) -> Death {
+    let Setup {
+        limits,
+        deadline,
+        agent,
+        tasks,
+    } = setup;
     let (spawner, spawned) = local::unbounded();
     let kill = Arc::clone(&deadline.kill);
     let event_loop = Rc::new(EventLoop {
@@ -64,13 +96,22 @@ pub(super) fn run(
         deadline,
         runtime: runtime.weak(),
         spawner,
+        ports: Ports::default(),
+        broadcasts: Arc::default(),
         realms: RefCell::default(),
         states: RefCell::default(),
+        contexts: RefCell::default(),
+        agent,
+        navigables: RefCell::default(),
+        proxies: RefCell::default(),
+        main_navigable: Cell::new(None),
+        asking: Cell::new(None),
         main: Cell::new(RealmId::MAIN),
         last_realm: Cell::new(0),
         queue: RefCell::default(),
         timers: RefCell::default(),
         in_checkpoint: Cell::new(false),
+        closing: Cell::new(false),
         rejected: Cell::new(false),
     });
     let context = match Context::full(runtime) {
@@ -82,11 +123,20 @@ pub(super) fn run(
             realm.track(&ctx, promise, reason, handled);
         }
     })));
+    if is_window(&options.kind) {
+        match WindowProxies::new(runtime) {
+            Ok(proxies) => event_loop.proxies.replace(Some(proxies)),
+            Err(error) => return kill.death().unwrap_or(Death::NotStarted(error.to_string())),
+        };
+    }
     let realm = context.with(|ctx| {
         let shared = Shared(Rc::clone(&event_loop));
         ctx.store_userdata(shared)
             .map_err(|error| error.to_string())?;
-        event_loop.open_realm(&ctx, context.clone(), options)
+        let navigable = event_loop
+            .create_main_navigable(&ctx, &options)
+            .map_err(|error| error.to_string())?;
+        event_loop.open_realm(&ctx, context.clone(), options, navigable)
     });
     let death = match realm {
         Ok(realm) => {
@@ -98,6 +148,7 @@ pub(super) fn run(
         Err(error) => kill.death().unwrap_or(Death::NotStarted(error)),
     };
     event_loop.end();
+    drop(event_loop.proxies.take());
     context.with(|ctx| drop(ctx.remove_userdata::<Shared>()));
     runtime.set_host_promise_rejection_tracker(None);
     death
@@ -116,6 +167,9 @@ impl EventLoop {
             self.deadline.disarm();
             if let Some(death) = self.kill.death() {
                 return death;
+            }
+            if self.closing.get() {
+                return Death::Closed;
             }
             while let Ok(task) = tasks.try_recv() {
                 let task = Queued {
@@ -236,6 +290,7 @@ impl EventLoop {
         self: &Rc<Self>,
         ctx: &Ctx<'_>,
         options: RealmOptions,
+        navigable: Option<NavigableId>,
     ) -> Result<Realm, String> {
         if self.realms.borrow().len() >= self.limits.realms {
             self.kill.kill(Death::TooMany {
@@ -246,7 +301,7 @@ impl EventLoop {
         }
         let runtime = self.runtime.try_ref().ok_or("the agent ends")?;
         let context = new_context(ctx, runtime).ok_or("out of memory")?;
-        self.open_realm(ctx, context, options)
+        self.open_realm(ctx, context, options, navigable)
     }
 
     fn open_realm(
@@ -254,16 +309,38 @@ impl EventLoop {
         ctx: &Ctx<'_>,
         context: Context,
         options: RealmOptions,
+        navigable: Option<NavigableId>,
     ) -> Result<Realm, String> {
-        self.last_realm.set(self.last_realm.get() + 1);
-        let id = RealmId(self.last_realm.get());
+        let id = RealmId(self.next_number());
         let key = context.as_raw().addr().get();
-        let realm = Realm::new(id, Rc::clone(self), context, options);
+        let realm = Realm::new(id, Rc::clone(self), context, options, navigable);
+        self.contexts.borrow_mut().insert(id, key);
         self.states
             .borrow_mut()
             .insert(key, Rc::downgrade(realm.state()));
         self.realms.borrow_mut().insert(id, realm.clone());
-        match realm.enter(ctx, Realm::start) {
+        let started = realm.enter(ctx, |realm, ctx| {
+            realm.set_global(ctx);
+            let target = navigable.and_then(|id| {
+                let mut navigables = self.navigables_mut();
+                let navigable = navigables.get_mut(id)?;
+                if navigable.active == RealmId::MAIN {
+                    navigable.active = realm.id();
+                    for entry in &mut navigable.entries {
+                        entry.document = realm.id();
+                    }
+                }
+                Some(navigable.target.clone())
+            });
+            if let Some(target) = target {
+                let set = target
+                    .restore(ctx)
+                    .and_then(|target| window_proxy::set_window(ctx, &target, realm));
+                set.map_err(|error| error.to_string())?;
+            }
+            realm.start(ctx)
+        });
+        match started {
             Ok(()) => Ok(realm),
             Err(error) => {
                 self.destroy_realm(id);
@@ -279,9 +356,70 @@ impl EventLoop {
         self.timers.borrow_mut().clear_realm(id);
         let tasks = self.queue.borrow_mut().take_realm(id);
         drop(tasks);
+        self.ports.forget_realm(id);
         if let Some(realm) = realm {
             realm.state().end();
         }
+    }
+
+    /// The realm whose global object, or whose `WindowProxy`, that is, if it has not ended.
+    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, value: &Value<'js>) -> Option<Realm> {
+        let window = self.window_of(value);
+        let global = window
+            .as_ref()
+            .map_or(value, |(_, window)| window.as_value());
+        let realms = self.realms.borrow();
+        let mut realms = realms.values();
+        let found = realms.find(|realm| {
+            let own = realm.state().global(ctx);
+            own.is_some_and(|own| own.as_value() == global)
+        });
+        found.cloned()
+    }
+
+    /// All realms but that one.
+    pub(super) fn other_realms(&self, id: RealmId) -> Vec<Realm> {
+        let realms = self.realms.borrow();
+        realms
+            .values()
+            .filter(|realm| realm.id() != id)
+            .cloned()
+            .collect()
+    }
+
+    /// The message ports of all its realms.
+    pub(super) const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The broadcast channels of a browser that has only this agent.
+    pub(super) const fn broadcasts(&self) -> &Arc<Broadcasts> {
+        &self.broadcasts
+    }
+
+    /// How other threads post tasks.
+    pub(super) const fn remote(&self) -> &WeakAgent {
+        &self.agent
+    }
+
+    /// *Close a worker*: no task runs after this one.
+    pub(super) fn close_after_task(&self) {
+        self.closing.set(true);
+    }
+
+    /// What the agent may have.
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Whether tasks wait.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.queue.borrow().len() > 0
+    }
+
+    /// Between two tasks that are run as one: the time of the next begins.
+    pub(super) fn begin_next(&self) {
+        self.deadline.arm();
     }
 
     /// A realm that has not ended.
@@ -367,8 +505,128 @@ impl EventLoop {
         self.states.borrow().get(&key)?.upgrade()
     }
 
+    /// The same, by its id, as long as any function of the realm lives.
+    pub(super) fn state_by_id(&self, id: RealmId) -> Option<Rc<RealmState>> {
+        let context = *self.contexts.borrow().get(&id)?;
+        let state = self.states.borrow().get(&context)?.upgrade()?;
+        (state.id() == id).then_some(state)
+    }
+
+    /// A number that this agent has not used for a realm or a client.
+    pub(super) fn next_number(&self) -> u64 {
+        self.last_realm.set(self.last_realm.get() + 1);
+        self.last_realm.get()
+    }
+
+    pub(super) fn navigables(&self) -> Ref<'_, Navigables> {
+        self.navigables.borrow()
+    }
+
+    /// Not to be held while a script may run.
+    pub(super) fn navigables_mut(&self) -> RefMut<'_, Navigables> {
+        self.navigables.borrow_mut()
+    }
+
+    /// The top-level page that the agent was made for.
+    pub(super) const fn main_navigable(&self) -> Option<NavigableId> {
+        self.main_navigable.get()
+    }
+
+    /// The navigable and the window that a `WindowProxy` stands for; `None` for anything else.
+    pub(super) fn window_of<'js>(
+        &self,
+        value: &Value<'js>,
+    ) -> Option<(NavigableId, rquickjs::Object<'js>)> {
+        self.proxies.borrow().as_ref()?.window(value)
+    }
+
+    /// Whose script asked for what a `WindowProxy` is passing on.
+    pub(super) const fn asking(&self) -> Option<RealmId> {
+        self.asking.get()
+    }
+
+    /// Runs something that the script of a realm asked a `WindowProxy` for.
+    pub(super) fn with_asking<T>(&self, realm: RealmId, run: impl FnOnce() -> T) -> T {
+        let before = self.asking.replace(Some(realm));
+        let done = run();
+        self.asking.set(before);
+        done
+    }
+
+    /// A function of a `Reflect` that no script has seen.
+    pub(super) fn reflect<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        name: &str,
+    ) -> rquickjs::Result<Function<'js>> {
+        let reflect = self.proxies.borrow().as_ref().map(WindowProxies::reflect);
+        let refused = || rquickjs::Exception::throw_internal(ctx, "this agent has no windows");
+        reflect.ok_or_else(refused)?.restore(ctx)?.get(name)
+    }
+
+    pub(super) fn new_proxy(&self, ctx: &Ctx<'_>, id: NavigableId) -> rquickjs::Result<NewProxy> {
+        let refused = || rquickjs::Exception::throw_internal(ctx, "this agent has no windows");
+        let proxies = self.proxies.borrow();
+        proxies.as_ref().ok_or_else(refused)?.create(ctx, id)
+    }
+
+    /// Kills the agent if it has as many navigables as it may have.
+    pub(super) fn check_navigables(&self) -> Result<(), String> {
+        if self.navigables().len() < self.limits.realms {
+            return Ok(());
+        }
+        self.kill.kill(Death::TooMany {
+            what: "frames",
+            limit: self.limits.realms,
+        });
+        Err("there are too many frames".to_owned())
+    }
+
+    /// A realm, for other threads.
+    pub(super) fn page(&self, realm: RealmId) -> Option<Page> {
+        Some(Page::of_realm(self.agent.upgrade()?, realm))
+    }
+
+    fn create_main_navigable(
+        &self,
+        ctx: &Ctx<'_>,
+        options: &RealmOptions,
+    ) -> rquickjs::Result<Option<NavigableId>> {
+        if !is_window(&options.kind) {
+            return Ok(None);
+        }
+        let id = self.navigables_mut().next_id();
+        let NewProxy { proxy, target } = self.new_proxy(ctx, id)?;
+        let navigable = Navigable {
+            parent: None,
+            children: Vec::new(),
+            opener: None,
+            name: String::new(),
+            active: RealmId::MAIN,
+            sandbox: Sandbox::default(),
+            is_initial_about_blank: options.url == about_blank(),
+            is_closing: false,
+            navigation: 0,
+            entries: vec![super::navigables::Entry {
+                url: options.url.clone(),
+                document: RealmId::MAIN,
+                state: None,
+            }],
+            current: 0,
+            client: None,
+            proxy,
+            target,
+        };
+        self.navigables_mut().insert(id, navigable);
+        self.main_navigable.set(Some(id));
+        Ok(Some(id))
+    }
+
     /// The context of a realm was freed, or another took its place.
-    pub(super) fn forget_state(&self, context: usize) {
+    pub(super) fn forget_state(&self, realm: RealmId, context: usize) {
+        if let Ok(mut contexts) = self.contexts.try_borrow_mut() {
+            contexts.remove(&realm);
+        }
         // Borrowed only in a panic.
         if let Ok(mut states) = self.states.try_borrow_mut() {
             if states
@@ -384,6 +642,9 @@ impl EventLoop {
     fn end(&self) {
         let tasks = self.queue.borrow_mut().take_all();
         drop(tasks);
+        self.ports.forget_all();
+        let navigables = self.navigables_mut().take_all();
+        drop(navigables);
         let realms = std::mem::take(&mut *self.realms.borrow_mut());
         for realm in realms.values() {
             realm.state().end();

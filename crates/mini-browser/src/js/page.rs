@@ -7,7 +7,7 @@ use rquickjs::{Ctx, Function, Promise, Value};
 use service_worker::types::{ClientNotice, Environment};
 use tokio::sync::{oneshot, watch};
 
-use super::agent::{Agent, AgentOptions, Death};
+use super::agent::{Agent, AgentOptions, Death, Limits};
 use super::console::ConsoleSink;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
@@ -27,6 +27,8 @@ pub struct PageOptions {
     pub seam: Arc<dyn Seam>,
     /// What its heap may hold, in bytes.
     pub memory_limit: usize,
+    /// How much of other things it may have.
+    pub limits: Limits,
     /// Called with the options of its realm before it is made, to add services to it.
     pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
 }
@@ -43,6 +45,7 @@ impl PageOptions {
             console,
             seam,
             memory_limit: 256 << 20,
+            limits: Limits::default(),
             prepare: None,
         }
     }
@@ -52,6 +55,7 @@ impl PageOptions {
 #[derive(Clone, Debug)]
 pub struct Page {
     agent: Agent,
+    realm: RealmId,
     closed: Arc<watch::Sender<bool>>,
 }
 
@@ -66,6 +70,7 @@ impl Page {
     ) -> std::io::Result<Self> {
         let mut agent = AgentOptions::new(options.environment.creation_url.as_str());
         agent.memory_limit = options.memory_limit;
+        agent.limits = options.limits;
         let realm = RealmOptions::new(
             RealmKind::Window,
             options.environment,
@@ -78,7 +83,20 @@ impl Page {
         };
         let agent = Agent::start(agent, realm, Box::new(|_| ()), ended)?;
         let closed = Arc::new(watch::Sender::new(false));
-        Ok(Self { agent, closed })
+        Ok(Self {
+            agent,
+            realm: RealmId::MAIN,
+            closed,
+        })
+    }
+
+    /// One realm of an agent.
+    pub(super) fn of_realm(agent: Agent, realm: RealmId) -> Self {
+        Self {
+            agent,
+            realm,
+            closed: Arc::new(watch::Sender::new(false)),
+        }
     }
 
     /// Runs a classic script in the page; if its completion value is a promise, waits for it.
@@ -94,7 +112,7 @@ impl Page {
         let (sender, receiver) = oneshot::channel();
         let (source, url) = (source.into(), url.into());
         self.agent
-            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+            .post(self.realm, TaskSource::UserInteraction, move |realm| {
                 let answer = Answer { sender, url };
                 realm.with(|ctx| run(ctx, realm.state(), source, answer));
             });
@@ -113,7 +131,7 @@ impl Page {
         let (source, url) = (source.into(), url.into());
         let (sender, receiver) = oneshot::channel();
         self.agent
-            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
+            .post(self.realm, TaskSource::UserInteraction, move |realm| {
                 realm.with(|ctx| {
                     let ran = evaluate(ctx, source, &url).map(drop);
                     // Nobody waits any more if the caller dropped the future.
@@ -212,17 +230,25 @@ fn run(ctx: &Ctx<'_>, realm: &RealmState, source: String, answer: Answer) {
     }
 }
 
-fn evaluate<'js>(ctx: &Ctx<'js>, source: String, url: &str) -> Result<Value<'js>, ScriptError> {
+/// *Run a classic script*, with what it throws left pending.
+pub(super) fn evaluate_script<'js>(
+    ctx: &Ctx<'js>,
+    source: String,
+    url: &str,
+) -> rquickjs::Result<Value<'js>> {
     let mut options = EvalOptions::default();
     options.strict = false;
-    options.filename = Some(url.to_owned());
+    options.filename = Some(url.replace('\0', ""));
     ctx.eval_with_options::<Value<'_>, _>(source, options)
-        .map_err(|error| {
-            ScriptError::Threw(match error {
-                rquickjs::Error::Exception => Exception::of(&ctx.catch(), url).to_string(),
-                error => error.to_string(),
-            })
+}
+
+fn evaluate<'js>(ctx: &Ctx<'js>, source: String, url: &str) -> Result<Value<'js>, ScriptError> {
+    evaluate_script(ctx, source, url).map_err(|error| {
+        ScriptError::Threw(match error {
+            rquickjs::Error::Exception => Exception::of(&ctx.catch(), url).to_string(),
+            error => error.to_string(),
         })
+    })
 }
 
 /// Gives what `promise` settles to.

@@ -18,10 +18,13 @@ use url::Url;
 
 use super::agent::Death;
 use super::console::{ConsoleLevel, ConsoleSink};
+use super::dedicated::ParentLink;
 use super::error::Exception;
 use super::event_loop::EventLoop;
 use super::loader;
+use super::navigables::NavigableId;
 use super::rejections::Rejections;
+use super::sandbox::Sandbox;
 use super::seam::Seam;
 use super::task::{RealmId, TaskSource};
 
@@ -36,10 +39,22 @@ pub(super) type LocalTask = Pin<Box<dyn Future<Output = Completion>>>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RealmKind {
-    /// A `ServiceWorkerGlobalScope`. Its scripts are not used from here.
+    /// A `ServiceWorkerGlobalScope`. Of its scripts, only those that it imports are used from here.
     ServiceWorker(Box<StartWorker>),
+    /// A `DedicatedWorkerGlobalScope`.
+    DedicatedWorker(Box<DedicatedWorker>),
     /// A `Window`.
     Window,
+}
+
+/// What a dedicated worker was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DedicatedWorker {
+    /// Its name.
+    pub name: String,
+    /// Whether its script is a module.
+    pub is_module: bool,
 }
 
 /// What a realm is made from.
@@ -47,8 +62,11 @@ pub enum RealmKind {
 pub struct RealmOptions {
     /// Which global it has.
     pub kind: RealmKind,
-    /// The script's or document's URL: what relative URLs are resolved against.
+    /// The script's or document's URL.
     pub url: Url,
+    /// What relative URLs are resolved against, where that is not its URL.
+    pub base_url: Option<Url>,
+    pub(super) sandbox: Sandbox,
     /// What its fetches and registrations are made with.
     pub environment: Environment,
     /// Where its console goes.
@@ -68,15 +86,31 @@ impl RealmOptions {
     ) -> Self {
         let url = match &kind {
             RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
-            RealmKind::Window => environment.creation_url.clone(),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) => environment.creation_url.clone(),
         };
         Self {
             kind,
             url,
+            base_url: None,
+            sandbox: Sandbox::default(),
             environment,
             console,
             seam,
             services: HashMap::new(),
+        }
+    }
+
+    /// Options for the window of another document, with the same services.
+    pub(super) fn for_document(&self, environment: Environment) -> Self {
+        Self {
+            kind: RealmKind::Window,
+            url: environment.creation_url.clone(),
+            base_url: None,
+            sandbox: Sandbox::default(),
+            environment,
+            console: Arc::clone(&self.console),
+            seam: Arc::clone(&self.seam),
+            services: self.services.clone(),
         }
     }
 
@@ -93,6 +127,8 @@ impl RealmOptions {
 pub struct RealmState {
     id: RealmId,
     context: usize,
+    navigable: Option<NavigableId>,
+    base_url: RefCell<Option<Url>>,
     options: RealmOptions,
     environment: RefCell<Environment>,
     url: RefCell<Url>,
@@ -127,6 +163,47 @@ impl RealmState {
     /// The document has another URL.
     pub(super) fn set_url(&self, url: Url) {
         self.url.replace(url);
+    }
+
+    /// What relative URLs are resolved against. (*HTML*, "API base URL".)
+    pub fn base_url(&self) -> Url {
+        let base_url = self.base_url.borrow().clone();
+        base_url.unwrap_or_else(|| self.url().clone())
+    }
+
+    /// The document has another base URL; `None` for its own URL.
+    pub(super) fn set_base_url(&self, url: Option<Url>) {
+        self.base_url.replace(url);
+    }
+
+    /// The navigable whose document's window it is, while it is its active one.
+    pub(super) fn navigable(&self) -> Option<NavigableId> {
+        let id = self.navigable?;
+        let navigables = self.event_loop.navigables();
+        let active = navigables.get(id)?.active;
+        (active == self.id && !self.has_ended()).then_some(id)
+    }
+
+    /// The navigable that it was made for.
+    pub(super) const fn own_navigable(&self) -> Option<NavigableId> {
+        self.navigable
+    }
+
+    /// *Determine request's referrer*, of referrer source "client": the document's URL, or that of
+    /// the nearest document above a `srcdoc` one; `None` of an opaque origin.
+    pub(super) fn referrer_source(&self) -> Option<Url> {
+        if self.environment().origin.is_opaque() {
+            return None;
+        }
+        let url = self.url().clone();
+        if url.scheme() != "about" {
+            return Some(url);
+        }
+        let parent = {
+            let navigables = self.event_loop.navigables();
+            navigables.get(self.navigable?)?.parent?
+        };
+        self.event_loop.active(parent)?.state().referrer_source()
     }
 
     /// What its fetches and registrations are made with. Borrowed: not to be held while a script
@@ -293,6 +370,10 @@ impl RealmState {
             Some(Ok(false)) | None => {}
         }
         self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
+        // Step 7 of "report an exception": a dedicated worker's goes to its Worker object.
+        if let Some(parent) = self.service::<ParentLink>() {
+            parent.error(exception);
+        }
     }
 
     /// *Perform a microtask checkpoint*, without its last step.
@@ -346,7 +427,7 @@ impl RealmState {
 
 impl Drop for RealmState {
     fn drop(&mut self) {
-        self.event_loop.forget_state(self.context);
+        self.event_loop.forget_state(self.id, self.context);
     }
 }
 
@@ -363,12 +444,15 @@ impl Realm {
         event_loop: Rc<EventLoop>,
         context: Context,
         options: RealmOptions,
+        navigable: Option<NavigableId>,
     ) -> Self {
         let state = Rc::new(RealmState {
             id,
             context: context.as_raw().addr().get(),
             environment: RefCell::new(options.environment.clone()),
             url: RefCell::new(options.url.clone()),
+            base_url: RefCell::new(options.base_url.clone()),
+            navigable,
             options,
             event_loop,
             started: Instant::now(),
@@ -382,14 +466,19 @@ impl Realm {
         Self { context, state }
     }
 
+    /// Keeps the global object. `ctx` is of this realm.
+    pub(super) fn set_global(&self, ctx: &Ctx<'_>) {
+        let global = Persistent::save(ctx, ctx.globals());
+        self.state.global.replace(Some(global));
+    }
+
     /// Loads the prelude. `ctx` is of this realm.
     pub(super) fn start(&self, ctx: &Ctx<'_>) -> Result<(), String> {
         let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
+            RealmKind::DedicatedWorker(_) => "dedicated_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
-        let global = Persistent::save(ctx, ctx.globals());
-        self.state.global.replace(Some(global));
         loader::import(ctx, scope)
             .map(drop)
             .map_err(|error| match error {

@@ -31,7 +31,7 @@ const BODY_LIMIT: usize = 64 << 20;
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_request_url", move |url: String| {
-        let url = realm.url().join(&url).ok();
+        let url = realm.base_url().join(&url).ok();
         Json(url.map_or(Value::Null, |url| {
             json!({
                 "href": url.as_str(),
@@ -184,7 +184,7 @@ pub(super) fn request_from_js(
         service_workers: match realm.kind() {
             // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
-            RealmKind::Window => ServiceWorkersMode::All,
+            RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
         },
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,

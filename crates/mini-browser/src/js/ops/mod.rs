@@ -5,15 +5,21 @@
 //! that is the caller's). It takes and gives plain data, fails with an [`OpError`], and is never
 //! seen by a script: the prelude wraps it.
 
+mod broadcast;
 mod caches;
+mod clone;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod navigation;
 mod page;
+pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod windows;
 mod worker;
+mod workers;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -44,6 +50,11 @@ impl<'js> Ops<'_, 'js> {
         Rc::clone(&self.realm)
     }
 
+    /// The context that they are declared in.
+    pub(super) const fn ctx(&self) -> &Ctx<'js> {
+        &self.ctx
+    }
+
     /// Adds a function.
     ///
     /// # Errors
@@ -62,10 +73,16 @@ impl<'js> Ops<'_, 'js> {
 
 fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     realm::declare(ops)?;
+    clone::declare(ops)?;
+    ports::declare(ops)?;
+    broadcast::declare(ops)?;
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    workers::declare(ops)?;
     page::declare(ops)?;
+    windows::declare(ops)?;
+    navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     test_report::declare(ops)

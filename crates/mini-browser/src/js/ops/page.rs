@@ -10,7 +10,7 @@ use crate::js::json::Json;
 use crate::js::realm::RealmKind;
 use crate::js::seam::{Pending, Registering};
 use crate::js::views;
-use crate::page::DocumentText;
+use crate::page::{DocumentText, read_text};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -25,7 +25,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             let registering = Registering {
                 script_url,
                 scope,
-                base_url: realm.url().clone(),
+                base_url: realm.base_url(),
                 worker_type: match worker_type.as_str() {
                     "module" => WorkerType::Module,
                     _ => WorkerType::Classic,
@@ -47,6 +47,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         Json(json!({ "title": text.title, "body": text.body }))
     })?;
 
+    ops.add("op_read_document", |html: String| {
+        let (text, scripts) = read_text(&html);
+        Json(json!({ "title": text.title, "body": text.body, "scripts": scripts }))
+    })?;
+
     let realm = ops.realm();
     ops.add("op_ready", move |ctx: Ctx<'js>| -> Result<Promise<'js>> {
         let ready = realm.seam().ready(realm.environment().id);
@@ -64,7 +69,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_get_registration",
         move |ctx: Ctx<'js>, client_url: String| -> Result<Promise<'js>> {
             // getRegistration(clientURL), steps 4 to 7.
-            let url = realm.url().join(&client_url).map_err(|error| {
+            let url = realm.base_url().join(&client_url).map_err(|error| {
                 OpError::type_error(format!("getRegistration: {error}")).throw(&ctx)
             })?;
             if url.origin() != realm.url().origin() {
@@ -86,7 +91,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         move |ctx: Ctx<'js>, registration: f64| -> Result<Promise<'js>> {
             let caller = match realm.kind() {
                 RealmKind::ServiceWorker(start) => Some(start.worker),
-                RealmKind::Window => None,
+                RealmKind::Window | RealmKind::DedicatedWorker(_) => None,
             };
             let update = realm.seam().update(registration_id(registration), caller);
             promise(&ctx, &realm, view_of(update))

@@ -87,6 +87,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     })?;
 
     let realm = ops.realm();
+    ops.add("op_realm_id", move || {
+        super::windows::to_number(realm.id().0)
+    })?;
+
+    let realm = ops.realm();
     ops.add("op_facts", move |ctx: Ctx<'js>| -> Result<Object<'js>> {
         let facts = Object::new(ctx)?;
         let url = realm.url();

@@ -1,6 +1,6 @@
 // navigator.serviceWorker. (Service Workers, "ServiceWorkerContainer".)
 
-import { op_controller, op_get_registration, op_ready, op_register, op_set_hook } from "ops";
+import { op_controller, op_get_registration, op_ready, op_register } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { applyNotice, registrationOf, workerOf } from "./registration.js";
 import { HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
@@ -10,13 +10,15 @@ let controllerChanged;
 export class ServiceWorkerContainer extends EventTarget {
   #controller;
   #ready = null;
-  constructor(token) { illegal(token); super(); this.#controller = op_controller(); }
+  constructor() { illegal(arguments[0]); super(); this.#controller = op_controller(); }
   get controller() { return workerOf(this.#controller); }
   get ready() {
+    if (!(#ready in this)) return Promise.reject(new TypeError("ready: this is no ServiceWorkerContainer"));
     this.#ready ??= callAsync(op_ready).then(registrationOf);
     return this.#ready;
   }
   async register(scriptURL, options = undefined) {
+    this.#controller;
     required(arguments.length, 1, "register");
     const url = USVString(scriptURL);
     let { scope, type = "classic", updateViaCache = "imports" } = dictionary(options, "The options of register");
@@ -26,11 +28,12 @@ export class ServiceWorkerContainer extends EventTarget {
     return registrationOf(await callAsync(op_register, url, scope ?? null, type, updateViaCache));
   }
   async getRegistration(clientURL = "") {
+    this.#controller;
     const view = await callAsync(op_get_registration, USVString(clientURL));
     return registrationOf(view) ?? undefined;
   }
   async getRegistrations() { throw errorOf("NotSupportedError", "getRegistrations is not offered yet"); }
-  startMessages() {}
+  startMessages() { this.#controller; }
   static {
     controllerChanged = (container, controller) => {
       container.#controller = controller;
@@ -43,7 +46,8 @@ for (const type of ["controllerchange", "message", "messageerror"]) defineEventH
 
 export const container = new ServiceWorkerContainer(HOST);
 
-op_set_hook("notice", (kind, detail) => {
+// What the browser says of registrations.
+export function notice(kind, detail) {
   if (kind === "controllerChanged") controllerChanged(container, detail.controller);
   else applyNotice(kind, detail);
-});
+}

@@ -1,6 +1,7 @@
 // Events and event targets. (DOM, "Events"; HTML, "ErrorEvent", "PromiseRejectionEvent".)
 
 import { op_load, op_microtasks, op_now, op_report, op_set_hook } from "ops";
+import { global, proxied, unproxied } from "./realms.js";
 import { DOMString, callback, dictionary, errorOf, idl, required } from "./webidl.js";
 
 const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
@@ -34,10 +35,10 @@ export class Event {
     this.#composed = !!composed;
   }
   get type() { return this.#type; }
-  get target() { return this.#target; }
-  get srcElement() { return this.#target; }
-  get currentTarget() { return this.#currentTarget; }
-  composedPath() { return this.#dispatching ? [...this.#path] : []; }
+  get target() { return proxied(this.#target); }
+  get srcElement() { return proxied(this.#target); }
+  get currentTarget() { return proxied(this.#currentTarget); }
+  composedPath() { return this.#dispatching ? this.#path.map(proxied) : []; }
   get eventPhase() { return this.#phase; }
   stopPropagation() { this.#stopped = true; }
   get cancelBubble() { return this.#stopped; }
@@ -117,9 +118,13 @@ const listenersOf = new WeakMap();
 // How deep dispatches nest.
 let depth = 0;
 // Called with a target whose set of listened types may have changed.
-let changed = () => {};
+const changeHooks = [];
 
-export function onListenersChanged(hook) { changed = hook; }
+export function onListenersChanged(hook) { changeHooks.push(hook); }
+
+function changed(target) {
+  for (let i = 0; i < changeHooks.length; i++) changeHooks[i](target);
+}
 
 function recordOf(target) {
   let record = listenersOf.get(target);
@@ -147,6 +152,12 @@ export function callbacksOf(target, type) {
   return list.filter((listener) => listener.type === type).map((listener) => listener.callback);
 }
 
+// Whether `target` has listeners for `type`.
+export function hasListener(target, type) {
+  const list = listenersOf.get(target)?.list;
+  return list !== undefined && list.some((listener) => listener.type === type);
+}
+
 // The types that have listeners at `target`.
 export function typesOf(target) {
   return [...new Set((listenersOf.get(target)?.list ?? []).map((listener) => listener.type))];
@@ -157,7 +168,7 @@ export const parentOf = Symbol("get the parent");
 export class EventTarget {
   addEventListener(type, callback, options = undefined) {
     required(arguments.length, 2, "addEventListener");
-    const target = this ?? globalThis;
+    const target = unproxied(this ?? global);
     const { capture, once, passive, signal } = flatten(options);
     type = DOMString(type);
     if (callback === null || callback === undefined) return;
@@ -168,7 +179,7 @@ export class EventTarget {
     const listener = {
       type, callback, capture, once, passive, removed: false, handler: false,
       call(event, target) {
-        if (typeof callback === "function") callback.call(target, event);
+        if (typeof callback === "function") callback.call(proxied(target), event);
         else if (typeof callback.handleEvent === "function") callback.handleEvent(event);
         else throw new TypeError("The listener has no handleEvent method");
       },
@@ -178,7 +189,7 @@ export class EventTarget {
   }
   removeEventListener(type, callback, options = undefined) {
     required(arguments.length, 2, "removeEventListener");
-    const target = this ?? globalThis;
+    const target = unproxied(this ?? global);
     const { capture } = flatten(options);
     type = DOMString(type);
     const listener = listenersOf.get(target)?.list.find((listener) =>
@@ -189,7 +200,7 @@ export class EventTarget {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
     if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
-    return run(event, this ?? globalThis, false);
+    return run(event, unproxied(this ?? global), false);
   }
 }
 idl(EventTarget);
@@ -243,10 +254,10 @@ export function setHandler(target, type, value) {
       type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
       call(event, target) {
         if (typeof listener.callback !== "function") return;
-        const isError = type === "error" && target === globalThis && isErrorEvent(event);
+        const isError = type === "error" && target === global && isErrorEvent(event);
         const result = isError
-          ? listener.callback.call(target, event.message, event.filename, event.lineno, event.colno, event.error)
-          : listener.callback.call(target, event);
+          ? listener.callback.call(proxied(target), event.message, event.filename, event.lineno, event.colno, event.error)
+          : listener.callback.call(proxied(target), event);
         if (isError ? result === true : result === false) event.preventDefault();
       },
     };
@@ -257,9 +268,15 @@ export function setHandler(target, type, value) {
 
 // Gives an interface the event handler attribute `on<type>`.
 export function defineEventHandler(Class, type) {
+  const target = (value) => {
+    const target = unproxied(value ?? global);
+    // The prototype inherits from EventTarget's, and implements nothing.
+    if (target === Class.prototype) throw new TypeError(`on${type}: this is no ${Class.name}`);
+    return target;
+  };
   Object.defineProperty(Class.prototype, `on${type}`, {
-    get() { return handlerOf(this ?? globalThis, type); },
-    set(value) { setHandler(this ?? globalThis, type, value); },
+    get() { return handlerOf(target(this), type); },
+    set(value) { setHandler(target(this), type, value); },
     enumerable: true,
     configurable: true,
   });
@@ -278,11 +295,11 @@ export function setIsErrorEvent(test) { isErrorEvent = test; }
 // HTML, "report an exception": true if a handler took care of it.
 let reporting = false;
 op_set_hook("exception", (error, message, filename, lineno, colno) => {
-  if (reporting || !listenersOf.has(globalThis)) return false;
+  if (reporting || !listenersOf.has(global)) return false;
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), globalThis);
+    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }
@@ -294,16 +311,16 @@ const outstanding = new WeakSet();
 // HTML, "notify about rejected promises", step 4: true if a handler took care of it.
 op_set_hook("rejection", (promise, reason) => {
   outstanding.add(promise);
-  if (!listenersOf.has(globalThis)) return false;
+  if (!listenersOf.has(global)) return false;
   const { PromiseRejectionEvent } = op_load("event_classes.js");
-  return !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), globalThis);
+  return !fire(new PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason }), global);
 });
 
 // HostPromiseRejectionTracker, steps 5 to 7.
 op_set_hook("rejectionHandled", (promise, reason) => {
-  if (!outstanding.delete(promise) || !listenersOf.has(globalThis)) return;
+  if (!outstanding.delete(promise) || !listenersOf.has(global)) return;
   const { PromiseRejectionEvent } = op_load("event_classes.js");
-  fire(new PromiseRejectionEvent("rejectionhandled", { promise, reason }), globalThis);
+  fire(new PromiseRejectionEvent("rejectionhandled", { promise, reason }), global);
 });
 
 export function reportError(error) {

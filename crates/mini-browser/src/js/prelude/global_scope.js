@@ -2,20 +2,28 @@
 
 import { op_facts } from "ops";
 import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
+import { global, windowProxy } from "./realms.js";
 import { install, lazy, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
 
 // Installs it; `Class` is the global's interface, whose prototype the global object gets.
 export function installGlobalScope(Class) {
-  Object.setPrototypeOf(globalThis, Class.prototype);
+  Object.setPrototypeOf(global, Class.prototype);
+  // The engine's own, which would hide the interface's.
+  delete global[Symbol.toStringTag];
   install({ Event, EventTarget });
   for (const value of [queueMicrotask, reportError]) {
-    Object.defineProperty(globalThis, value.name, { value, writable: true, enumerable: true, configurable: true });
+    Object.defineProperty(global, value.name, { value, writable: true, enumerable: true, configurable: true });
   }
   lazy("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], true);
   lazy("dom_exception.js", ["DOMException"]);
   lazy("event_classes.js", ["CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
+  lazy("structured_clone.js", ["structuredClone"], true);
+  lazy("message_event.js", ["MessageEvent"]);
+  lazy("message_channel.js", ["MessageChannel"]);
+  lazy("message_port_class.js", ["MessagePort"]);
+  lazy("broadcast_channel.js", ["BroadcastChannel"]);
   lazy("console.js", ["console"]);
   lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
   lazy("encoding.js", ["btoa", "atob"], true);
@@ -29,8 +37,8 @@ export function installGlobalScope(Class) {
   lazy("fetch.js", ["fetch"], true);
   lazy("caches.js", ["caches"], true);
   lazy("caches.js", ["Cache", "CacheStorage"]);
-  replaceable("self", globalThis);
-  replaceable("origin", facts.origin);
-  Object.defineProperty(globalThis, "isSecureContext", { get: () => facts.secure, enumerable: true, configurable: true });
-  Object.defineProperty(globalThis, "crossOriginIsolated", { get: () => false, enumerable: true, configurable: true });
+  replaceable("self", () => windowProxy);
+  replaceable("origin", () => facts.origin);
+  Object.defineProperty(global, "isSecureContext", { get: () => facts.secure, enumerable: true, configurable: true });
+  Object.defineProperty(global, "crossOriginIsolated", { get: () => false, enumerable: true, configurable: true });
 }

@@ -3,7 +3,7 @@
 
 import { op_unregister, op_update } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
-import { HOST, callAsync, errorOf, idl, illegal } from "./webidl.js";
+import { HOST, callAsync, errorOf, idl, illegal, required } from "./webidl.js";
 
 // Ids to objects: the same registration or worker is the same object.
 const registrations = new Map();
@@ -13,10 +13,14 @@ let updateWorker, updateRegistration;
 
 export class ServiceWorker extends EventTarget {
   #view;
-  constructor(token, view) { illegal(token); super(); this.#view = view; }
+  constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get scriptURL() { return this.#view.scriptUrl; }
   get state() { return this.#view.state; }
-  postMessage() { throw errorOf("NotSupportedError", "ServiceWorker.postMessage is not offered yet"); }
+  postMessage(_message) {
+    this.#view;
+    required(arguments.length, 1, "postMessage");
+    throw errorOf("NotSupportedError", "ServiceWorker.postMessage is not offered yet");
+  }
   static {
     // True if the state changed.
     updateWorker = (worker, state) => {
@@ -32,7 +36,7 @@ defineEventHandler(ServiceWorker, "error");
 
 export class ServiceWorkerRegistration extends EventTarget {
   #view;
-  constructor(token, view) { illegal(token); super(); this.#view = view; }
+  constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get installing() { return workerOf(this.#view.installing); }
   get waiting() { return workerOf(this.#view.waiting); }
   get active() { return workerOf(this.#view.active); }

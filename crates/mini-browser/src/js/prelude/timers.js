@@ -1,10 +1,11 @@
 // Timers. (HTML, "Timers".)
 
 import { op_report, op_set_hook, op_timer_clear, op_timer_start } from "ops";
+import { global, windowProxy } from "./realms.js";
 import { DOMString, required } from "./webidl.js";
 
 // Indirect, so that it evaluates a classic script of the global scope.
-const evaluate = globalThis.eval;
+const evaluate = global.eval;
 
 // Ids to { callback, args, delay, repeat, nesting }.
 const timers = new Map();
@@ -39,7 +40,7 @@ op_set_hook("timer", (id) => {
   if (!timer.repeat) timers.delete(id);
   nesting = timer.nesting;
   try {
-    timer.callback.apply(globalThis, timer.args);
+    timer.callback.apply(windowProxy, timer.args);
   } catch (error) {
     op_report(error);
   }

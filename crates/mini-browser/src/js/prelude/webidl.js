@@ -1,6 +1,7 @@
 // Web IDL: what makes a JavaScript class look like an interface.
 
 import { op_has, op_load } from "ops";
+import { global } from "./realms.js";
 
 const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
 
@@ -24,8 +25,15 @@ export function idl(Class, { name = Class.name, constants = {} } = {}) {
     }
   }
   defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+  interfacePrototypes.add(prototype);
   return Class;
 }
+
+const interfacePrototypes = new WeakSet();
+const hasPrototype = WeakSet.prototype.has;
+
+// Whether an object is an interface prototype object of this realm.
+export function isInterfacePrototype(object) { return Reflect.apply(hasPrototype, interfacePrototypes, [object]); }
 
 // For the constructor of an interface that scripts cannot construct: `illegal(token)`.
 export function illegal(token) {
@@ -35,7 +43,7 @@ export function illegal(token) {
 // Installs interface objects and the like on the global: writable, configurable, not enumerable.
 export function install(values) {
   for (const name in values) {
-    defineProperty(globalThis, name, { value: values[name], writable: true, configurable: true });
+    defineProperty(global, name, { value: values[name], writable: true, configurable: true });
   }
 }
 
@@ -43,14 +51,14 @@ export function install(values) {
 export function lazy(file, names, enumerable = false) {
   if (!op_has(file)) return;
   for (const name of names) {
-    defineProperty(globalThis, name, {
+    defineProperty(global, name, {
       get() {
         const value = op_load(file)[name];
-        defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
+        defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
         return value;
       },
       set(value) {
-        defineProperty(globalThis, name, { value, writable: true, enumerable, configurable: true });
+        defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
       },
       enumerable,
       configurable: true,
@@ -58,11 +66,18 @@ export function lazy(file, names, enumerable = false) {
   }
 }
 
-// An attribute that scripts may replace by assigning to it.
-export function replaceable(name, value) {
-  defineProperty(globalThis, name, {
-    get() { return value; },
-    set(other) { defineProperty(globalThis, name, { value: other, writable: true, enumerable: true, configurable: true }); },
+// A [LegacyUnforgeable] attribute of the global.
+export function defineUnforgeable(name, get, set = undefined) {
+  defineProperty(global, name, {
+    get: getOwnPropertyDescriptor({ get [name]() { return get(); } }, name).get, set, enumerable: true, configurable: false,
+  });
+}
+
+// An attribute that scripts may replace by assigning to it; `get` gives its value.
+export function replaceable(name, get) {
+  defineProperty(global, name, {
+    get: getOwnPropertyDescriptor({ get [name]() { return get(); } }, name).get,
+    set(other) { defineProperty(global, name, { value: other, writable: true, enumerable: true, configurable: true }); },
     enumerable: true,
     configurable: true,
   });

@@ -1,114 +1,148 @@
-// Window, as far as a page without a document tree has one. (HTML, "Window".)
+// Window. (HTML, "The Window object".)
 
-import { op_document_text, op_set_hook, op_url_parse } from "ops";
-import { ServiceWorkerContainer, container } from "./container.js";
-import { Event, EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
+import { op_child_count, op_child_named, op_frame_element, op_incumbent_function, op_is_closed, op_load, op_name, op_navigable, op_related, op_set_hook, op_set_name, op_set_opener } from "ops";
+import { EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
 import { facts, installGlobalScope } from "./global_scope.js";
-import { ServiceWorker, ServiceWorkerRegistration } from "./registration.js";
+import { DOMStringList, Location, location, setLocation } from "./location.js";
+import { Document, HTMLBodyElement, document, loaded, openDocument } from "./minimal_document.js";
+import { Navigator, navigator } from "./navigator.js";
+import { closeWindow } from "./open.js";
+import { global, windowProxy } from "./realms.js";
 import "./test_report.js";
-import { HOST, DOMString, errorOf, idl, illegal, install } from "./webidl.js";
-
-const parts = op_url_parse(facts.href, null);
-
-class Location {
-  constructor(token) { illegal(token); }
-  get href() { return parts.href; }
-  set href(_) { this.assign(); }
-  get origin() { return parts.origin; }
-  get protocol() { return parts.protocol; }
-  get host() { return parts.host; }
-  get hostname() { return parts.hostname; }
-  get port() { return parts.port; }
-  get pathname() { return parts.pathname; }
-  get search() { return parts.search; }
-  get hash() { return parts.hash; }
-  assign() { throw errorOf("NotSupportedError", "a page cannot navigate itself yet"); }
-  replace() { this.assign(); }
-  reload() { this.assign(); }
-  toString() { return parts.href; }
-}
-idl(Location);
-
-class Navigator {
-  constructor(token) { illegal(token); }
-  get userAgent() { return "mini-browser"; }
-  get language() { return "en"; }
-  get languages() { return languages; }
-  get onLine() { return true; }
-  get hardwareConcurrency() { return 1; }
-}
-idl(Navigator);
-const languages = Object.freeze(["en"]);
-if (facts.secure) {
-  Object.defineProperty(Navigator.prototype, "serviceWorker", {
-    get() { return container; }, enumerable: true, configurable: true,
-  });
-}
-
-// The body of a document without a tree: its text.
-class HTMLBodyElement extends EventTarget {
-  constructor(token) { illegal(token); super(); }
-  get textContent() { return text.body; }
-}
-idl(HTMLBodyElement);
-
-const text = op_document_text();
-let readyState = "loading";
-
-class Document extends EventTarget {
-  #title;
-  #body;
-  constructor(token) {
-    illegal(token);
-    super();
-    this.title = text.title;
-    this.#body = text.body === null ? null : new HTMLBodyElement(HOST);
-  }
-  get body() { return this.#body; }
-  get URL() { return parts.href; }
-  get documentURI() { return parts.href; }
-  get baseURI() { return parts.href; }
-  get location() { return location; }
-  get readyState() { return readyState; }
-  get characterSet() { return "UTF-8"; }
-  get title() { return this.#title; }
-  set title(value) { this.#title = DOMString(value).trim().replace(/[\t\n\f\r ]+/g, " "); }
-  get defaultView() { return globalThis; }
-}
-idl(Document);
+import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, replaceable } from "./webidl.js";
 
 class Window extends EventTarget {
   constructor(token) { illegal(token); super(); }
-  get window() { return globalThis; }
-  get frames() { return globalThis; }
-  get parent() { return globalThis; }
-  get top() { return globalThis; }
-  get length() { return 0; }
-  get closed() { return false; }
-  get document() { return document; }
-  get location() { return location; }
+  get name() {
+    const id = op_navigable();
+    return id === undefined || id === null ? "" : op_name(id);
+  }
+  set name(value) {
+    value = DOMString(value);
+    const id = op_navigable();
+    if (id !== undefined && id !== null) op_set_name(id, value);
+  }
+  get closed() {
+    const id = op_navigable();
+    return id === undefined || id === null || op_is_closed(id);
+  }
+  close() { closeWindow(op_navigable()); }
+  stop() {}
+  focus() {}
+  blur() {}
+  alert() {}
+  confirm() { return false; }
+  prompt() { return null; }
+  print() {}
+  get opener() { return openerOf(); }
+  set opener(value) {
+    const id = op_navigable();
+    if (value === null) {
+      if (id !== undefined && id !== null) op_set_opener(id, null);
+    } else {
+      Object.defineProperty(global, "opener", { value, writable: true, enumerable: true, configurable: true });
+    }
+  }
+  get frameElement() { return op_frame_element() ?? null; }
   get navigator() { return navigator; }
+  get clientInformation() { return navigator; }
+  get history() { return op_load("history.js").history; }
+  get innerWidth() { return 800; }
+  get innerHeight() { return 600; }
 }
 idl(Window);
-for (const type of ["error", "load", "message", "messageerror", "offline", "online", "pagehide", "pageshow", "rejectionhandled", "unhandledrejection", "unload"]) {
+for (const type of [
+  "afterprint", "beforeprint", "beforeunload", "blur", "error", "focus", "hashchange", "languagechange", "load", "message", "messageerror",
+  "offline", "online", "pagehide", "pageshow", "popstate", "rejectionhandled", "resize", "scroll", "storage", "unhandledrejection", "unload",
+]) {
   defineEventHandler(Window, type);
 }
 
-const location = new Location(HOST);
-const navigator = new Navigator(HOST);
-const document = new Document(HOST);
+function openerOf() {
+  const id = op_navigable();
+  return id === undefined || id === null ? null : op_related(id, "opener") ?? null;
+}
+
+// The named properties object. (Web IDL, "[Global] … named properties".) It has an accessor for each
+// name that a frame, or an element, of the document has now: a `Proxy` in the prototype chain of the
+// global would hide from the engine that a variable is not declared.
+const named = Object.create(EventTarget.prototype, { [Symbol.toStringTag]: { value: "WindowProperties", configurable: true } });
+Object.setPrototypeOf(Window.prototype, named);
+
+// What else a document names: set by what keeps its tree.
+let namedElement = () => undefined;
+export function setNamedElement(lookUp) { namedElement = lookUp; }
+
+// Something in the document has this name now, or no longer has it.
+export function nameChanged(name) {
+  const id = op_navigable();
+  const find = () => (id === undefined || id === null ? undefined : op_child_named(id, name) ?? namedElement(name)) ?? undefined;
+  if (name === "" || find() === undefined) {
+    delete named[name];
+    return;
+  }
+  Object.defineProperty(named, name, {
+    get: find,
+    set(value) { Object.defineProperty(global, name, { value, writable: true, enumerable: true, configurable: true }); },
+    enumerable: false,
+    configurable: true,
+  });
+}
+op_set_hook("nameChanged", nameChanged);
 
 installGlobalScope(Window);
-install({ Window, Document, HTMLBodyElement, Location, Navigator });
+install({ Window, Document, HTMLBodyElement, Location, DOMStringList, Navigator });
+lazy("history.js", ["History"]);
+lazy("worker.js", ["Worker"]);
+lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
-// HTML, "the end": all scripts of the document have run.
-op_set_hook("loaded", () => {
-  readyState = "interactive";
-  fireEvent(document, "readystatechange");
-  fire(new Event("DOMContentLoaded", { bubbles: true }), document);
-  readyState = "complete";
-  fireEvent(document, "readystatechange");
-  fireEvent(globalThis, "load");
+// [LegacyUnforgeable] attributes.
+const related = (what) => {
+  const id = op_navigable();
+  return id === undefined || id === null ? null : op_related(id, what);
+};
+op_set_hook("set location", (by, self, [url]) => setLocation(by, url));
+defineUnforgeable("window", () => windowProxy);
+defineUnforgeable("document", () => document);
+defineUnforgeable("location", () => location, op_incumbent_function("set location", 1));
+defineUnforgeable("top", () => related("top"));
+// [Replaceable] ones.
+replaceable("frames", () => windowProxy);
+replaceable("parent", () => related("parent"));
+replaceable("length", () => {
+  const id = op_navigable();
+  return id === undefined || id === null ? 0 : op_child_count(id);
+});
+Object.defineProperty(global, "globalThis", { value: windowProxy, writable: true, configurable: true });
+
+// Methods that ask which realm's script calls them.
+function incumbentMethod(name, length, steps) {
+  op_set_hook(name, steps);
+  Object.defineProperty(Window.prototype, name, {
+    value: op_incumbent_function(name, length), writable: true, enumerable: true, configurable: true,
+  });
+}
+incumbentMethod("postMessage", 1, (by, self, args) => op_load("post_message.js").postToWindow(op_navigable(), by, args));
+incumbentMethod("open", 0, (by, self, args) => op_load("open.js").openWindow(by, ...args));
+
+op_set_hook("windowMessage", (record, origin, source) => op_load("post_message.js").receive(record, origin, source));
+op_set_hook("dropWindowMessage", (record) => op_load("cloning.js").drop(record));
+op_set_hook("crossOrigin", (trap, args) => op_load("cross_origin.js").windowTrap(trap, args));
+op_set_hook("fragment", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
+op_set_hook("traversed", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
+op_set_hook("document", () => document);
+op_set_hook("loaded", loaded);
+op_set_hook("openDocument", openDocument);
+
+// HTML, "unload a document".
+op_set_hook("unload", () => {
+  const { PageTransitionEvent } = op_load("navigation_events.js");
+  fire(new PageTransitionEvent("pagehide", { persisted: false }), global, true);
+  fireEvent(global, "unload", true);
 });
 
-if (facts.secure) install({ ServiceWorkerContainer, ServiceWorker, ServiceWorkerRegistration });
+op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
+if (facts.secure) {
+  lazy("container.js", ["ServiceWorkerContainer"]);
+  lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+}

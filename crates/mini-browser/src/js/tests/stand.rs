@@ -409,9 +409,15 @@ pub(super) fn page() -> (Page, Lines, Facade, Receiver<Death>) {
         Arc::new(lines.clone()),
         Arc::new(facade.clone()),
     );
+    let (page, ended) = page_with(options);
+    (page, lines, facade, ended)
+}
+
+/// A page of these options, and why it ends.
+pub(super) fn page_with(options: PageOptions) -> (Page, Receiver<Death>) {
     let (sender, ended) = channel();
     let page = Page::open(options, move |death| drop(sender.send(death))).unwrap();
-    (page, lines, facade, ended)
+    (page, ended)
 }
 
 /// What a script evaluates to in a fresh page.

@@ -1,0 +1,138 @@
+//! Where the documents of windows come from: the browser around an agent.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use service_worker::types::{ClientId, ClientType, Environment, Origin, Site};
+use url::Url;
+
+use super::page::Page;
+use super::seam::Pending;
+
+/// What windows ask of their browser. A [service](super::RealmOptions::with_service) of their realms
+/// as [`DocumentSource`]; without it, windows have documents that are not fetched, and no others.
+pub trait Documents: Send + Sync + 'static {
+    /// An id that no client has had.
+    fn next_client(&self) -> ClientId;
+
+    /// A document is being made that is not fetched. What is given back is dropped when it is gone.
+    fn create(&self, environment: &Environment) -> Box<dyn Any + Send>;
+
+    /// *Create navigation params by fetching.* Follows redirects, each hop with a reserved client of
+    /// its own.
+    fn fetch(&self, request: DocumentRequest) -> Pending<Result<FetchedDocument, String>>;
+
+    /// A document is execution-ready in that realm. Notices for its client go there.
+    fn ready(&self, environment: &Environment, page: Page);
+}
+
+/// [`Documents`], as a service.
+pub struct DocumentSource(pub Arc<dyn Documents>);
+
+/// What is to be navigated to, and by whom.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever navigates decides all of it"
+)]
+pub struct DocumentRequest {
+    /// The URL.
+    pub url: Url,
+    /// The method.
+    pub method: Method,
+    /// The body, if there is one, and its type.
+    pub body: Option<(Bytes, String)>,
+    /// Who navigates.
+    pub source: Environment,
+    /// The document that links to it; `None` for no referrer.
+    pub referrer: Option<Url>,
+    /// What the document will be in.
+    pub place: Place,
+    /// Whether the document's origin will be opaque.
+    pub sandboxed: bool,
+    /// Whether it is loaded again.
+    pub reload: bool,
+}
+
+/// Where a document will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a document is at top level or not")]
+pub enum Place {
+    /// At top level.
+    TopLevel,
+    /// In a frame of a document of this environment.
+    Frame(Box<Environment>),
+}
+
+impl DocumentRequest {
+    /// The environment of the document that `url` gives: the request's, or one it redirects to.
+    #[must_use]
+    pub fn environment(&self, id: ClientId, url: Url) -> Environment {
+        let origin = match Origin::of(&url) {
+            origin if self.sandboxed || origin.is_opaque() => Origin::opaque(id.0),
+            origin => origin,
+        };
+        self.place.environment(id, url, origin)
+    }
+}
+
+impl Place {
+    /// The environment of a document of that origin there.
+    #[must_use]
+    pub fn environment(&self, id: ClientId, url: Url, origin: Origin) -> Environment {
+        let secure = origin.is_potentially_trustworthy();
+        let mut environment = Environment::top_level(id, url);
+        match self {
+            Self::TopLevel => {
+                environment.secure_context = secure;
+                environment.top_level_site = Site::of(&origin);
+            }
+            Self::Frame(parent) => {
+                environment.top_level_site = parent.top_level_site.clone();
+                environment.cross_site_ancestor =
+                    parent.cross_site_ancestor || !parent.top_level_site.contains(&origin);
+                environment.storage_blocked = parent.storage_blocked;
+                environment.ephemeral = parent.ephemeral;
+                // Secure Contexts, §3.2: all ancestors count.
+                environment.secure_context =
+                    parent.secure_context && (secure || origin == parent.origin);
+            }
+        }
+        environment.client_type = ClientType::Window;
+        environment.origin = origin;
+        environment
+    }
+}
+
+/// A document that was fetched.
+#[non_exhaustive]
+pub struct FetchedDocument {
+    /// Its environment; the creation URL is that of the response.
+    pub environment: Environment,
+    /// Dropped when the document is gone.
+    pub client: Box<dyn Any + Send>,
+    /// The status of the response.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// `document.referrer`
+    pub referrer: String,
+}
+
+impl FetchedDocument {
+    /// A document that was fetched.
+    pub fn new(environment: Environment, client: Box<dyn Any + Send>, body: Bytes) -> Self {
+        Self {
+            environment,
+            client,
+            status: 200,
+            headers: HeaderMap::new(),
+            body,
+            referrer: String::new(),
+        }
+    }
+}
