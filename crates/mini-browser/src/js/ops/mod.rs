@@ -8,6 +8,7 @@
 mod broadcast;
 mod caches;
 mod clone;
+mod cookies;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
@@ -85,6 +86,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
+    cookies::declare(ops)?;
     test_report::declare(ops)
 }
 
