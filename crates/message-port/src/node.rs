@@ -79,6 +79,7 @@ mod introduce;
 mod introduced;
 mod join;
 mod link;
+mod out;
 mod pipe;
 mod splice;
 #[cfg(test)]

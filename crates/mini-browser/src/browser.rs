@@ -90,7 +90,7 @@ pub struct Browser {
 /// What a browser's pages share.
 pub(crate) struct Parts {
     pub(crate) facade: Facade,
-    pub(crate) host: WorkerHost<MessagePort>,
+    pub(crate) host: WorkerHost,
     pub(crate) fetches: Arc<FetchService>,
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
@@ -241,7 +241,7 @@ fn worker_host(
     fetches: &Arc<FetchService>,
     caches: &Arc<CacheStore>,
     console: &Arc<dyn ConsoleSink>,
-) -> WorkerHost<MessagePort> {
+) -> WorkerHost {
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
     options.prepare = Some(Arc::new(move |realm: RealmOptions| {

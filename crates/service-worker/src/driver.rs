@@ -15,7 +15,8 @@ use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
 use sw_types::{
-    ClientId, ClientType, Environment, EventId, PromiseId, RequestId, ScopeUrl, Site, WorkerId,
+    ClientId, ClientType, Environment, EventId, FrameType, PromiseId, RequestId, ScopeUrl, Site,
+    WorkerId,
 };
 
 use crate::endpoint::WorkerInbox;
@@ -518,6 +519,7 @@ fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
     Environment {
         id,
         client_type: ClientType::ServiceWorker,
+        frame_type: FrameType::None,
         creation_url: start.script_url.url().clone(),
         top_level_site: match start.storage_key.top_level_site() {
             Some(site) => site.clone(),

@@ -27,6 +27,8 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
+    /// Whether the end beyond each side is gone and the other one has heard its `close`.
+    pub(super) quiet: [bool; 2],
     /// How many links a side that travels has passed since it was posted.
     pub(super) hops: [u32; 2],
     /// For each side that is cargo: the move that brought it, which is still to be acknowledged.
@@ -219,6 +221,7 @@ impl Pipe {
             sides,
             flows: Default::default(),
             epochs: [0; 2],
+            quiet: [false; 2],
             hops: [0; 2],
             adopts: [None; 2],
             splicing: None,

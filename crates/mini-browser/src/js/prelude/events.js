@@ -235,7 +235,8 @@ export function fire(event, target, fromHost = false) {
 
 // HTML, "event handlers": the value of `on<type>`.
 export function handlerOf(target, type) {
-  return listenersOf.get(target)?.handlers.get(type)?.callback ?? null;
+  const listener = listenersOf.get(target)?.handlers.get(type);
+  return listener?.callback ?? null;
 }
 
 // Sets `on<type>`. Its place among the listeners is where it was first set.
@@ -299,7 +300,7 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), global);
+    return !fire(new ErrorEvent("error", { cancelable: true, message: message === "Script error." ? message : `Uncaught ${message}`, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }
