@@ -133,6 +133,7 @@ impl Browser {
         notices.extend(report.set_aside.iter().map(ToString::to_string));
         notices.extend(report.damage.iter().map(ToString::to_string));
         let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
+        let cookies = network.cookies();
         let ServiceWorkers {
             handle,
             driver,
@@ -148,7 +149,8 @@ impl Browser {
         .map_err(|error| BrowserError::Store { path, error })?;
         notices.extend(quarantined);
         let facade = Facade::new(handle);
-        let fetches = Arc::new(FetchService::new(Arc::new(facade.clone())));
+        let fetches = FetchService::new(Arc::new(facade.clone())).with_cookies(cookies);
+        let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);
         let host = worker_host(&facade, &fetches, &caches, &console);
         let commanded = host.clone();

@@ -22,7 +22,7 @@ use self::documents::BrowserDocuments;
 use self::tree::Node;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
-use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy, location_url};
+use crate::fetch::{FetchError, FetchParams, FetchedResponse, location_url};
 use crate::js::{self, ConsoleLevel, DocumentSource, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
@@ -226,14 +226,9 @@ async fn fetch_document(
         redirect: RedirectMode::Manual,
         ..RequestHead::get(url, environment.origin.clone())
     };
-    let params = FetchParams {
-        head,
-        body: bytes::Bytes::new(),
-        client: environment.clone(),
-        reserved: Some(environment.clone()),
-        referrer_policy: ReferrerPolicy::default(),
-        by_user: true,
-    };
+    let mut params = FetchParams::new(head, environment.clone());
+    params.reserved = Some(environment.clone());
+    params.by_user = true;
     parts.fetches.fetch(params).await
 }
 
@@ -411,14 +406,7 @@ impl Page {
             referrer: Some(self.url().clone()),
             ..RequestHead::get(url.clone(), environment.origin.clone())
         };
-        let params = FetchParams {
-            head,
-            body: bytes::Bytes::new(),
-            client: environment.clone(),
-            reserved: None,
-            referrer_policy: ReferrerPolicy::default(),
-            by_user: false,
-        };
+        let params = FetchParams::new(head, environment.clone());
         let response = parts
             .fetches
             .fetch(params)

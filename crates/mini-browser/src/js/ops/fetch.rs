@@ -141,14 +141,10 @@ fn fetch_params(
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
     let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
-    Ok(FetchParams {
-        head: request,
-        body: body.unwrap_or_default(),
-        client: realm.environment().clone(),
-        reserved: None,
-        referrer_policy: policy.unwrap_or_default(),
-        by_user: false,
-    })
+    let mut params = FetchParams::new(request, realm.environment().clone());
+    params.body = body.unwrap_or_default().into();
+    params.referrer_policy = policy.unwrap_or_default();
+    Ok(params)
 }
 
 /// The request that `requestToHost` gave, made by the realm's environment.

@@ -9,6 +9,7 @@ mod broadcast;
 mod caches;
 mod clients;
 mod clone;
+mod cookies;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
@@ -91,6 +92,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
+    cookies::declare(ops)?;
     test_report::declare(ops)
 }
 
