@@ -140,14 +140,14 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
-        let remote = Remote(tasks.downgrade());
         let running = Arc::new(Running { tasks, kill });
-        let own = (WeakAgent(Arc::downgrade(&running)), remote);
+        let agent = WeakAgent(Arc::downgrade(&running));
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
             .stack_size(THREAD_STACK)
             .spawn(move || {
-                let run = AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, own));
+                let run =
+                    AssertUnwindSafe(|| run(&options, realm, begin, &killed, receiver, agent));
                 let death = catch_unwind(run)
                     .unwrap_or_else(|panic| Death::Panicked(panic_message(&*panic)));
                 ended(death);
@@ -180,6 +180,19 @@ impl Agent {
 pub(super) struct WeakAgent(std::sync::Weak<Running>);
 
 impl WeakAgent {
+    /// As [`Agent::post`], from any thread.
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        match self.upgrade() {
+            Some(agent) => agent.post(realm, source, task),
+            None => tracing::debug!("a task came after its agent had ended"),
+        }
+    }
+
     pub(super) fn upgrade(&self) -> Option<Agent> {
         self.0.upgrade().map(Agent)
     }
@@ -190,29 +203,6 @@ impl fmt::Debug for Agent {
         f.debug_struct("Agent")
             .field("death", &self.0.kill.death())
             .finish_non_exhaustive()
-    }
-}
-
-/// Posts to an agent from any thread, and does not keep it alive.
-#[derive(Clone)]
-pub(super) struct Remote(mpsc::WeakUnboundedSender<Queued<Task>>);
-
-impl Remote {
-    /// As [`Agent::post`].
-    pub(super) fn post(
-        &self,
-        realm: RealmId,
-        source: TaskSource,
-        task: impl FnOnce(&super::Realm) + Send + 'static,
-    ) {
-        let task: Task = Box::new(task);
-        let sent = self
-            .0
-            .upgrade()
-            .map(|tasks| tasks.send(Queued::new(realm, source, task)));
-        if !matches!(sent, Some(Ok(()))) {
-            tracing::debug!("a task came after its agent had ended");
-        }
     }
 }
 
@@ -254,7 +244,7 @@ fn run(
     begin: Task,
     kill: &Arc<Kill>,
     tasks: mpsc::UnboundedReceiver<Queued<Task>>,
-    (agent, remote): (WeakAgent, Remote),
+    agent: WeakAgent,
 ) -> Death {
     let tokio = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -277,7 +267,6 @@ fn run(
         limits: options.limits,
         deadline,
         agent,
-        remote,
         tasks,
     };
     let death = event_loop::run(&runtime, setup, realm, begin, &tokio);

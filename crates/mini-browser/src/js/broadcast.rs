@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use service_worker::types::{PartitionPolicy, StorageKey};
 
-use super::agent::Remote;
+use super::agent::WeakAgent;
 use super::clone::{self, Serialized};
 use super::realm::{Realm, RealmState};
 use super::task::{RealmId, TaskSource};
@@ -29,7 +29,7 @@ struct Channels {
 struct Member {
     id: u32,
     realm: RealmId,
-    agent: Remote,
+    agent: WeakAgent,
 }
 
 impl std::fmt::Debug for Broadcasts {

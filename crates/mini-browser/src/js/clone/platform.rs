@@ -111,7 +111,8 @@ pub(super) fn is_window_or_worker<'js>(
     realm: &RealmState,
     value: &Value<'js>,
 ) -> bool {
-    if realm.event_loop().realm_of_global(ctx, value).is_some() {
+    let event_loop = realm.event_loop();
+    if event_loop.window_of(value).is_some() || event_loop.realm_of_global(ctx, value).is_some() {
         return true;
     }
     let class = ctx.globals().get::<_, Option<Object<'js>>>("ServiceWorker");

@@ -1,6 +1,6 @@
 //! Of structured cloning.
 
-use rquickjs::{Array, Ctx, Result, Value};
+use rquickjs::{Array, Ctx, Exception, Result, Value};
 
 use super::Ops;
 use crate::js::JsBytes;
@@ -19,7 +19,18 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
               target: Option<Value<'js>>|
               -> Result<Value<'js>> {
             let transfer = transfer_list(transfer)?;
-            let other = target.and_then(|target| realm.event_loop().realm_of_global(&ctx, &target));
+            let event_loop = realm.event_loop();
+            let other = match target {
+                Some(target) => {
+                    let other = event_loop.realm_of_global(&ctx, &target);
+                    if other.is_none() && !realm.has_ended() {
+                        let message = "structuredClone was called on something that is no global";
+                        return Err(Exception::throw_type(&ctx, message));
+                    }
+                    other
+                }
+                None => None,
+            };
             let cloned = match other {
                 Some(other) if other.id() != realm.id() => other.enter(&ctx, |other, entered| {
                     let target = (entered, &**other.state());

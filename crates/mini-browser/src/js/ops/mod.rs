@@ -17,8 +17,10 @@ pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod window_messages;
 mod windows;
 mod worker;
+mod workers;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -78,8 +80,10 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
+    window_messages::declare(ops)?;
     navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;

@@ -235,7 +235,27 @@ export function fire(event, target, fromHost = false) {
 
 // HTML, "event handlers": the value of `on<type>`.
 export function handlerOf(target, type) {
-  return listenersOf.get(target)?.handlers.get(type)?.callback ?? null;
+  const listener = listenersOf.get(target)?.handlers.get(type);
+  return listener === undefined ? null : currentValue(target, listener);
+}
+
+// Getting the current value of the event handler: what is an internal raw uncompiled handler is compiled,
+// and forgotten if that fails.
+function currentValue(target, listener) {
+  if (listener.compile !== null) {
+    const { compile } = listener;
+    listener.compile = null;
+    listener.callback = compile();
+    if (listener.callback === null) setHandler(target, listener.type, null);
+  }
+  return listener.callback;
+}
+
+// Sets `on<type>` to what `compile` gives when the handler is first needed: a function, or null.
+export function setUncompiledHandler(target, type, compile) {
+  // A function, so that there is a listener.
+  setHandler(target, type, compile);
+  listenersOf.get(target).handlers.get(type).compile = compile;
 }
 
 // Sets `on<type>`. Its place among the listeners is where it was first set.
@@ -248,12 +268,13 @@ export function setHandler(target, type, value) {
     handlers.delete(type);
   } else if (existing) {
     existing.callback = callback;
+    existing.compile = null;
     changed(target);
   } else {
     const listener = {
-      type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
+      type, callback, compile: null, capture: false, once: false, passive: false, removed: false, handler: true,
       call(event, target) {
-        if (typeof listener.callback !== "function") return;
+        if (typeof currentValue(target, listener) !== "function") return;
         const isError = type === "error" && target === global && isErrorEvent(event);
         const result = isError
           ? listener.callback.call(proxied(target), event.message, event.filename, event.lineno, event.colno, event.error)

@@ -1,6 +1,7 @@
 // structuredClone, and what postMessage is made of. (HTML, "Safe passing of structured data".)
 
 import { op_message_deserialize, op_message_drop, op_message_serialize, op_set_hook, op_structured_clone, op_structured_deserialize, op_structured_serialize } from "ops";
+import { unproxied } from "./realms.js";
 import "./serializable.js";
 import { dictionary, errorOf, required, sequence } from "./webidl.js";
 
@@ -11,7 +12,7 @@ op_set_hook("negate", (bigint) => -bigint);
 export function structuredClone(value, options = undefined) {
   required(arguments.length, 1, "structuredClone");
   const { transfer } = dictionary(options, "The options of structuredClone");
-  return op_structured_clone(value, transfer === undefined ? undefined : objects(transfer), this);
+  return op_structured_clone(value, transfer === undefined ? undefined : objects(transfer), this === undefined || this === null ? null : unproxied(this));
 }
 
 const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";

@@ -93,6 +93,7 @@ op_set_hook("nameChanged", nameChanged);
 installGlobalScope(Window);
 install({ Window, Document, HTMLBodyElement, Location, DOMStringList, Navigator });
 lazy("history.js", ["History"]);
+lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.
