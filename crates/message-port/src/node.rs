@@ -23,7 +23,9 @@ mod error;
 mod flow;
 mod gateway;
 mod grant;
+mod greet;
 mod introduce;
+mod introduced;
 mod join;
 mod link;
 mod pipe;
@@ -32,7 +34,7 @@ mod splice;
 mod tests;
 mod wire;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +45,8 @@ pub use error::LinkError;
 
 use crate::MessagePort;
 use gateway::Ready;
-use introduce::{Known, Offered};
+use introduce::{Offered, Tried};
+use introduced::{Known, KnownKey};
 use link::Link;
 use pipe::{Pipe, PipeId};
 
@@ -188,8 +191,14 @@ pub struct Limits {
     pub max_message: u64,
     /// How many ports of one link may wait in queues for somebody to receive them.
     pub queued_ports: u64,
+    /// How many ports one link may carry for its peer at a time. A message with more waits until
+    /// others have ended.
+    pub channels: u64,
     /// How many bytes a link hands out before it hears that they were written.
     pub link_buffer: usize,
+    /// How many bytes of answers may wait to be written, beyond [`link_buffer`](Self::link_buffer),
+    /// while the peer goes on sending. One that never reads loses its link.
+    pub unwritten: usize,
     /// How long a new link may take to greet.
     pub hello_timeout: Duration,
 }
@@ -201,7 +210,9 @@ impl Default for Limits {
             window_messages: 4096,
             max_message: 256 * 1024 * 1024,
             queued_ports: 65_536,
+            channels: 262_144,
             link_buffer: 512 * 1024,
+            unwritten: 16 * 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
         }
     }
@@ -233,19 +244,26 @@ pub struct Node {
     ready: Arc<Ready>,
     /// Introductions that this node has made, by number and by pair of links.
     offered: BTreeMap<u64, Offered>,
-    offered_by_links: BTreeMap<(LinkId, LinkId), u64>,
+    tried: BTreeMap<(LinkId, LinkId), Tried>,
     next_introduction: u64,
     /// Introductions that others made for this node.
-    known: BTreeMap<(LinkId, u64), Known>,
-    /// The same by the token that the other node shows.
-    expected: BTreeMap<Token, (LinkId, u64)>,
-    /// Links that the host has vouched for before the introduction was announced.
-    vouched: Vec<(LinkId, Token)>,
+    known: BTreeMap<KnownKey, Known>,
+    /// The same by the token that the other node shows, and by the one that this node shows.
+    expected: BTreeMap<Token, KnownKey>,
+    shown: BTreeMap<Token, KnownKey>,
+    /// Links that the host has vouched for before the introduction was announced, by the token
+    /// that this node shows; and those that the peer has proved before, by the token that it shows.
+    vouched: BTreeMap<Token, LinkId>,
+    proofs: BTreeMap<Token, LinkId>,
+    /// Links that are not up yet.
+    greeting: BTreeSet<LinkId>,
     next_ticket: u64,
     /// Where an announced channel will be attached: by introduction and ticket.
-    tickets: BTreeMap<((LinkId, u64), u64), (PipeId, usize)>,
+    tickets: BTreeMap<(KnownKey, u64), (PipeId, usize)>,
     work: VecDeque<Work>,
     outputs: VecDeque<Output>,
+    /// The link that has handed out bytes last: another one is next.
+    written: LinkId,
 }
 
 /// What is still to be done before an input is digested. A list, so that no depth of ports in
@@ -281,15 +299,19 @@ impl Node {
             next_cargo: 0,
             ready: Arc::new(Ready::new(Box::new(wake))),
             offered: BTreeMap::new(),
-            offered_by_links: BTreeMap::new(),
+            tried: BTreeMap::new(),
             next_introduction: 0,
             known: BTreeMap::new(),
             expected: BTreeMap::new(),
-            vouched: Vec::new(),
+            shown: BTreeMap::new(),
+            vouched: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            greeting: BTreeSet::new(),
             next_ticket: 0,
             tickets: BTreeMap::new(),
             work: VecDeque::new(),
             outputs: VecDeque::new(),
+            written: LinkId(0),
         }
     }
 
@@ -329,17 +351,20 @@ impl Node {
     /// input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.links.values().filter_map(Link::deadline).min()
+        let greeting = self.greeting.iter();
+        greeting
+            .filter_map(|link| self.links.get(link)?.deadline())
+            .min()
     }
 
     /// Gives up the links that have not greeted in time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let late = |link: &Link| link.deadline().is_some_and(|deadline| deadline <= now);
         let late: Vec<LinkId> = self
-            .links
+            .greeting
             .iter()
-            .filter(|(_, link)| late(link))
-            .map(|(id, _)| *id)
+            .filter(|id| self.links.get(id).is_some_and(late))
+            .copied()
             .collect();
         for link in late {
             self.fail(link, LinkError::HelloTimeout(self.limits.hello_timeout));

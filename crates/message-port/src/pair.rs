@@ -115,8 +115,8 @@ pub(crate) struct Notification {
 pub(crate) enum Taken {
     /// The inbox now holds at least one event. The notification is for the other end.
     Refilled(Notification),
-    /// A close that no message precedes.
-    Close,
+    /// A close that no message precedes. The notification is for the other end.
+    Close(Notification),
     /// Nothing, and nothing will come.
     Ended,
     /// Nothing now; the owner will be notified.
@@ -303,7 +303,7 @@ impl EndRef {
                 return Taken::Refilled(state.own(self.side.other()).taken_from());
             }
             if inbox.is_empty() && own.take_leading_close() {
-                return Taken::Close;
+                return Taken::Close(state.own(self.side.other()).taken_from());
             }
             if !entangled && inbox.is_empty() && own.queue.is_empty() {
                 return Taken::Ended;

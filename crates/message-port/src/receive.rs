@@ -156,7 +156,10 @@ impl MessagePort {
             let (end, inbox) = self.end_and_inbox();
             match end.take_ready(inbox, waker) {
                 Taken::Refilled(watcher) => watcher.send(),
-                Taken::Close => return Next::Event(Event::Close),
+                Taken::Close(watcher) => {
+                    watcher.send();
+                    return Next::Event(Event::Close);
+                }
                 Taken::Ended => return Next::Ended,
                 Taken::Nothing => return Next::Nothing,
             }

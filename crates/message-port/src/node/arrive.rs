@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::link::{Arrival, Assembly, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel};
-use super::wire::{Frame, Head};
+use super::wire::{Frame, Head, MAX_FRAME};
 use super::{LinkError, LinkId, Node, Work};
 
 impl Node {
@@ -19,11 +19,26 @@ impl Node {
                 Ok(Some(frame)) => self.handle_frame(id, frame),
                 Err(error) => Err(error),
             };
-            if let Err(error) = handled {
+            if let Err(error) = handled.and_then(|()| self.check_answers(id)) {
                 self.fail(id, error);
             }
             self.settle();
         }
+    }
+
+    /// Whether the peer reads what it has caused this node to say. (Only asked when it has said
+    /// something: what waits because the ports here are busy is no fault of the peer.)
+    fn check_answers(&self, id: LinkId) -> Result<(), LinkError> {
+        let waiting = self.links.get(&id).map_or(0, |link| link.out.unwritten());
+        // Data stops at the link buffer, with what is begun then.
+        let data = self
+            .limits
+            .link_buffer
+            .saturating_add(2 * MAX_FRAME as usize);
+        if waiting > data.saturating_add(self.limits.unwritten) {
+            return Err(LinkError::PeerDoesNotRead(waiting));
+        }
+        Ok(())
     }
 
     fn handle_frame(&mut self, id: LinkId, frame: Frame) -> Result<(), LinkError> {
@@ -43,10 +58,12 @@ impl Node {
             Frame::Head(channel, head, total) => self.head(at(channel), head, total),
             Frame::Chunk(channel, bytes) => self.chunk(at(channel), &bytes),
             Frame::Close(channel, sequence) => {
-                self.open_wire(at(channel))?;
+                // As a message without bytes: it waits in the same queues.
+                self.charge(at(channel), 0)?;
+                let from = Some(at(channel));
                 let arrival = Arrival {
                     sequence: Some(sequence),
-                    item: Item::Close,
+                    item: Item::Close { from },
                 };
                 self.admit(at(channel), arrival)
             }
@@ -101,7 +118,14 @@ impl Node {
             Frame::Introduction(introduction) => self.announced(id, introduction),
             Frame::IntroductionUp(introduction) => self.introduction_up(id, introduction),
             Frame::IntroductionDown(introduction) => self.introduction_down(id, introduction),
-            Frame::Prove(token) => self.proof(id, token),
+            Frame::IntroductionGone(introduction) => {
+                self.introduction_gone(id, introduction);
+                Ok(())
+            }
+            Frame::Prove(token) => {
+                self.proof(id, token);
+                Ok(())
+            }
             Frame::Stop(channel) => {
                 if let Some((pipe, side)) = self.open_wire(at(channel))?.owner {
                     self.stop(pipe, side);
@@ -200,17 +224,18 @@ impl Node {
     fn end(&mut self, at: Address, close: bool) -> Result<(), LinkError> {
         let wire = self.open_wire(at)?;
         wire.got_last = true;
-        if wire.owner.is_some() {
-            let arrival = Arrival {
-                sequence: None,
-                item: Item::End { close },
-            };
-            return self.admit(at, arrival);
+        let owner = wire.owner;
+        if let Some(link) = self.links.get_mut(&at.link) {
+            link.reap(at.channel);
         }
-        if wire.last.is_sent() {
-            self.orphan(at);
+        if owner.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let arrival = Arrival {
+            sequence: None,
+            item: Item::End { close },
+        };
+        self.admit(at, arrival)
     }
 }
 

@@ -56,6 +56,12 @@ pub enum LinkError {
     /// A message is longer than this node permits, or its pieces are longer than was announced.
     #[error("a message of {0} bytes")]
     OversizedMessage(u64),
+    /// The peer goes on sending, but does not read the answers: so many bytes wait to be written.
+    #[error("{0} bytes wait for the peer to read")]
+    PeerDoesNotRead(usize),
+    /// The peer has opened more channels, which it has not ended, than this node permits.
+    #[error("too many channels")]
+    TooManyChannels,
     /// More ports wait in queues, for somebody to receive them, than this node permits a link.
     #[error("too many ports wait in queues")]
     TooManyQueuedPorts,

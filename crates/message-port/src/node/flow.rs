@@ -1,9 +1,16 @@
 //! What flows through pipes: entering, leaving over a link in turn, and the end.
 
-use super::link::{Last, Link};
+use std::ops::Bound;
+
+use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
 use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
 use super::{LinkId, Node, Output, Work};
+
+fn written((id, link): (&LinkId, &mut Link)) -> Option<Output> {
+    let bytes = link.out.take()?;
+    Some(Output::Write { link: *id, bytes })
+}
 
 impl Node {
     /// Puts an item in at a side.
@@ -50,10 +57,15 @@ impl Node {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        self.links.iter_mut().find_map(|(id, link)| {
-            let bytes = link.out.take()?;
-            Some(Output::Write { link: *id, bytes })
-        })
+        // Another link than the last time, if one has something: a host that writes at once would
+        // otherwise never come to it.
+        let after = (Bound::Excluded(self.written), Bound::Unbounded);
+        let next = self.links.range_mut(after).find_map(written);
+        let next = next.or_else(|| self.links.range_mut(..=self.written).find_map(written));
+        if let Some(Output::Write { link, .. }) = &next {
+            self.written = *link;
+        }
+        next
     }
 
     fn link_with_turns(&self) -> Option<LinkId> {
@@ -77,11 +89,16 @@ impl Node {
             if let Some(wire) = link.wires.get_mut(&channel) {
                 wire.in_ring = false;
             }
+            if link.starved.front() == Some(&channel) && link.woken.is_none() {
+                link.wake_starved();
+            }
             // One message or one piece of a long one; then it is the next channel's turn.
-            if self.send_one(Address { link: id, channel }) {
-                if let Some(link) = self.links.get_mut(&id) {
+            let more = self.send_one(Address { link: id, channel });
+            if let Some(link) = self.links.get_mut(&id) {
+                if more {
                     link.enqueue(channel);
                 }
+                link.had_turn(channel);
             }
             self.settle();
         }
@@ -112,7 +129,7 @@ impl Node {
         // Without credit nothing passes but what needs none.
         let free = matches!(
             pipe.flows[entry].queue.front(),
-            Some(Item::Close | Item::Switched | Item::End { .. })
+            Some(Item::Switched | Item::End { .. })
         );
         if !may_send && !free {
             return false;
@@ -120,9 +137,13 @@ impl Node {
         match self.next_item(id, entry) {
             None => false,
             Some(Item::Message(parcel)) => self.send_message(id, entry, at, parcel),
-            Some(Item::Close) => {
+            Some(Item::Close { from }) => {
+                self.release(from, 0, 1);
                 if let Some(sequence) = self.count_out(id, entry) {
                     self.send(at.link, &Frame::Close(at.channel, sequence));
+                }
+                if let Some(wire) = self.wire_mut(at) {
+                    wire.credit_messages -= 1;
                 }
                 true
             }
@@ -148,7 +169,11 @@ impl Node {
         };
         let ports = parcel.cargo.len();
         let length = parcel.payload.len() as u64;
-        let most = link.peer.queued_ports.min(MAX_GRANTS as u64);
+        let most = link
+            .peer
+            .queued_ports
+            .min(link.peer.channels)
+            .min(MAX_GRANTS as u64);
         if ports as u64 > most || length > link.peer.max_message {
             tracing::debug!(
                 ports,
@@ -167,8 +192,8 @@ impl Node {
         let Some(link) = self.links.get_mut(&at.link) else {
             return false;
         };
-        if ports > 0 && (link.granted.len() + ports) as u64 > link.peer.queued_ports {
-            link.starved.insert(at.channel);
+        if ports > 0 && !link.may_grant(at.channel, ports as u64) {
+            link.starve(at.channel);
             if let Some(pipe) = self.pipes.get_mut(&id) {
                 pipe.flows[entry].queue.push_front(Item::Message(parcel));
             }
@@ -218,6 +243,10 @@ impl Node {
         let sequence = flow.left;
         flow.left = flow.left.wrapping_add(1);
         Some(sequence)
+    }
+
+    pub(super) fn wire_mut(&mut self, at: Address) -> Option<&mut Wire> {
+        self.links.get_mut(&at.link)?.wires.get_mut(&at.channel)
     }
 
     pub(super) fn send(&mut self, link: LinkId, frame: &Frame) {
@@ -312,7 +341,7 @@ impl Node {
         if self.pipes.get(&id).is_some_and(done) {
             self.vacate(id, 0, true);
             self.vacate(id, 1, true);
-            if let Some(pipe) = self.pipes.remove(&id) {
+            if let Some(pipe) = self.remove_pipe(id) {
                 for item in pipe.flows.into_iter().flat_map(|flow| flow.queue) {
                     self.discard(item);
                 }
@@ -374,6 +403,7 @@ impl Node {
         let held = std::mem::take(&mut wire.held);
         let assembling = wire.assembling.take();
         link.reap(at.channel);
+        link.had_turn(at.channel);
         for arrival in held {
             self.discard(arrival.item);
         }
@@ -399,7 +429,8 @@ impl Node {
                 drop(port);
                 self.release_unread(unread);
             }
-            Item::Close | Item::Switched | Item::End { .. } => {}
+            Item::Close { from } => self.release(from, 0, 1),
+            Item::Switched | Item::End { .. } => {}
         }
     }
 }

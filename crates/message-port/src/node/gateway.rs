@@ -16,9 +16,6 @@ use super::{Node, Work};
 use crate::pair::lock;
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
-/// The most pipes that are read through before they are joined.
-pub(super) const MAX_FOLDS: usize = 64;
-
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
     gates: Mutex<Vec<u64>>,
@@ -158,10 +155,8 @@ impl Node {
     pub(super) fn next_item(&mut self, id: PipeId, entry: usize) -> Option<Item> {
         let mut passed = vec![(id, entry)];
         let mut at = (id, entry);
+        // No more than `MAX_FOLDS` times, and in no ring: see `folds_beyond`.
         while let Some(next) = self.folded_into(at) {
-            if passed.len() > MAX_FOLDS {
-                return None;
-            }
             passed.push(next);
             at = next;
         }
@@ -206,20 +201,16 @@ impl Node {
             }
             match flow.queue.front_mut() {
                 Some(Item::Backlog { port, left, .. }) => {
-                    let event = if *left == 0 {
-                        None
-                    } else {
-                        *left -= 1;
-                        port.try_recv().ok()
-                    };
-                    match event {
-                        Some(event) => return Some(item_of(event)),
-                        None => {
-                            let spent = flow.queue.pop_front();
-                            if let Some(Item::Backlog { unread, .. }) = spent {
-                                self.release_unread(unread);
-                            }
+                    *left = left.saturating_sub(1);
+                    let event = port.try_recv().ok();
+                    if *left == 0 || event.is_none() {
+                        // At once, so that what is behind needs no credit if it is no message.
+                        if let Some(Item::Backlog { unread, .. }) = flow.queue.pop_front() {
+                            self.release_unread(unread);
                         }
+                    }
+                    if let Some(event) = event {
+                        return Some(item_of(event));
                     }
                 }
                 Some(_) => return flow.queue.pop_front(),
@@ -241,7 +232,7 @@ impl Node {
             }
             Ok(Event::Close) if local.port.is_entangled() || local.port.queued() > 0 => {
                 pipe.flows[entry].entered = pipe.flows[entry].entered.wrapping_add(1);
-                return Some(Item::Close);
+                return Some(Item::Close { from: None });
             }
             Ok(Event::Close) => true,
             Err(TryRecvError::Closed) => false,
@@ -273,14 +264,7 @@ impl Node {
         while let Some(item) = self.next_item(id, entry) {
             match item {
                 Item::Message(parcel) => self.post(id, entry, parcel),
-                Item::Close => {
-                    if let Some(pipe) = self.pipes.get_mut(&id) {
-                        pipe.flows[entry].left = pipe.flows[entry].left.wrapping_add(1);
-                        if let Side::Local(local) = &pipe.sides[exit] {
-                            local.port.end().post_close();
-                        }
-                    }
-                }
+                Item::Close { from } => self.post_close(id, entry, from),
                 Item::End { close } => return self.ended_at(id, entry, close),
                 // Only stubs take these, and `next_item` unpacks backlogs.
                 Item::Switched | Item::Backlog { .. } => {}
@@ -312,21 +296,19 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[1 - entry] else {
             return;
         };
-        let stale = match parcel.from {
-            from if local.unread.from == from => None,
-            from => Some(mem::replace(
-                &mut local.unread,
-                Unread {
-                    from,
-                    ..Unread::default()
-                },
-            )),
-        };
-        local.unread.bytes += length;
-        local.unread.messages += 1;
-        local.unread.adopts.extend(adopts);
+        let stale = local.unread.add(parcel.from, length, adopts);
         local.port.post_message(message);
-        if let Some(stale) = stale {
+        self.release_unread(stale);
+    }
+
+    fn post_close(&mut self, id: PipeId, entry: usize, from: Option<Address>) {
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        pipe.flows[entry].left = pipe.flows[entry].left.wrapping_add(1);
+        if let Side::Local(local) = &mut pipe.sides[1 - entry] {
+            let stale = local.unread.add(from, 0, Vec::new());
+            local.port.end().post_close();
             self.release_unread(stale);
         }
     }
@@ -396,6 +378,6 @@ fn item_of(event: Event) -> Item {
             attachment: message.attachment,
             from: None,
         }),
-        Event::Close => Item::Close,
+        Event::Close => Item::Close { from: None },
     }
 }

@@ -6,9 +6,12 @@
 
 use std::mem;
 
-use super::gateway::MAX_FOLDS;
-use super::pipe::{Address, Item, Pipe, PipeId, Side};
+use super::pipe::{Address, Flow, Item, Pipe, PipeId, Side};
 use super::{LinkError, Node, Work};
+
+/// The most folds of pipes in a row that are half done: so many pipes are read through, and an end
+/// that passes them all needs no deeper stack.
+pub(super) const MAX_FOLDS: usize = 64;
 
 impl Node {
     /// The stub's both channels lead here.
@@ -44,15 +47,15 @@ impl Node {
         let (Some(first), Some(second)) = (input(&one), input(&two)) else {
             return Ok(());
         };
-        if one.0 == two.0 {
-            // A ring without ends.
+        if !self.follow(one, two) {
+            // The peer has joined what does not belong together. Those beyond the kept sides count
+            // on what they have sent and got, so their ports end in order before the link does.
             self.end_from(one.0, one.1, true);
-            return Ok(());
+            return Err(LinkError::UnexpectedFrame);
         }
         self.orphan(first);
         self.orphan(second);
-        let (Some(mut p), Some(mut q)) = (self.pipes.remove(&one.0), self.pipes.remove(&two.0))
-        else {
+        let (Some(mut p), Some(mut q)) = (self.remove_pipe(one.0), self.remove_pipe(two.0)) else {
             return Ok(());
         };
         let (keep_p, keep_q) = (1 - one.1, 1 - two.1);
@@ -63,18 +66,13 @@ impl Node {
                 mem::take(&mut to.flows[leave]),
                 mem::take(&mut from.flows[enter]),
             );
-            let agree = older.done
-                || newer.done
-                || older.stopped
-                || newer.stopped
-                || older.entered == newer.left;
             older.queue.extend(newer.queue);
             older.entered = newer.entered;
             older.stopped |= newer.stopped;
-            (older, agree)
+            older
         };
-        let (there, agree) = flow(&mut p, keep_p, &mut q, two.1);
-        let (back, also) = flow(&mut q, keep_q, &mut p, one.1);
+        let there = flow(&mut p, keep_p, &mut q, two.1);
+        let back = flow(&mut q, keep_q, &mut p, one.1);
         let mut joined = Pipe::new([
             mem::replace(&mut p.sides[keep_p], Side::Gone),
             mem::replace(&mut q.sides[keep_q], Side::Gone),
@@ -92,6 +90,7 @@ impl Node {
                 splicing.consented[side] = from.consented[kept];
                 splicing.waiting[side] = from.waiting[kept];
                 splicing.marked[side] = from.marked[kept];
+                splicing.asked |= from.asked;
             }
         }
         let dropped: Vec<Item> = joined
@@ -115,12 +114,24 @@ impl Node {
         self.work.push_back(Work::TellStop(id, 0));
         self.work.push_back(Work::TellStop(id, 1));
         self.work.push_back(Work::Consider(id));
-        if agree && also {
-            Ok(())
-        } else {
-            // The peer has joined what does not belong together.
-            Err(LinkError::UnexpectedFrame)
-        }
+        Ok(())
+    }
+
+    /// Whether the events of two pipes that are to be joined follow on one another both ways, and
+    /// the two are not one.
+    fn follow(&self, one: (PipeId, usize), two: (PipeId, usize)) -> bool {
+        let (Some(p), Some(q)) = (self.pipes.get(&one.0), self.pipes.get(&two.0)) else {
+            return false;
+        };
+        let (p, q) = (
+            [&p.flows[1 - one.1], &p.flows[one.1]],
+            [&q.flows[two.1], &q.flows[1 - two.1]],
+        );
+        // What nobody receives is not counted.
+        let void = |flow: &Flow| flow.done || flow.stopped;
+        let agree =
+            |newer: &Flow, older: &Flow| void(newer) || void(older) || newer.left == older.entered;
+        one.0 != two.0 && agree(p[0], q[0]) && agree(q[1], p[1])
     }
 
     /// All that refers to a side learns its new name.
@@ -128,6 +139,7 @@ impl Node {
         let Some(pipe) = self.pipes.get_mut(&to.0) else {
             return;
         };
+        let awaited = pipe.awaited(to.1);
         let mut channels = Vec::new();
         match &pipe.sides[to.1] {
             Side::Local(local) => {
@@ -164,24 +176,34 @@ impl Node {
                 wire.owner = Some(to);
             }
         }
-        for place in self.tickets.values_mut().filter(|place| **place == from) {
-            *place = to;
+        if let Some((key, ticket)) = awaited {
+            if let Some(place) = self.tickets.get_mut(&(key, ticket)) {
+                *place = to;
+            }
         }
     }
 
-    /// Whether a pipe, and those that it will be joined with beyond `side`, lead to `end`: no route
-    /// is a ring.
-    pub(super) fn is_ring(&self, start: (PipeId, usize), end: PipeId) -> bool {
+    /// With how many pipes in a row a pipe will be joined beyond a side of it.
+    ///
+    /// # Errors
+    /// If `end` is among them: no route is a ring.
+    pub(super) fn folds_beyond(
+        &self,
+        start: (PipeId, usize),
+        end: PipeId,
+    ) -> Result<usize, LinkError> {
         let mut at = start;
-        for _ in 0..MAX_FOLDS {
+        // No row is longer than that, since each that would be waits. A lying peer cannot make
+        // one either: only this function's caller makes folds.
+        for folds in 0..=MAX_FOLDS {
             if at.0 == end {
-                return true;
+                return Err(LinkError::UnexpectedFrame);
             }
             match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
                 Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
-                _ => return false,
+                _ => return Ok(folds),
             }
         }
-        true
+        Ok(MAX_FOLDS)
     }
 }

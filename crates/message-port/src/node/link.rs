@@ -1,6 +1,6 @@
 //! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -24,8 +24,12 @@ pub(super) struct Link {
     pub(super) introduced_by: Option<(LinkId, u64)>,
     /// What the peer has to show, once the introduction was found.
     pub(super) expect: Option<Token>,
-    /// Tokens that the peer has shown for introductions which are not announced yet.
-    pub(super) proofs: Vec<Token>,
+    /// Tokens that the peer has shown for introductions which were not announced then.
+    pub(super) proofs: VecDeque<Token>,
+    /// How many introductions this node keeps in mind that the peer has made, and how many it has
+    /// made to the peer.
+    pub(super) known: usize,
+    pub(super) introductions: usize,
     pub(super) decoder: Decoder,
     pub(super) out: Out,
     /// What the peer has said in its greeting.
@@ -39,14 +43,21 @@ pub(super) struct Link {
     pub(super) queued: u64,
     /// The channels that may have something to send, in turn.
     pub(super) ring: VecDeque<u64>,
-    /// The channels that wait until the peer takes ports again.
-    pub(super) starved: BTreeSet<u64>,
+    /// The channels that wait until the peer takes ports again, in turn, and the one of them that
+    /// is in the ring for another try. Whoever comes later does not overtake them, or a message
+    /// with many ports might wait for ever.
+    pub(super) starved: VecDeque<u64>,
+    pub(super) woken: Option<u64>,
+    /// How many channels this side, and the other one, has allotted that are not over.
+    pub(super) mine: u64,
+    pub(super) theirs: u64,
 }
 
 pub(super) enum Stage {
     /// Before the greeting. The own token, or a greeting, may wait for its introduction.
     Greeting {
-        deadline: Instant,
+        /// None if it is farther than a clock goes.
+        deadline: Option<Instant>,
         own: Option<Token>,
         greeted: bool,
         theirs: Option<Hello>,
@@ -70,11 +81,17 @@ pub(super) struct Wire {
     pub(super) last: Last,
     pub(super) got_last: bool,
     pub(super) in_ring: bool,
+    pub(super) starving: bool,
+    /// Both last frames have passed, so that the channel counts no more. (A pipe may use it yet.)
+    pub(super) over: bool,
     /// What remains of a message that is sent in chunks.
     pub(super) sending: Option<Box<Bytes>>,
     pub(super) assembling: Option<Box<Assembly>>,
     /// What came by this channel before the marker of the one that it replaces.
     pub(super) held: Vec<Arrival>,
+    /// The sequence number of the next event to come by this channel; the first one tells, if the
+    /// channel replaces another.
+    pub(super) due: Option<u64>,
 }
 
 /// Whether the last frame was sent.
@@ -114,7 +131,9 @@ impl Link {
             trusted,
             introduced_by: None,
             expect: None,
-            proofs: Vec::new(),
+            proofs: VecDeque::new(),
+            known: 0,
+            introductions: 0,
             decoder: Decoder::default(),
             out: Out::default(),
             peer,
@@ -124,13 +143,16 @@ impl Link {
             granted: BTreeMap::new(),
             queued: 0,
             ring: VecDeque::new(),
-            starved: BTreeSet::new(),
+            starved: VecDeque::new(),
+            woken: None,
+            mine: 0,
+            theirs: 0,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Greeting { deadline, .. } => Some(*deadline),
+            Stage::Greeting { deadline, .. } => *deadline,
             Stage::Up => None,
         }
     }
@@ -175,12 +197,86 @@ impl Link {
         }
     }
 
-    /// Forgets a channel if both last frames have passed and no pipe uses it.
-    pub(super) fn reap(&mut self, channel: u64) {
-        if let Some(wire) = self.wires.get(&channel) {
-            if wire.got_last && wire.last.is_sent() && wire.owner.is_none() {
-                self.wires.remove(&channel);
+    /// Makes a channel wait until the peer takes ports again: behind the others, unless it was
+    /// the first of them.
+    pub(super) fn starve(&mut self, channel: u64) {
+        let Some(wire) = self.wires.get_mut(&channel) else {
+            return;
+        };
+        if wire.starving {
+            return;
+        }
+        wire.starving = true;
+        if self.woken == Some(channel) {
+            self.starved.push_front(channel);
+        } else {
+            self.starved.push_back(channel);
+        }
+    }
+
+    /// Gives the first of those that wait to send ports another try.
+    pub(super) fn wake_starved(&mut self) {
+        while self.woken.is_none() {
+            let Some(channel) = self.starved.pop_front() else {
+                return;
+            };
+            if let Some(wire) = self.wires.get_mut(&channel) {
+                wire.starving = false;
+                self.woken = Some(channel);
+                self.enqueue(channel);
             }
+        }
+    }
+
+    /// A channel had its turn, or is gone. If it was the first of those that wait to send ports, and
+    /// does not wait any more, the next may try.
+    pub(super) fn had_turn(&mut self, channel: u64) {
+        if self.woken == Some(channel) {
+            self.woken = None;
+            if self.starved.front() == Some(&channel) {
+                return;
+            }
+        } else if self.starved.front() != Some(&channel) || self.wires.contains_key(&channel) {
+            return;
+        }
+        self.wake_starved();
+    }
+
+    /// Whether a message with so many ports may be sent on a channel now.
+    pub(super) fn may_grant(&self, channel: u64, ports: u64) -> bool {
+        let first = self.starved.is_empty() && self.woken.is_none() || self.woken == Some(channel);
+        first
+            && self.granted.len() as u64 + ports <= self.peer.queued_ports
+            && self.mine + ports <= self.peer.channels
+    }
+
+    /// Whether a channel may be opened for a splice. The peer bears twice as many channels as may
+    /// come by grants: each of those may have to be replaced before it is over.
+    pub(super) fn may_attach(&self) -> bool {
+        self.mine < self.peer.channels.saturating_mul(2)
+    }
+
+    /// One of the two last frames of a channel has passed. Forgets the channel if both have and
+    /// no pipe uses it.
+    pub(super) fn reap(&mut self, channel: u64) {
+        let Some(wire) = self.wires.get_mut(&channel) else {
+            return;
+        };
+        if !wire.got_last || !wire.last.is_sent() {
+            return;
+        }
+        // The peer counts alike: it has seen both when it hears of what is opened from now on.
+        let owned = wire.owner.is_some();
+        if !std::mem::replace(&mut wire.over, true) {
+            if self.is_mine(channel) {
+                self.mine -= 1;
+                self.wake_starved();
+            } else {
+                self.theirs -= 1;
+            }
+        }
+        if !owned {
+            self.wires.remove(&channel);
         }
     }
 
@@ -191,6 +287,7 @@ impl Link {
                 wire.last = Last::Ended;
                 wire.sending = None;
                 self.out.frame(&Frame::End(channel, close));
+                self.reap(channel);
             }
         }
     }
@@ -207,6 +304,7 @@ impl Link {
             } else {
                 wire.last = Last::Switched;
                 self.out.frame(&Frame::Switched(channel));
+                self.reap(channel);
             }
         }
     }
@@ -280,7 +378,12 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(owner: (PipeId, usize), peer: &Hello, window: (u64, u64)) -> Self {
+    pub(super) fn new(
+        owner: (PipeId, usize),
+        peer: &Hello,
+        window: (u64, u64),
+        due: Option<u64>,
+    ) -> Self {
         let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
         Self {
             owner: Some(owner),
@@ -293,9 +396,12 @@ impl Wire {
             last: Last::No,
             got_last: false,
             in_ring: false,
+            starving: false,
+            over: false,
             sending: None,
             assembling: None,
             held: Vec::new(),
+            due,
         }
     }
 
@@ -342,6 +448,11 @@ impl Out {
     /// Whether data may be added: control frames always may.
     pub(super) fn has_room(&self, link_buffer: usize) -> bool {
         self.waiting + self.handed_out < link_buffer
+    }
+
+    /// How many bytes were not written yet, as far as known.
+    pub(super) fn unwritten(&self) -> usize {
+        self.waiting + self.handed_out
     }
 
     pub(super) fn written(&mut self, count: usize) {

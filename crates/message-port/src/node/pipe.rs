@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 
 use bytes::Bytes;
 
 use super::LinkId;
+use super::introduced::KnownKey;
 use super::wire::Proposal;
 use crate::MessagePort;
 
@@ -69,6 +71,23 @@ pub(super) struct Unread {
     pub(super) adopts: Vec<Adopt>,
 }
 
+impl Unread {
+    /// One event more. What is returned came by another channel; its credit is given at once,
+    /// since only one channel is kept in mind.
+    #[must_use]
+    pub(super) fn add(&mut self, from: Option<Address>, bytes: u64, adopts: Vec<Adopt>) -> Self {
+        let mut stale = Self::default();
+        if self.from != from {
+            stale = mem::take(self);
+            self.from = from;
+        }
+        self.bytes += bytes;
+        self.messages += 1;
+        self.adopts.extend(adopts);
+        stale
+    }
+}
+
 /// A move that is to be acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adopt {
@@ -106,8 +125,10 @@ impl Flow {
 
 pub(super) enum Item {
     Message(Parcel),
-    /// A `close` event of a former partner.
-    Close,
+    /// A `close` event of a former partner, and the channel by which it came.
+    Close {
+        from: Option<Address>,
+    },
     /// So many events in the queue of a port which nobody holds any more.
     Backlog {
         port: Box<MessagePort>,
@@ -147,6 +168,10 @@ pub(super) struct Splicing {
     pub(super) waiting: [Option<Proposal>; 2],
     /// The marker came before the channel that replaces the old one.
     pub(super) marked: [bool; 2],
+    /// This pipe, or one that it was joined of, has asked its neighbours at some time.
+    pub(super) asked: bool,
+    /// The introduction that this stub waits for, or once waited for.
+    pub(super) awaits: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +229,18 @@ impl Pipe {
 
     pub(super) fn splicing(&mut self) -> &mut Splicing {
         self.splicing.get_or_insert_default()
+    }
+
+    /// By which introduction and ticket a side awaits a channel.
+    pub(super) fn awaited(&self, side: usize) -> Option<(KnownKey, u64)> {
+        let at = self.sides[side].output()?;
+        match self.splicing.as_ref()?.consented[side] {
+            Some(Proposal::Await {
+                introduction,
+                ticket,
+            }) => Some(((at.link, introduction), ticket)),
+            _ => None,
+        }
     }
 
     /// The channel of a side at which no splice is half done.

@@ -16,10 +16,11 @@
 
 use std::mem;
 
-use super::link::{Last, Wire};
+use super::join::MAX_FOLDS;
+use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Item, Own, PipeId, Side};
 use super::wire::{Frame, Proposal};
-use super::{LinkError, Node, Token, Work};
+use super::{LinkError, LinkId, Node, Token, Work};
 
 impl Node {
     /// Answers what waits for an answer; then, if this is a stub, asks its neighbours.
@@ -88,6 +89,7 @@ impl Node {
         self.next_ticket += 1;
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.splicing().own = Some(own);
+            pipe.splicing().asked = true;
         }
         for (at, proposal) in proposals {
             self.send(at.link, &Frame::Propose(at.channel, proposal));
@@ -112,9 +114,6 @@ impl Node {
                 let Some(second) = self.user_of(other) else {
                     return Ok(());
                 };
-                if self.is_ring((id, 1 - side), second.0) {
-                    return Err(LinkError::UnexpectedFrame);
-                }
                 Some((other, second))
             }
             Proposal::Open { .. } | Proposal::Await { .. } => None,
@@ -128,6 +127,19 @@ impl Node {
             if !self.is_free(other, other_id, other_side)? {
                 let back = Proposal::Fold { other: at.channel };
                 self.wait(other_id, other_side, back);
+                return Ok(());
+            }
+            let beyond = self.folds_beyond((id, 1 - side), other_id)?;
+            if beyond + self.folds_beyond((other_id, 1 - other_side), id)? >= MAX_FOLDS {
+                // One of the two is about to be joined with another pipe: then it is looked at
+                // again. (Where a port was passed to and fro with a full queue, the markers of its
+                // splices wait for credit behind what is queued, so many folds stay half done.)
+                if beyond > 0 {
+                    self.wait(id, side, proposal);
+                } else {
+                    let back = Proposal::Fold { other: at.channel };
+                    self.wait(other_id, other_side, back);
+                }
                 return Ok(());
             }
             self.withdraw_own(id, None);
@@ -238,9 +250,10 @@ impl Node {
             _ => return Err(LinkError::UnexpectedFrame),
         };
         pipe.splicing().consented[side] = None;
-        let window = self.window();
         let direct = self.direct_link((at.link, introduction));
-        let opened = direct.and_then(|link| self.open_channel(link, (id, side), window));
+        let may = |link: &LinkId| self.links.get(link).is_some_and(Link::may_attach);
+        let direct = direct.filter(may);
+        let opened = direct.and_then(|link| self.open_channel(link, (id, side), None));
         let Some(new) = opened else {
             self.send(at.link, &Frame::Abort(at.channel, ticket));
             self.work.push_back(Work::Consider(id));
@@ -268,7 +281,7 @@ impl Node {
         let Some(link) = self.links.get_mut(&at.link) else {
             return Ok(());
         };
-        let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window);
+        let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window, None);
         let Some((id, side)) = place else {
             // The port has ended here, or the stub's link was lost.
             wire.owner = None;
@@ -286,7 +299,7 @@ impl Node {
         if let Some(old) = pipe.sides[side].output() {
             self.switch(id, side, old, at);
             if marked {
-                self.switch_input(id, side)?;
+                self.switch_input(id, side);
             }
         }
         Ok(())
@@ -307,12 +320,12 @@ impl Node {
     }
 
     /// The marker on the old channel: go on with what came by the new one.
-    fn switch_input(&mut self, id: PipeId, side: usize) -> Result<(), LinkError> {
+    fn switch_input(&mut self, id: PipeId, side: usize) {
         let Some(pipe) = self.pipes.get_mut(&id) else {
-            return Ok(());
+            return;
         };
         let Side::Wire { input, output } = &mut pipe.sides[side] else {
-            return Ok(());
+            return;
         };
         let (old, new) = (*input, *output);
         *input = new;
@@ -326,13 +339,8 @@ impl Node {
             .map(|wire| mem::take(&mut wire.held))
             .unwrap_or_default()
         {
-            if let Err(error) = self.admit(new, arrival) {
-                // Not the fault of the link that the marker came by.
-                self.work.push_back(Work::Fail(new.link, error));
-                break;
-            }
+            self.take_in(id, side, arrival);
         }
-        Ok(())
     }
 
     /// The marker of a splice: the last frame that comes by a channel.
@@ -345,8 +353,11 @@ impl Node {
             return Err(LinkError::UnknownPort(at.channel));
         };
         wire.got_last = true;
-        let Some((id, side)) = wire.owner else {
-            self.orphan(at);
+        let owner = wire.owner;
+        if let Some(link) = self.links.get_mut(&at.link) {
+            link.reap(at.channel);
+        }
+        let Some((id, side)) = owner else {
             return Ok(());
         };
         let Some(pipe) = self.pipes.get_mut(&id) else {
@@ -373,7 +384,8 @@ impl Node {
             return Err(LinkError::UnexpectedFrame);
         }
         if input != output {
-            return self.switch_input(id, side);
+            self.switch_input(id, side);
+            return Ok(());
         }
         let splicing = pipe.splicing();
         if let Some(own) = &mut splicing.own {
@@ -389,6 +401,14 @@ impl Node {
                 // The new channel was lost before it came.
                 self.end_from(id, side, true);
             }
+            return Ok(());
+        }
+        if splicing.asked {
+            // This side sees a new channel attached although both were not told to commit. Either
+            // it lies, or the neighbour that knows the ticket has not waited: only what both have
+            // in common is ended, their route.
+            tracing::debug!("a port is cut: a splice that was not agreed upon");
+            self.end_from(id, side, true);
             return Ok(());
         }
         Err(LinkError::UnexpectedFrame)
@@ -450,19 +470,13 @@ impl Node {
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
-        let Some(splicing) = &mut pipe.splicing else {
-            return;
-        };
-        splicing.waiting[side] = None;
-        splicing.marked[side] = false;
-        if let Some(Proposal::Await {
-            introduction,
-            ticket,
-        }) = splicing.consented[side].take()
-        {
-            if let Some(at) = pipe.sides[side].output() {
-                self.tickets.remove(&((at.link, introduction), ticket));
-            }
+        if let Some(awaited) = pipe.awaited(side) {
+            self.tickets.remove(&awaited);
+        }
+        if let Some(splicing) = &mut pipe.splicing {
+            splicing.waiting[side] = None;
+            splicing.marked[side] = false;
+            splicing.consented[side] = None;
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Peers that lie or talk garbage, long and many messages, and the wire format under mutation.
 
+mod floods;
+mod several;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -106,6 +109,7 @@ fn hello(initiator: bool, token: Option<Token>) -> Hello {
         window_messages: 10,
         max_message: 1 << 30,
         queued_ports: 10,
+        channels: 1 << 20,
         token,
     }
 }
@@ -271,8 +275,6 @@ fn each_breach_of_the_protocol_is_named_and_closes_the_link() {
         ]),
         LinkError::UnexpectedFrame
     );
-    let tokens: Vec<Frame> = (0..100).map(|n| Frame::Prove(Token(n))).collect();
-    assert_eq!(error(&tokens), LinkError::BadToken);
 }
 
 #[test]

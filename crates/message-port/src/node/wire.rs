@@ -52,6 +52,8 @@ pub(super) enum Frame {
     Introduction(Introduction),
     IntroductionUp(u64),
     IntroductionDown(u64),
+    /// Who has made the introduction has forgotten it.
+    IntroductionGone(u64),
     /// This link, which is there already, serves an introduction as well.
     Prove(Token),
     /// Nobody is there any more to receive what is sent on this channel; what is still to come by
@@ -66,6 +68,7 @@ pub(super) struct Hello {
     pub(super) window_messages: u64,
     pub(super) max_message: u64,
     pub(super) queued_ports: u64,
+    pub(super) channels: u64,
     pub(super) token: Option<Token>,
 }
 
@@ -126,6 +129,7 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
             put(out, hello.window_messages);
             put(out, hello.max_message);
             put(out, hello.queued_ports);
+            put(out, hello.channels);
             if let Some(token) = hello.token {
                 out.put_u128(token.0);
             }
@@ -197,6 +201,7 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
             out.put_u128(token.0);
         }
         Frame::Stop(channel) => kind(out, 19, *channel),
+        Frame::IntroductionGone(introduction) => kind(out, 20, *introduction),
     }
     let length = u32::try_from(out.len() - start - 4 + payload).unwrap_or(u32::MAX);
     debug_assert!(length <= MAX_FRAME, "a frame of {length} bytes was made");
@@ -274,7 +279,7 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
         let token = take_token(from)?;
         return end(from, Frame::Prove(token));
     }
-    if kind > 19 {
+    if kind > 20 {
         return Err(LinkError::UnknownFrame(kind));
     }
     let channel = take(from)?;
@@ -308,6 +313,7 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
         16 => Frame::IntroductionUp(channel),
         17 => Frame::IntroductionDown(channel),
         19 => Frame::Stop(channel),
+        20 => Frame::IntroductionGone(channel),
         other => return Err(LinkError::UnknownFrame(other)),
     };
     end(from, decoded)
@@ -340,6 +346,7 @@ fn take_hello(from: &mut Bytes) -> Result<Hello, LinkError> {
         window_messages: take(from)?,
         max_message: take(from)?,
         queued_ports: take(from)?,
+        channels: take(from)?,
         token: if flags & 2 == 0 {
             None
         } else {

@@ -7,8 +7,8 @@ use message_port::node::{Input, Limits, LinkId, LinkKind, Node, Output};
 use message_port::{Event, MessagePort};
 
 /// The preface and greeting of a trusted initiator: 64 KiB and 16 messages a port, messages of up
-/// to 1 MiB, 64 queued ports.
-const GREETING: &[u8] = b"MPrt\0\x01\0\0\0\x0a\0\x01\x80\x80\x04\x10\x80\x80\x40\x40";
+/// to 1 MiB, 64 queued ports, 64 channels.
+const GREETING: &[u8] = b"MPrt\0\x01\0\0\0\x0b\0\x01\x80\x80\x04\x10\x80\x80\x40\x40\x40";
 
 /// Feeds a node with what a peer says, after a proper greeting or without one (the first byte
 /// tells, and how it is divided). No panic, and the node can be taken down to nothing afterwards.

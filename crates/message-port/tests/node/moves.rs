@@ -220,3 +220,36 @@ fn ports_beyond_the_quota_wait_until_others_are_received() {
     let census = world.nodes[0].as_ref().map(|node| node.census());
     assert_eq!(census.map(|census| census.unacknowledged), Some(0));
 }
+
+#[test]
+fn a_port_with_a_full_queue_may_be_passed_to_and_fro_without_being_read() {
+    let mut limits = Limits::default();
+    limits.window_messages = 2;
+    let mut world = World::new(2, limits, false);
+    world.connect(0, 1);
+    world.quiesce();
+    let mut links = std::mem::take(&mut world.first_ports);
+    links.sort_by_key(|(process, ..)| *process);
+    let (_, _, mut b) = links.pop().expect("the second end");
+    let (_, _, mut a) = links.pop().expect("the first end");
+    let MessageChannel { port1: home, port2 } = MessageChannel::new();
+    let mut far = port2;
+    for n in 0..1000 {
+        home.post_message(Message::new(format!("{n}")));
+    }
+    for _ in 0..200 {
+        send(&a, far);
+        world.quiesce();
+        far = take(&mut b, "a port").expect("it has come");
+        send(&b, far);
+        world.quiesce();
+        far = take(&mut a, "a port").expect("it is back");
+        assert_eq!(world.closed, [] as [(usize, LinkError); 0]);
+    }
+    for n in 0..1000 {
+        world.quiesce();
+        take(&mut far, &format!("{n}"));
+    }
+    world.quiesce();
+    assert_eq!(stubs(&world), 0, "{:#?}", world.nodes);
+}
