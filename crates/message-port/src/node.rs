@@ -28,6 +28,7 @@ mod introduce;
 mod introduced;
 mod join;
 mod link;
+mod numbered;
 mod pipe;
 mod splice;
 #[cfg(test)]
@@ -48,6 +49,7 @@ use gateway::Ready;
 use introduce::{Offered, Tried};
 use introduced::{Known, KnownKey};
 use link::Link;
+use numbered::Numbered;
 use pipe::{Pipe, PipeId};
 
 /// Names a link. The host chooses the numbers, and uses each once.
@@ -232,14 +234,14 @@ impl Default for Limits {
 pub struct Node {
     limits: Limits,
     links: BTreeMap<LinkId, Link>,
-    pipes: BTreeMap<PipeId, Pipe>,
+    pipes: Numbered<Pipe>,
     next_pipe: PipeId,
     /// Local sides by number, and the numbers by the identity of their pair, for look-up only.
-    gates: BTreeMap<u64, (PipeId, usize)>,
+    gates: Numbered<(PipeId, usize)>,
     gates_by_pair: BTreeMap<usize, u64>,
     next_gate: u64,
     /// Sides that travel in a queued message, by number.
-    cargo: BTreeMap<u64, (PipeId, usize)>,
+    cargo: Numbered<(PipeId, usize)>,
     next_cargo: u64,
     ready: Arc<Ready>,
     /// Introductions that this node has made, by number and by pair of links.
@@ -290,12 +292,12 @@ impl Node {
         Self {
             limits,
             links: BTreeMap::new(),
-            pipes: BTreeMap::new(),
+            pipes: Numbered::default(),
             next_pipe: 0,
-            gates: BTreeMap::new(),
+            gates: Numbered::default(),
             gates_by_pair: BTreeMap::new(),
             next_gate: 0,
-            cargo: BTreeMap::new(),
+            cargo: Numbered::default(),
             next_cargo: 0,
             ready: Arc::new(Ready::new(Box::new(wake))),
             offered: BTreeMap::new(),

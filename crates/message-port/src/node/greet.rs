@@ -145,7 +145,7 @@ impl Node {
             return;
         };
         self.greeting.remove(&id);
-        for (channel, wire) in mem::take(&mut link.wires) {
+        for (channel, wire) in mem::take(&mut link.wires).into_iter() {
             let at = Address { link: id, channel };
             for arrival in wire.held {
                 self.discard(arrival.item);

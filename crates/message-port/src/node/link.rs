@@ -1,11 +1,12 @@
 //! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use super::numbered::Numbered;
 use super::pipe::{Adopt, Item, PipeId};
 use super::wire::{self, Decoder, Frame, Hello};
 use super::{LinkId, Token};
@@ -34,11 +35,11 @@ pub(super) struct Link {
     pub(super) out: Out,
     /// What the peer has said in its greeting.
     pub(super) peer: Hello,
-    pub(super) wires: BTreeMap<u64, Wire>,
+    pub(super) wires: Wires,
     pub(super) next_mine: u64,
     pub(super) next_theirs: u64,
     /// Ports granted to the peer that it has not acknowledged, with their epochs.
-    pub(super) granted: BTreeMap<u64, u32>,
+    pub(super) granted: Numbered<u32>,
     /// How many ports the peer has granted that were not acknowledged to it.
     pub(super) queued: u64,
     /// The channels that may have something to send, in turn.
@@ -64,6 +65,10 @@ pub(super) enum Stage {
     },
     Up,
 }
+
+/// The channels of a link, by number: those of either side apart, so that their numbers rise.
+#[derive(Default)]
+pub(super) struct Wires([Numbered<Wire>; 2]);
 
 /// One side of a channel: a port, as this link sees it.
 pub(super) struct Wire {
@@ -137,10 +142,10 @@ impl Link {
             decoder: Decoder::default(),
             out: Out::default(),
             peer,
-            wires: BTreeMap::new(),
+            wires: Wires::default(),
             next_mine: 0,
             next_theirs: 0,
-            granted: BTreeMap::new(),
+            granted: Numbered::default(),
             queued: 0,
             ring: VecDeque::new(),
             starved: VecDeque::new(),
@@ -358,6 +363,47 @@ impl Link {
     pub(super) fn acknowledge(&mut self, adopt: &Adopt) {
         self.queued = self.queued.saturating_sub(1);
         self.send(&Frame::Adopted(adopt.channel, adopt.epoch));
+    }
+}
+
+impl Wires {
+    pub(super) fn get(&self, channel: &u64) -> Option<&Wire> {
+        self.0[side(*channel)].get(channel)
+    }
+
+    pub(super) fn get_mut(&mut self, channel: &u64) -> Option<&mut Wire> {
+        self.0[side(*channel)].get_mut(channel)
+    }
+
+    pub(super) fn contains_key(&self, channel: &u64) -> bool {
+        self.get(channel).is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(Numbered::len).sum()
+    }
+
+    pub(super) fn insert(&mut self, channel: u64, wire: Wire) {
+        self.0[side(channel)].insert(channel, wire);
+    }
+
+    pub(super) fn remove(&mut self, channel: &u64) {
+        self.0[side(*channel)].remove(channel);
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (u64, Wire)> {
+        self.0.into_iter().flat_map(Numbered::into_iter)
+    }
+}
+
+/// Which side has allotted a channel: 0 is the one that has opened the link.
+fn side(channel: u64) -> usize {
+    usize::from(channel % 2 == 1)
+}
+
+impl fmt::Debug for Wires {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
