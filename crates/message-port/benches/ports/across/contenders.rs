@@ -228,14 +228,15 @@ impl Ours {
         });
     }
 
-    /// Ports whose partners the servant holds.
-    pub(super) fn open_ports(&mut self, count: usize) -> Vec<MessagePort> {
+    /// Ports whose partners the servant holds, or serves, and has answered a message on.
+    pub(super) fn open_ports(&mut self, count: usize, used: bool) -> Vec<MessagePort> {
+        let what = if used { SERVE } else { KEEP };
         self.runtime.block_on(async {
             let mut ports = Vec::with_capacity(count);
             for _ in 0..count {
                 let MessageChannel { port1, port2 } = MessageChannel::new();
                 let theirs = port2.transfer().expect("it is open");
-                self.port.post_message(message(KEEP, 1).with_port(theirs));
+                self.port.post_message(message(what, 1).with_port(theirs));
                 ports.push(port1);
                 if ports.len() % 256 == 0 {
                     tokio::task::yield_now().await;
@@ -244,6 +245,11 @@ impl Ours {
             // Answered after all of them have arrived.
             self.port.post_message(message(ECHO, 1));
             next(&mut self.port).await;
+            for port in ports.iter_mut().filter(|_| used) {
+                port.start();
+                port.post_message(message(ECHO, 64));
+                next(port).await;
+            }
             ports
         })
     }
