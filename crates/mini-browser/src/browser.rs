@@ -20,7 +20,7 @@ use crate::cache_storage::{self, CacheStore};
 use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::FetchService;
-use crate::js::{ConsoleSink, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::js::{Broadcasts, ConsoleSink, RealmOptions, WorkerHost, WorkerHostOptions};
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
@@ -95,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
     caches: Arc<CacheStore>,
+    broadcasts: Arc<Broadcasts>,
     /// Where the results of a page under test go.
     reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -149,7 +150,8 @@ impl Browser {
         let facade = Facade::new(handle);
         let fetches = Arc::new(FetchService::new(Arc::new(facade.clone())));
         let caches = Arc::new(caches);
-        let host = worker_host(&facade, &fetches, &caches, &console);
+        let broadcasts = Arc::default();
+        let host = worker_host(&facade, &fetches, &caches, &broadcasts, &console);
         let commanded = host.clone();
         drop(tokio::spawn(commands.for_each(move |(command, inbox)| {
             commanded.command(command, inbox);
@@ -163,6 +165,7 @@ impl Browser {
             console,
             policies,
             caches,
+            broadcasts,
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -210,6 +213,7 @@ impl Parts {
         let realm = realm
             .with_service(Arc::clone(&self.fetches))
             .with_service(Arc::clone(&self.caches))
+            .with_service(Arc::clone(&self.broadcasts))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),
@@ -222,14 +226,17 @@ fn worker_host(
     facade: &Facade,
     fetches: &Arc<FetchService>,
     caches: &Arc<CacheStore>,
+    broadcasts: &Arc<Broadcasts>,
     console: &Arc<dyn ConsoleSink>,
 ) -> WorkerHost<MessagePort> {
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
+    let broadcasts = Arc::clone(broadcasts);
     options.prepare = Some(Arc::new(move |realm: RealmOptions| {
         realm
             .with_service(Arc::clone(&fetches))
             .with_service(Arc::clone(&caches))
+            .with_service(Arc::clone(&broadcasts))
     }));
     let handle = facade.handle().clone();
     WorkerHost::new(options, Arc::new(move |event| handle.host_event(event)))

@@ -10,7 +10,7 @@ use service_worker::types::{PartitionPolicy, StorageKey};
 
 use super::agent::WeakAgent;
 use super::clone::{self, Serialized};
-use super::realm::{Realm, RealmState};
+use super::realm::{Realm, RealmKind, RealmState};
 use super::task::{RealmId, TaskSource};
 
 /// The channels of all agents of a browser: a service of their realms. Without it, an agent's
@@ -130,6 +130,9 @@ fn deliver(realm: &Realm, id: u32, record: Bytes, origin: &str) {
 
 /// *Obtain a storage key for non-storage purposes*.
 fn storage_key(realm: &RealmState) -> StorageKey {
+    if let RealmKind::ServiceWorker(start) = realm.kind() {
+        return start.storage_key.clone();
+    }
     let mut environment = realm.environment().clone();
     environment.storage_blocked = false;
     let policy = realm.service::<PartitionPolicy>();

@@ -18,6 +18,7 @@ use service_worker::message_port::{
 };
 
 use super::clone::{self, CloneError, Serialized};
+use super::error::ScriptError;
 use super::event_loop::EventLoop;
 use super::ops::ports::UnderWay;
 use super::realm::{Realm, RealmState};
@@ -276,6 +277,24 @@ pub(super) fn receive<'js>(
 /// Gives a port to a realm. The prelude makes an object for the number, or forgets it.
 pub(super) fn adopt(realm: &RealmState, port: MessagePort) -> PortId {
     realm.event_loop().ports().insert(port, realm.id())
+}
+
+impl Realm {
+    /// Makes a port that the host has an object of the realm, which its global has under `name`.
+    ///
+    /// # Errors
+    /// When memory is used up or the port is closed.
+    pub fn give_port(&self, name: &str, port: MessagePort) -> Result<(), ScriptError> {
+        let port = port.transfer().map_err(|error| ScriptError::Threw(error.to_string()))?;
+        self.with(|ctx| {
+            let given = receive(ctx, self.state(), port)
+                .and_then(|port| Ok(ctx.globals().set(name, port)?));
+            given.map_err(|error| {
+                drop(ctx.catch());
+                ScriptError::Threw(error.to_string())
+            })
+        })
+    }
 }
 
 /// A number that the prelude got from here.

@@ -151,3 +151,6 @@ pub(super) fn structured_deserialize<'js>(
     let serialized = Serialized::of_record(Bytes::copy_from_slice(record));
     Ok(structured_deserialize_with_transfer(ctx, realm, serialized)?.value)
 }
+
+#[cfg(test)]
+mod tests;
