@@ -2,6 +2,7 @@
 //! (*HTML*, "navigate" and "prepare the script element", as far as a page without frames and
 //! painting needs them.)
 
+mod documents;
 mod tree;
 
 use std::fmt;
@@ -17,11 +18,12 @@ use service_worker::types::{ClientId, Environment};
 use service_worker::{BodyError, HostEvent};
 use url::Url;
 
+use self::documents::BrowserDocuments;
 use self::tree::Node;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
 use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy, location_url};
-use crate::js::{self, ConsoleLevel, PageOptions, ScriptError};
+use crate::js::{self, ConsoleLevel, DocumentSource, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
 const DOCUMENT_LIMIT: usize = 64 << 20;
@@ -88,7 +90,11 @@ struct Client {
 impl Client {
     /// A client of its own for each hop of a navigation: a redirect may lead to another origin.
     fn reserve(parts: &Arc<Parts>, url: Url) -> Self {
-        let environment = Environment::top_level(parts.next_client(), url);
+        Self::create(parts, Environment::top_level(parts.next_client(), url))
+    }
+
+    /// The client of an environment that is being made.
+    fn create(parts: &Arc<Parts>, environment: Environment) -> Self {
         parts.host_event(HostEvent::ClientCreated(environment.clone()));
         parts.facade.watch(environment.id);
         Self {
@@ -104,6 +110,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.parts.host.remove_page(self.id());
         self.parts.host_event(HostEvent::ClientGone(self.id()));
         self.parts.facade.forget(self.id());
     }
@@ -157,7 +164,6 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.realm.close();
-        self.client.parts.host.remove_page(self.client.id());
     }
 }
 
@@ -354,15 +360,25 @@ fn open_realm(
         Arc::clone(&parts.console),
         Arc::new(parts.facade.clone()),
     );
+    options.limits = parts.page_limits();
     let (services, text) = (Arc::clone(parts), Arc::new(text));
+    let documents = Arc::new(DocumentSource(Arc::new(BrowserDocuments(Arc::clone(
+        parts,
+    )))));
     options.prepare = Some(Arc::new(move |realm| {
-        services.services(realm).with_service(Arc::clone(&text))
+        services
+            .services(realm)
+            .with_service(Arc::clone(&text))
+            .with_service(Arc::clone(&documents))
     }));
     let url = environment.creation_url.clone();
-    js::Page::open(
-        options,
-        move |death| tracing::debug!(%url, ?death, "the page has ended"),
-    )
+    let reporter = parts.reporter.clone();
+    js::Page::open(options, move |death| {
+        tracing::debug!(%url, ?death, "the page has ended");
+        if let Some(reporter) = reporter {
+            reporter.ended(&death);
+        }
+    })
 }
 
 impl Page {

@@ -197,6 +197,22 @@ impl Link {
         }
     }
 
+    /// The channel whose turn it is.
+    pub(super) fn next_turn(&mut self) -> Option<u64> {
+        let channel = self.ring.pop_front()?;
+        let wire = self.wires.get_mut(&channel);
+        if self.woken.is_none() && self.starved.front() == Some(&channel) {
+            // What it has waited for, or to send, may have changed: this is another try.
+            self.starved.pop_front();
+            self.woken = Some(channel);
+        }
+        if let Some(wire) = wire {
+            wire.in_ring = false;
+            wire.starving &= self.woken != Some(channel);
+        }
+        Some(channel)
+    }
+
     /// Makes a channel wait until the peer takes ports again: behind the others, unless it was
     /// the first of them.
     pub(super) fn starve(&mut self, channel: u64) {

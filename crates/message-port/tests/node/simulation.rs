@@ -122,6 +122,9 @@ fn setting(random: &mut Random) -> Setting {
         limits.window_bytes = 1 + random.below(100_000) as u32;
         limits.link_buffer = 1 + random.below(200_000);
     }
+    if random.one_in(4) {
+        limits.queued_ports = 3 + random.below(10) as u64;
+    }
     Setting {
         processes,
         links,

@@ -64,7 +64,11 @@ impl OpenChannels {
             realm: realm.id(),
             agent: realm.event_loop().remote().clone(),
         };
-        channels.by_name.entry(key.clone()).or_default().push(member);
+        channels
+            .by_name
+            .entry(key.clone())
+            .or_default()
+            .push(member);
         drop(channels);
         self.open.borrow_mut().insert(id, (broadcasts, key));
         id

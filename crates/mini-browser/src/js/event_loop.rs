@@ -356,8 +356,12 @@ impl EventLoop {
         }
     }
 
-    /// The realm whose global object that is, if it has not ended.
-    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, global: &Value<'js>) -> Option<Realm> {
+    /// The realm whose global object, or whose `WindowProxy`, that is, if it has not ended.
+    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, value: &Value<'js>) -> Option<Realm> {
+        let window = self.window_of(value);
+        let global = window
+            .as_ref()
+            .map_or(value, |(_, window)| window.as_value());
         let realms = self.realms.borrow();
         let mut realms = realms.values();
         let found = realms.find(|realm| {
@@ -370,7 +374,11 @@ impl EventLoop {
     /// All realms but that one.
     pub(super) fn other_realms(&self, id: RealmId) -> Vec<Realm> {
         let realms = self.realms.borrow();
-        realms.values().filter(|realm| realm.id() != id).cloned().collect()
+        realms
+            .values()
+            .filter(|realm| realm.id() != id)
+            .cloned()
+            .collect()
     }
 
     /// The message ports of all its realms.

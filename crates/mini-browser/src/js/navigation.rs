@@ -686,7 +686,8 @@ fn is_about(url: &Url) -> bool {
     url.scheme() == "about" && matches!(url.path(), "blank" | "srcdoc")
 }
 
-fn without_fragment(url: &Url) -> &str {
+/// A URL's serialization, with *exclude fragment*.
+pub(super) fn without_fragment(url: &Url) -> &str {
     url.as_str().split('#').next().unwrap_or_default()
 }
 

@@ -13,9 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rquickjs::{Ctx, Value};
-use service_worker::message_port::{
-    Event, MessageChannel, MessagePort, TransferredPort,
-};
+use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
 
 use super::clone::{self, CloneError, Serialized};
 use super::error::ScriptError;
@@ -169,7 +167,9 @@ impl Ports {
     /// The realm has ended: its ports are destroyed.
     pub(super) fn forget_realm(&self, realm: RealmId) {
         let mut entries = self.entries.borrow_mut();
-        let gone: Vec<_> = entries.extract_if(|_, entry| entry.realm == realm).collect();
+        let gone: Vec<_> = entries
+            .extract_if(|_, entry| entry.realm == realm)
+            .collect();
         drop(entries);
         drop(gone);
     }
@@ -182,7 +182,11 @@ impl Ports {
 
     /// The transfer steps.
     fn transfer(&self, id: PortId) -> Result<TransferredPort, NotTransferable> {
-        let entry = self.entries.borrow_mut().remove(&id).ok_or(NotTransferable)?;
+        let entry = self
+            .entries
+            .borrow_mut()
+            .remove(&id)
+            .ok_or(NotTransferable)?;
         entry.port.transfer().map_err(|_| NotTransferable)
     }
 
@@ -197,7 +201,9 @@ impl Ports {
         entry.port.on_ready(move || {
             // One task at a time: it looks until there is nothing.
             if !awaited.swap(true, Ordering::AcqRel) {
-                remote.post(realm, TaskSource::PostedMessage, move |realm| deliver(realm, id));
+                remote.post(realm, TaskSource::PostedMessage, move |realm| {
+                    deliver(realm, id)
+                });
             }
         });
     }
@@ -269,7 +275,9 @@ pub(super) fn receive<'js>(
         .and_then(|_| realm.try_call(ctx, "received port", (id,)).transpose());
     match made {
         Ok(Some(port)) => Ok(port),
-        Ok(None) => Err(CloneError::DataClone("A MessagePort could not be received".to_owned())),
+        Ok(None) => Err(CloneError::DataClone(
+            "A MessagePort could not be received".to_owned(),
+        )),
         Err(error) => Err(error.into()),
     }
 }

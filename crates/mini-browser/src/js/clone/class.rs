@@ -47,8 +47,14 @@ impl Class {
 const SAMPLES: &[(Class, &str)] = &[
     (Class::Object, "({})"),
     // HTML would refuse both as exotic or slotted objects; all browsers clone them as ordinary ones.
-    (Class::Object, "new Function('mapped', 'return arguments')(1)"),
-    (Class::Object, "(function () { 'use strict'; return arguments; })(1)"),
+    (
+        Class::Object,
+        "new Function('mapped', 'return arguments')(1)",
+    ),
+    (
+        Class::Object,
+        "(function () { 'use strict'; return arguments; })(1)",
+    ),
     (Class::Array, "[]"),
     (Class::Error, "new Error()"),
     (Class::Number, "new Number(0)"),

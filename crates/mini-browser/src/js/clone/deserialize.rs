@@ -305,7 +305,9 @@ impl<'a, 'js> Deserializer<'a, 'js> {
                 let negated = self.realm.try_call(self.ctx, "negate", (bigint,));
                 Ok(negated.ok_or_else(|| CloneError::data_clone("A bigint"))??)
             }
-            _ => Err(CloneError::Damaged("there is no bigint where one is needed")),
+            _ => Err(CloneError::Damaged(
+                "there is no bigint where one is needed",
+            )),
         }
     }
 
@@ -313,7 +315,9 @@ impl<'a, 'js> Deserializer<'a, 'js> {
         let source = raw::new_string(self.ctx, reader.text()?.as_text())?;
         let flags = raw::new_string(self.ctx, reader.text()?.as_text())?;
         let arguments = [&source, &flags];
-        let made = self.intrinsics.construct(self.ctx, Interface::RegExp, &arguments);
+        let made = self
+            .intrinsics
+            .construct(self.ctx, Interface::RegExp, &arguments);
         self.undamaged(made)
     }
 
@@ -325,7 +329,10 @@ impl<'a, 'js> Deserializer<'a, 'js> {
         let bits = reader.byte()?;
         let prototype = self.intrinsics.error_prototype(self.ctx, kind)?;
         let error = raw::new_error(self.ctx, &prototype, Class::Error.id())?;
-        for (bit, name) in [(format::HAS_MESSAGE, "message"), (format::HAS_STACK, "stack")] {
+        for (bit, name) in [
+            (format::HAS_MESSAGE, "message"),
+            (format::HAS_STACK, "stack"),
+        ] {
             if bits & bit != 0 {
                 let text: ReadText<'_> = reader.text()?;
                 let text = raw::new_string(self.ctx, text.as_text())?;
@@ -347,9 +354,12 @@ impl<'a, 'js> Deserializer<'a, 'js> {
         let made = if view.kind == format::DATA_VIEW {
             let number = |number: f64| Value::new_number(self.ctx.clone(), number);
             let offset = number(view.offset);
-            let length = view.length.map_or_else(|| Value::new_undefined(self.ctx.clone()), number);
+            let length = view
+                .length
+                .map_or_else(|| Value::new_undefined(self.ctx.clone()), number);
             let arguments = [buffer, &offset, &length];
-            self.intrinsics.construct(self.ctx, Interface::DataView, &arguments)
+            self.intrinsics
+                .construct(self.ctx, Interface::DataView, &arguments)
         } else {
             raw::new_typed_array(self.ctx, view.kind, object, view.offset, view.length)
         };
@@ -390,7 +400,9 @@ pub(super) fn read_buffer<'js>(
     let length = Value::new_number(ctx.clone(), length as f64);
     let arguments = [&length, options.as_value()];
     let buffer = intrinsics.construct(ctx, Interface::ArrayBuffer, &arguments)?;
-    let made = buffer.as_object().and_then(|object| ArrayBuffer::from_object(object.clone()));
+    let made = buffer
+        .as_object()
+        .and_then(|object| ArrayBuffer::from_object(object.clone()));
     if let Some(made) = made {
         raw::write_bytes(&made, bytes);
     }
@@ -404,6 +416,15 @@ fn read_view(reader: &mut Reader<'_>, place: usize) -> Result<View> {
     }
     let tracks = reader.byte()? & format::TRACKS_LENGTH != 0;
     let offset = reader.count()? as f64;
-    let length = if tracks { None } else { Some(reader.count()? as f64) };
-    Ok(View { kind, offset, length, place })
+    let length = if tracks {
+        None
+    } else {
+        Some(reader.count()? as f64)
+    };
+    Ok(View {
+        kind,
+        offset,
+        length,
+        place,
+    })
 }

@@ -268,10 +268,17 @@ mod tests {
 
     #[test]
     fn a_text_that_is_longer_than_the_record_is_refused() {
-        for bytes in [&[TEXT, 2, b'a'][..], &[WIDE_TEXT, 2, 0, 0, 0], &[TEXT, 1, 0xff], &[NULL]] {
+        for bytes in [
+            &[TEXT, 2, b'a'][..],
+            &[WIDE_TEXT, 2, 0, 0, 0],
+            &[TEXT, 1, 0xff],
+            &[NULL],
+        ] {
             assert!(Reader::new(bytes).text().is_err());
         }
-        let huge = [WIDE_TEXT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        let huge = [
+            WIDE_TEXT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+        ];
         assert!(Reader::new(&huge).text().is_err());
     }
 }

@@ -142,7 +142,10 @@ impl Intrinsics {
 
     /// As [`call`](Self::call), of what gives a number.
     pub(super) fn number(&self, method: Method, this: &Value<'_>) -> Result<f64> {
-        Ok(self.call(method, this, &[])?.as_number().unwrap_or(f64::NAN))
+        Ok(self
+            .call(method, this, &[])?
+            .as_number()
+            .unwrap_or(f64::NAN))
     }
 
     /// As [`call`](Self::call), of what gives a boolean.

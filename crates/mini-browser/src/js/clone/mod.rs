@@ -23,8 +23,7 @@ use service_worker::message_port::{Message, TransferredPort};
 use super::realm::RealmState;
 
 pub(super) use transfer::{
-    structured_clone, structured_deserialize_with_transfer,
-    structured_serialize_with_transfer,
+    structured_clone, structured_deserialize_with_transfer, structured_serialize_with_transfer,
 };
 
 /// The longest record, in bytes: what one message may weigh.

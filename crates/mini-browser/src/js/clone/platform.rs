@@ -31,7 +31,9 @@ pub(super) fn serialize<'js>(
 ) -> Result<Option<(Value<'js>, Value<'js>)>> {
     prepare(ctx, realm)?;
     let args = || (value.clone(), for_storage);
-    let answer = ask(ctx, realm, "platform serialize", args, |answer| !answer.is_undefined())?;
+    let answer = ask(ctx, realm, "platform serialize", args, |answer| {
+        !answer.is_undefined()
+    })?;
     let Some((answer, _)) = answer else {
         return Ok(None);
     };
@@ -60,7 +62,13 @@ pub(super) fn transferable<'js>(
     value: &Value<'js>,
 ) -> Result<Option<Found<'js>>> {
     prepare(ctx, realm)?;
-    let found = ask(ctx, realm, "transferable", || (value.clone(),), Value::is_string)?;
+    let found = ask(
+        ctx,
+        realm,
+        "transferable",
+        || (value.clone(),),
+        Value::is_string,
+    )?;
     Ok(found.map(|(tag, owner)| Found { tag, owner }))
 }
 
@@ -69,7 +77,9 @@ impl<'js> Found<'js> {
     pub(super) fn transfer(&self, ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Value<'js>> {
         let args = (value.clone(), self.tag.clone());
         let data = match &self.owner {
-            Some(owner) => owner.enter(ctx, |owner, ctx| call(ctx, owner.state(), "transfer", args)),
+            Some(owner) => {
+                owner.enter(ctx, |owner, ctx| call(ctx, owner.state(), "transfer", args))
+            }
             None => {
                 let realm = crate::js::realm::state_of(ctx);
                 let realm: Rc<RealmState> = realm.ok_or_else(unknown)?;

@@ -153,9 +153,8 @@ fn get_own<'js>(
     let raw = ctx.as_raw().as_ptr();
     let mut descriptor = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
     // SAFETY: object and atom are alive; the descriptor is written if the answer is positive.
-    let found = unsafe {
-        qjs::JS_GetOwnProperty(raw, descriptor.as_mut_ptr(), object.as_raw(), atom)
-    };
+    let found =
+        unsafe { qjs::JS_GetOwnProperty(raw, descriptor.as_mut_ptr(), object.as_raw(), atom) };
     match found {
         0 => return Ok(None),
         1.. => {}
@@ -244,7 +243,11 @@ impl<'js> Key<'js> {
             let value = qjs::JS_DupValue(raw, value.as_raw());
             qjs::JS_DefinePropertyValue(raw, object.as_raw(), self.atom, value, flags)
         };
-        if status < 0 { Err(Error::Exception) } else { Ok(()) }
+        if status < 0 {
+            Err(Error::Exception)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -334,7 +337,12 @@ impl Drop for CText<'_, '_> {
 /// ToObject: a wrapper of a primitive, of the realm of `ctx`.
 pub(super) fn to_object<'js>(ctx: &Ctx<'js>, primitive: &Value<'js>) -> Result<Value<'js>> {
     // SAFETY: `primitive` is alive; the result is ours.
-    unsafe { owned(ctx, qjs::JS_ToObject(ctx.as_raw().as_ptr(), primitive.as_raw())) }
+    unsafe {
+        owned(
+            ctx,
+            qjs::JS_ToObject(ctx.as_raw().as_ptr(), primitive.as_raw()),
+        )
+    }
 }
 
 /// A `Date` of the realm of `ctx`.
@@ -406,7 +414,10 @@ pub(super) fn is_out_of_bounds(array: &Value<'_>) -> bool {
     // ours.
     let buffer = unsafe {
         let raw = ctx.as_raw().as_ptr();
-        owned(ctx, qjs::JS_GetTypedArrayBuffer(raw, array.as_raw(), none, none, none))
+        owned(
+            ctx,
+            qjs::JS_GetTypedArrayBuffer(raw, array.as_raw(), none, none, none),
+        )
     };
     if buffer.is_err() {
         drop(ctx.catch());

@@ -183,7 +183,11 @@ impl<'a, 'js> Serializer<'a, 'js> {
             }
             (Class::Boolean, _) => {
                 let boolean = self.intrinsics.is(Method::BooleanValue, value)?;
-                let byte = if boolean { format::TRUE_OBJECT } else { format::FALSE_OBJECT };
+                let byte = if boolean {
+                    format::TRUE_OBJECT
+                } else {
+                    format::FALSE_OBJECT
+                };
                 self.out.byte(byte);
             }
             (Class::Number, _) => {
@@ -266,7 +270,11 @@ impl<'a, 'js> Serializer<'a, 'js> {
 
     /// Step 14: a view, whose buffer follows.
     fn view(&mut self, view: &Value<'js>, class: Class) -> Result<()> {
-        let of = if class == Class::DataView { &OF_DATA_VIEW } else { &OF_TYPED_ARRAY };
+        let of = if class == Class::DataView {
+            &OF_DATA_VIEW
+        } else {
+            &OF_TYPED_ARRAY
+        };
         // Step 14.1: if IsArrayBufferViewOutOfBounds(value) is true …
         let kind = if class == Class::DataView {
             // Its length throws if it is.
@@ -277,7 +285,9 @@ impl<'a, 'js> Serializer<'a, 'js> {
             format::DATA_VIEW
         } else {
             if raw::is_out_of_bounds(view) {
-                return Err(CloneError::data_clone("A typed array that is out of bounds"));
+                return Err(CloneError::data_clone(
+                    "A typed array that is out of bounds",
+                ));
             }
             raw::typed_array_type(view).unwrap_or_default()
         };
@@ -285,7 +295,8 @@ impl<'a, 'js> Serializer<'a, 'js> {
         let tracks = self.tracks_length(view, &buffer, of)?;
         self.out.byte(format::VIEW);
         self.out.byte(kind);
-        self.out.byte(if tracks { format::TRACKS_LENGTH } else { 0 });
+        self.out
+            .byte(if tracks { format::TRACKS_LENGTH } else { 0 });
         let offset = self.intrinsics.number(of.offset, view)?;
         self.out.count(offset as u64);
         if !tracks {
@@ -300,7 +311,9 @@ impl<'a, 'js> Serializer<'a, 'js> {
     /// longer, or if it cannot be, shorter, for a moment.
     fn tracks_length(&self, view: &Value<'js>, buffer: &Value<'js>, of: &View) -> Result<bool> {
         let intrinsics = &*self.intrinsics;
-        if Class::of(buffer) != Class::ArrayBuffer || !intrinsics.is(Method::BufferResizable, buffer)? {
+        if Class::of(buffer) != Class::ArrayBuffer
+            || !intrinsics.is(Method::BufferResizable, buffer)?
+        {
             return Ok(false);
         }
         let longest = intrinsics.number(Method::BufferMax, buffer)?;
@@ -319,7 +332,9 @@ impl<'a, 'js> Serializer<'a, 'js> {
         }
         let shorter = (length - 8.0).max(0.0);
         let mut bytes = Vec::new();
-        let kept = buffer.as_object().and_then(|object| ArrayBuffer::from_object(object.clone()));
+        let kept = buffer
+            .as_object()
+            .and_then(|object| ArrayBuffer::from_object(object.clone()));
         let Some(kept) = kept else { return Ok(false) };
         raw::copy_bytes(&kept, &mut bytes).ok_or_else(too_large)?;
         resize(shorter)?;
@@ -386,7 +401,11 @@ impl<'a, 'js> Serializer<'a, 'js> {
     }
 
     /// The entries of a map (key, value, …) or set, by what no script can replace.
-    fn entries(&self, value: &Value<'js>, for_each: Method) -> Result<std::vec::IntoIter<Value<'js>>> {
+    fn entries(
+        &self,
+        value: &Value<'js>,
+        for_each: Method,
+    ) -> Result<std::vec::IntoIter<Value<'js>>> {
         let entries: Rc<std::cell::RefCell<Vec<Persistent<Value<'static>>>>> = Rc::default();
         let sink = Rc::clone(&entries);
         let with_keys = matches!(for_each, Method::MapForEach);
@@ -398,7 +417,8 @@ impl<'a, 'js> Serializer<'a, 'js> {
             sink.push(Persistent::save(&ctx, value));
         };
         let collect = Function::new(self.ctx.clone(), collect)?;
-        self.intrinsics.call(for_each, value, &[collect.as_value()])?;
+        self.intrinsics
+            .call(for_each, value, &[collect.as_value()])?;
         let entries = entries.take().into_iter();
         let entries: rquickjs::Result<Vec<_>> =
             entries.map(|entry| entry.restore(self.ctx)).collect();
@@ -407,7 +427,8 @@ impl<'a, 'js> Serializer<'a, 'js> {
 
     /// Steps 19 and 20: asks the prelude. False if it is no platform object.
     fn platform(&mut self, value: &Value<'js>) -> Result<bool> {
-        if self.implied.is_some() && platform::transferable(self.ctx, self.realm, value)?.is_some() {
+        if self.implied.is_some() && platform::transferable(self.ctx, self.realm, value)?.is_some()
+        {
             let implied = self.implied.get_or_insert_default();
             let at = u32::try_from(implied.len()).unwrap_or(u32::MAX);
             implied.push(value.clone());
@@ -479,7 +500,9 @@ pub(super) fn write_buffer(
     if intrinsics.is(Method::BufferDetached, buffer)? {
         return Err(CloneError::data_clone("An ArrayBuffer that is detached"));
     }
-    let array_buffer = buffer.as_object().and_then(|object| ArrayBuffer::from_object(object.clone()));
+    let array_buffer = buffer
+        .as_object()
+        .and_then(|object| ArrayBuffer::from_object(object.clone()));
     let Some(array_buffer) = array_buffer else {
         return Err(uncloneable(buffer));
     };
@@ -595,7 +618,9 @@ impl<'js> Memory<'js> {
         self.objects.push((object.clone(), place));
         if self.objects.len() == FEW + 1 {
             let objects = self.objects.iter();
-            self.places = objects.map(|(known, place)| (raw::identity(known), *place)).collect();
+            self.places = objects
+                .map(|(known, place)| (raw::identity(known), *place))
+                .collect();
         } else if self.objects.len() > FEW {
             self.places.insert(raw::identity(object), place);
         }
@@ -619,6 +644,8 @@ impl Hasher for IdentityHasher {
     }
 
     fn write_usize(&mut self, number: usize) {
-        self.0 = (self.0 ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ number as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }

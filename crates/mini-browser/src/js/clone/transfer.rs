@@ -42,7 +42,10 @@ pub(in crate::js) fn structured_serialize_with_transfer<'js>(
     serializer.serialize(value)?;
     if list.is_empty() {
         let bytes = serializer.into_record();
-        return Ok(Serialized { bytes, ports: Vec::new() });
+        return Ok(Serialized {
+            bytes,
+            ports: Vec::new(),
+        });
     }
     // Step 5: for each transferable of transferList.
     let mut out = Writer::default();
@@ -53,7 +56,10 @@ pub(in crate::js) fn structured_serialize_with_transfer<'js>(
         transferable.write(ctx, realm, &mut out, &mut ports)?;
     }
     out.0.extend_from_slice(serializer.value_bytes());
-    Ok(Serialized { bytes: out.0.into(), ports })
+    Ok(Serialized {
+        bytes: out.0.into(),
+        ports,
+    })
 }
 
 /// StructuredSerializeWithTransfer and StructuredDeserializeWithTransfer in one heap: buffers change
@@ -118,7 +124,9 @@ fn expect<'js>(
     for value in transfer {
         // Steps 2.1 and 2.2: neither [[ArrayBufferData]] nor [[Detached]], or shared.
         let transferable = if !value.is_object() {
-            return Err(CloneError::DataClone("Only objects can be transferred".to_owned()));
+            return Err(CloneError::DataClone(
+                "Only objects can be transferred".to_owned(),
+            ));
         } else if Class::of(value) == Class::ArrayBuffer {
             Transferable::Buffer(value.clone())
         } else {
@@ -199,14 +207,18 @@ fn write_transfer_data<'js>(
 
 /// DetachArrayBuffer.
 fn detach(intrinsics: &Intrinsics, buffer: &Value<'_>) -> Result<()> {
-    let object = buffer.as_object().and_then(|object| ArrayBuffer::from_object(object.clone()));
+    let object = buffer
+        .as_object()
+        .and_then(|object| ArrayBuffer::from_object(object.clone()));
     if let Some(mut buffer) = object {
         buffer.detach();
     }
     if intrinsics.is(Method::BufferDetached, buffer)? {
         return Ok(());
     }
-    Err(CloneError::DataClone("An ArrayBuffer could not be detached".to_owned()))
+    Err(CloneError::DataClone(
+        "An ArrayBuffer could not be detached".to_owned(),
+    ))
 }
 
 /// How deep transferred objects may hold others.
@@ -246,6 +258,8 @@ fn receive_at<'js>(
             let data = Deserializer::new(ctx, realm, &nested).value(reader)?;
             platform::receive(ctx, realm, tag, data)
         }
-        _ => Err(CloneError::Damaged("something that was transferred is unknown")),
+        _ => Err(CloneError::Damaged(
+            "something that was transferred is unknown",
+        )),
     }
 }

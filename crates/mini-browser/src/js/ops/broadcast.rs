@@ -19,7 +19,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         move |ctx: Ctx<'js>, channel: f64, message: Value<'js>| -> Result<()> {
             let record = clone::structured_serialize(&ctx, &realm, &message, false)
                 .map_err(|error| error.throw(&ctx, &realm))?;
-            realm.local::<OpenChannels>().post(&realm, number(channel), &record);
+            realm
+                .local::<OpenChannels>()
+                .post(&realm, number(channel), &record);
             Ok(())
         },
     )?;

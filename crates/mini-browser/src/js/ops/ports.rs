@@ -54,7 +54,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_port_listen", move |port: f64, listening: bool| {
         let event_loop = realm.event_loop();
-        event_loop.ports().listen(event_loop, number(port), listening)
+        event_loop
+            .ports()
+            .listen(event_loop, number(port), listening)
     })?;
 
     let realm = ops.realm();
