@@ -354,7 +354,10 @@ fn dispatch(realm: &Realm, id: PortId, event: Event) {
             let received = clone::structured_deserialize_with_transfer(ctx, state, message.into());
             match received {
                 Ok(received) => {
-                    let args = (id, received.value, received.transferred);
+                    let now = state.started().elapsed().as_secs_f64() * 1e3;
+                    let transferred = received.transferred;
+                    let transferred = (!transferred.is_empty()).then_some(transferred);
+                    let args = (id, now, received.value, transferred);
                     drop(state.call(ctx, "port message", args));
                 }
                 Err(error) => {

@@ -6,114 +6,128 @@ import { DOMString, callback, dictionary, errorOf, idl, required } from "./webid
 
 const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
 
+// What an event knows is one array, since private elements of their own would make it several times as
+// dear to create. From MORE on there are five places for what a subclass of the prelude's knows.
+const TYPE = 0, FLAGS = 1, TARGET = 2, CURRENT_TARGET = 3, PHASE = 4, PATH = 5, TIME = 6;
+export const MORE = 7;
+
+const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4, TRUSTED = 8, DISPATCHING = 16, STOPPED = 32, STOPPED_NOW = 64, CANCELED = 128, PASSIVE = 256;
+
+// In place of a type: the second argument of the constructor is what the event knows.
+export const KNOWN = Symbol("known");
+
 let internals;
 
 export class Event {
-  #type;
-  #bubbles = false;
-  #cancelable = false;
-  #composed = false;
-  #trusted = false;
-  #target = null;
-  #currentTarget = null;
-  #phase = NONE;
-  #dispatching = false;
-  #stopped = false;
-  #stoppedNow = false;
-  #canceled = false;
-  #passive = false;
-  #fromHost = false;
-  #path = [];
-  #timeStamp = op_now();
+  #known;
 
   constructor(type, init = undefined) {
+    if (type === KNOWN) {
+      this.#known = init;
+      return;
+    }
     required(arguments.length, 1, new.target.name);
-    this.#type = DOMString(type);
+    type = DOMString(type);
     const { bubbles, cancelable, composed } = dictionary(init, "The event's init");
-    this.#bubbles = !!bubbles;
-    this.#cancelable = !!cancelable;
-    this.#composed = !!composed;
+    const flags = (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0) | (composed ? COMPOSED : 0);
+    this.#known = [type, flags, null, null, NONE, null, op_now(), undefined, undefined, undefined, undefined, undefined];
   }
-  get type() { return this.#type; }
-  get target() { return proxied(this.#target); }
-  get srcElement() { return proxied(this.#target); }
-  get currentTarget() { return proxied(this.#currentTarget); }
-  composedPath() { return this.#dispatching ? this.#path.map(proxied) : []; }
-  get eventPhase() { return this.#phase; }
-  stopPropagation() { this.#stopped = true; }
-  get cancelBubble() { return this.#stopped; }
-  set cancelBubble(value) { if (value) this.#stopped = true; }
-  stopImmediatePropagation() { this.#stopped = this.#stoppedNow = true; }
-  get bubbles() { return this.#bubbles; }
-  get cancelable() { return this.#cancelable; }
-  get returnValue() { return !this.#canceled; }
+  get type() { return this.#known[TYPE]; }
+  get target() { return proxied(this.#known[TARGET]); }
+  get srcElement() { return proxied(this.#known[TARGET]); }
+  get currentTarget() { return proxied(this.#known[CURRENT_TARGET]); }
+  composedPath() { return this.#is(DISPATCHING) ? this.#known[PATH].map(proxied) : []; }
+  get eventPhase() { return this.#known[PHASE]; }
+  stopPropagation() { this.#set(STOPPED); }
+  get cancelBubble() { return this.#is(STOPPED); }
+  set cancelBubble(value) { if (value) this.#set(STOPPED); }
+  stopImmediatePropagation() { this.#set(STOPPED | STOPPED_NOW); }
+  get bubbles() { return this.#is(BUBBLES); }
+  get cancelable() { return this.#is(CANCELABLE); }
+  get returnValue() { return !this.#is(CANCELED); }
   set returnValue(value) { if (!value) this.#cancel(); }
   preventDefault() { this.#cancel(); }
-  get defaultPrevented() { return this.#canceled; }
-  get composed() { return this.#composed; }
-  get isTrusted() { return this.#trusted; }
-  get timeStamp() { return this.#timeStamp; }
+  get defaultPrevented() { return this.#is(CANCELED); }
+  get composed() { return this.#is(COMPOSED); }
+  get isTrusted() { return this.#is(TRUSTED); }
+  get timeStamp() { return this.#known[TIME]; }
   initEvent(type, bubbles = false, cancelable = false) {
     required(arguments.length, 1, "initEvent");
-    if (this.#dispatching) return;
-    this.#stopped = this.#stoppedNow = this.#canceled = this.#trusted = false;
-    this.#target = null;
-    this.#type = DOMString(type);
-    this.#bubbles = !!bubbles;
-    this.#cancelable = !!cancelable;
+    if (this.#is(DISPATCHING)) return;
+    const known = this.#known;
+    known[TARGET] = null;
+    known[TYPE] = DOMString(type);
+    known[FLAGS] = (known[FLAGS] & COMPOSED) | (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0);
   }
+  #is(flag) { return (this.#known[FLAGS] & flag) !== 0; }
+  #set(flags) { this.#known[FLAGS] |= flags; }
   #cancel() {
-    if (this.#cancelable && !this.#passive) this.#canceled = true;
+    if ((this.#known[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) this.#set(CANCELED);
   }
 
   static {
     internals = {
-      isDispatching: (event) => event.#dispatching,
-      trust: (event) => { event.#trusted = true; },
+      known: (event) => event.#known,
+      isDispatching: (event) => event.#is(DISPATCHING),
+      trust: (event) => event.#set(TRUSTED),
       // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-      dispatch(event, target, path, fromHost) {
-        event.#fromHost = fromHost;
-        event.#dispatching = true;
-        event.#target = target;
-        event.#path = path;
-        for (let i = path.length - 1; i > 0 && !event.#stopped; i--) event.#invoke(path[i], CAPTURING_PHASE, true);
-        if (!event.#stopped) event.#invoke(target, AT_TARGET, true);
-        if (!event.#stopped) event.#invoke(target, AT_TARGET, false);
-        for (let i = 1; event.#bubbles && i < path.length && !event.#stopped; i++) event.#invoke(path[i], BUBBLING_PHASE, false);
-        event.#phase = NONE;
-        event.#currentTarget = null;
-        event.#path = [];
-        event.#dispatching = event.#stopped = event.#stoppedNow = false;
-        return !event.#canceled;
+      dispatch(event, target, path, fromHost, endsTask) {
+        const known = event.#known;
+        known[FLAGS] |= DISPATCHING;
+        known[TARGET] = target;
+        known[PATH] = path;
+        for (let i = path.length - 1; i > 0 && (known[FLAGS] & STOPPED) === 0; i--) invoke(event, known, path[i], CAPTURING_PHASE, true, fromHost, endsTask);
+        if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, true, fromHost, endsTask);
+        if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, false, fromHost, endsTask);
+        if ((known[FLAGS] & BUBBLES) !== 0) {
+          for (let i = 1; i < path.length && (known[FLAGS] & STOPPED) === 0; i++) invoke(event, known, path[i], BUBBLING_PHASE, false, fromHost, endsTask);
+        }
+        known[PHASE] = NONE;
+        known[CURRENT_TARGET] = null;
+        known[PATH] = null;
+        known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+        return (known[FLAGS] & CANCELED) === 0;
       },
     };
   }
+}
 
-  // DOM, "inner invoke".
-  #invoke(target, phase, capture) {
-    const list = listenersOf.get(target)?.list;
-    if (list === undefined) return;
-    this.#phase = phase;
-    this.#currentTarget = target;
-    for (const listener of [...list]) {
-      if (listener.removed || listener.type !== this.#type || listener.capture !== capture) continue;
-      if (listener.once) remove(target, listener);
-      this.#passive = listener.passive;
-      try {
-        listener.call(this, target);
-      } catch (error) {
-        op_report(error);
-      }
-      this.#passive = false;
-      // Clean up after running script: no script is below the listeners of the host's own event.
-      if (this.#fromHost && depth === 1) op_microtasks();
-      if (this.#stoppedNow) break;
+// DOM, "inner invoke".
+function invoke(event, known, target, phase, capture, fromHost, endsTask) {
+  const list = listenersOf.get(target)?.list;
+  if (list === undefined) return;
+  known[PHASE] = phase;
+  known[CURRENT_TARGET] = target;
+  // Nobody changes this list: `add` and `remove` make new ones.
+  for (let i = 0; i < list.length; i++) {
+    const listener = list[i];
+    if (listener.removed || listener.type !== known[TYPE] || listener.capture !== capture) continue;
+    if (listener.once) remove(target, listener);
+    if (listener.passive) known[FLAGS] |= PASSIVE;
+    try {
+      listener.call(event, target);
+    } catch (error) {
+      op_report(error);
     }
+    known[FLAGS] &= ~PASSIVE;
+    // Clean up after running script: no script is below the listeners of the host's own event. After
+    // the last one the end of the task does it.
+    if (fromHost && depth === 1 && !(endsTask && i + 1 === list.length)) op_microtasks();
+    if ((known[FLAGS] & STOPPED_NOW) !== 0) break;
   }
+}
+
+// What an event knows, for its subclass; throws if it is none.
+export const knownOf = internals.known;
+
+// An event of the browser's, of a class whose constructor passes these arguments on. `now` is in
+// milliseconds since the realm was made; the rest is what the subclass knows.
+export function newEvent(Class, type, now, first, second, third, fourth, fifth) {
+  return new Class(KNOWN, [type, TRUSTED, null, null, NONE, null, now, first, second, third, fourth, fifth]);
 }
 idl(Event, { constants: { NONE, CAPTURING_PHASE, AT_TARGET, BUBBLING_PHASE } });
 
-// Targets to { list: listeners in order, handlers: Map of type to listener }.
+// Targets to { list: listeners in order, never changed but replaced, handlers: Map of type to listener }.
 const listenersOf = new WeakMap();
 // How deep dispatches nest.
 let depth = 0;
@@ -133,16 +147,16 @@ function recordOf(target) {
 }
 
 function add(target, listener) {
-  recordOf(target).list.push(listener);
+  const record = recordOf(target);
+  record.list = [...record.list, listener];
   changed(target);
 }
 
 function remove(target, listener) {
-  const { list } = recordOf(target);
-  const at = list.indexOf(listener);
-  if (at < 0) return;
+  if (listener.removed) return;
   listener.removed = true;
-  list.splice(at, 1);
+  const record = recordOf(target);
+  record.list = record.list.filter((other) => other !== listener);
   changed(target);
 }
 
@@ -215,22 +229,22 @@ function flatten(options) {
   return { capture: !!capture, once: !!once, passive: !!passive, signal };
 }
 
-function run(event, target, fromHost) {
+function run(event, target, fromHost, endsTask = false) {
   const path = [target];
   for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
   depth++;
   try {
-    return internals.dispatch(event, target, path, fromHost);
+    return internals.dispatch(event, target, path, fromHost, endsTask);
   } finally {
     depth--;
   }
 }
 
 // Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
-// microtasks run after each listener.
-export function fire(event, target, fromHost = false) {
+// microtasks run after each listener. `endsTask`: the task does nothing after it.
+export function fire(event, target, fromHost = false, endsTask = false) {
   internals.trust(event);
-  return run(event, target, fromHost);
+  return run(event, target, fromHost, endsTask);
 }
 
 // HTML, "event handlers": the value of `on<type>`.

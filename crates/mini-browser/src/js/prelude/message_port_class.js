@@ -126,12 +126,12 @@ function hold(id) {
 op_set_hook("received port", newMessagePort);
 op_set_hook("release port", (id) => { held.delete(id); });
 
-op_set_hook("port message", (id, data, transferred) => {
+op_set_hook("port message", (id, now, data, transferred) => {
   const port = objects.get(id)?.deref();
   if (port === undefined) return;
   // Step 7.6: the MessagePort objects in deserializeRecord.[[TransferredValues]], in their order.
-  const ports = transferred.length === 0 ? undefined : transferred.filter(isMessagePort);
-  fire(newMessageEvent("message", data, "", null, ports), port, true);
+  const ports = transferred === undefined ? null : transferred.filter(isMessagePort);
+  fire(newMessageEvent("message", data, "", null, ports, now), port, true, true);
 });
 
 op_set_hook("port message error", (id) => {
