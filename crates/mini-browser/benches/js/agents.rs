@@ -64,7 +64,7 @@ fn start(realm: &mini_browser::js::Realm, source: String, done: Option<Sender<()
     realm.with(|ctx| {
         let ran = (|| {
             if let Some(done) = done {
-                let done = Function::new(ctx.clone(), move || drop(done.send(())))?;
+                let done = Function::new(ctx.clone(), move || done.send(()).unwrap_or_default())?;
                 ctx.globals().set("done", done)?;
             }
             ctx.eval::<(), _>(source)
@@ -83,11 +83,7 @@ fn never<T: Send + 'static>() -> Pending<T> {
 }
 
 impl Seam for Nobody {
-    fn register(
-        &self,
-        _: ClientId,
-        _: Registering,
-    ) -> Pending<Result<RegistrationView, JobError>> {
+    fn register(&self, _: ClientId, _: Registering) -> Pending<Result<RegistrationView, JobError>> {
         never()
     }
 

@@ -36,11 +36,31 @@ fn measurements(plan: &Plan) -> Vec<Measurement> {
         count,
     };
     let all = [
-        row("J1", "page and worker, round trip, short string", "µs", round_trip as fn() -> f64, TRIPS),
-        row("J2", "one way, objects with a 100 B string", "M/s", one_way, MESSAGES),
-        row("J3", "start a worker, get its first message", "ms", start, WORKERS),
+        row(
+            "J1",
+            "page and worker, round trip, short string",
+            "µs",
+            round_trip as fn() -> f64,
+            TRIPS,
+        ),
+        row(
+            "J2",
+            "one way, objects with a 100 B string",
+            "M/s",
+            one_way,
+            MESSAGES,
+        ),
+        row(
+            "J3",
+            "start a worker, get its first message",
+            "ms",
+            start,
+            WORKERS,
+        ),
     ];
-    all.into_iter().filter(|row| plan.wants(row.title.id)).collect()
+    all.into_iter()
+        .filter(|row| plan.wants(row.title.id))
+        .collect()
 }
 
 pub(crate) fn rows(plan: &Plan, rivals: &[&Rival]) -> Vec<Row> {
@@ -63,13 +83,20 @@ pub(crate) fn alone(plan: &Plan) {
         let mut values: Vec<f64> = (0..30).map(|_| run()).collect();
         values.sort_by(f64::total_cmp);
         let [low, median, high] = [2, 15, 27].map(|at| values[at]);
-        println!("{} {}: {median:.3} {} ({low:.3} – {high:.3})", title.id, title.name, title.unit);
+        println!(
+            "{} {}: {median:.3} {} ({low:.3} – {high:.3})",
+            title.id, title.name, title.unit
+        );
     }
 }
 
 fn round_trip() -> f64 {
     let pair = pair();
-    run(&pair.second, "port.onmessage = ({ data }) => port.postMessage(data); done();").wait();
+    run(
+        &pair.second,
+        "port.onmessage = ({ data }) => port.postMessage(data); done();",
+    )
+    .wait();
     let script = format!(
         "let left = {TRIPS};
         port.onmessage = () => {{ if (--left === 0) done(); else port.postMessage('ping'); }};
@@ -84,7 +111,9 @@ fn one_way() -> f64 {
     let pair = pair();
     let received = run(
         &pair.second,
-        &format!("let left = {MESSAGES}; port.onmessage = ({{ data }}) => {{ if (data.text.length === 100 && --left === 0) done(); }};"),
+        &format!(
+            "let left = {MESSAGES}; port.onmessage = ({{ data }}) => {{ if (data.text.length === 100 && --left === 0) done(); }};"
+        ),
     );
     let script = format!(
         "const text = 'x'.repeat(100);
@@ -101,11 +130,19 @@ fn start() -> f64 {
     for _ in 0..WORKERS {
         let (page, worker) = MessageChannel::new().into();
         let (sender, heard) = channel();
-        let page = agent(page, "port.onmessage = () => done();".to_owned(), Some(sender));
+        let page = agent(
+            page,
+            "port.onmessage = () => done();".to_owned(),
+            Some(sender),
+        );
         let (sender, ready) = channel();
-        page.post(mini_browser::js::RealmId::MAIN, mini_browser::js::TaskSource::Dom, move |_| {
-            drop(sender.send(()));
-        });
+        page.post(
+            mini_browser::js::RealmId::MAIN,
+            mini_browser::js::TaskSource::Dom,
+            move |_| {
+                sender.send(()).unwrap_or_default();
+            },
+        );
         ready.wait();
         let begun = Instant::now();
         let worker = agent(worker, "port.postMessage('first');".to_owned(), None);

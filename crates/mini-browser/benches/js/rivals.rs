@@ -35,7 +35,11 @@ pub(crate) fn installed() -> Vec<&'static Rival> {
         match version {
             Ok(output) if output.status.success() => {
                 let version = String::from_utf8_lossy(&output.stdout).into_owned();
-                println!("{}: {}", rival.name, version.lines().next().unwrap_or_default());
+                println!(
+                    "{}: {}",
+                    rival.name,
+                    version.lines().next().unwrap_or_default()
+                );
                 true
             }
             _ => {

@@ -21,7 +21,7 @@ pub struct Broadcasts(Mutex<Channels>);
 #[derive(Default)]
 struct Channels {
     /// In the order of their creation.
-    by_name: BTreeMap<(StorageKey, String), Vec<Member>>,
+    by_name: BTreeMap<Name, Vec<Member>>,
     last: u32,
 }
 
@@ -47,8 +47,11 @@ impl Broadcasts {
 /// The channels of one realm. They are closed when it ends.
 #[derive(Default)]
 pub(super) struct OpenChannels {
-    open: RefCell<BTreeMap<u32, (Arc<Broadcasts>, (StorageKey, String))>>,
+    open: RefCell<BTreeMap<u32, (Arc<Broadcasts>, Name)>>,
 }
+
+/// What the channels that hear each other have in common.
+type Name = (StorageKey, String);
 
 impl OpenChannels {
     /// *new BroadcastChannel(name)*: its number.

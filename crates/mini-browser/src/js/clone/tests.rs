@@ -58,7 +58,10 @@ fn genuine(realm: &Realm, ctx: &Ctx<'_>) -> Vec<Vec<u8>> {
         let value: Value<'_> = ctx.eval(source).unwrap();
         let transfer: Vec<Value<'_>> = transfer.iter().map(|it| ctx.eval(*it).unwrap()).collect();
         let record = structured_serialize_with_transfer(ctx, realm.state(), &value, &transfer);
-        record.unwrap_or_else(|error| panic!("{source}: {error}")).bytes.to_vec()
+        record
+            .unwrap_or_else(|error| panic!("{source}: {error}"))
+            .bytes
+            .to_vec()
     };
     let mut records: Vec<_> = VALUES.iter().map(|value| record(value, &[])).collect();
     records.push(record(
@@ -89,7 +92,9 @@ impl Random {
     }
 
     fn byte(&mut self) -> u8 {
-        const TELLING: &[u8] = &[0, 1, 7, 8, 9, 0x0a, 0x10, 0x11, 0x12, 0x1d, 0x1e, 0x1f, 0x20, 0x7f, 0x80, 0xff];
+        const TELLING: &[u8] = &[
+            0, 1, 7, 8, 9, 0x0a, 0x10, 0x11, 0x12, 0x1d, 0x1e, 0x1f, 0x20, 0x7f, 0x80, 0xff,
+        ];
         match self.below(2) {
             0 => TELLING[self.below(TELLING.len())],
             _ => self.below(256) as u8,
@@ -118,7 +123,11 @@ impl Random {
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     let value = std::env::var(name).ok();
-    value.map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    value.map_or(otherwise, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
+    })
 }
 
 #[test]
@@ -176,7 +185,10 @@ fn a_damaged_record_leaves_no_exception_behind() {
         ] {
             let serialized = Serialized::of_record(record.to_vec().into());
             let error = structured_deserialize_with_transfer(ctx, realm.state(), serialized);
-            assert!(matches!(error, Err(super::CloneError::Damaged(_))), "{record:?}");
+            assert!(
+                matches!(error, Err(super::CloneError::Damaged(_))),
+                "{record:?}"
+            );
             assert!(!ctx.has_exception());
         }
     });

@@ -13,83 +13,85 @@ export const MORE = 7;
 
 const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4, TRUSTED = 8, DISPATCHING = 16, STOPPED = 32, STOPPED_NOW = 64, CANCELED = 128, PASSIVE = 256;
 
-// In place of a type: the second argument of the constructor is what the event knows.
-export const KNOWN = Symbol("known");
+const { construct } = Reflect;
 
-let internals;
+let knownTo;
+
+// Puts what an event knows on an object of another class: `construct(Known, [known], Class)`.
+class Known {
+  #known;
+  constructor(known) { this.#known = known; }
+  static { knownTo = (event) => event.#known; }
+}
+
+// What an event knows; throws for anything else.
+export const knownOf = knownTo;
+
+const is = (event, flag) => (knownOf(event)[FLAGS] & flag) !== 0;
+const set = (event, flags) => { knownOf(event)[FLAGS] |= flags; };
+
+// Set the canceled flag.
+function cancel(event) {
+  if ((knownOf(event)[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) set(event, CANCELED);
+}
 
 export class Event {
-  #known;
-
   constructor(type, init = undefined) {
-    if (type === KNOWN) {
-      this.#known = init;
-      return;
-    }
     required(arguments.length, 1, new.target.name);
     type = DOMString(type);
     const { bubbles, cancelable, composed } = dictionary(init, "The event's init");
     const flags = (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0) | (composed ? COMPOSED : 0);
-    this.#known = [type, flags, null, null, NONE, null, op_now(), undefined, undefined, undefined, undefined, undefined];
+    return construct(Known, [[type, flags, null, null, NONE, null, op_now(), undefined, undefined, undefined, undefined, undefined]], new.target);
   }
-  get type() { return this.#known[TYPE]; }
-  get target() { return proxied(this.#known[TARGET]); }
-  get srcElement() { return proxied(this.#known[TARGET]); }
-  get currentTarget() { return proxied(this.#known[CURRENT_TARGET]); }
-  composedPath() { return this.#is(DISPATCHING) ? this.#known[PATH].map(proxied) : []; }
-  get eventPhase() { return this.#known[PHASE]; }
-  stopPropagation() { this.#set(STOPPED); }
-  get cancelBubble() { return this.#is(STOPPED); }
-  set cancelBubble(value) { if (value) this.#set(STOPPED); }
-  stopImmediatePropagation() { this.#set(STOPPED | STOPPED_NOW); }
-  get bubbles() { return this.#is(BUBBLES); }
-  get cancelable() { return this.#is(CANCELABLE); }
-  get returnValue() { return !this.#is(CANCELED); }
-  set returnValue(value) { if (!value) this.#cancel(); }
-  preventDefault() { this.#cancel(); }
-  get defaultPrevented() { return this.#is(CANCELED); }
-  get composed() { return this.#is(COMPOSED); }
-  get isTrusted() { return this.#is(TRUSTED); }
-  get timeStamp() { return this.#known[TIME]; }
+  get type() { return knownOf(this)[TYPE]; }
+  get target() { return proxied(knownOf(this)[TARGET]); }
+  get srcElement() { return proxied(knownOf(this)[TARGET]); }
+  get currentTarget() { return proxied(knownOf(this)[CURRENT_TARGET]); }
+  composedPath() {
+    const { [TARGET]: target, [PATH]: path } = knownOf(this);
+    return is(this, DISPATCHING) ? (path ?? [target]).map(proxied) : [];
+  }
+  get eventPhase() { return knownOf(this)[PHASE]; }
+  stopPropagation() { set(this, STOPPED); }
+  get cancelBubble() { return is(this, STOPPED); }
+  set cancelBubble(value) { if (value) set(this, STOPPED); }
+  stopImmediatePropagation() { set(this, STOPPED | STOPPED_NOW); }
+  get bubbles() { return is(this, BUBBLES); }
+  get cancelable() { return is(this, CANCELABLE); }
+  get returnValue() { return !is(this, CANCELED); }
+  set returnValue(value) { if (!value) cancel(this); }
+  preventDefault() { cancel(this); }
+  get defaultPrevented() { return is(this, CANCELED); }
+  get composed() { return is(this, COMPOSED); }
+  get isTrusted() { return is(this, TRUSTED); }
+  get timeStamp() { return knownOf(this)[TIME]; }
   initEvent(type, bubbles = false, cancelable = false) {
     required(arguments.length, 1, "initEvent");
-    if (this.#is(DISPATCHING)) return;
-    const known = this.#known;
+    if (is(this, DISPATCHING)) return;
+    const known = knownOf(this);
     known[TARGET] = null;
     known[TYPE] = DOMString(type);
     known[FLAGS] = (known[FLAGS] & COMPOSED) | (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0);
   }
-  #is(flag) { return (this.#known[FLAGS] & flag) !== 0; }
-  #set(flags) { this.#known[FLAGS] |= flags; }
-  #cancel() {
-    if ((this.#known[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) this.#set(CANCELED);
-  }
+}
 
-  static {
-    internals = {
-      known: (event) => event.#known,
-      isDispatching: (event) => event.#is(DISPATCHING),
-      trust: (event) => event.#set(TRUSTED),
-      // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-      dispatch(event, target, path, fromHost, endsTask) {
-        const known = event.#known;
-        known[FLAGS] |= DISPATCHING;
-        known[TARGET] = target;
-        known[PATH] = path;
-        for (let i = path.length - 1; i > 0 && (known[FLAGS] & STOPPED) === 0; i--) invoke(event, known, path[i], CAPTURING_PHASE, true, fromHost, endsTask);
-        if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, true, fromHost, endsTask);
-        if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, false, fromHost, endsTask);
-        if ((known[FLAGS] & BUBBLES) !== 0) {
-          for (let i = 1; i < path.length && (known[FLAGS] & STOPPED) === 0; i++) invoke(event, known, path[i], BUBBLING_PHASE, false, fromHost, endsTask);
-        }
-        known[PHASE] = NONE;
-        known[CURRENT_TARGET] = null;
-        known[PATH] = null;
-        known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
-        return (known[FLAGS] & CANCELED) === 0;
-      },
-    };
+// DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
+function dispatch(event, target, path, fromHost, endsTask) {
+  const known = knownOf(event);
+  known[FLAGS] |= DISPATCHING;
+  known[TARGET] = target;
+  known[PATH] = path;
+  for (let i = path.length - 1; i > 0 && (known[FLAGS] & STOPPED) === 0; i--) invoke(event, known, path[i], CAPTURING_PHASE, true, fromHost, endsTask);
+  if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, true, fromHost, endsTask);
+  if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, false, fromHost, endsTask);
+  if ((known[FLAGS] & BUBBLES) !== 0) {
+    for (let i = 1; i < path.length && (known[FLAGS] & STOPPED) === 0; i++) invoke(event, known, path[i], BUBBLING_PHASE, false, fromHost, endsTask);
   }
+  known[PHASE] = NONE;
+  known[CURRENT_TARGET] = null;
+  known[PATH] = null;
+  known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+  return (known[FLAGS] & CANCELED) === 0;
 }
 
 // DOM, "inner invoke".
@@ -117,13 +119,37 @@ function invoke(event, known, target, phase, capture, fromHost, endsTask) {
   }
 }
 
-// What an event knows, for its subclass; throws if it is none.
-export const knownOf = internals.known;
+// `fire` for a new event of the browser's (no ErrorEvent) at a target that is no window and has no
+// parent, at the end of a task. `now` is in milliseconds since the realm was made; what follows, what the
+// subclass knows. Most often there is one listener, and then little to do.
+export function fireNew(Class, type, target, now, first, second, third, fourth, fifth) {
+  const list = listenersOf.get(target)?.list;
+  if (list === undefined || list.length === 0) return;
+  const listener = list[0];
+  if (list.length !== 1 || listener.once || listener.passive || listener.capture || depth > 0) {
+    fire(newEvent(Class, type, now, first, second, third, fourth, fifth), target, true, true);
+    return;
+  }
+  if (listener.type !== type) return;
+  const known = [type, TRUSTED | DISPATCHING, target, target, AT_TARGET, null, now, first, second, third, fourth, fifth];
+  depth = 1;
+  try {
+    const event = construct(Known, [known], Class);
+    const { callback } = listener;
+    if (typeof callback !== "function") listener.call(event, target);
+    else if (callback.call(target, event) === false && listener.handler) cancel(event);
+  } catch (error) {
+    op_report(error);
+  }
+  depth = 0;
+  known[PHASE] = NONE;
+  known[CURRENT_TARGET] = null;
+  known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+}
 
-// An event of the browser's, of a class whose constructor passes these arguments on. `now` is in
-// milliseconds since the realm was made; the rest is what the subclass knows.
+// An event of the browser's, with what its class knows.
 export function newEvent(Class, type, now, first, second, third, fourth, fifth) {
-  return new Class(KNOWN, [type, TRUSTED, null, null, NONE, null, now, first, second, third, fourth, fifth]);
+  return construct(Known, [[type, TRUSTED, null, null, NONE, null, now, first, second, third, fourth, fifth]], Class);
 }
 idl(Event, { constants: { NONE, CAPTURING_PHASE, AT_TARGET, BUBBLING_PHASE } });
 
@@ -213,7 +239,7 @@ export class EventTarget {
   dispatchEvent(event) {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
-    if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
+    if (is(event, DISPATCHING)) throw errorOf("InvalidStateError", "The event is already being dispatched");
     return run(event, unproxied(this ?? global), false);
   }
 }
@@ -234,7 +260,7 @@ function run(event, target, fromHost, endsTask = false) {
   for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
   depth++;
   try {
-    return internals.dispatch(event, target, path, fromHost, endsTask);
+    return dispatch(event, target, path, fromHost, endsTask);
   } finally {
     depth--;
   }
@@ -243,7 +269,7 @@ function run(event, target, fromHost, endsTask = false) {
 // Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
 // microtasks run after each listener. `endsTask`: the task does nothing after it.
 export function fire(event, target, fromHost = false, endsTask = false) {
-  internals.trust(event);
+  set(event, TRUSTED);
   return run(event, target, fromHost, endsTask);
 }
 

@@ -1,7 +1,7 @@
 // MessageEvent. (HTML, "The MessageEvent interface".)
 
 import { op_is_message_source, op_now } from "ops";
-import { Event, KNOWN, MORE, knownOf, newEvent } from "./events.js";
+import { Event, MORE, knownOf, newEvent } from "./events.js";
 import { DOMString, USVString, dictionary, idl, required, sequence } from "./webidl.js";
 
 const { freeze } = Object;
@@ -26,13 +26,15 @@ function set(event, data, origin, lastEventId, source, ports) {
 
 export class MessageEvent extends Event {
   constructor(type, init = undefined) {
-    if (arguments.length === 0) required(0, 1, "MessageEvent");
+    required(arguments.length, 1, "MessageEvent");
     super(type, init);
-    if (type === KNOWN) return;
     const { data = null, lastEventId = "", origin = "", ports = [], source = null } = dictionary(init, "The event's init");
     set(this, data, USVString(origin), DOMString(lastEventId), messageEventSource(source), messagePorts(ports));
   }
-  get data() { return own(this)[DATA]; }
+  get data() {
+    const known = knownOf(this);
+    return known[PORTS] === undefined ? own(this) : known[DATA];
+  }
   get origin() { return own(this)[ORIGIN]; }
   get lastEventId() { return own(this)[LAST_EVENT_ID]; }
   get source() { return own(this)[SOURCE]; }

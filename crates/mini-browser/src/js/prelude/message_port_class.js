@@ -1,8 +1,8 @@
 // MessagePort. (HTML, "Message ports".)
 
 import { op_port_close, op_port_forget, op_port_listen, op_port_post, op_port_start, op_port_unlink, op_set_hook } from "ops";
-import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
-import { newMessageEvent } from "./message_event.js";
+import { EventTarget, defineEventHandler, fire, fireEvent, fireNew, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
+import { MessageEvent, newMessageEvent } from "./message_event.js";
 import { transferable } from "./serializable.js";
 import { transferList } from "./structured_clone.js";
 import { HOST, errorOf, idl, illegal, required } from "./webidl.js";
@@ -127,11 +127,11 @@ op_set_hook("received port", newMessagePort);
 op_set_hook("release port", (id) => { held.delete(id); });
 
 op_set_hook("port message", (id, now, data, transferred) => {
-  const port = objects.get(id)?.deref();
+  const port = held.get(id) ?? objects.get(id)?.deref();
   if (port === undefined) return;
   // Step 7.6: the MessagePort objects in deserializeRecord.[[TransferredValues]], in their order.
-  const ports = transferred === undefined ? null : transferred.filter(isMessagePort);
-  fire(newMessageEvent("message", data, "", null, ports, now), port, true, true);
+  const ports = transferred === undefined ? null : Object.freeze(transferred.filter(isMessagePort));
+  fireNew(MessageEvent, "message", port, now, data, "", "", null, ports);
 });
 
 op_set_hook("port message error", (id) => {

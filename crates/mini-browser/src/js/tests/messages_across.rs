@@ -168,7 +168,10 @@ fn a_broadcast_reaches_agents_of_the_same_origin_only() {
     assert_eq!(hear(&own), "done");
     assert_eq!(hear(&heard[0]), "https://fonts.example.com {\"a\":[1]}");
     // A later message to each of the others is the first that they hear.
-    for (agent, heard, origin) in [(&other, &heard[1], "https://other.example"), (&opaque, &heard[2], "null")] {
+    for (agent, heard, origin) in [
+        (&other, &heard[1], "https://other.example"),
+        (&opaque, &heard[2], "null"),
+    ] {
         agent.post(RealmId::MAIN, TaskSource::Dom, |realm: &Realm| {
             let post = "new BroadcastChannel('c').postMessage('later')";
             realm.with(|ctx| ctx.eval::<(), _>(post).unwrap());
