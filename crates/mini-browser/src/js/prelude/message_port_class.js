@@ -1,8 +1,8 @@
 // MessagePort. (HTML, "Message ports".)
 
 import { op_port_close, op_port_forget, op_port_listen, op_port_post, op_port_start, op_port_unlink, op_set_hook } from "ops";
-import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
-import { newMessageEvent } from "./message_event.js";
+import { EventTarget, defineEventHandler, fire, fireEvent, fireNew, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
+import { MessageEvent, newMessageEvent } from "./message_event.js";
 import { transferable } from "./serializable.js";
 import { transferList } from "./structured_clone.js";
 import { HOST, errorOf, idl, illegal, required } from "./webidl.js";
@@ -126,12 +126,12 @@ function hold(id) {
 op_set_hook("received port", newMessagePort);
 op_set_hook("release port", (id) => { held.delete(id); });
 
-op_set_hook("port message", (id, data, transferred) => {
-  const port = objects.get(id)?.deref();
+op_set_hook("port message", (id, now, data, transferred) => {
+  const port = held.get(id) ?? objects.get(id)?.deref();
   if (port === undefined) return;
   // Step 7.6: the MessagePort objects in deserializeRecord.[[TransferredValues]], in their order.
-  const ports = transferred.length === 0 ? undefined : transferred.filter(isMessagePort);
-  fire(newMessageEvent("message", data, "", null, ports), port, true);
+  const ports = transferred === undefined ? null : Object.freeze(transferred.filter(isMessagePort));
+  fireNew(MessageEvent, "message", port, now, data, "", "", null, ports);
 });
 
 op_set_hook("port message error", (id) => {

@@ -63,7 +63,7 @@ impl Documents for Site {
 }
 
 /// A page in a browser of these documents.
-fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
+pub(super) fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
     let site = Site {
         documents: documents
             .iter()
@@ -86,7 +86,7 @@ fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>)
     (page_with(options).0, lines, log)
 }
 
-fn run(page: &Page, source: &str) -> Value {
+pub(super) fn run(page: &Page, source: &str) -> Value {
     wait(page.run_script(source, SCRIPT)).unwrap()
 }
 
