@@ -439,6 +439,12 @@ impl EventLoop {
         (state.id() == id).then_some(state)
     }
 
+    /// What is known of all realms that have not ended.
+    pub(super) fn states(&self) -> Vec<Rc<RealmState>> {
+        let realms = self.realms.borrow();
+        realms.values().map(|realm| Rc::clone(realm.state())).collect()
+    }
+
     /// A number that this agent has not used for a realm or a client.
     pub(super) fn next_number(&self) -> u64 {
         self.last_realm.set(self.last_realm.get() + 1);

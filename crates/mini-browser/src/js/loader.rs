@@ -52,15 +52,29 @@ impl Resolver for PreludeResolver {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        if !base.starts_with(SCHEME) {
+        let Some(base) = base.strip_prefix(SCHEME) else {
             let message = format!("module imports are not offered yet: {name}");
             return Err(Exception::throw_type(ctx, &message));
-        }
-        Ok(match name.strip_prefix("./") {
-            Some(file) => format!("{SCHEME}{file}"),
-            None => name.to_owned(),
-        })
+        };
+        // A lazily loaded module is imported by its path from the prelude's folder.
+        let base = if base.starts_with("import ") { "" } else { base };
+        Ok(relative(base, name).map_or_else(|| name.to_owned(), |file| format!("{SCHEME}{file}")))
     }
+}
+
+/// The path that `name`, which begins with `./` or `../`, has seen from the module `base`.
+fn relative(base: &str, name: &str) -> Option<String> {
+    let mut folders: Vec<&str> = base.split('/').collect();
+    folders.pop();
+    let mut rest = name
+        .strip_prefix("./")
+        .or_else(|| name.starts_with("../").then_some(name))?;
+    while let Some(above) = rest.strip_prefix("../") {
+        folders.pop();
+        rest = above;
+    }
+    folders.push(rest);
+    Some(folders.join("/"))
 }
 
 /// Loads modules of the prelude.

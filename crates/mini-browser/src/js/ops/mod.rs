@@ -6,6 +6,8 @@
 //! seen by a script: the prelude wraps it.
 
 mod caches;
+mod dom;
+mod dom_sink;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
@@ -72,6 +74,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
+    dom::declare(ops)?;
     test_report::declare(ops)
 }
 
