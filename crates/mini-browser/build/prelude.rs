@@ -91,7 +91,9 @@ impl Resolver for Names {
 fn relative(base: &str, name: &str) -> Option<String> {
     let mut folders: Vec<&str> = base.split('/').collect();
     folders.pop();
-    let mut rest = name.strip_prefix("./").or_else(|| name.starts_with("../").then_some(name))?;
+    let mut rest = name
+        .strip_prefix("./")
+        .or_else(|| name.starts_with("../").then_some(name))?;
     while let Some(above) = rest.strip_prefix("../") {
         folders.pop();
         rest = above;

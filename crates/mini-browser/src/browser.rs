@@ -4,8 +4,8 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use service_worker::message_port::MessagePort;
@@ -20,7 +20,7 @@ use crate::cache_storage::{self, CacheStore};
 use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::FetchService;
-use crate::js::{ConsoleSink, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::js::{ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions};
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
@@ -94,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) fetches: Arc<FetchService>,
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
+    page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
     /// Where the results of a page under test go.
     reporter: Option<Arc<Reporter>>,
@@ -162,6 +163,7 @@ impl Browser {
             fetches,
             console,
             policies,
+            page_limits: Mutex::default(),
             caches,
             reporter,
             next_client: AtomicU64::new(1),
@@ -175,8 +177,14 @@ impl Browser {
         })
     }
 
-    /// Opens a page at a URL, as if the user had typed it, and runs its scripts. There is no limit
-    /// to how long a page's scripts run: to give up, drop the future, which closes the page.
+    /// What pages that are opened from now on may have; [`Limits::default`] at first, by which their
+    /// scripts may run for any time.
+    pub fn set_page_limits(&self, limits: Limits) {
+        *lock(&self.parts.page_limits) = limits;
+    }
+
+    /// Opens a page at a URL, as if the user had typed it, and runs its scripts. To give up, drop the
+    /// future, which closes the page; [`Self::set_page_limits`] says when a page is stopped.
     ///
     /// # Errors
     /// If there is no document: as [`NavigateError`] says.
@@ -201,6 +209,10 @@ impl Parts {
         ClientId(self.next_client.fetch_add(1, Ordering::Relaxed))
     }
 
+    pub(crate) fn page_limits(&self) -> Limits {
+        *lock(&self.page_limits)
+    }
+
     pub(crate) fn host_event(&self, event: HostEvent<MessagePort>) {
         self.facade.handle().host_event(event);
     }
@@ -216,6 +228,10 @@ impl Parts {
             None => realm,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn worker_host(

@@ -33,6 +33,7 @@ pub use hop::{Hop, HopError, HopFuture, Hopped, Source};
 pub use main_fetch::fetch;
 pub(crate) use redirect::location_url;
 pub use referrer::ReferrerPolicy;
+pub(crate) use referrer::determine_referrer;
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)
 #[derive(Clone, Debug)]

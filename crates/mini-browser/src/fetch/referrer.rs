@@ -61,7 +61,7 @@ impl ReferrerPolicy {
 const LIMIT: usize = 4096;
 
 /// *Determine request's Referrer*, from the referrer that the request has.
-pub(super) fn determine_referrer(request: &RequestHead, policy: ReferrerPolicy) -> Option<Url> {
+pub(crate) fn determine_referrer(request: &RequestHead, policy: ReferrerPolicy) -> Option<Url> {
     // Steps 4 and 5.
     let url = strip(request.referrer.as_ref()?)?;
     let origin = strip_to_origin(&url);

@@ -180,6 +180,19 @@ impl Agent {
 pub(super) struct WeakAgent(std::sync::Weak<Running>);
 
 impl WeakAgent {
+    /// As [`Agent::post`], from any thread.
+    pub(super) fn post(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&super::Realm) + Send + 'static,
+    ) {
+        match self.upgrade() {
+            Some(agent) => agent.post(realm, source, task),
+            None => tracing::debug!("a task came after its agent had ended"),
+        }
+    }
+
     pub(super) fn upgrade(&self) -> Option<Agent> {
         self.0.upgrade().map(Agent)
     }

@@ -1,10 +1,10 @@
-//! Modules of the prelude, from bytecode; and the refusal of every other module.
+//! Modules of the prelude, from bytecode. (Those of authors: `modules.rs`.)
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::Declared;
 use rquickjs::{Ctx, Error, Exception, Module, Object, Result};
 
-use super::ops;
+use super::{modules, ops};
 
 mod table {
     include!(concat!(env!("OUT_DIR"), "/prelude.rs"));
@@ -52,13 +52,16 @@ impl Resolver for PreludeResolver {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        let Some(base) = base.strip_prefix(SCHEME) else {
-            let message = format!("module imports are not offered yet: {name}");
-            return Err(Exception::throw_type(ctx, &message));
+        let Some(file) = base.strip_prefix(SCHEME) else {
+            return modules::resolve(ctx, base, name);
         };
         // A lazily loaded module is imported by its path from the prelude's folder.
-        let base = if base.starts_with("import ") { "" } else { base };
-        Ok(relative(base, name).map_or_else(|| name.to_owned(), |file| format!("{SCHEME}{file}")))
+        let file = if file.starts_with("import ") {
+            ""
+        } else {
+            file
+        };
+        Ok(relative(file, name).map_or_else(|| name.to_owned(), |path| format!("{SCHEME}{path}")))
     }
 }
 
@@ -85,10 +88,13 @@ impl Loader for PreludeLoader {
         &mut self,
         ctx: &Ctx<'js>,
         name: &str,
-        _: Option<ImportAttributes<'js>>,
+        attributes: Option<ImportAttributes<'js>>,
     ) -> Result<Module<'js, Declared>> {
         if name == OPS {
             return Module::declare_def::<ops::OpsModule, _>(ctx.clone(), OPS);
+        }
+        if !name.starts_with(SCHEME) {
+            return modules::load(ctx, name, attributes.as_ref());
         }
         let file = name.strip_prefix(SCHEME).unwrap_or(name);
         match bytecode(file) {

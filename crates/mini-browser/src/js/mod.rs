@@ -6,18 +6,25 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod blocking;
+mod broadcast;
 mod bytes;
+mod clone;
 mod console;
+mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod imports;
 mod json;
 mod loader;
+mod modules;
 mod navigables;
 mod navigation;
 mod notice;
 mod ops;
 mod page;
+mod ports;
 mod quota;
 mod realm;
 mod reaper;
@@ -35,13 +42,14 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};
-pub use realm::{Realm, RealmKind, RealmOptions, RealmState};
+pub use realm::{DedicatedWorker, Realm, RealmKind, RealmOptions, RealmState};
 pub use seam::{Pending, Registering, Seam};
 pub use task::{RealmId, Task, TaskSource};
 pub use worker_host::{EventSink, WorkerHost, WorkerHostOptions};

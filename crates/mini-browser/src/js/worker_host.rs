@@ -15,6 +15,7 @@ use service_worker::{
 
 use super::agent::{Agent, AgentOptions, Death};
 use super::console::ConsoleSink;
+use super::imports::Imports;
 use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
@@ -69,6 +70,8 @@ struct Shared<P> {
     events: EventSink<P>,
     workers: Workers,
     clients: Mutex<HashMap<ClientId, Page>>,
+    /// What workers have imported, for their next runs.
+    imports: Mutex<HashMap<WorkerId, Arc<Imports>>>,
     reaper: Reaper,
 }
 
@@ -106,6 +109,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                 events,
                 workers: Workers::default(),
                 clients: Mutex::default(),
+                imports: Mutex::default(),
                 reaper: Reaper::default(),
             }),
         }
@@ -232,6 +236,10 @@ impl<P: Send + 'static> WorkerHost<P> {
         });
     }
 
+    fn imports(&self, worker: WorkerId) -> Arc<Imports> {
+        Arc::clone(lock(&self.shared.imports).entry(worker).or_default())
+    }
+
     fn realm_options(&self, start: &StartWorker, end: &Arc<End>) -> RealmOptions {
         let options = &self.shared.options;
         let (worker, run) = (start.worker, start.run);
@@ -264,17 +272,14 @@ impl<P: Send + 'static> WorkerHost<P> {
                 }),
             }
         });
-        let facts = StartWorker {
-            scripts: std::collections::BTreeMap::new(),
-            ..start.clone()
-        };
         let realm = RealmOptions::new(
-            RealmKind::ServiceWorker(Box::new(facts)),
+            RealmKind::ServiceWorker(Box::new(start.clone())),
             start.environment.clone(),
             Arc::clone(&options.console),
             Arc::clone(&options.seam),
         )
-        .with_service(signals);
+        .with_service(signals)
+        .with_service(self.imports(worker));
         match &options.prepare {
             Some(prepare) => prepare(realm),
             None => realm,

@@ -24,9 +24,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add(
         "op_ask_realms",
         move |ctx: Ctx<'js>, hook: String, argument: Value<'js>| -> Option<Value<'js>> {
-            let states = realm.event_loop().states();
-            let others = states.into_iter().filter(|other| other.id() != realm.id());
-            let mut answers = others.filter_map(|other| other.call(&ctx, &hook, (argument.clone(),)));
+            let others = realm.event_loop().other_realms(realm.id());
+            let mut answers = others
+                .iter()
+                .filter_map(|other| other.state().call(&ctx, &hook, (argument.clone(),)));
             answers.find(|answer| !answer.is_null() && !answer.is_undefined())
         },
     )
@@ -35,7 +36,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 fn declare_parser<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_parser_open", move |scripting: bool| {
-        realm.local::<Parsers>().open(Parser::of_document(scripting))
+        realm
+            .local::<Parsers>()
+            .open(Parser::of_document(scripting))
     })?;
 
     // Adds input at the insertion point, before all that is waiting.

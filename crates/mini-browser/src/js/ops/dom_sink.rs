@@ -110,8 +110,8 @@ impl Sink {
     /// A node that the prelude has: the context of a fragment, or its form. It gets the next number.
     pub(super) fn existing(&self, namespace: &str, local_name: &str) -> Rc<Handle> {
         let name = QualName::new(None, namespace.into(), LocalName::from(local_name));
-        let contents = (name.expanded() == html5ever::expanded_name!(html "template"))
-            .then(|| self.next_id());
+        let contents =
+            (name.expanded() == html5ever::expanded_name!(html "template")).then(|| self.next_id());
         Rc::new(Handle {
             id: self.next_id(),
             name,
@@ -330,7 +330,9 @@ fn to_js<'js>(ctx: &Ctx<'js>, operation: Operation) -> Result<Array<'js>> {
             let prefix = name.prefix.as_deref().map(str::to_owned);
             let (namespace, local) = (namespace(&name), &*name.local);
             let attributes = attributes_to_js(ctx, &attributes)?;
-            let of_element = ("element", id, namespace, prefix, local, attributes, contents);
+            let of_element = (
+                "element", id, namespace, prefix, local, attributes, contents,
+            );
             list(ctx, of_element)
         }
         Operation::Comment { id, text } => list(ctx, ("comment", id, &*text)),

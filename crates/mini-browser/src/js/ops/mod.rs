@@ -5,19 +5,25 @@
 //! that is the caller's). It takes and gives plain data, fails with an [`OpError`], and is never
 //! seen by a script: the prelude wraps it.
 
+mod broadcast;
 mod caches;
+mod clone;
 mod dom;
+mod dom_decode;
 mod dom_sink;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
 mod navigation;
 mod page;
+pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod window_messages;
 mod windows;
 mod worker;
+mod workers;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -48,6 +54,11 @@ impl<'js> Ops<'_, 'js> {
         Rc::clone(&self.realm)
     }
 
+    /// The context that they are declared in.
+    pub(super) const fn ctx(&self) -> &Ctx<'js> {
+        &self.ctx
+    }
+
     /// Adds a function.
     ///
     /// # Errors
@@ -66,15 +77,21 @@ impl<'js> Ops<'_, 'js> {
 
 fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     realm::declare(ops)?;
+    clone::declare(ops)?;
+    ports::declare(ops)?;
+    broadcast::declare(ops)?;
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
+    window_messages::declare(ops)?;
     navigation::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     dom::declare(ops)?;
+    dom_decode::declare(ops)?;
     test_report::declare(ops)
 }
 

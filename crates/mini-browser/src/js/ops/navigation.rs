@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use http::Method;
 use rquickjs::{Ctx, Object, Result};
 use url::Url;
@@ -11,7 +10,7 @@ use super::windows::{navigable_id, realm_numbered, to_number};
 use super::{OpError, Ops};
 use crate::js::JsBytes;
 use crate::js::navigables::NavigableId;
-use crate::js::navigation::{History, Navigate};
+use crate::js::navigation::{History, Navigate, without_fragment};
 use crate::js::realm::RealmState;
 use crate::js::sandbox::Sandbox;
 
@@ -42,12 +41,19 @@ fn declare_urls<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         by.base_url().join(&url).ok().map(String::from)
     })?;
 
-    // The URL of a navigable's document, whichever its origin: for what the browser itself compares.
+    // Whether this window's document or one above it has that URL, fragments aside.
     let realm = ops.realm();
-    ops.add("op_url_of", move |id: f64| {
-        let active = realm.event_loop().active(navigable_id(id))?;
-        let url = active.state().url().to_string();
-        Some(url)
+    ops.add("op_is_shown_above", move |url: String| {
+        let (Some(own), Ok(url)) = (realm.navigable(), Url::parse(&url)) else {
+            return false;
+        };
+        let above = realm.event_loop().navigables().ancestors(own);
+        std::iter::once(own).chain(above).any(|id| {
+            let active = realm.event_loop().active(id);
+            active.is_some_and(|active| {
+                without_fragment(&active.state().url()) == without_fragment(&url)
+            })
+        })
     })
 }
 
@@ -91,7 +97,7 @@ fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             }
             if let Some(body) = how.get::<_, Option<JsBytes>>("body")? {
                 let kind: Option<String> = how.get("bodyType")?;
-                to.body = Some((Bytes::from(body.0), kind.unwrap_or_default()));
+                to.body = Some((body.0, kind.unwrap_or_default()));
             }
             realm.event_loop().navigate(&ctx, id, &by, to);
             Ok(())

@@ -147,7 +147,9 @@ fn signal(realm: &RealmState, signal: Signal) {
 fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
     match realm.kind() {
         RealmKind::ServiceWorker(start) => Ok(start.worker),
-        RealmKind::Window => Err(Exception::throw_type(ctx, "this is not a service worker")),
+        RealmKind::Window | RealmKind::DedicatedWorker(_) => {
+            Err(Exception::throw_type(ctx, "this is not a service worker"))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // DOMException. (Web IDL, "DOMException".)
 
+import { serializable } from "./serializable.js";
 import { idl } from "./webidl.js";
 
 const CODES = {
@@ -19,6 +20,8 @@ const constants = {
   QUOTA_EXCEEDED_ERR: 22, TIMEOUT_ERR: 23, INVALID_NODE_TYPE_ERR: 24, DATA_CLONE_ERR: 25,
 };
 
+let isDOMException, fields;
+
 export class DOMException {
   #name;
   #message;
@@ -33,6 +36,24 @@ export class DOMException {
   get name() { return this.#name; }
   get message() { return this.#message; }
   get code() { return Object.hasOwn(CODES, this.#name) ? CODES[this.#name] : 0; }
+  static {
+    isDOMException = (value) => #name in value;
+    fields = (value) => ({ name: value.#name, message: value.#message });
+  }
 }
 idl(DOMException, { constants });
 Object.setPrototypeOf(DOMException.prototype, Error.prototype);
+
+// Web IDL, "serialization steps" of DOMException, with the stack as the errors of the language have it.
+serializable(DOMException, "DOMException", {
+  is: isDOMException,
+  serialize(value) {
+    const { stack } = Object.getOwnPropertyDescriptors(value);
+    return { ...fields(value), stack: typeof stack?.value === "string" ? stack.value : undefined };
+  },
+  deserialize({ name, message, stack }) {
+    const exception = new DOMException(message, name);
+    if (stack !== undefined) Object.defineProperty(exception, "stack", { value: `${stack}`, writable: true, configurable: true });
+    return exception;
+  },
+});

@@ -19,6 +19,11 @@ export function installGlobalScope(Class) {
   lazy("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], true);
   lazy("dom_exception.js", ["DOMException"]);
   lazy("event_classes.js", ["CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
+  lazy("structured_clone.js", ["structuredClone"], true);
+  lazy("message_event.js", ["MessageEvent"]);
+  lazy("message_channel.js", ["MessageChannel"]);
+  lazy("message_port_class.js", ["MessagePort"]);
+  lazy("broadcast_channel.js", ["BroadcastChannel"]);
   lazy("console.js", ["console"]);
   lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
   lazy("encoding.js", ["btoa", "atob"], true);

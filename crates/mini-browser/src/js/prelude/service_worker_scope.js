@@ -1,30 +1,18 @@
 // ServiceWorkerGlobalScope. (Service Workers, "Execution context".)
 
-import { op_claim, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
-import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
+import { op_claim, op_close_imports, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
+import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope } from "./global_scope.js";
 import { global } from "./realms.js";
 import { HOST, callAsync, errorOf, idl, illegal, install, lazy } from "./webidl.js";
-
-class WorkerGlobalScope extends EventTarget {
-  constructor(token) { illegal(token); super(); }
-  importScripts() {
-    if (arguments.length > 0) throw errorOf("NetworkError", "importScripts is not offered yet");
-  }
-}
-idl(WorkerGlobalScope);
-for (const type of ["error", "languagechange", "offline", "online", "rejectionhandled", "unhandledrejection"]) {
-  defineEventHandler(WorkerGlobalScope, type);
-}
+import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor(token) { illegal(token); super(token); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
   get clients() { return clients; }
-  get location() { return op_load("worker_location.js").location; }
-  get navigator() { return op_load("worker_location.js").navigator; }
   async skipWaiting() { await callAsync(op_skip_waiting); }
 }
 idl(ServiceWorkerGlobalScope);
@@ -82,7 +70,10 @@ onListenersChanged((target) => {
   if (target === global) op_listeners(typesOf(global));
 });
 
-op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
+op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => {
+  op_close_imports();
+  op_settled(id, failure);
+}));
 op_set_hook("activate", (id) => dispatchExtendable(new ExtendableEvent("activate"), (failure) => op_settled(id, failure)));
 op_set_hook("connect", (id, type, detail) => {
   const { newConnectEvent } = op_load("connect_event.js");

@@ -25,8 +25,15 @@ export function idl(Class, { name = Class.name, constants = {} } = {}) {
     }
   }
   defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+  interfacePrototypes.add(prototype);
   return Class;
 }
+
+const interfacePrototypes = new WeakSet();
+const hasPrototype = WeakSet.prototype.has;
+
+// Whether an object is an interface prototype object of this realm.
+export function isInterfacePrototype(object) { return Reflect.apply(hasPrototype, interfacePrototypes, [object]); }
 
 // For the constructor of an interface that scripts cannot construct: `illegal(token)`.
 export function illegal(token) {

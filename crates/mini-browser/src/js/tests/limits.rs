@@ -1,13 +1,16 @@
 //! Workers that do not end, and workers that want too much.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use service_worker::types::{ClientId, Environment, WorkerType};
 use service_worker::{EventDetail, EventOutcome};
 use url::Url;
 
-use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over};
-use crate::js::{Agent, AgentOptions, Death, RealmId, RealmKind, RealmOptions, TaskSource};
+use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over, page, page_with, wait};
+use crate::js::{
+    Agent, AgentOptions, Death, PageOptions, RealmId, RealmKind, RealmOptions, TaskSource,
+};
 
 #[test]
 fn a_script_that_loops_while_it_is_evaluated_is_stopped() {
@@ -174,4 +177,90 @@ fn a_bug_in_a_task_ends_its_agent_and_no_other() {
     assert_eq!(ended.recv().unwrap(), Death::Panicked("a bug".to_owned()));
     agent.post(RealmId::MAIN, TaskSource::Dom, |_| unreachable!());
     assert_eq!(evaluate("1"), 1);
+}
+
+/// Why a page ends that runs this script.
+fn death_of_page(source: &str, script_time: Option<Duration>) -> String {
+    let environment = Environment::top_level(ClientId(4), Url::parse(PAGE).unwrap());
+    let mut options = PageOptions::new(
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    options.memory_limit = 64 << 20;
+    options.limits.script_time = script_time;
+    options.limits.timers = 1000;
+    options.limits.tasks = 1000;
+    options.limits.realms = 10;
+    let (page, ended) = page_with(options);
+    assert!(wait(page.run_script(source, PAGE)).is_err(), "{source}");
+    ended.recv().unwrap().to_string()
+}
+
+#[test]
+fn a_page_whose_task_takes_too_long_is_stopped_and_others_go_on() {
+    let (other, ..) = page();
+    for hostile in [
+        "try { for (;;) {} } finally { for (;;) {} }",
+        "(async () => { for (;;) await null; })()",
+        "const again = () => queueMicrotask(again); again(); new Promise(() => {})",
+        "Promise.reject(1).catch(function again() { return Promise.reject(1).catch(again); })",
+        "/^(a+)+$/.test('a'.repeat(60) + 'b')",
+        "addEventListener('unhandledrejection', () => { for (;;) {} }); Promise.reject(1); new Promise(() => {})",
+        "setTimeout(() => { for (;;) {} }); new Promise(() => {})",
+        "const f = () => { try { f(); } finally { f(); } }; f();",
+        "open().eval('for (;;) {}')",
+        "onmessage = () => { for (;;) {} }; postMessage(1); new Promise(() => {})",
+    ] {
+        assert_eq!(
+            death_of_page(hostile, Some(Duration::from_millis(50))),
+            "a script ran for more than 50ms",
+            "{hostile}"
+        );
+    }
+    assert_eq!(wait(other.run_script("1", PAGE)).unwrap(), 1);
+}
+
+#[test]
+fn a_page_that_wants_too_many_of_something_is_stopped_and_others_go_on() {
+    let (other, ..) = page();
+    assert_eq!(
+        death_of_page("for (;;) setTimeout(() => {}, 1000)", None),
+        "too many timers: more than 1000"
+    );
+    assert_eq!(
+        death_of_page("for (;;) postMessage(1)", None),
+        "too many tasks: more than 1000"
+    );
+    assert_eq!(
+        death_of_page("for (;;) open()", None),
+        "too many frames: more than 10"
+    );
+    assert_eq!(
+        death_of_page("let w = window; for (;;) w = w.open();", None),
+        "too many frames: more than 10"
+    );
+    assert_eq!(
+        death_of_page(
+            "const kept = []; for (;;) kept.push('x'.repeat(1 << 20) + kept.length);",
+            None
+        ),
+        "out of memory: the script holds more than 64 MiB"
+    );
+    assert_eq!(wait(other.run_script("1", PAGE)).unwrap(), 1);
+}
+
+#[test]
+fn tasks_that_each_end_in_time_may_go_on_for_ever() {
+    let environment = Environment::top_level(ClientId(4), Url::parse(PAGE).unwrap());
+    let mut options = PageOptions::new(
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    options.limits.script_time = Some(Duration::from_secs(15));
+    options.limits.timers = 3;
+    let (page, _) = page_with(options);
+    let source = "new Promise((done) => { let ticks = 0; const id = setInterval(() => { clearTimeout(setTimeout(() => {}, 99)); if (++ticks > 50) { clearInterval(id); done(ticks); } }); })";
+    assert_eq!(wait(page.run_script(source, PAGE)).unwrap(), 51);
 }

@@ -1,11 +1,15 @@
 //! What scripts and hosts see of agents, workers and pages.
 
+mod dedicated;
+mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
 mod lifecycle;
 mod limits;
+mod messages;
 mod page;
 mod stand;
+mod structured_clone;
 mod web_apis;
 mod windows;

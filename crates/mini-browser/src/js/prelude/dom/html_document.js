@@ -2,7 +2,7 @@
 // "The body element".)
 
 import { DOMString, idl } from "../webidl.js";
-import { defineBodyHandlers } from "./event_handlers.js";
+import { reflectWindowHandlers } from "../event_handlers.js";
 import { HTMLElement } from "./html_element.js";
 import { stringReplaceAll } from "./mutation.js";
 import { attribute, childTextContent, wrap } from "./nodes.js";
@@ -65,7 +65,7 @@ reflect(HTMLStyleElement, { media: "string", type: "string" });
 idl(HTMLStyleElement);
 
 export class HTMLBodyElement extends HTMLElement {}
-defineBodyHandlers(HTMLBodyElement);
+reflectWindowHandlers(HTMLBodyElement);
 reflect(HTMLBodyElement, { text: "string", link: "string", vLink: "string", aLink: "string", bgColor: "string", background: "string" });
 idl(HTMLBodyElement);
 

@@ -2,7 +2,7 @@
 
 import { DOMString, idl, load } from "../webidl.js";
 import { setValue } from "./attributes.js";
-import { defineBodyHandlers } from "./event_handlers.js";
+import { reflectWindowHandlers } from "../event_handlers.js";
 import { HTMLElement } from "./html_element.js";
 import { attribute } from "./nodes.js";
 import { recordOf } from "./node.js";
@@ -38,7 +38,7 @@ reflect(HTMLFrameElement, { name: "string", scrolling: "string", src: "url", fra
 idl(HTMLFrameElement);
 
 export class HTMLFrameSetElement extends HTMLElement {}
-defineBodyHandlers(HTMLFrameSetElement);
+reflectWindowHandlers(HTMLFrameSetElement);
 reflect(HTMLFrameSetElement, { cols: "string", rows: "string" });
 idl(HTMLFrameSetElement);
 

@@ -55,3 +55,6 @@ export const ELEMENT_INTERFACES = {
     "plaintext", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "search", "section", "small", "strike", "strong", "sub", "summary", "sup", "tt", "u",
     "var", "wbr"].map((name) => [name, "HTMLElement"])),
 };
+
+// Globals that are constructors of elements, and no interfaces.
+export const ELEMENT_CONSTRUCTORS = ["Audio", "Image", "Option"];

@@ -1,0 +1,145 @@
+// MessagePort. (HTML, "Message ports".)
+
+import { op_port_close, op_port_forget, op_port_listen, op_port_post, op_port_start, op_port_unlink, op_set_hook } from "ops";
+import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
+import { newMessageEvent } from "./message_event.js";
+import { transferable } from "./serializable.js";
+import { transferList } from "./structured_clone.js";
+import { HOST, errorOf, idl, illegal, required } from "./webidl.js";
+
+// Ports by the numbers that the agent knows them by: objects that need not be kept, and those that must,
+// since what happens at their other ends may reach a listener.
+const objects = new Map();
+const held = new Map();
+const collected = new FinalizationRegistry((id) => {
+  if (objects.get(id)?.deref() === undefined) objects.delete(id);
+  op_port_forget(id);
+});
+
+let internals;
+
+export class MessagePort extends EventTarget {
+  #id;
+  #detached = false;
+  // The number of the entangled port, if both ports are where they were made.
+  #partner = undefined;
+  // That port's object, if it has listeners: reachable as long as this one is.
+  #listener = null;
+
+  constructor(token, id) {
+    illegal(token);
+    super();
+    this.#id = id;
+    objects.set(id, new WeakRef(this));
+    collected.register(this, id);
+  }
+
+  postMessage(message, options = undefined) {
+    const id = this.#id;
+    required(arguments.length, 1, "postMessage");
+    const transfer = transferList(options);
+    // Message port post message steps, step 2.
+    if (transfer !== undefined && transfer.includes(this)) {
+      throw errorOf("DataCloneError", "A MessagePort cannot be transferred through itself");
+    }
+    const receiver = op_port_post(id, message, transfer);
+    if (receiver !== undefined) hold(receiver);
+  }
+  start() {
+    if (!this.#detached && op_port_start(this.#id)) held.set(this.#id, this);
+  }
+  close() {
+    // close(), steps 1 and 2.
+    this.#detached = true;
+    op_port_close(this.#id);
+  }
+  get onmessage() { return (this.#id, handlerOf(this, "message")); }
+  set onmessage(value) {
+    this.#id;
+    setHandler(this, "message", value);
+    // The first time that it is set, the port is enabled as if start() had been called.
+    if (!this.#detached && op_port_start(this.#id)) held.set(this.#id, this);
+  }
+
+  static {
+    internals = {
+      is: (value) => #id in value,
+      detached: (port) => port.#detached,
+      // What listens is held by the entangled port, if that is an object of this heap, else by the agent.
+      update(port) {
+        const listening = hasListener(port, "message") || hasListener(port, "messageerror") || hasListener(port, "close");
+        if (op_port_listen(port.#id, listening)) held.set(port.#id, port);
+        else held.delete(port.#id);
+        const partner = port.#partner === undefined ? undefined : objects.get(port.#partner)?.deref();
+        if (partner !== undefined) partner.#listener = listening ? port : null;
+      },
+      entangle(first, second) {
+        first.#partner = second.#id;
+        second.#partner = first.#id;
+      },
+      // The transfer steps: gives the number of the port, which leaves this object.
+      transfer(port) {
+        port.#detached = true;
+        const partner = port.#partner === undefined ? undefined : objects.get(port.#partner)?.deref();
+        op_port_unlink(port.#id);
+        port.#partner = undefined;
+        port.#listener = null;
+        held.delete(port.#id);
+        objects.delete(port.#id);
+        if (partner !== undefined) {
+          partner.#partner = undefined;
+          partner.#listener = null;
+          internals.update(partner);
+        }
+        return port.#id;
+      },
+    };
+  }
+}
+for (const type of ["messageerror", "close"]) defineEventHandler(MessagePort, type);
+idl(MessagePort);
+
+onListenersChanged((target) => {
+  if (internals.is(target) && !internals.detached(target)) internals.update(target);
+});
+
+transferable(MessagePort, "MessagePort", {
+  is: internals.is,
+  detached: internals.detached,
+  transfer: internals.transfer,
+  receive: () => { throw errorOf("DataCloneError", "A port does not come as data"); },
+});
+
+export const isMessagePort = (value) => typeof value === "object" && value !== null && internals.is(value);
+
+// An object for a port of the agent's.
+export const newMessagePort = (id) => new MessagePort(HOST, id);
+
+// The two ports of a channel.
+export const entangle = internals.entangle;
+
+function hold(id) {
+  const port = objects.get(id)?.deref();
+  if (port !== undefined) held.set(id, port);
+}
+
+op_set_hook("received port", newMessagePort);
+op_set_hook("release port", (id) => { held.delete(id); });
+
+op_set_hook("port message", (id, data, transferred) => {
+  const port = objects.get(id)?.deref();
+  if (port === undefined) return;
+  // Step 7.6: the MessagePort objects in deserializeRecord.[[TransferredValues]], in their order.
+  const ports = transferred.length === 0 ? undefined : transferred.filter(isMessagePort);
+  fire(newMessageEvent("message", data, "", null, ports), port, true);
+});
+
+op_set_hook("port message error", (id) => {
+  const port = objects.get(id)?.deref();
+  if (port !== undefined) fire(newMessageEvent("messageerror", null), port, true);
+});
+
+op_set_hook("port close", (id) => {
+  const port = objects.get(id)?.deref();
+  if (port !== undefined) fireEvent(port, "close", true);
+});

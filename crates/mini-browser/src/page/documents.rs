@@ -1,0 +1,133 @@
+//! Documents of frames and popups, and of pages that navigate themselves: the browser's side.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use service_worker::HostEvent;
+use service_worker::types::fetch::{
+    CacheMode, CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode,
+};
+use service_worker::types::{ClientId, Environment};
+use url::Url;
+
+use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
+use crate::browser::Parts;
+use crate::fetch::{FetchParams, ReferrerPolicy, determine_referrer};
+use crate::js::{DocumentRequest, Documents, FetchedDocument, Page, Pending, Place};
+
+/// The documents of a browser.
+pub(super) struct BrowserDocuments(pub(super) Arc<Parts>);
+
+impl Documents for BrowserDocuments {
+    fn next_client(&self) -> ClientId {
+        self.0.next_client()
+    }
+
+    fn create(&self, environment: &Environment) -> Box<dyn Any + Send> {
+        Box::new(Client::create(&self.0, environment.clone()))
+    }
+
+    fn fetch(&self, request: DocumentRequest) -> Pending<Result<FetchedDocument, String>> {
+        Box::pin(fetch(Arc::clone(&self.0), request))
+    }
+
+    fn ready(&self, environment: &Environment, page: Page) {
+        self.0.host.add_page(environment.id, page);
+        self.0.host_event(HostEvent::ClientReady(environment.id));
+    }
+}
+
+/// *Create navigation params by fetching.*
+async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDocument, String> {
+    let mut url = request.url.clone();
+    let mut method = request.method.clone();
+    let mut body = request.body.clone();
+    for _ in 0..=REDIRECTS {
+        let environment = request.environment(parts.next_client(), url.clone());
+        let client = Client::create(&parts, environment.clone());
+        parts.facade.handle().caught_up().await;
+        let head = head(&request, &url, &method, body.as_ref());
+        let referrer = determine_referrer(&head, ReferrerPolicy::default());
+        let params = FetchParams {
+            head,
+            body: body
+                .as_ref()
+                .map_or_else(Bytes::new, |(body, _)| body.clone()),
+            client: request.source.clone(),
+            reserved: Some(environment.clone()),
+            referrer_policy: ReferrerPolicy::default(),
+            by_user: false,
+        };
+        let fetched = parts.fetches.fetch(params).await;
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        let target = redirect_of(&url, &fetched.head).map_err(|error| error.to_string())?;
+        if let Some(target) = target {
+            // HTTP-redirect fetch, step 12.
+            let status = fetched.head.status.as_u16();
+            let becomes_get = matches!(status, 301 | 302) && method == Method::POST
+                || status == 303 && method != Method::GET && method != Method::HEAD;
+            if becomes_get {
+                (method, body) = (Method::GET, None);
+            }
+            url = keep_fragment(&url, target);
+            continue;
+        }
+        if forbids_fall_through(&fetched.head.headers) {
+            parts.host_event(HostEvent::FallThroughForbidden(environment.id));
+        }
+        let bytes = fetched.body.unwrap_or_default();
+        let bytes = bytes.collect(DOCUMENT_LIMIT).await;
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        // The realm reads its controller as it is made: by then the facade must know who that is.
+        parts.facade.handle().caught_up().await;
+        let mut document = FetchedDocument::new(environment, Box::new(client), bytes);
+        document.status = fetched.head.status.as_u16();
+        document.headers = fetched.head.headers;
+        document.referrer = referrer.map(String::from).unwrap_or_default();
+        return Ok(document);
+    }
+    Err(format!("{url} redirects more than {REDIRECTS} times"))
+}
+
+fn head(
+    request: &DocumentRequest,
+    url: &Url,
+    method: &Method,
+    body: Option<&(Bytes, String)>,
+) -> RequestHead {
+    let mut head = RequestHead {
+        method: method.clone(),
+        destination: match request.place {
+            Place::TopLevel => Destination::Document,
+            Place::Frame(_) => Destination::Iframe,
+        },
+        mode: RequestMode::Navigate,
+        credentials: CredentialsMode::Include,
+        redirect: RedirectMode::Manual,
+        cache: if request.reload {
+            CacheMode::NoCache
+        } else {
+            CacheMode::Default
+        },
+        referrer: request.referrer.clone(),
+        has_body: body.is_some(),
+        ..RequestHead::get(url.clone(), request.source.origin.clone())
+    };
+    if let Some((_, kind)) = body
+        && let Ok(kind) = HeaderValue::from_str(kind)
+    {
+        head.headers.insert(CONTENT_TYPE, kind);
+    }
+    head
+}
+
+/// A redirect without a fragment keeps the one that was asked for.
+fn keep_fragment(from: &Url, mut target: Url) -> Url {
+    if target.fragment().is_none() {
+        target.set_fragment(from.fragment());
+    }
+    target
+}
