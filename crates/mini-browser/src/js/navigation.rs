@@ -16,6 +16,7 @@ use url::Url;
 pub(super) use self::history::History;
 use self::history::enter_history;
 use self::javascript_url::navigate_to_javascript;
+pub(super) use self::new_document::open_resource;
 use self::new_document::{NewDocument, of_response, of_text, open};
 use super::console::ConsoleLevel;
 use super::documents::{DocumentRequest, DocumentSource, Place};

@@ -9,6 +9,9 @@ mod broadcast;
 mod caches;
 mod clients;
 mod clone;
+mod dom;
+mod dom_decode;
+mod dom_sink;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
@@ -91,6 +94,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
+    dom::declare(ops)?;
+    dom_decode::declare(ops)?;
     test_report::declare(ops)
 }
 

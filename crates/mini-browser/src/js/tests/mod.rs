@@ -1,6 +1,7 @@
 //! What scripts and hosts see of agents, workers and pages.
 
 mod dedicated;
+mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
