@@ -63,7 +63,7 @@ impl Documents for Site {
 }
 
 /// A page in a browser of these documents.
-fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
+pub(super) fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
     let site = Site {
         documents: documents
             .iter()
@@ -86,13 +86,13 @@ fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>)
     (page_with(options).0, lines, log)
 }
 
-fn run(page: &Page, source: &str) -> Value {
+pub(super) fn run(page: &Page, source: &str) -> Value {
     wait(page.run_script(source, SCRIPT)).unwrap()
 }
 
-const CHILD: &str = "https://fonts.example.com/child.html";
-const OTHER: &str = "https://other.example/child.html";
-const ECHO: &str = "<title>child</title><script>
+pub(super) const CHILD: &str = "https://fonts.example.com/child.html";
+pub(super) const OTHER: &str = "https://other.example/child.html";
+pub(super) const ECHO: &str = "<title>child</title><script>
     onmessage = (event) => event.source.postMessage([event.data, event.origin, event.isTrusted], '*');
     var shown = 5;
     opener.postMessage('here', '*');
