@@ -1,9 +1,11 @@
 //! What scripts and hosts see of agents, workers and pages.
 
 mod dedicated;
+mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod frames;
 mod lifecycle;
 mod limits;
 mod messages;
