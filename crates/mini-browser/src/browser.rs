@@ -90,14 +90,14 @@ pub struct Browser {
 /// What a browser's pages share.
 pub(crate) struct Parts {
     pub(crate) facade: Facade,
-    pub(crate) host: WorkerHost<MessagePort>,
+    pub(crate) host: WorkerHost,
     pub(crate) fetches: Arc<FetchService>,
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
     page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
     /// Where the results of a page under test go.
-    reporter: Option<Arc<Reporter>>,
+    pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
 }
 
@@ -239,7 +239,7 @@ fn worker_host(
     fetches: &Arc<FetchService>,
     caches: &Arc<CacheStore>,
     console: &Arc<dyn ConsoleSink>,
-) -> WorkerHost<MessagePort> {
+) -> WorkerHost {
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
     options.prepare = Some(Arc::new(move |realm: RealmOptions| {

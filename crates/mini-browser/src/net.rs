@@ -6,6 +6,7 @@
 
 mod authority;
 mod client;
+mod closing;
 mod connect;
 mod content_coding;
 mod host_map;

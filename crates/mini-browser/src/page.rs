@@ -294,10 +294,13 @@ fn open_realm(parts: &Arc<Parts>, environment: &Environment) -> io::Result<js::P
             .with_service(Arc::clone(&documents))
     }));
     let url = environment.creation_url.clone();
-    js::Page::open(
-        options,
-        move |death| tracing::debug!(%url, ?death, "the page has ended"),
-    )
+    let reporter = parts.reporter.clone();
+    js::Page::open(options, move |death| {
+        tracing::debug!(%url, ?death, "the page has ended");
+        if let Some(reporter) = reporter {
+            reporter.ended(&death);
+        }
+    })
 }
 
 impl fmt::Debug for Page {

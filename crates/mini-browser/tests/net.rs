@@ -656,3 +656,47 @@ async fn stopping_lets_an_answer_end_that_has_begun() {
     assert_eq!(text(response).await.unwrap(), "first, last");
     assert!(stopping.await.unwrap()[0].complete);
 }
+
+/// Sends these bytes over TLS and closes TCP without closing TLS.
+async fn ends_without_notice(authority: &Authority, bytes: &'static [u8]) -> SocketAddr {
+    let tls = Arc::new(authority.leaf(&["a.test"]).unwrap());
+    let (address, _) = raw_server(move |stream, _| {
+        let tls = Arc::clone(&tls);
+        async move {
+            let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = [0; 4096];
+            assert_ne!(stream.read(&mut request).await.unwrap(), 0);
+            stream.write_all(bytes).await.unwrap();
+            stream.flush().await.unwrap();
+            let (mut tcp, _) = stream.into_inner();
+            tcp.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    address
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_is_whole_even_if_tls_was_not_closed() {
+    let authority = Authority::new().unwrap();
+    let address = ends_without_notice(&authority, b"HTTP/1.1 200 OK\r\n\r\nall of it").await;
+    let network = network_to(address, Some(&authority));
+    let response = network.send(get("https://a.test/")).await.unwrap();
+    assert_eq!(text(response).await.unwrap(), "all of it");
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_that_ends_early_is_broken_over_tls_too() {
+    let authority = Authority::new().unwrap();
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nnot all"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nnot all\r\n",
+    ] {
+        let address = ends_without_notice(&authority, bytes).await;
+        let network = network_to(address, Some(&authority));
+        let response = network.send(get("https://a.test/")).await.unwrap();
+        let error = text(response).await.unwrap_err();
+        assert!(matches!(error, BodyError::Broken(_)), "{error}");
+    }
+}

@@ -48,6 +48,7 @@ async fn serve(request: ServerRequest) -> ServerResponse {
         "/multiplier" => page("complete([result(JSON.stringify(properties), 0)], 0);"),
         "/endless" => page("result('holds', 0); result('does not', 1);"),
         "/loop" => page("result('holds', 0); for (;;);"),
+        "/hungry" => page("const all = []; for (;;) all.push(new Array(1 << 20).fill(all));"),
         "/odd" => page("complete([{ name: 'a', status: 'fine' }], 0);"),
         "/text" => ServerResponse::ok("text/plain", "no page"),
         _ => ServerResponse::new(http::StatusCode::NOT_FOUND, ""),
@@ -130,6 +131,7 @@ async fn no_page_and_an_unreadable_report_are_errors_that_say_why() {
         ("/text", "text/plain"),
         ("/missing", "text/html"),
         ("/odd", "fine"),
+        ("/hungry", "out of memory"),
     ] {
         let output = run(path, &[]).await;
         let results = results(&output);

@@ -140,23 +140,27 @@ fn causes(results: &[PageResult]) -> Vec<Cause<'_>> {
     causes
 }
 
-/// A message without what differs from one test to the next: numbers, and all but its first line.
+/// A message without what differs from one test to the next: numbers, URLs, and all but its first
+/// line.
 pub(super) fn cause(status: Status, message: Option<&str>) -> String {
-    let line = message
-        .unwrap_or_default()
-        .lines()
-        .next()
-        .unwrap_or_default();
-    let mut cause = format!("{status}: ");
-    let mut was_digit = false;
-    for letter in line.chars().take(300) {
-        let is_digit = letter.is_ascii_digit();
-        match (is_digit, was_digit) {
-            (true, false) => cause.push('0'),
-            (true, true) => {}
-            (false, _) => cause.push(letter),
+    let mut cause = format!("{status}:");
+    let line = message.unwrap_or_default().lines().next();
+    for word in line.unwrap_or_default().split_whitespace().take(40) {
+        cause.push(' ');
+        if word.contains("://") {
+            cause.push_str("URL");
+            continue;
         }
-        was_digit = is_digit;
+        let mut was_digit = false;
+        for letter in word.chars().take(100) {
+            let is_digit = letter.is_ascii_digit();
+            match (is_digit, was_digit) {
+                (true, false) => cause.push('0'),
+                (true, true) => {}
+                (false, _) => cause.push(letter),
+            }
+            was_digit = is_digit;
+        }
     }
     cause
 }
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_differ_in_numbers_are_one() {
+    fn causes_that_differ_in_numbers_and_urls_are_one() {
         let mut results = [
             page(
                 "a.html",
@@ -225,14 +229,14 @@ mod tests {
             ),
             page("b.html", Status::Ok, &[("x", Status::Fail)]),
         ];
-        results[0].subtests[0].message = Some("expected 12 but got 3\nmore".into());
+        results[0].subtests[0].message = Some("expected 12 but  got http://h/1 3\nmore".into());
         results[0].subtests[0].stack =
             Some("at t (http://h/resources/testharness.js:1:2)\n  at http://h/a.html:7:8\n".into());
         results[0].subtests[1].message = Some("other".into());
-        results[1].subtests[0].message = Some("expected 4 but got 5".into());
+        results[1].subtests[0].message = Some("expected 4 but got https://g/x 5".into());
         let causes = causes(&results);
         assert_eq!(causes.len(), 2);
-        assert_eq!(causes[0].message, "FAIL: expected 0 but got 0");
+        assert_eq!(causes[0].message, "FAIL: expected 0 but got URL 0");
         assert_eq!((causes[0].tests, causes[0].pages.len()), (2, 2));
         assert_eq!(causes[0].example, "a.html | x | at http://h/a.html:7:8");
     }

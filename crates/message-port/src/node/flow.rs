@@ -83,15 +83,9 @@ impl Node {
             if !link.is_up() || !link.out.has_room(link_buffer) {
                 return;
             }
-            let Some(channel) = link.ring.pop_front() else {
+            let Some(channel) = link.next_turn() else {
                 return;
             };
-            if let Some(wire) = link.wires.get_mut(&channel) {
-                wire.in_ring = false;
-            }
-            if link.starved.front() == Some(&channel) && link.woken.is_none() {
-                link.wake_starved();
-            }
             // One message or one piece of a long one; then it is the next channel's turn.
             let more = self.send_one(Address { link: id, channel });
             if let Some(link) = self.links.get_mut(&id) {
@@ -308,8 +302,10 @@ impl Node {
             Side::Wire { output, .. } => {
                 let link = self.links.get_mut(&output.link);
                 if let Some(link) = link {
-                    let wire = link.wires.get(&output.channel);
-                    if wire.is_some_and(|wire| wire.last == Last::No) {
+                    let wire = link.wires.get_mut(&output.channel);
+                    let untold = wire.filter(|wire| wire.last == Last::No && !wire.told_stop);
+                    if let Some(wire) = untold {
+                        wire.told_stop = true;
                         link.send(&Frame::Stop(output.channel));
                     }
                 }

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use futures_channel::mpsc::UnboundedSender;
 use serde::{Deserialize, Serialize};
 
+use crate::js::Death;
+
 /// What a test page found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -40,7 +42,7 @@ pub struct Subtest {
 /// How a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", try_from = "Status<Self>")]
-#[expect(clippy::exhaustive_enums, reason = "testharness.js has no other")]
+#[expect(clippy::exhaustive_enums, reason = "there is no other end")]
 pub enum HarnessStatus {
     /// All its tests ended.
     Ok,
@@ -50,6 +52,8 @@ pub enum HarnessStatus {
     Timeout,
     /// It asks for a feature that may be missing.
     PreconditionFailed,
+    /// The browser did not survive it; no page says this of itself.
+    Crash,
 }
 
 /// How a test ended.
@@ -151,9 +155,23 @@ impl Reporter {
             "subtest" => serde_json::from_str(json).map(Reported::Subtest),
             _ => serde_json::from_str(json).map(Reported::Complete),
         };
+        self.send(reported.unwrap_or_else(unreadable));
+    }
+
+    /// The page is gone, and says nothing more.
+    pub(crate) fn ended(&self, death: &Death) {
+        let status = match death {
+            Death::Panicked(_) => HarnessStatus::Crash,
+            _ => HarnessStatus::Error,
+        };
+        let text = format!("the page ended: {death}");
+        self.send(Reported::Complete(TestResults::failed(status, text)));
+    }
+
+    fn send(&self, reported: Reported) {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody listens any more once the tests are complete or took too long.
-        drop(sender.unbounded_send(reported.unwrap_or_else(unreadable)));
+        drop(sender.unbounded_send(reported));
     }
 }
 
@@ -184,6 +202,22 @@ mod tests {
             serde_json::to_value(statuses).unwrap(),
             serde_json::json!(["PASS", "NOTRUN", "PRECONDITION_FAILED"])
         );
+    }
+
+    #[test]
+    fn a_panic_of_the_page_s_agent_is_a_crash_and_another_end_an_error() {
+        for (death, status) in [
+            (Death::Panicked("why".into()), "CRASH"),
+            (Death::OutOfMemory { limit: 1 << 20 }, "ERROR"),
+        ] {
+            let (sender, mut receiver) = mpsc::unbounded();
+            Reporter::new(sender).ended(&death);
+            let Reported::Complete(results) = receiver.try_recv().unwrap() else {
+                panic!("not complete");
+            };
+            assert_eq!(serde_json::to_value(results.status).unwrap(), status);
+            assert!(results.message.unwrap().contains(&death.to_string()));
+        }
     }
 
     #[test]

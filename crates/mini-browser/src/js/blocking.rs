@@ -101,11 +101,41 @@ pub(super) fn fetch_script(
     let service = realm.service::<FetchService>();
     let service = service.ok_or("this realm has no network")?;
     let params = request.params(realm);
+    wait(realm, async move { fetch(&service, params).await })
+}
+
+/// What a service worker imports from the network: the facade has it, fetches it while the worker is
+/// installed, or refuses. `None`: the realm is no service worker, or has to fetch it by itself.
+pub(super) fn import_for_service_worker(
+    realm: &RealmState,
+    url: &Url,
+) -> Option<Result<FetchedScript, String>> {
+    let RealmKind::ServiceWorker(start) = realm.kind() else {
+        return None;
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let imported = realm.seam().import_script(start.worker, url.clone());
+    let muted_errors = service_worker::types::Origin::of(url) != realm.environment().origin;
+    Some(wait(realm, imported).map(|script| FetchedScript {
+        url: url.clone(),
+        essence: mime_essence(&script.headers).unwrap_or_default(),
+        body: script.body.clone(),
+        muted_errors,
+    }))
+}
+
+/// Lets the agent's thread wait.
+fn wait<T: Send + 'static>(
+    realm: &RealmState,
+    future: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
     let (sender, answer) = channel();
     let thread = std::thread::Builder::new().name("script fetch".to_owned());
     let spawned = thread.spawn(move || {
         // Nobody waits any more if the agent was killed.
-        drop(sender.send(block_on(fetch(&service, params))));
+        drop(sender.send(block_on(future)));
     });
     spawned.map_err(|error| format!("no thread: {error}"))?;
     let fetched = loop {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rquickjs::{Ctx, Function, Value};
 use service_worker::message_port::{MessageChannel, MessagePort};
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
-use service_worker::types::{ClientId, ClientType, Environment, Origin};
+use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin};
 use url::Url;
 
 use super::agent::{Agent, AgentOptions, WeakAgent};
@@ -285,6 +285,7 @@ fn environment(parent: &Environment, id: ClientId, url: Url) -> Environment {
     Environment {
         id,
         client_type: ClientType::Worker,
+        frame_type: FrameType::None,
         creation_url: url,
         cross_site_ancestor: parent.cross_site_ancestor || !parent.top_level_site.contains(&origin),
         origin,
@@ -306,7 +307,7 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
         state.call(ctx, "insidePort", (inside,));
         let url = script.url.as_str();
         if is_module {
-            let ran = modules::run(ctx, url, script.text());
+            let ran = modules::run(ctx, &state, url, script.text());
             let waits = ran.and_then(|promise| report_rejection(ctx, &state, &promise));
             if waits.is_err() {
                 let exception = Exception::take(ctx, url);

@@ -50,10 +50,10 @@ impl Resolver for PreludeResolver {
         ctx: &Ctx<'js>,
         base: &str,
         name: &str,
-        _: Option<ImportAttributes<'js>>,
+        attributes: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
         let Some(file) = base.strip_prefix(SCHEME) else {
-            return modules::resolve(ctx, base, name);
+            return modules::resolve(ctx, base, name, attributes.as_ref());
         };
         // A lazily loaded module is imported by its path from the prelude's folder.
         let file = if file.starts_with("import ") {
@@ -88,13 +88,13 @@ impl Loader for PreludeLoader {
         &mut self,
         ctx: &Ctx<'js>,
         name: &str,
-        attributes: Option<ImportAttributes<'js>>,
+        _: Option<ImportAttributes<'js>>,
     ) -> Result<Module<'js, Declared>> {
         if name == OPS {
             return Module::declare_def::<ops::OpsModule, _>(ctx.clone(), OPS);
         }
         if !name.starts_with(SCHEME) {
-            return modules::load(ctx, name, attributes.as_ref());
+            return modules::load(ctx, name);
         }
         let file = name.strip_prefix(SCHEME).unwrap_or(name);
         match bytecode(file) {

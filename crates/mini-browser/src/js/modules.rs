@@ -5,28 +5,50 @@
 
 use rquickjs::loader::ImportAttributes;
 use rquickjs::module::Declared;
-use rquickjs::{Ctx, Exception, Function, Module, Promise, Result};
+use rquickjs::{Ctx, Exception, Function, Module, Object, Promise, Result};
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
-use super::blocking::{FetchedScript, ScriptRequest, fetch_script};
+use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
+use super::error::Exception as ThrownException;
+use super::module_scripts::{self, Created, ModuleScripts};
 use super::realm::{RealmState, state_of};
 
-/// *Resolve a module specifier.* Import maps are not offered.
-pub(super) fn resolve(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Result<String> {
+/// What the name of a module begins with that could not be resolved. No script can import such a name.
+const UNRESOLVED: &str = "unresolved:";
+/// What the name of a module begins with that was imported with a type.
+const TYPED: &str = "typed:";
+
+/// *Resolve a module specifier.* Import maps are not offered. What cannot be resolved gets a name for
+/// which [`load`] gives a module that throws.
+pub(super) fn resolve(
+    ctx: &Ctx<'_>,
+    base: &str,
+    specifier: &str,
+    attributes: Option<&ImportAttributes<'_>>,
+) -> Result<String> {
+    let kind = attributes
+        .map(ImportAttributes::get_type)
+        .transpose()?
+        .flatten();
+    let name = resolved(ctx, base, specifier);
+    Ok(match (name, kind) {
+        (None, _) => format!("{UNRESOLVED}{specifier}"),
+        (Some(url), None) => url.into(),
+        // The module map's keys are URLs with types.
+        (Some(url), Some(kind)) => format!("{TYPED}{kind} {url}"),
+    })
+}
+
+fn resolved(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Option<Url> {
     let realm = state_of(ctx);
     let base = match (Url::parse(base), &realm) {
         (Ok(base), _) if !base.cannot_be_a_base() => Some(base),
         (_, Some(realm)) => Some(realm.base_url()),
         (base, None) => base.ok(),
     };
-    let resolved = resolve_url(base.as_ref(), specifier);
-    let resolved =
-        resolved.filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"));
-    resolved.map(String::from).ok_or_else(|| {
-        let message = format!("Failed to resolve module specifier '{specifier}'");
-        Exception::throw_type(ctx, &message)
-    })
+    resolve_url(base.as_ref(), specifier)
+        .filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"))
 }
 
 /// *Resolve a URL-like module specifier.*
@@ -40,21 +62,49 @@ fn resolve_url(base: Option<&Url>, specifier: &str) -> Option<Url> {
     Url::parse(specifier).ok()
 }
 
-/// *Fetch a single imported module script*, and create it.
-pub(super) fn load<'js>(
+/// *Fetch a single imported module script*, and create it. One that cannot be fetched or does not parse
+/// gives a module that throws why: the engine must not see a failure here, since it would keep the
+/// modules that import this one half linked, and crash when they are imported again. (That a failure
+/// is remembered is what the standard's module map does, too.)
+pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
+    let realm = state_of(ctx);
+    let realm = realm.ok_or_else(|| Exception::throw_type(ctx, "this realm has no state"))?;
+    let failure = match try_load(ctx, &realm, name) {
+        Ok(module) => return Ok(module),
+        Err(_) if realm.is_killed() => return Err(Exception::throw_type(ctx, "the agent ends")),
+        Err(failure) => failure,
+    };
+    if name.starts_with(UNRESOLVED) {
+        module_scripts::unresolved(&realm, &failure.message);
+    } else if failure.name == "TypeError" {
+        module_scripts::failed(&realm, &failure.message);
+    }
+    Module::declare(ctx.clone(), name, failure.source())
+}
+
+fn try_load<'js>(
     ctx: &Ctx<'js>,
+    realm: &RealmState,
     name: &str,
-    attributes: Option<&ImportAttributes<'js>>,
-) -> Result<Module<'js, Declared>> {
-    let refused = |message: &str| Exception::throw_type(ctx, message);
-    let realm = state_of(ctx).ok_or_else(|| refused("this realm has no state"))?;
-    let kind = attributes
-        .map(ImportAttributes::get_type)
-        .transpose()?
-        .flatten();
-    let url = Url::parse(name).map_err(|error| refused(&error.to_string()))?;
+) -> std::result::Result<Module<'js, Declared>, Failure> {
+    if let Some(specifier) = name.strip_prefix(UNRESOLVED) {
+        let message = format!("Failed to resolve module specifier '{specifier}'");
+        return Err(Failure::of_type(message));
+    }
+    let (kind, url) = match name
+        .strip_prefix(TYPED)
+        .and_then(|rest| rest.split_once(' '))
+    {
+        Some((kind, url)) => (Some(kind), url),
+        None => (None, name),
+    };
+    let url = Url::parse(url).map_err(|error| Failure::of_type(error.to_string()))?;
+    if let Some(other) = kind.filter(|kind| *kind != "json") {
+        let message = format!("modules of type '{other}' are not offered");
+        return Err(Failure::of_type(message));
+    }
     let request = ScriptRequest {
-        url,
+        url: url.clone(),
         destination: if kind.is_some() {
             Destination::Json
         } else {
@@ -64,24 +114,70 @@ pub(super) fn load<'js>(
         credentials: CredentialsMode::SameOrigin,
         referrer: realm.referrer_source(),
     };
-    let script = imported(&realm, request)
-        .map_err(|error| refused(&format!("Failed to fetch module {name}: {error}")))?;
-    match kind.as_deref() {
-        None if script.is_javascript() => declare(ctx, name, script.text()),
-        Some("json") if script.is_json() => {
-            let value = ctx.json_parse(script.text())?;
+    let script = imported(realm, request)
+        .map_err(|error| Failure::of_type(format!("Failed to fetch module {url}: {error}")))?;
+    let thrown = |_| Failure::of(&ThrownException::take(ctx, url.as_str()));
+    if kind.is_none() && script.is_javascript() {
+        return declare(ctx, name, script.text()).map_err(thrown);
+    }
+    if kind.is_some() && script.is_json() {
+        let json = |text: String| {
+            let value = ctx.json_parse(text)?;
             let text = ctx.json_stringify(value)?;
             let text = text.map(|text| text.to_string()).transpose()?;
             let source = format!("export default {};", text.unwrap_or_default());
             declare(ctx, name, source)
+        };
+        return json(script.text()).map_err(thrown);
+    }
+    Err(Failure::of_type(format!(
+        "{url} cannot be a module: its type is '{}'",
+        script.essence
+    )))
+}
+
+/// Why there is no module.
+struct Failure {
+    name: &'static str,
+    message: String,
+    /// Where, as the engine writes it in a stack; or empty.
+    stack: String,
+}
+
+impl Failure {
+    const fn of_type(message: String) -> Self {
+        Self {
+            name: "TypeError",
+            message,
+            stack: String::new(),
         }
-        None | Some("json") => Err(refused(&format!(
-            "{name} cannot be a module: its type is '{}'",
-            script.essence
-        ))),
-        Some(other) => Err(refused(&format!(
-            "modules of type '{other}' are not offered"
-        ))),
+    }
+
+    /// Of a script that does not parse.
+    fn of(exception: &ThrownException) -> Self {
+        let ThrownException {
+            text,
+            file,
+            line,
+            column,
+        } = exception;
+        Self {
+            name: "SyntaxError",
+            message: text.trim_start_matches("SyntaxError: ").to_owned(),
+            stack: format!("    at {file}:{line}:{column}\n"),
+        }
+    }
+
+    /// A module that throws it.
+    fn source(&self) -> String {
+        let message = serde_json::Value::from(self.message.as_str());
+        let mut source = format!("const error = new {}({message});", self.name);
+        if !self.stack.is_empty() {
+            let stack = serde_json::Value::from(self.stack.as_str());
+            source.push_str(&format!("error.stack = {stack};"));
+        }
+        source.push_str("throw error;");
+        source
     }
 }
 
@@ -90,14 +186,9 @@ fn imported(
     realm: &RealmState,
     request: ScriptRequest,
 ) -> std::result::Result<FetchedScript, String> {
-    match super::imports::stored(realm, &request.url) {
-        Some(found) => found,
-        None => {
-            let url = request.url.clone();
-            let script = fetch_script(realm, request)?;
-            super::imports::keep(realm, &url, &script);
-            Ok(script)
-        }
+    match import_for_service_worker(realm, &request.url) {
+        Some(imported) => imported,
+        None => fetch_script(realm, request),
     }
 }
 
@@ -108,17 +199,39 @@ pub(super) fn declare<'js>(
     source: String,
 ) -> Result<Module<'js, Declared>> {
     let module = Module::declare(ctx.clone(), url, source)?;
-    let meta = module.meta()?;
-    meta.set("url", url)?;
-    let base = url.to_owned();
-    let resolved = move |ctx: Ctx<'js>, specifier: String| resolve(&ctx, &base, &specifier);
-    let resolved = Function::new(ctx.clone(), resolved)?.with_name("resolve")?;
-    meta.set("resolve", resolved)?;
+    fill_meta(&module.meta()?, url)?;
     Ok(module)
 }
 
-/// *Run a module script*: a promise of its evaluation.
-pub(super) fn run<'js>(ctx: &Ctx<'js>, url: &str, source: String) -> Result<Promise<'js>> {
-    let (_, promise) = declare(ctx, url, source)?.eval()?;
-    Ok(promise)
+/// *HostGetImportMetaProperties.*
+pub(super) fn fill_meta<'js>(meta: &Object<'js>, url: &str) -> Result<()> {
+    meta.set("url", url)?;
+    let base = url.to_owned();
+    let resolve = move |ctx: Ctx<'js>, specifier: String| {
+        resolved(&ctx, &base, &specifier)
+            .map(String::from)
+            .ok_or_else(|| {
+                let message = format!("Failed to resolve module specifier '{specifier}'");
+                Exception::throw_type(&ctx, &message)
+            })
+    };
+    let resolve = Function::new(meta.ctx().clone(), resolve)?.with_name("resolve")?;
+    meta.set("resolve", resolve)
+}
+
+/// *Run a module script* of a worker: a promise of its evaluation.
+pub(super) fn run<'js>(
+    ctx: &Ctx<'js>,
+    realm: &RealmState,
+    url: &str,
+    source: String,
+) -> Result<Promise<'js>> {
+    let scripts = realm.local::<ModuleScripts>();
+    match scripts.create(ctx, source, url)? {
+        Created::Script(script) => scripts
+            .run(ctx, script)
+            .unwrap_or(Err(rquickjs::Error::Unknown)),
+        Created::Error(error) => Err(ctx.throw(error)),
+        Created::Failed(why) => Err(Exception::throw_type(ctx, &why)),
+    }
 }

@@ -97,7 +97,8 @@ fn evaluate_module(
     url: &str,
     source: String,
 ) -> Result<(), String> {
-    let promise = modules::run(ctx, url, source).map_err(|error| thrown(ctx, url, &error))?;
+    let promise =
+        modules::run(ctx, realm, url, source).map_err(|error| thrown(ctx, url, &error))?;
     realm.run_microtasks(ctx);
     match promise.result::<rquickjs::Value<'_>>() {
         Some(Ok(_)) => Ok(()),
@@ -282,7 +283,7 @@ pub(super) fn dispatch_connect(
     });
 }
 
-fn fail(realm: &RealmState, event: EventId) {
+pub(super) fn fail(realm: &RealmState, event: EventId) {
     if realm.is_killed() {
         return;
     }

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::client::{Limits, Sender};
+use super::closing::MayEndWithoutNotice;
 use super::{HostMap, describe};
 
 /// Opens connections.
@@ -31,7 +32,8 @@ impl Connector {
         let connecting = async {
             let stream = self.tcp(&host, port).await?;
             if url.scheme() == "https" {
-                self.http(self.tls(&host, stream).await?).await
+                let stream = self.tls(&host, stream).await?;
+                self.http(MayEndWithoutNotice(stream)).await
             } else {
                 self.http(stream).await
             }

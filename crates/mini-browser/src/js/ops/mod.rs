@@ -7,6 +7,7 @@
 
 mod broadcast;
 mod caches;
+mod clients;
 mod clone;
 mod dom;
 mod dom_decode;
@@ -14,6 +15,7 @@ mod dom_sink;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod module_scripts;
 mod navigation;
 mod page;
 pub(super) mod ports;
@@ -83,11 +85,13 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    clients::declare(ops)?;
     workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
     window_messages::declare(ops)?;
     navigation::declare(ops)?;
+    module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     dom::declare(ops)?;

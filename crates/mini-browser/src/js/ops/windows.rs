@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rquickjs::function::{Rest, This};
+use rquickjs::function::{Opt, Rest, This};
 use rquickjs::{Ctx, Function, Result, Value};
 
 use super::{OpError, Ops};
@@ -290,17 +290,22 @@ fn declare_frames<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 }
 
 fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // Run a classic script, with its error reporting; true if it did not throw.
+    // Run a classic script, with its error reporting; true if it did not throw. With muted errors
+    // nothing is shown of what it threw.
     let realm = ops.realm();
     ops.add(
         "op_run_classic",
-        move |ctx: Ctx<'js>, source: String, url: String| {
+        move |ctx: Ctx<'js>, source: String, url: String, is_muted: Opt<Option<bool>>| {
             if realm.options().sandbox.scripts {
                 return true;
             }
             let ran = evaluate_script(&ctx, source, &url);
             if ran.is_err() {
-                realm.report(&ctx);
+                if is_muted.0.flatten() == Some(true) {
+                    realm.report_muted(&ctx);
+                } else {
+                    realm.report(&ctx);
+                }
             }
             ran.is_ok()
         },

@@ -144,7 +144,7 @@ fn signal(realm: &RealmState, signal: Signal) {
     }
 }
 
-fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
+pub(super) fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
     match realm.kind() {
         RealmKind::ServiceWorker(start) => Ok(start.worker),
         RealmKind::Window | RealmKind::DedicatedWorker(_) => {

@@ -1,17 +1,17 @@
 //! Of dedicated workers, and of the scripts that workers import.
 
-use rquickjs::{Ctx, Object, Promise, Result, Value};
+use rquickjs::{Ctx, Object, Result, Value};
 use service_worker::types::WorkerType;
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
 use super::{OpError, Ops};
-use crate::js::blocking::{ScriptRequest, fetch_script};
+use crate::js::ConsoleLevel;
+use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
 use crate::js::dedicated::{NewWorker, ParentLink, Workers};
 use crate::js::error::Exception;
 use crate::js::page::evaluate_script;
 use crate::js::realm::{RealmKind, RealmState};
-use crate::js::{ConsoleLevel, imports, modules};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     declare_parent(ops)?;
@@ -110,19 +110,6 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         |ctx: Ctx<'js>, source: String, url: String| -> Result<Value<'js>> {
             evaluate_script(&ctx, source, &url)
         },
-    )?;
-
-    // The worker was installed: it imports nothing new from now on.
-    let realm = ops.realm();
-    ops.add("op_close_imports", move || imports::close(&realm))?;
-
-    // Run a module script: a promise of its evaluation. Throws if it, or what it imports, cannot be
-    // fetched or does not parse.
-    ops.add(
-        "op_run_module",
-        |ctx: Ctx<'js>, source: String, url: String| -> Result<Promise<'js>> {
-            modules::run(&ctx, &url, source)
-        },
     )
 }
 
@@ -130,8 +117,8 @@ fn import(
     realm: &RealmState,
     url: Url,
 ) -> std::result::Result<crate::js::blocking::FetchedScript, String> {
-    if let Some(stored) = imports::stored(realm, &url) {
-        return stored;
+    if let Some(imported) = import_for_service_worker(realm, &url) {
+        return imported;
     }
     let is_network = matches!(url.scheme(), "http" | "https");
     let script = fetch_script(
@@ -148,6 +135,5 @@ fn import(
     if is_network && !script.is_javascript() {
         return Err(format!("{url}: its type is {:?}", script.essence));
     }
-    imports::keep(realm, &url, &script);
     Ok(script)
 }

@@ -148,6 +148,7 @@ op_set_hook("unload", () => {
   fireEvent(global, "unload", true);
 });
 
+op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
 op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
 if (facts.secure) {
   lazy("container.js", ["ServiceWorkerContainer"]);

@@ -9,6 +9,17 @@ use crate::js::error::Exception;
 use crate::js::task::TaskSource;
 
 impl RealmState {
+    /// *Report an exception*, of a script with muted errors: the pending one is shown to nobody but
+    /// the console.
+    pub(in crate::js) fn report_muted(&self, ctx: &Ctx<'_>) {
+        let thrown = ctx.catch();
+        let url = self.url().clone();
+        let exception = Exception::of(&thrown, url.as_str());
+        let args = (Value::new_null(ctx.clone()), "Script error.", "", 0, 0);
+        self.call(ctx, "exception", args);
+        self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
+    }
+
     /// Reports the pending exception. (*HTML*, "report an exception".)
     pub(in crate::js) fn report(&self, ctx: &Ctx<'_>) {
         let thrown = ctx.catch();

@@ -345,3 +345,67 @@ fn a_page_with_too_many_workers_gets_an_error_and_all_end_with_it() {
         json!([64, "QuotaExceededError"])
     );
 }
+
+#[test]
+fn a_worker_that_is_stopped_while_it_waits_for_a_script_ends() {
+    // The script that it imports never comes.
+    struct Never;
+    impl Hop for Never {
+        fn hop(&self, _: FetchRequest) -> HopFuture {
+            Box::pin(std::future::pending())
+        }
+    }
+    let service = Arc::new(FetchService::new(Arc::new(Never)));
+    let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());
+    let mut options = PageOptions::new(
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    options.prepare = Some(Arc::new(move |realm| {
+        realm.with_service(Arc::clone(&service))
+    }));
+    let (page, ended) = page_with(options);
+    let importing = page.run_script("import('./never.js')", "https://fonts.example.com/test.js");
+    let other = page.clone();
+    let closer = std::thread::spawn(move || other.close());
+    assert!(wait(importing).is_err());
+    closer.join().unwrap();
+    assert_eq!(ended.recv().unwrap().to_string(), "closed");
+}
+
+#[test]
+fn a_module_whose_import_is_missing_fails_each_time_and_harms_nothing() {
+    assert_eq!(
+        run(
+            &[
+                ("/a.js", "import './b.js'; export const a = 1;"),
+                ("/b.js", "import { c } from './missing.js'; export const b = c;"),
+                ("/d.js", "import { nothing } from './e.js'; export const d = nothing;"),
+                ("/e.js", "export const e = 1;"),
+                ("/cycle.js", "import './cycle2.js'; import './missing.js';"),
+                ("/cycle2.js", "import './cycle.js';"),
+                ("/whole.js", "export const whole = 1;"),
+            ],
+            "const seen = [];
+            for (const url of ['./a.js', './a.js', './b.js', './a.js', './d.js', './d.js', './e.js', './cycle.js', './cycle2.js', './cycle.js', './whole.js']) {
+                try { seen.push(Object.keys(await import(url))[0]); } catch (error) { seen.push(error.name); }
+            }
+            return seen;"
+        ),
+        // A name that is imported from a module that is not there counts as one that it does not export.
+        json!([
+            "SyntaxError",
+            "SyntaxError",
+            "SyntaxError",
+            "SyntaxError",
+            "SyntaxError",
+            "SyntaxError",
+            "e",
+            "TypeError",
+            "TypeError",
+            "TypeError",
+            "whole"
+        ])
+    );
+}

@@ -2,7 +2,7 @@
 
 import { DOMString, idl, load } from "../webidl.js";
 import { setValue } from "./attributes.js";
-import { reflectWindowHandlers } from "../event_handlers.js";
+import { reflectWindowHandlers } from "./event_handlers.js";
 import { HTMLElement } from "./html_element.js";
 import { attribute } from "./nodes.js";
 import { recordOf } from "./node.js";
