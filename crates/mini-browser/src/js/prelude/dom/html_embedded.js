@@ -42,7 +42,7 @@ reflectWindowHandlers(HTMLFrameSetElement);
 reflect(HTMLFrameSetElement, { cols: "string", rows: "string" });
 idl(HTMLFrameSetElement);
 
-const images = () => load("dom/resources.js");
+const images = () => load("dom/resource_images.js");
 
 export class HTMLImageElement extends HTMLElement {
   get naturalWidth() { return images().imageOf(recordOf(this)).width; }
