@@ -45,7 +45,7 @@ pub(super) fn of_response(
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let content = Content {
-        content_type: content_type.unwrap_or("text/html").to_owned(),
+        content_type: content_type.unwrap_or_default().to_owned(),
         bytes: fetched.body,
     };
     let mut shown = fetched.environment.creation_url.clone();

@@ -12,13 +12,15 @@ const REFERRER_POLICIES = new Set(["no-referrer", "no-referrer-when-downgrade", 
 // Fetches for an element: `crossOrigin` is the state of its attribute (null for none). Gives a promise of
 // { status, isOk, type, url, contentType, isNoSniff, bytes(): promise of all bytes }, which is rejected for a network error.
 // `mode` is another mode than the one that its attribute gives.
-export async function fetchForElement({ url, destination, crossOrigin = null, mode = undefined, integrity = "", referrerPolicy = "", cache = "default" }) {
+export async function fetchForElement({
+  url, destination, crossOrigin = null, mode = undefined, integrity = "", referrer = "about:client", referrerPolicy = "", headers = [],
+}) {
   // Create a potential-CORS request.
   const request = {
-    method: "GET", urlList: [url], headers: [], destination, body: null,
+    method: "GET", urlList: [url], headers, destination, body: null,
     mode: mode ?? (crossOrigin === null ? "no-cors" : "cors"),
     credentials: crossOrigin === "anonymous" ? "same-origin" : "include",
-    cache, redirect: "follow", referrer: "about:client", referrerPolicy: REFERRER_POLICIES.has(referrerPolicy) ? referrerPolicy : "", serviceWorkers: "all",
+    cache: "default", redirect: "follow", referrer, referrerPolicy: REFERRER_POLICIES.has(referrerPolicy) ? referrerPolicy : "", serviceWorkers: "all",
     lookAside: "default", integrity, keepalive: false, reloadNavigation: false, historyNavigation: false, requesterId: null, kept: null,
   };
   lastOperation += 1;

@@ -2,7 +2,7 @@
 // "The body element".)
 
 import { DOMString, idl } from "../webidl.js";
-import { reflectWindowHandlers } from "../event_handlers.js";
+import { reflectWindowHandlers } from "./event_handlers.js";
 import { HTMLElement } from "./html_element.js";
 import { stringReplaceAll } from "./mutation.js";
 import { attribute, childTextContent, wrap } from "./nodes.js";

@@ -2,7 +2,7 @@
 
 import { DOMString, idl, load } from "../webidl.js";
 import { setValue } from "./attributes.js";
-import { reflectWindowHandlers } from "../event_handlers.js";
+import { reflectWindowHandlers } from "./event_handlers.js";
 import { HTMLElement } from "./html_element.js";
 import { attribute } from "./nodes.js";
 import { recordOf } from "./node.js";
@@ -42,7 +42,7 @@ reflectWindowHandlers(HTMLFrameSetElement);
 reflect(HTMLFrameSetElement, { cols: "string", rows: "string" });
 idl(HTMLFrameSetElement);
 
-const images = () => load("dom/resources.js");
+const images = () => load("dom/resource_images.js");
 
 export class HTMLImageElement extends HTMLElement {
   get naturalWidth() { return images().imageOf(recordOf(this)).width; }

@@ -12,6 +12,7 @@ export const MODULES = {
   "dom/element.js": ["Element"],
   "dom/html_element.js": ["HTMLElement", "HTMLUnknownElement"],
   "dom/style_declaration.js": ["CSSStyleDeclaration"],
+  "dom/style_sheets.js": ["CSSRule", "CSSStyleSheet"],
   "dom/html_document.js": ["HTMLBaseElement", "HTMLBodyElement", "HTMLHeadElement", "HTMLHtmlElement", "HTMLLinkElement", "HTMLMetaElement",
     "HTMLStyleElement", "HTMLTemplateElement", "HTMLTitleElement"],
   "dom/html_script.js": ["HTMLScriptElement"],

@@ -1,6 +1,6 @@
 // The HTML fragment parsing algorithm.
 
-import { op_parse_fragment } from "ops";
+import { op_parse_fragment, op_parser_end, op_parser_feed, op_parser_open, op_parser_run } from "ops";
 import { childrenOf, isHtml, newDocument, newFragment, HTML } from "./nodes.js";
 import { adopt, append, remove } from "./mutation.js";
 import { TreeBuilder } from "./tree_builder.js";
@@ -29,4 +29,17 @@ export function parseFragment(context, text) {
   adopt(fragment, document);
   // Scripts that come in by a fragment never run.
   return fragment;
+}
+
+// Parses a whole document that no scripts run in.
+export function parseWhole(document, text) {
+  const builder = new TreeBuilder(document, { isFragment: true });
+  const id = op_parser_open(false);
+  op_parser_feed(id, text.toWellFormed());
+  for (let script = null; script !== undefined;) {
+    const [operations, stopped] = op_parser_run(id, false);
+    builder.build(operations);
+    script = stopped ?? undefined;
+  }
+  builder.build(op_parser_end(id));
 }

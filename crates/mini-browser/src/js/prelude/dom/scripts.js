@@ -3,12 +3,13 @@
 import { op_decode, op_is_scripting, op_report } from "ops";
 import { queueTask } from "../event_loop.js";
 import { fireEvent } from "../events.js";
+import { errorOf, load } from "../webidl.js";
 import { lowercase } from "./attributes.js";
 import { fetchForElement } from "./element_fetch.js";
 import { delayLoad, goOn, loadingOf } from "./loading.js";
 import { attribute, childTextContent, isConnected, ownOf, wrap } from "./nodes.js";
 import { resolve } from "./reflect.js";
-import { moduleLoader, runClassicScript } from "./script_runner.js";
+import { runClassicScript } from "./script_runner.js";
 import { recordSteps } from "./steps.js";
 
 // JavaScript MIME type essence match.
@@ -158,7 +159,8 @@ const charsetOf = (contentType) => /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(conten
 
 // Fetch an external module script graph.
 async function fetchModule(url, settings) {
-  return { module: await moduleLoader().fetchExternal(url, settings) };
+  const credentials = settings.crossOrigin === "use-credentials" ? "include" : "same-origin";
+  return { module: await load("module_scripts.js").fetchExternal(url, { credentials }) };
 }
 
 // Step 32.
@@ -170,7 +172,7 @@ function createInline(element, own, type, source) {
       return true;
     case "module": {
       const release = delayLoad(element.document);
-      const fetched = (async () => ({ module: await moduleLoader().fetchInline(source, baseUrl, { crossOrigin: crossOriginOf(element) }) }))();
+      const fetched = load("module_scripts.js").fetchInline(source, baseUrl).then((module) => ({ module }));
       fetched.then((result) => markReady(own, result), (error) => {
         op_report(error);
         markReady(own, null);
@@ -178,12 +180,8 @@ function createInline(element, own, type, source) {
       return true;
     }
     default:
-      try {
-        own.result = { importMap: moduleLoader().parseImportMap(source, baseUrl) };
-      } catch (error) {
-        op_report(error);
-        own.result = null;
-      }
+      op_report(errorOf("NotSupportedError", "Import maps are not offered"));
+      own.result = null;
       return true;
   }
 }
@@ -225,8 +223,7 @@ export function executeScript(element) {
       runClassicScript(result.source, result.url, element);
     } else {
       document.currentScript = null;
-      if (own.type === "module") moduleLoader().run(result.module);
-      else moduleLoader().registerImportMap(result.importMap);
+      load("module_scripts.js").run(result.module);
     }
   } catch (error) {
     op_report(error);

@@ -11,6 +11,7 @@ export class TreeBuilder {
     this.nodes = [top];
     this.onPopped = onPopped;
     // A fragment is built out of sight: nothing happens as its nodes come in.
+    this.isFragment = isFragment;
     this.insert = isFragment ? link : insert;
   }
 
@@ -24,6 +25,7 @@ export class TreeBuilder {
     this.addTo(element, attributes);
     this.nodes[id] = element;
     if (contents !== null && contents !== undefined) this.nodes[contents] = element.own?.content;
+    if (isHtml(element, "style") && !this.isFragment) ownOf(element).ofParser = true;
     if (isHtml(element, "script")) {
       const own = ownOf(element);
       own.parserDocument = this.document;

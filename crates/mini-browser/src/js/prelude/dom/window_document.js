@@ -1,15 +1,16 @@
 // The document of the window: made when it is first asked for, or when there is something to parse.
 
-import { op_set_base_url } from "ops";
+import { op_decode, op_set_base_url } from "ops";
 import { queueTask } from "../event_loop.js";
 import { setTreeOfTargets } from "../events.js";
 import { iframeSteps, setDelayLoad } from "../iframe.js";
 import { nameChanged, setNamedElement } from "../window_scope.js";
 import { load } from "../webidl.js";
 import { activationOf } from "./activation.js";
+import { charsetOf, essenceOf, fillViewer, kindOf } from "./document_kinds.js";
 import "./event_handlers.js";
 import { home } from "./home.js";
-import { alreadyLoaded, delayLoad, documentLoaded } from "./loading.js";
+import { alreadyLoaded, delayLoad, documentLoaded, theEnd } from "./loading.js";
 import { append } from "./mutation.js";
 import { DOCUMENT, attribute, elementsBelow, firstElement, isHtml, newDocument, newElement, wrap } from "./nodes.js";
 import { recordIfNode } from "./node.js";
@@ -32,7 +33,7 @@ export function windowDocument() {
 // it has its elements and has loaded; else it is to be parsed.
 export function createDocument({ contentType = "text/html", referrer = "", isInitialAboutBlank = false } = {}) {
   if (current !== null) current.isShown = false;
-  current = newDocument({ contentType: essence(contentType), home });
+  current = newDocument({ contentType: essenceOf(contentType), home });
   current.isShown = true;
   current.referrer = referrer;
   if (isInitialAboutBlank) {
@@ -46,8 +47,6 @@ export function createDocument({ contentType = "text/html", referrer = "", isIni
   }
   return current;
 }
-
-const essence = (contentType) => contentType.split(";")[0].trim().toLowerCase() || "text/html";
 
 // Parses a document as its resource comes: `feed(bytes)` as often as there is something, then `end()`.
 // `charset` is what its Content-Type says.
@@ -65,15 +64,23 @@ export function parseInto(document, charset = null) {
 
 // What a resource of that type becomes. Its parsing is a task.
 export function openDocument({ contentType, referrer }, bytes) {
-  const document = createDocument({ contentType, referrer });
+  const kind = kindOf(contentType, bytes);
+  const document = createDocument({ contentType: kind === "html" ? contentType || "text/html" : contentType || "text/plain", referrer });
   const release = delayLoad(document);
   queueTask("networking", () => {
     if (document !== current) return;
-    const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType)?.[1] ?? null;
-    const parsing = parseInto(document, charset);
-    release();
-    parsing.feed(bytes);
-    parsing.end();
+    if (kind === "html") {
+      const parsing = parseInto(document, charsetOf(contentType));
+      release();
+      parsing.feed(bytes);
+      parsing.end();
+    } else {
+      document.mode = "no-quirks";
+      const text = kind === "image" || kind === "media" ? "" : op_decode(bytes, charsetOf(contentType) ?? "utf-8");
+      fillViewer(document, kind, home.urlOf(document), text);
+      release();
+      theEnd(document);
+    }
   });
 }
 
