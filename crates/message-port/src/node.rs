@@ -45,12 +45,13 @@ use bytes::Bytes;
 pub use error::LinkError;
 
 use crate::MessagePort;
+use crate::pair::ReadyCallback;
 use gateway::Ready;
 use introduce::{Offered, Tried};
 use introduced::{Known, KnownKey};
 use link::Link;
 use numbered::Numbered;
-use pipe::{Pipe, PipeId};
+use pipe::{Pipe, PipeId, Travelling};
 
 /// Names a link. The host chooses the numbers, and uses each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -236,14 +237,12 @@ pub struct Node {
     links: BTreeMap<LinkId, Link>,
     pipes: Numbered<Pipe>,
     next_pipe: PipeId,
-    /// Local sides by number, and the numbers by the identity of their pair, for look-up only.
-    gates: Numbered<(PipeId, usize)>,
-    gates_by_pair: BTreeMap<usize, u64>,
-    next_gate: u64,
     /// Sides that travel in a queued message, by number.
-    cargo: Numbered<(PipeId, usize)>,
+    cargo: Numbered<Travelling>,
     next_cargo: u64,
     ready: Arc<Ready>,
+    /// What the node's ports call: the same for all of them, by which it knows its own.
+    callback: ReadyCallback,
     /// Introductions that this node has made, by number and by pair of links.
     offered: BTreeMap<u64, Offered>,
     tried: BTreeMap<(LinkId, LinkId), Tried>,
@@ -289,17 +288,16 @@ impl Node {
     /// something for the node: it should bring the host to [`poll_output`](Self::poll_output).
     #[must_use]
     pub fn new(limits: Limits, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let ready = Arc::new(Ready::new(Box::new(wake)));
         Self {
             limits,
             links: BTreeMap::new(),
             pipes: Numbered::default(),
             next_pipe: 0,
-            gates: Numbered::default(),
-            gates_by_pair: BTreeMap::new(),
-            next_gate: 0,
             cargo: Numbered::default(),
             next_cargo: 0,
-            ready: Arc::new(Ready::new(Box::new(wake))),
+            callback: Ready::callback(&ready),
+            ready,
             offered: BTreeMap::new(),
             tried: BTreeMap::new(),
             next_introduction: 0,
@@ -396,7 +394,7 @@ impl Node {
             match work {
                 Work::Advance(pipe, side) => self.advance(pipe, side),
                 Work::Cut(cargo) => {
-                    if let Some((pipe, side)) = self.cargo.get(&cargo).copied() {
+                    if let Some((pipe, side)) = self.cargo.get(&cargo).map(|cargo| cargo.place) {
                         self.end_from(pipe, side, true);
                     }
                 }

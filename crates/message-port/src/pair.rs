@@ -25,9 +25,10 @@ use std::task::Waker;
 use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering, constant};
 use crate::{Event, Message};
 
-/// Called when an event may be delivered; see `MessagePort::on_ready`. A thin pointer, since every
-/// end has room for one and few have one.
-pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn() + Send + Sync>>;
+/// Called when an event may be delivered, with the number that the listener gave; see
+/// `MessagePort::on_ready`. A thin pointer, since every end has room for one and few have one; with
+/// a number, so that one callback serves any number of ends.
+pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn(u64) + Send + Sync>>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
 const RETAINED_EVENTS: usize = 8;
@@ -75,6 +76,8 @@ pub(crate) struct End {
     holder_side: Side,
     waker: Option<Waker>,
     on_ready: Option<ReadyCallback>,
+    /// What `on_ready` is called with.
+    label: u64,
     /// Whether the owner found nothing to deliver since it was last notified.
     armed: bool,
     /// Whether the owner wants to be notified when the other end takes what was posted to it.
@@ -108,7 +111,7 @@ pub(crate) type Inbox = VecDeque<Event>;
 #[must_use = "an unsent notification is a lost wake-up"]
 pub(crate) struct Notification {
     waker: Option<Waker>,
-    on_ready: Option<ReadyCallback>,
+    on_ready: Option<(ReadyCallback, u64)>,
 }
 
 /// What `EndRef::take_ready` found.
@@ -331,19 +334,38 @@ impl EndRef {
         }
     }
 
-    /// Sets or clears the callback. `backlog`: whether the owner's inbox holds something that may
+    /// Sets or clears the callback, and what it is called with. `backlog`: whether the owner's inbox holds something that may
     /// be delivered. Hands out whom to call now, and the old callback for dropping.
     pub(crate) fn listen(
         &self,
         on_ready: Option<ReadyCallback>,
+        label: u64,
         backlog: bool,
     ) -> (Notification, Option<ReadyCallback>) {
         let mut state = self.lock();
         let own = state.own(self.side);
         let replaced = mem::replace(&mut own.on_ready, on_ready);
+        own.label = label;
         own.armed = true;
         let now = if backlog { own.notify() } else { own.arrived() };
         (now, replaced)
+    }
+
+    /// What `callback` is called with if it listens at the other end of the pair.
+    pub(crate) fn label_at_other(&self, callback: &ReadyCallback) -> Option<u64> {
+        let mut state = self.lock();
+        let other = state.own(self.side.other());
+        let same = |known: &ReadyCallback| std::sync::Arc::ptr_eq(known, callback);
+        other
+            .on_ready
+            .as_ref()
+            .is_some_and(same)
+            .then_some(other.label)
+    }
+
+    /// From now on the callback of this end is called with another number.
+    pub(crate) fn relabel(&self, label: u64) {
+        self.lock().own(self.side).label = label;
     }
 
     /// The end in whose queue this end's port travels.
@@ -421,13 +443,8 @@ impl EndRef {
         own.queue.len() + usize::from(own.closing)
     }
 
-    /// What both ends of a pair have in common and no other pair that exists now.
-    pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.pair).addr()
-    }
-
     /// The address of the pair and the side, to tell ports apart in logs.
-    pub(crate) fn label(&self) -> (*const (), usize) {
+    pub(crate) fn name(&self) -> (*const (), usize) {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
     }
 
@@ -467,6 +484,7 @@ impl End {
         holder_side: Side::First,
         waker: None,
         on_ready: None,
+        label: 0,
         armed: false,
         watching: false,
         enabled: false,
@@ -510,14 +528,14 @@ impl End {
         }
         Notification {
             waker: self.waker.take(),
-            on_ready: self.on_ready.clone(),
+            on_ready: self.listener(),
         }
     }
 
     /// The other end has taken what was posted to it.
     fn taken_from(&mut self) -> Notification {
         let on_ready = if mem::take(&mut self.watching) {
-            self.on_ready.clone()
+            self.listener()
         } else {
             None
         };
@@ -530,8 +548,12 @@ impl End {
     fn take_listeners(&mut self) -> Notification {
         Notification {
             waker: self.waker.take(),
-            on_ready: self.on_ready.take(),
+            on_ready: self.on_ready.take().map(|on_ready| (on_ready, self.label)),
         }
+    }
+
+    fn listener(&self) -> Option<(ReadyCallback, u64)> {
+        Some((self.on_ready.clone()?, self.label))
     }
 
     fn shrink(&mut self) -> Vec<Event> {
@@ -556,8 +578,8 @@ impl Notification {
         if let Some(waker) = self.waker {
             waker.wake();
         }
-        if let Some(on_ready) = self.on_ready {
-            on_ready();
+        if let Some((on_ready, label)) = self.on_ready {
+            on_ready(label);
         }
     }
 }

@@ -280,7 +280,7 @@ impl Drop for MessagePort {
 
 impl fmt::Debug for MessagePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (pair, side) = self.end.label();
+        let (pair, side) = self.end.name();
         f.debug_struct("MessagePort")
             .field("pair", &pair)
             .field("side", &side)

@@ -9,7 +9,7 @@ use std::hint;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::pair::{Hint, Taken};
+use crate::pair::{Hint, ReadyCallback, Taken};
 use crate::sync::{Thread, local, thread};
 use crate::{Event, MessagePort, TryRecvError};
 
@@ -112,17 +112,20 @@ impl MessagePort {
     /// One callback at a time; transferring the port forgets it. It is independent of
     /// [`poll_recv`](Self::poll_recv).
     pub fn on_ready(&mut self, callback: impl Fn() + Send + Sync + 'static) {
+        self.listen(Arc::new(Box::new(move |_| callback())), 0);
+    }
+
+    /// As [`on_ready`](Self::on_ready), for many ports: `callback` is called with `label`.
+    pub(crate) fn listen(&mut self, callback: ReadyCallback, label: u64) {
         let backlog = self.has_deliverable_backlog();
-        let (now, replaced) = self
-            .end()
-            .listen(Some(Arc::new(Box::new(callback))), backlog);
+        let (now, replaced) = self.end().listen(Some(callback), label, backlog);
         drop(replaced);
         now.send();
     }
 
     /// Forgets the callback of [`on_ready`](Self::on_ready).
     pub fn clear_on_ready(&mut self) {
-        let (now, replaced) = self.end().listen(None, false);
+        let (now, replaced) = self.end().listen(None, 0, false);
         drop(replaced);
         now.send();
     }

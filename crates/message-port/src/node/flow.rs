@@ -226,8 +226,7 @@ impl Node {
             Cargo::Side(number) => self
                 .cargo
                 .get(number)
-                .and_then(|(pipe, side)| Some(self.pipes.get(pipe)?.hops[*side] >= MAX_HOPS))
-                .unwrap_or(false),
+                .is_some_and(|cargo| cargo.hops >= MAX_HOPS),
             Cargo::Port(_) => false,
         })
     }
@@ -356,15 +355,15 @@ impl Node {
                 }
             }
         }
-        if let Some(adopt) = self.take_adopt(id, side) {
-            self.acknowledge(&adopt);
-        }
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
         match std::mem::replace(&mut pipe.sides[side], Side::Gone) {
             Side::Cargo(number) => {
-                self.cargo.remove(&number);
+                let cargo = self.cargo.remove(&number);
+                if let Some(adopt) = cargo.and_then(|cargo| cargo.adopt) {
+                    self.acknowledge(&adopt);
+                }
             }
             Side::Fold {
                 input,

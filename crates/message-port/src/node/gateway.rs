@@ -13,28 +13,34 @@ use std::sync::{Arc, Mutex};
 
 use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Side, Unread};
 use super::{Node, Work};
-use crate::pair::lock;
+use crate::pair::{ReadyCallback, lock};
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
-    gates: Mutex<Vec<u64>>,
+    places: Mutex<Vec<u64>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Ready {
     pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
-            gates: Mutex::default(),
+            places: Mutex::default(),
             wake,
         }
     }
 
-    fn push(&self, gate: u64) {
+    /// What a local side calls, with its [`label`].
+    pub(super) fn callback(this: &Arc<Self>) -> ReadyCallback {
+        let ready = Arc::clone(this);
+        Arc::new(Box::new(move |place| ready.push(place)))
+    }
+
+    fn push(&self, place: u64) {
         let first = {
-            let mut gates = lock(&self.gates);
-            gates.push(gate);
-            gates.len() == 1
+            let mut places = lock(&self.places);
+            places.push(place);
+            places.len() == 1
         };
         if first {
             (self.wake)();
@@ -42,46 +48,45 @@ impl Ready {
     }
 
     fn take(&self) -> Vec<u64> {
-        mem::take(&mut *lock(&self.gates))
+        mem::take(&mut *lock(&self.places))
     }
+}
+
+/// A local side as one number.
+pub(super) fn label((id, side): (PipeId, usize)) -> u64 {
+    id << 1 | side as u64
+}
+
+fn place(label: u64) -> (PipeId, usize) {
+    (label >> 1, usize::from(label & 1 == 1))
 }
 
 impl Node {
     /// Looks at the ports that were posted to, closed or received from.
     pub(super) fn take_ready(&mut self) {
-        for gate in self.ready.take() {
-            if let Some((pipe, side)) = self.gates.get(&gate).copied() {
-                self.release_if_read(pipe, side);
-                self.work.push_back(Work::Advance(pipe, side));
-            }
+        for label in self.ready.take() {
+            // A pipe that is no more was joined to another one, which was looked at since.
+            let (pipe, side) = place(label);
+            self.release_if_read(pipe, side);
+            self.work.push_back(Work::Advance(pipe, side));
         }
     }
 
     /// Makes `port` the local side of a pipe.
     pub(super) fn settle_in(&mut self, mut port: MessagePort, pipe: PipeId, side: usize) -> Side {
-        let gate = self.next_gate;
-        self.next_gate += 1;
-        self.gates.insert(gate, (pipe, side));
-        self.gates_by_pair.insert(port.end().identity(), gate);
         port.start();
-        let ready = Arc::clone(&self.ready);
         // Calls back at once if something is queued already; it is looked at in the next poll.
-        port.on_ready(move || ready.push(gate));
-        Side::Local(Box::new(Local {
-            gate,
-            port,
-            unread: Unread::default(),
-        }))
+        port.listen(Arc::clone(&self.callback), label((pipe, side)));
+        Side::Local(Box::new(Local { port, unread: None }))
     }
 
     /// Gives a side that travelled in a message to somebody in this process.
     pub(super) fn land(&mut self, cargo: u64) -> Option<TransferredPort> {
-        let (id, side) = self.cargo.remove(&cargo)?;
+        let (id, side) = self.cargo.remove(&cargo)?.place;
         let MessageChannel { port1, port2 } = MessageChannel::new();
         let local = self.settle_in(port1, id, side);
         let pipe = self.pipes.get_mut(&id)?;
         pipe.sides[side] = local;
-        pipe.hops[side] = 0;
         self.work.push_back(Work::Advance(id, 1 - side));
         port2.transfer().ok()
     }
@@ -90,10 +95,8 @@ impl Node {
     /// is queued on either way. The side is [`Side::Gone`] until it is placed.
     pub(super) fn uproot(&mut self, mut port: MessagePort) -> (PipeId, usize) {
         port.start();
-        let gate = self.gates_by_pair.get(&port.end().identity()).copied();
-        let place = gate.and_then(|gate| self.gates.get(&gate).copied());
-        let place = place.filter(|_| port.is_entangled());
-        if let Some((id, side)) = place {
+        let label = port.end().label_at_other(&self.callback);
+        if let Some((id, side)) = label.filter(|_| port.is_entangled()).map(place) {
             if let Some(local) = self.take_local(id, side) {
                 self.keep_backlog(id, side, port, *local);
                 return (id, side);
@@ -117,8 +120,6 @@ impl Node {
             return None;
         };
         local.port.clear_on_ready();
-        self.gates.remove(&local.gate);
-        self.gates_by_pair.remove(&local.port.end().identity());
         Some(local)
     }
 
@@ -134,7 +135,7 @@ impl Node {
             out.queue.push_back(Item::Backlog {
                 port: Box::new(local.port),
                 left: sent,
-                unread: Unread::default(),
+                unread: None,
             });
         }
         let back = &mut pipe.flows[1 - side];
@@ -281,8 +282,8 @@ impl Node {
             match cargo {
                 Cargo::Port(port) => message.ports.extend(port.transfer().ok()),
                 Cargo::Side(number) => {
-                    if let Some((pipe, side)) = self.cargo.get(&number).copied() {
-                        adopts.extend(self.take_adopt(pipe, side));
+                    if let Some(cargo) = self.cargo.get_mut(&number) {
+                        adopts.extend(cargo.adopt.take());
                     }
                     message.ports.extend(self.land(number));
                 }
@@ -296,7 +297,7 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[1 - entry] else {
             return;
         };
-        let stale = local.unread.add(parcel.from, length, adopts);
+        let stale = local.delivered(parcel.from, length, adopts);
         local.port.post_message(message);
         self.release_unread(stale);
     }
@@ -307,7 +308,7 @@ impl Node {
         };
         pipe.flows[entry].left = pipe.flows[entry].left.wrapping_add(1);
         if let Side::Local(local) = &mut pipe.sides[1 - entry] {
-            let stale = local.unread.add(from, 0, Vec::new());
+            let stale = local.delivered(from, 0, Vec::new());
             local.port.end().post_close();
             self.release_unread(stale);
         }
@@ -321,20 +322,16 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[side] else {
             return;
         };
-        if local.unread.messages > 0 && local.port.end().watch_partner() {
-            let from = local.unread.from;
-            let read = mem::replace(
-                &mut local.unread,
-                Unread {
-                    from,
-                    ..Unread::default()
-                },
-            );
+        if local.unread.is_some() && local.port.end().watch_partner() {
+            let read = local.unread.take();
             self.release_unread(read);
         }
     }
 
-    pub(super) fn release_unread(&mut self, unread: Unread) {
+    pub(super) fn release_unread(&mut self, unread: Option<Box<Unread>>) {
+        let Some(unread) = unread else {
+            return;
+        };
         self.release(unread.from, unread.bytes, unread.messages);
         for adopt in unread.adopts {
             self.acknowledge(&adopt);
@@ -348,10 +345,6 @@ impl Node {
                 link.release(from.channel, bytes, messages, window);
             }
         }
-    }
-
-    pub(super) fn take_adopt(&mut self, id: PipeId, side: usize) -> Option<Adopt> {
-        self.pipes.get_mut(&id)?.adopts[side].take()
     }
 
     pub(super) fn acknowledge(&mut self, adopt: &Adopt) {

@@ -1,7 +1,7 @@
 //! Moving ports: what is granted to a peer with a message, and what a peer grants.
 
 use super::link::{Arrival, Wire};
-use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side};
+use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side, Travelling};
 use super::wire::{Grant, MAX_HOPS};
 use super::{LinkError, LinkId, Node, Work};
 
@@ -9,12 +9,20 @@ impl Node {
     /// Opens a channel for a port that goes along with a message, and leaves a stub here, unless
     /// its partner is here.
     pub(super) fn grant(&mut self, link: LinkId, cargo: Cargo) -> Option<Grant> {
-        let (id, side) = match cargo {
-            Cargo::Port(port) => self.uproot(port),
+        let Travelling {
+            place: (id, side),
+            hops,
+            adopt,
+        } = match cargo {
+            Cargo::Port(port) => Travelling {
+                place: self.uproot(port),
+                hops: 0,
+                adopt: None,
+            },
             Cargo::Side(number) => self.cargo.remove(&number)?,
         };
         // The move that brought it here is complete: it has another place.
-        if let Some(adopt) = self.take_adopt(id, side) {
+        if let Some(adopt) = adopt {
             self.acknowledge(&adopt);
         }
         let due = self.pipes.get(&id)?.flows[side].entered;
@@ -25,11 +33,10 @@ impl Node {
             output: at,
         };
         pipe.epochs[side] = pipe.epochs[side].wrapping_add(1);
-        let hops = pipe.hops[side] + 1;
         let grant = Grant {
             channel: at.channel,
             epoch: pipe.epochs[side],
-            hops,
+            hops: hops + 1,
             incoming: pipe.flows[1 - side].left,
             outgoing: due,
         };
@@ -121,14 +128,17 @@ impl Node {
             pipe.flows[1].entered = grant.outgoing;
             pipe.flows[1].left = grant.outgoing;
             pipe.epochs[1] = grant.epoch;
-            pipe.hops[1] = grant.hops;
-            pipe.adopts[1] = Some(Adopt {
-                link,
-                channel: grant.channel,
-                epoch: grant.epoch,
-            });
             self.pipes.insert(id, pipe);
-            self.cargo.insert(number, (id, 1));
+            let travelling = Travelling {
+                place: (id, 1),
+                hops: grant.hops,
+                adopt: Some(Adopt {
+                    link,
+                    channel: grant.channel,
+                    epoch: grant.epoch,
+                }),
+            };
+            self.cargo.insert(number, travelling);
             cargo.push(number);
         }
         Ok(cargo)

@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::link::{Link, Stage, Wire};
-use super::pipe::{Address, Pipe, Side};
+use super::pipe::{Address, Pipe, Side, Travelling};
 use super::wire::{Frame, Hello};
 use super::{LinkError, LinkId, LinkKind, Node, Output, Token, Work};
 
@@ -131,7 +131,12 @@ impl Node {
             self.next_cargo += 1;
             self.pipes
                 .insert(pipe, Pipe::new([wire, Side::Cargo(number)]));
-            self.cargo.insert(number, (pipe, 1));
+            let travelling = Travelling {
+                place: (pipe, 1),
+                hops: 0,
+                adopt: None,
+            };
+            self.cargo.insert(number, travelling);
             port = self.land(number).map(crate::TransferredPort::receive);
         }
         self.outputs.push_back(Output::LinkUp { link: id, port });

@@ -6,6 +6,7 @@
 
 use std::mem;
 
+use super::gateway::label;
 use super::pipe::{Address, Flow, Item, Pipe, PipeId, Side};
 use super::{LinkError, Node, Work};
 
@@ -78,8 +79,6 @@ impl Node {
             mem::replace(&mut q.sides[keep_q], Side::Gone),
         ]);
         joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
-        joined.hops = [p.hops[keep_p], q.hops[keep_q]];
-        joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
         joined.flows = [there, back];
         for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]
             .into_iter()
@@ -142,11 +141,12 @@ impl Node {
         let awaited = pipe.awaited(to.1);
         let mut channels = Vec::new();
         match &pipe.sides[to.1] {
-            Side::Local(local) => {
-                self.gates.insert(local.gate, to);
-            }
+            // What it has called with its old label since is looked at by the caller.
+            Side::Local(local) => local.port.end().relabel(label(to)),
             Side::Cargo(number) => {
-                self.cargo.insert(*number, to);
+                if let Some(cargo) = self.cargo.get_mut(number) {
+                    cargo.place = to;
+                }
             }
             Side::Fold { input, with, .. } => {
                 channels.push(*input);

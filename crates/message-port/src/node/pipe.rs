@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
 
 use bytes::Bytes;
 
@@ -27,10 +26,6 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
-    /// How many links a side that travels has passed since it was posted.
-    pub(super) hops: [u32; 2],
-    /// What is still to be acknowledged of the move that brought each side.
-    pub(super) adopts: [Option<Adopt>; 2],
     pub(super) splicing: Option<Box<Splicing>>,
 }
 
@@ -57,13 +52,20 @@ pub(super) enum Side {
 
 /// A port that this node holds, entangled with one in somebody's hands.
 pub(super) struct Local {
-    pub(super) gate: u64,
     pub(super) port: MessagePort,
-    pub(super) unread: Unread,
+    pub(super) unread: Option<Box<Unread>>,
+}
+
+/// A side that travels in a message which is queued here.
+pub(super) struct Travelling {
+    pub(super) place: (PipeId, usize),
+    /// How many links it has passed since it was posted.
+    pub(super) hops: u32,
+    /// What is still to be acknowledged of the move that brought it.
+    pub(super) adopt: Option<Adopt>,
 }
 
 /// What was delivered and not received yet: the credit and the acknowledgements to give then.
-#[derive(Default)]
 pub(super) struct Unread {
     pub(super) from: Option<Address>,
     pub(super) bytes: u64,
@@ -71,19 +73,28 @@ pub(super) struct Unread {
     pub(super) adopts: Vec<Adopt>,
 }
 
-impl Unread {
-    /// One event more. What is returned came by another channel; its credit is given at once,
-    /// since only one channel is kept in mind.
+impl Local {
+    /// One event more is delivered. What is returned came by another channel; its credit is given
+    /// at once, since only one channel is kept in mind.
     #[must_use]
-    pub(super) fn add(&mut self, from: Option<Address>, bytes: u64, adopts: Vec<Adopt>) -> Self {
-        let mut stale = Self::default();
-        if self.from != from {
-            stale = mem::take(self);
-            self.from = from;
-        }
-        self.bytes += bytes;
-        self.messages += 1;
-        self.adopts.extend(adopts);
+    pub(super) fn delivered(
+        &mut self,
+        from: Option<Address>,
+        bytes: u64,
+        adopts: Vec<Adopt>,
+    ) -> Option<Box<Unread>> {
+        let stale = self.unread.take_if(|unread| unread.from != from);
+        let unread = self.unread.get_or_insert_with(|| {
+            Box::new(Unread {
+                from,
+                bytes: 0,
+                messages: 0,
+                adopts: Vec::new(),
+            })
+        });
+        unread.bytes += bytes;
+        unread.messages += 1;
+        unread.adopts.extend(adopts);
         stale
     }
 }
@@ -133,7 +144,7 @@ pub(super) enum Item {
     Backlog {
         port: Box<MessagePort>,
         left: usize,
-        unread: Unread,
+        unread: Option<Box<Unread>>,
     },
     /// The marker of a splice.
     Switched,
@@ -188,7 +199,7 @@ impl fmt::Debug for Pipe {
         for (side, place) in self.sides.iter().enumerate() {
             let flow = &self.flows[side];
             match place {
-                Side::Local(local) => write!(f, "local({})", local.gate)?,
+                Side::Local(_) => f.write_str("local")?,
                 Side::Wire { input, output } => write!(f, "wire({input:?}, {output:?})")?,
                 Side::Fold { input, marked, .. } => write!(f, "fold({input:?}, {marked})")?,
                 Side::Cargo(number) => write!(f, "cargo({number})")?,
@@ -215,8 +226,6 @@ impl Pipe {
             sides,
             flows: Default::default(),
             epochs: [0; 2],
-            hops: [0; 2],
-            adopts: [None; 2],
             splicing: None,
         }
     }
