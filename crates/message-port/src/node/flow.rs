@@ -37,14 +37,15 @@ impl Node {
         };
         match &pipe.sides[1 - entry] {
             Side::Local(_) => self.deliver(id, entry),
-            Side::Wire { output, .. } => {
-                if let Some(link) = self.links.get_mut(&output.link) {
-                    link.enqueue(output.channel);
+            // It reads from here already if its marker has come.
+            Side::Fold(fold) => self.work.push_back(Work::Advance(fold.with.0, fold.with.1)),
+            side => {
+                if let Some(output) = side.output() {
+                    if let Some(link) = self.links.get_mut(&output.link) {
+                        link.enqueue(output.channel);
+                    }
                 }
             }
-            // It reads from here already if its marker has come.
-            Side::Fold { with, .. } => self.work.push_back(Work::Advance(with.0, with.1)),
-            Side::Cargo(_) | Side::Gone => {}
         }
     }
 
@@ -109,7 +110,7 @@ impl Node {
         let Some(wire) = link.wires.get(&at.channel) else {
             return false;
         };
-        let (Some((id, side)), Last::No) = (wire.owner, wire.last) else {
+        let (Some((id, side)), Last::No) = (wire.owner(), wire.last) else {
             return false;
         };
         let may_send = wire.may_send();
@@ -213,7 +214,7 @@ impl Node {
         if parcel.payload.len() <= CHUNK {
             link.send(&Frame::Message(at.channel, head, parcel.payload));
         } else {
-            wire.sending = Some(Box::new(parcel.payload));
+            wire.send(parcel.payload);
             link.send(&Frame::Head(at.channel, head, length));
         }
         true
@@ -263,7 +264,7 @@ impl Node {
             pipe.flows[side].queue.push_back(Item::End { close });
             self.work.push_back(Work::Advance(id, side));
         }
-        for item in dropped {
+        for item in dropped.into_iter() {
             self.discard(item);
         }
         self.work.push_back(Work::TellStop(id, 1 - side));
@@ -298,20 +299,21 @@ impl Node {
             return;
         }
         match &pipe.sides[side] {
-            Side::Wire { output, .. } => {
-                let link = self.links.get_mut(&output.link);
-                if let Some(link) = link {
+            Side::Fold(fold) => {
+                let with = fold.with;
+                self.stop(with.0, with.1);
+            }
+            side => {
+                let Some(output) = side.output() else {
+                    return;
+                };
+                if let Some(link) = self.links.get_mut(&output.link) {
                     let wire = link.wires.get(&output.channel);
                     if wire.is_some_and(|wire| wire.last == Last::No) {
                         link.send(&Frame::Stop(output.channel));
                     }
                 }
             }
-            Side::Fold { with, .. } => {
-                let with = *with;
-                self.stop(with.0, with.1);
-            }
-            Side::Local(_) | Side::Cargo(_) | Side::Gone => {}
         }
     }
 
@@ -335,7 +337,11 @@ impl Node {
             self.vacate(id, 0, true);
             self.vacate(id, 1, true);
             if let Some(pipe) = self.remove_pipe(id) {
-                for item in pipe.flows.into_iter().flat_map(|flow| flow.queue) {
+                for item in pipe
+                    .flows
+                    .into_iter()
+                    .flat_map(|flow| flow.queue.into_iter())
+                {
                     self.discard(item);
                 }
             }
@@ -365,13 +371,9 @@ impl Node {
                     self.acknowledge(&adopt);
                 }
             }
-            Side::Fold {
-                input,
-                with: (other, other_side),
-                ..
-            } => {
-                self.orphan(input);
-                self.end_from(other, other_side, close);
+            Side::Fold(fold) => {
+                self.orphan(fold.input);
+                self.end_from(fold.with.0, fold.with.1, close);
             }
             place => {
                 for at in place.channels().into_iter().flatten() {
@@ -393,8 +395,8 @@ impl Node {
             return;
         };
         wire.owner = None;
-        let held = std::mem::take(&mut wire.held);
-        let assembling = wire.assembling.take();
+        let held = wire.take_held();
+        let assembling = wire.take_assembly();
         link.reap(at.channel);
         link.had_turn(at.channel);
         for arrival in held {

@@ -11,7 +11,8 @@
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Side, Unread};
+use super::link::MAX_CREDIT_MESSAGES;
+use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Place, Side, Unread};
 use super::{Node, Work};
 use crate::pair::{ReadyCallback, lock};
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
@@ -30,7 +31,7 @@ impl Ready {
         }
     }
 
-    /// What a local side calls, with its [`label`].
+    /// What a local side calls, with the number of its [`Place`].
     pub(super) fn callback(this: &Arc<Self>) -> ReadyCallback {
         let ready = Arc::clone(this);
         Arc::new(Box::new(move |place| ready.push(place)))
@@ -52,21 +53,12 @@ impl Ready {
     }
 }
 
-/// A local side as one number.
-pub(super) fn label((id, side): (PipeId, usize)) -> u64 {
-    id << 1 | side as u64
-}
-
-fn place(label: u64) -> (PipeId, usize) {
-    (label >> 1, usize::from(label & 1 == 1))
-}
-
 impl Node {
     /// Looks at the ports that were posted to, closed or received from.
     pub(super) fn take_ready(&mut self) {
-        for label in self.ready.take() {
+        for number in self.ready.take() {
             // A pipe that is no more was joined to another one, which was looked at since.
-            let (pipe, side) = place(label);
+            let (pipe, side) = Place::numbered(number);
             self.release_if_read(pipe, side);
             self.work.push_back(Work::Advance(pipe, side));
         }
@@ -76,7 +68,8 @@ impl Node {
     pub(super) fn settle_in(&mut self, mut port: MessagePort, pipe: PipeId, side: usize) -> Side {
         port.start();
         // Calls back at once if something is queued already; it is looked at in the next poll.
-        port.listen(Arc::clone(&self.callback), label((pipe, side)));
+        let place = Place::new((pipe, side));
+        port.listen(Arc::clone(&self.callback), place.number());
         Side::Local(Box::new(Local { port, unread: None }))
     }
 
@@ -95,8 +88,9 @@ impl Node {
     /// is queued on either way. The side is [`Side::Gone`] until it is placed.
     pub(super) fn uproot(&mut self, mut port: MessagePort) -> (PipeId, usize) {
         port.start();
-        let label = port.end().label_at_other(&self.callback);
-        if let Some((id, side)) = label.filter(|_| port.is_entangled()).map(place) {
+        let place = port.end().label_at_other(&self.callback);
+        let place = place.filter(|_| port.is_entangled());
+        if let Some((id, side)) = place.map(Place::numbered) {
             if let Some(local) = self.take_local(id, side) {
                 self.keep_backlog(id, side, port, *local);
                 return (id, side);
@@ -185,10 +179,10 @@ impl Node {
     fn folded_into(&self, (id, entry): (PipeId, usize)) -> Option<(PipeId, usize)> {
         let pipe = self.pipes.get(&id)?;
         let flow = &pipe.flows[entry];
-        match pipe.sides[entry] {
-            Side::Fold {
-                with, marked: true, ..
-            } if flow.queue.is_empty() && !flow.done => Some((with.0, 1 - with.1)),
+        match &pipe.sides[entry] {
+            Side::Fold(fold) if fold.marked && flow.queue.is_empty() && !flow.done => {
+                Some((fold.with.0, 1 - fold.with.1))
+            }
             _ => None,
         }
     }
@@ -355,7 +349,10 @@ impl Node {
 
     pub(super) fn window(&self) -> (u64, u64) {
         let limits = &self.limits;
-        (limits.window_bytes.into(), limits.window_messages.into())
+        (
+            limits.window_bytes.into(),
+            u64::from(limits.window_messages).min(MAX_CREDIT_MESSAGES),
+        )
     }
 }
 

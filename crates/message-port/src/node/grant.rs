@@ -28,10 +28,7 @@ impl Node {
         let due = self.pipes.get(&id)?.flows[side].entered;
         let at = self.open_channel(link, (id, side), Some(due))?;
         let pipe = self.pipes.get_mut(&id)?;
-        pipe.sides[side] = Side::Wire {
-            input: at,
-            output: at,
-        };
+        pipe.sides[side] = Side::Wire(at);
         pipe.epochs[side] = pipe.epochs[side].wrapping_add(1);
         let grant = Grant {
             channel: at.channel,
@@ -118,10 +115,7 @@ impl Node {
                 link,
                 channel: grant.channel,
             };
-            let wire = Side::Wire {
-                input: at,
-                output: at,
-            };
+            let wire = Side::Wire(at);
             let mut pipe = Pipe::new([wire, Side::Cargo(number)]);
             pipe.flows[0].entered = grant.incoming;
             pipe.flows[0].left = grant.incoming;
@@ -175,7 +169,7 @@ impl Node {
         else {
             return Err(LinkError::UnknownPort(at.channel));
         };
-        let Some((id, side)) = wire.owner else {
+        let Some((id, side)) = wire.owner() else {
             self.discard(arrival.item);
             return Ok(());
         };
@@ -192,7 +186,7 @@ impl Node {
         }
         if pipe.sides[side].channels()[0] != Some(at) {
             let ends = matches!(arrival.item, Item::End { .. });
-            wire.held.push(arrival);
+            wire.hold(arrival);
             if ends {
                 self.stop(id, side);
             }

@@ -123,10 +123,7 @@ impl Node {
                 link: id,
                 channel: 0,
             };
-            let wire = Side::Wire {
-                input: at,
-                output: at,
-            };
+            let wire = Side::Wire(at);
             let number = self.next_cargo;
             self.next_cargo += 1;
             self.pipes
@@ -150,19 +147,19 @@ impl Node {
             return;
         };
         self.greeting.remove(&id);
-        for (channel, wire) in mem::take(&mut link.wires).into_iter() {
+        for (channel, mut wire) in mem::take(&mut link.wires).into_iter() {
             let at = Address { link: id, channel };
-            for arrival in wire.held {
+            for arrival in wire.take_held() {
                 self.discard(arrival.item);
             }
             for number in wire
-                .assembling
+                .take_assembly()
                 .into_iter()
                 .flat_map(|assembly| assembly.cargo)
             {
                 self.work.push_back(Work::Cut(number));
             }
-            if let Some((pipe, side)) = wire.owner {
+            if let Some((pipe, side)) = wire.owner() {
                 let uses = |pipe: &&mut Pipe| pipe.sides[side].channels().contains(&Some(at));
                 let Some(used) = self.pipes.get_mut(&pipe).filter(uses) else {
                     continue;

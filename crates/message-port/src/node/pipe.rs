@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
+use std::num::NonZeroU64;
 
 use bytes::Bytes;
 
@@ -12,6 +14,28 @@ use super::wire::Proposal;
 use crate::MessagePort;
 
 pub(super) type PipeId = u64;
+
+/// A pipe and a side of it, as one number: for what refers to one and is there for each port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(NonZeroU64);
+
+impl Place {
+    pub(super) fn new((id, side): (PipeId, usize)) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(id << 1 | side as u64))
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0.get() - 1
+    }
+
+    pub(super) fn numbered(number: u64) -> (PipeId, usize) {
+        (number >> 1, usize::from(number & 1 == 1))
+    }
+
+    pub(super) fn get(self) -> (PipeId, usize) {
+        Self::numbered(self.number())
+    }
+}
 
 /// A channel of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,22 +56,28 @@ pub(super) struct Pipe {
 pub(super) enum Side {
     /// The end is in this process.
     Local(Box<Local>),
-    /// The end is beyond a link. While a splice is under way what comes in still takes the old
-    /// channel, what goes out the new one.
-    Wire {
-        input: Address,
-        output: Address,
-    },
-    /// The last frame was sent; the rest of the route is to be joined in this node, once the
-    /// marker has come here (`marked`) and there. The pipe and side that await the other marker.
-    Fold {
-        input: Address,
-        with: (PipeId, usize),
-        marked: bool,
-    },
+    /// The end is beyond a link.
+    Wire(Address),
+    /// The same while a splice is under way.
+    Switching(Box<Switching>),
+    /// The last frame was sent; the rest of the route is to be joined in this node.
+    Fold(Box<Fold>),
     /// The end travels in a message that is queued here. Its number.
     Cargo(u64),
     Gone,
+}
+
+/// What comes in still takes the old channel, what goes out the new one.
+pub(super) struct Switching {
+    pub(super) input: Address,
+    pub(super) output: Address,
+}
+
+/// The pipe and side to join with, once the marker has come here (`marked`) and there.
+pub(super) struct Fold {
+    pub(super) input: Address,
+    pub(super) with: (PipeId, usize),
+    pub(super) marked: bool,
 }
 
 /// A port that this node holds, entangled with one in somebody's hands.
@@ -109,7 +139,7 @@ pub(super) struct Adopt {
 
 #[derive(Default)]
 pub(super) struct Flow {
-    pub(super) queue: VecDeque<Item>,
+    pub(super) queue: Queue,
     /// The sequence numbers of the next event to enter and to leave.
     pub(super) entered: u64,
     pub(super) left: u64,
@@ -124,13 +154,66 @@ impl Flow {
     pub(super) fn stop(&mut self) -> Vec<Item> {
         self.stopped = true;
         let last = |item: &Item| matches!(item, Item::End { .. } | Item::Switched);
-        let (keep, drop): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(last);
+        let (keep, drop): (Vec<_>, _) = mem::take(&mut self.queue).into_iter().partition(last);
         self.queue.extend(keep);
         drop
     }
 
     pub(super) fn takes(&self, item: &Item) -> bool {
         !self.done && (!self.stopped || matches!(item, Item::End { .. } | Item::Switched))
+    }
+}
+
+/// A queue that has no memory while it is empty, as most are. (Its methods are `VecDeque`'s.)
+#[derive(Default)]
+pub(super) struct Queue(Option<Box<VecDeque<Item>>>);
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |items| items.len())
+    }
+
+    pub(super) fn front(&self) -> Option<&Item> {
+        self.0.as_ref()?.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Item> {
+        self.0.as_mut()?.front_mut()
+    }
+
+    pub(super) fn back(&self) -> Option<&Item> {
+        self.0.as_ref()?.back()
+    }
+
+    pub(super) fn push_front(&mut self, item: Item) {
+        self.0.get_or_insert_default().push_front(item);
+    }
+
+    pub(super) fn push_back(&mut self, item: Item) {
+        self.0.get_or_insert_default().push_back(item);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Item> {
+        let items = self.0.as_mut()?;
+        let item = items.pop_front();
+        if items.is_empty() {
+            self.0 = None;
+        }
+        item
+    }
+
+    pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            self.push_back(item);
+        }
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Item> {
+        self.0.into_iter().flat_map(|items| *items)
     }
 }
 
@@ -200,8 +283,9 @@ impl fmt::Debug for Pipe {
             let flow = &self.flows[side];
             match place {
                 Side::Local(_) => f.write_str("local")?,
-                Side::Wire { input, output } => write!(f, "wire({input:?}, {output:?})")?,
-                Side::Fold { input, marked, .. } => write!(f, "fold({input:?}, {marked})")?,
+                Side::Wire(at) => write!(f, "wire({at:?})")?,
+                Side::Switching(at) => write!(f, "switching({:?}, {:?})", at.input, at.output)?,
+                Side::Fold(fold) => write!(f, "fold({:?}, {})", fold.input, fold.marked)?,
                 Side::Cargo(number) => write!(f, "cargo({number})")?,
                 Side::Gone => f.write_str("gone")?,
             }
@@ -233,7 +317,7 @@ impl Pipe {
     pub(super) fn is_stub(&self) -> bool {
         self.sides
             .iter()
-            .all(|side| matches!(side, Side::Wire { .. } | Side::Fold { .. } | Side::Gone))
+            .all(|side| !matches!(side, Side::Local(_) | Side::Cargo(_)))
     }
 
     pub(super) fn splicing(&mut self) -> &mut Splicing {
@@ -255,12 +339,12 @@ impl Pipe {
     /// The channel of a side at which no splice is half done.
     pub(super) fn steady(&self, side: usize) -> Option<Address> {
         match &self.sides[side] {
-            Side::Wire { input, output } if input == output => {
+            Side::Wire(at) => {
                 let busy = self
                     .splicing
                     .as_ref()
                     .is_some_and(|splicing| splicing.consented[side].is_some());
-                (!busy).then_some(*input)
+                (!busy).then_some(*at)
             }
             _ => None,
         }
@@ -271,17 +355,18 @@ impl Side {
     /// The channels that a side uses: where it reads and where it writes.
     pub(super) fn channels(&self) -> [Option<Address>; 2] {
         match self {
-            Self::Wire { input, output } if input == output => [Some(*input), None],
-            Self::Wire { input, output } => [Some(*input), Some(*output)],
-            Self::Fold { input, .. } => [Some(*input), None],
+            Self::Wire(at) => [Some(*at), None],
+            Self::Switching(at) => [Some(at.input), Some(at.output)],
+            Self::Fold(fold) => [Some(fold.input), None],
             Self::Local(_) | Self::Cargo(_) | Self::Gone => [None, None],
         }
     }
 
     pub(super) fn output(&self) -> Option<Address> {
         match self {
-            Self::Wire { output, .. } => Some(*output),
-            _ => None,
+            Self::Wire(at) => Some(*at),
+            Self::Switching(at) => Some(at.output),
+            Self::Local(_) | Self::Fold(_) | Self::Cargo(_) | Self::Gone => None,
         }
     }
 }
