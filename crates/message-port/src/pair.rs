@@ -103,8 +103,11 @@ enum Side {
     Second,
 }
 
-/// The older part of a port message queue, which only the port's owner reaches.
-pub(crate) type Inbox = VecDeque<Event>;
+/// The older part of a port message queue, which only the port's owner reaches. One pointer, since
+/// most ports wait for something most of the time. The mutex is locked by queries through `&self`
+/// alone, hence uncontended; it makes the port `Sync`.
+#[derive(Default)]
+pub(crate) struct Inbox(Option<Box<Mutex<VecDeque<Event>>>>);
 
 /// Whom to tell that an event can be delivered, once no lock is held.
 #[derive(Default)]
@@ -124,6 +127,51 @@ pub(crate) enum Taken {
     Ended,
     /// Nothing now; the owner will be notified.
     Nothing,
+}
+
+impl Inbox {
+    /// The events, if there ever were some.
+    #[inline]
+    pub(crate) fn events(&mut self) -> Option<&mut VecDeque<Event>> {
+        let events = self.0.as_mut()?.get_mut();
+        Some(events.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.events().is_none_or(|events| events.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |events| lock(events).len())
+    }
+
+    /// Whether the first event is a message; `None` if there is no event.
+    pub(crate) fn begins_with_message(&self) -> Option<bool> {
+        let events = lock(self.0.as_ref()?);
+        Some(matches!(events.front()?, Event::Message(_)))
+    }
+
+    /// Takes `events` in while it is empty, and hands out the memory of former ones. Takes
+    /// constant time and allocates nothing, except the first time.
+    fn refill(&mut self, events: Vec<Event>) -> Vec<Event> {
+        match self.events() {
+            Some(emptied) => mem::replace(emptied, events.into()).into(),
+            None => {
+                self.0 = Some(Box::new(Mutex::new(events.into())));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Gives its memory back if it is empty and has room for more than `retained` events.
+    fn shrink(&mut self, retained: usize) {
+        if self
+            .events()
+            .is_some_and(|events| events.is_empty() && events.capacity() > retained)
+        {
+            self.0 = None;
+        }
+    }
 }
 
 impl Pair {
@@ -191,11 +239,13 @@ impl EndRef {
 
     /// Whether `inbox` together with the shared queue holds something that may be delivered.
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
+        let received = inbox.begins_with_message();
         let mut state = self.lock();
         let own = state.own(self.side);
-        match inbox.front().or_else(|| own.queue.first()) {
-            Some(Event::Message(_)) => own.enabled,
-            Some(Event::Close) => true,
+        let is_message = |event: &Event| matches!(event, Event::Message(_));
+        match received.or_else(|| own.queue.first().map(is_message)) {
+            Some(true) => own.enabled,
+            Some(false) => true,
             None => own.closing,
         }
     }
@@ -299,9 +349,8 @@ impl EndRef {
             let entangled = state.entangled;
             let own = state.own(self.side);
             if own.enabled && !own.queue.is_empty() {
-                // The inbox is empty: both conversions take constant time and allocate nothing.
-                let emptied = Vec::from(mem::take(inbox));
-                *inbox = mem::replace(&mut own.queue, emptied).into();
+                let events = mem::take(&mut own.queue);
+                own.queue = inbox.refill(events);
                 self.set_hint(self.side, Hint::Idle);
                 return Taken::Refilled(state.own(self.side.other()).taken_from());
             }
@@ -321,17 +370,22 @@ impl EndRef {
                 own.armed = true;
                 let hint = own.waker.as_ref().map_or(Hint::Idle, |_| Hint::Waiting);
                 self.set_hint(self.side, hint);
-                let spare = own.shrink();
+                let spare = own.shrink(RETAINED_EVENTS);
                 drop(state);
                 drop((replaced, spare));
-                if inbox.is_empty() && inbox.capacity() > RETAINED_EVENTS {
-                    *inbox = Inbox::new();
-                }
+                inbox.shrink(RETAINED_EVENTS);
                 return Taken::Nothing;
             }
             drop(state);
             clone = waker.cloned();
         }
+    }
+
+    /// Gives back the memory of what was queued, if nothing is.
+    pub(crate) fn rest(&self, inbox: &mut Inbox) {
+        inbox.shrink(0);
+        let spare = self.lock().own(self.side).shrink(0);
+        drop(spare);
     }
 
     /// Sets or clears the callback, and what it is called with. `backlog`: whether the owner's inbox holds something that may
@@ -556,8 +610,8 @@ impl End {
         Some((self.on_ready.clone()?, self.label))
     }
 
-    fn shrink(&mut self) -> Vec<Event> {
-        if self.queue.is_empty() && self.queue.capacity() > RETAINED_EVENTS {
+    fn shrink(&mut self, retained: usize) -> Vec<Event> {
+        if self.queue.is_empty() && self.queue.capacity() > retained {
             mem::take(&mut self.queue)
         } else {
             Vec::new()

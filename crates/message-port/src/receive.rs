@@ -188,6 +188,7 @@ impl MessagePort {
     fn pop_backlog(&mut self) -> Option<Event> {
         let enabled = self.is_enabled();
         let (end, inbox) = self.end_and_inbox();
+        let inbox = inbox.events()?;
         if !enabled && matches!(inbox.front(), Some(Event::Message(_))) {
             return None;
         }
@@ -208,7 +209,7 @@ impl MessagePort {
     /// Whether the owner's part of the queue has an event that may be delivered.
     fn has_deliverable_backlog(&mut self) -> bool {
         let enabled = self.is_enabled();
-        match self.inbox_mut().front() {
+        match self.inbox_mut().events().and_then(|events| events.front()) {
             Some(Event::Message(_)) => enabled,
             Some(Event::Close) => true,
             None => false,

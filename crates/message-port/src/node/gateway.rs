@@ -231,7 +231,12 @@ impl Node {
             }
             Ok(Event::Close) => true,
             Err(TryRecvError::Closed) => false,
-            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Empty) => {
+                // One of very many, perhaps.
+                let (end, inbox) = local.port.end_and_inbox();
+                end.rest(inbox);
+                return None;
+            }
         };
         self.end_from(id, entry, close);
         // The end is in the queue now, unless nobody awaits it.

@@ -166,6 +166,7 @@ impl Flow {
 
 /// A queue that has no memory while it is empty, as most are. (Its methods are `VecDeque`'s.)
 #[derive(Default)]
+#[expect(clippy::box_collection, reason = "every port has two of these, and few have anything")]
 pub(super) struct Queue(Option<Box<VecDeque<Item>>>);
 
 impl Queue {
