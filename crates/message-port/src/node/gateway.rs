@@ -60,6 +60,15 @@ impl Node {
             // A pipe that is no more was joined to another one, which was looked at since.
             let (pipe, side) = Place::numbered(number);
             self.release_if_read(pipe, side);
+            let gone = |pipe: &Pipe| match &pipe.sides[side] {
+                Side::Local(local) => !local.port.is_entangled(),
+                _ => false,
+            };
+            if self.pipes.get(&pipe).is_some_and(gone) {
+                // Its end follows what it has posted, which may have to wait for credit. What
+                // is on its way to it need not: ports may travel there that only go with it.
+                self.stop(pipe, side);
+            }
             self.work.push_back(Work::Advance(pipe, side));
         }
     }
@@ -67,6 +76,7 @@ impl Node {
     /// Makes `port` the local side of a pipe.
     pub(super) fn settle_in(&mut self, mut port: MessagePort, pipe: PipeId, side: usize) -> Side {
         port.start();
+        port.end().watch_close();
         // Calls back at once if something is queued already; it is looked at in the next poll.
         let place = Place::new((pipe, side));
         port.listen(Arc::clone(&self.callback), place.number());

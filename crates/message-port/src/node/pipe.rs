@@ -166,7 +166,10 @@ impl Flow {
 
 /// A queue that has no memory while it is empty, as most are. (Its methods are `VecDeque`'s.)
 #[derive(Default)]
-#[expect(clippy::box_collection, reason = "every port has two of these, and few have anything")]
+#[expect(
+    clippy::box_collection,
+    reason = "every port has two of these, and few have anything"
+)]
 pub(super) struct Queue(Option<Box<VecDeque<Item>>>);
 
 impl Queue {
@@ -258,10 +261,11 @@ pub(super) enum Cargo {
 pub(super) struct Splicing {
     /// This pipe is a stub and has asked its neighbours.
     pub(super) own: Option<Own>,
-    /// Consent given to a neighbour, side by side, and its proposals that have to wait.
+    /// For each side: the proposal of the stub beyond it that this pipe has consented to, and one
+    /// that cannot be answered yet.
     pub(super) consented: [Option<Proposal>; 2],
     pub(super) waiting: [Option<Proposal>; 2],
-    /// The marker came before the channel that replaces the old one.
+    /// For each side that has consented to await a channel: the marker has come before that.
     pub(super) marked: [bool; 2],
     /// This pipe, or one that it was joined of, has asked its neighbours at some time.
     pub(super) asked: bool,
@@ -269,12 +273,15 @@ pub(super) struct Splicing {
     pub(super) awaits: Option<u64>,
 }
 
+/// What a stub has proposed: to side 0 to open a channel (or to fold), to side 1 to await it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own {
     pub(super) fold: bool,
+    /// Of no meaning for a fold, which needs neither an introduction nor consent.
     pub(super) introduction: u64,
     pub(super) ticket: u64,
     pub(super) consents: [bool; 2],
+    /// From here on it cannot be taken back: markers will pass, or have begun to.
     pub(super) committed: bool,
 }
 

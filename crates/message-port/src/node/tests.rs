@@ -88,8 +88,8 @@ impl Stand {
         self.say(frames, false);
         let census = self.node.census();
         assert_eq!(
-            (census.links, census.channels),
-            (0, 0),
+            (census.links, census.channels, census.ports),
+            (0, 0, 0),
             "what the link had is freed"
         );
         let mut port = self.port.take().expect("the link was up");
