@@ -80,6 +80,7 @@ mod introduced;
 mod join;
 mod link;
 mod numbered;
+mod out;
 mod pipe;
 mod splice;
 #[cfg(test)]

@@ -178,6 +178,16 @@ fn a_link_that_does_not_greet_in_time_is_closed() {
 }
 
 #[test]
+fn a_timeout_beyond_the_end_of_time_is_none() {
+    let limits = Limits {
+        hello_timeout: Duration::MAX,
+        ..Limits::default()
+    };
+    let stand = Stand::open(limits, LinkKind::Accepted);
+    assert_eq!(stand.node.poll_timeout(), None);
+}
+
+#[test]
 fn each_breach_of_the_protocol_is_named_and_closes_the_link() {
     let error = |frames: &[Frame]| Stand::up().error_of(frames);
     assert_eq!(

@@ -44,6 +44,8 @@ pub(crate) struct Setting {
     pub(crate) refuse: Refuse,
     /// Whether process 0 lies to the others.
     pub(crate) liar: bool,
+    /// Which links are slow: those that came by introductions, or the others.
+    pub(crate) slow: Option<bool>,
     /// Of how many messages one carries ports.
     pub(crate) ports_one_in: usize,
     pub(crate) faults: bool,
@@ -64,6 +66,9 @@ struct Run {
     wide: bool,
     circles: bool,
     ports_one_in: usize,
+    /// How many links there are from the start.
+    links: usize,
+    slow: Option<bool>,
     small_quota: bool,
     small_channels: bool,
 }
@@ -154,6 +159,7 @@ fn setting(random: &mut Random) -> Setting {
             _ => Refuse::Never,
         },
         liar: processes > 2 && random.one_in(4),
+        slow: random.one_in(2).then(|| random.one_in(2)),
         ports_one_in: 1 + random.below(3),
         faults: random.one_in(2),
         circles: random.one_in(5),
@@ -247,6 +253,8 @@ impl Run {
             held: (0..setting.processes).map(|_| Vec::new()).collect(),
             circles: setting.circles,
             ports_one_in: setting.ports_one_in,
+            links: setting.links.len(),
+            slow: setting.slow,
             wide: setting.limits.window_messages > 1000,
             small_quota: setting.limits.queued_ports < 1000,
             small_channels: setting.limits.channels < 1000,
@@ -319,6 +327,11 @@ impl Run {
             }
             Op::Carry => {
                 let stream = random.below(self.world.streams.len());
+                // What overtakes what on the way shows where some links are slow.
+                let introduced = stream >= self.links;
+                if self.slow == Some(introduced) && !random.one_in(8) {
+                    return Ok(());
+                }
                 let most = match random.below(4) {
                     0 => 1 + random.below(20),
                     1 => 1 + random.below(1000),

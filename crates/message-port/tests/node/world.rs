@@ -158,7 +158,12 @@ impl World {
         if self.told_later.is_empty() {
             return false;
         }
-        let at = choice % self.told_later.len();
+        let mut at = choice % self.told_later.len();
+        if let Input::LinkVouched { link: vouched, .. } = self.told_later[at].1 {
+            // Of what a host vouches for it has told its node before.
+            let opens = |(_, input): &(usize, Input)| matches!(input, Input::LinkOpened { link, .. } if *link == vouched);
+            at = self.told_later.iter().position(opens).unwrap_or(at);
+        }
         let (process, input) = self.told_later.remove(at);
         if let Input::LinkOpened { link, .. } = &input {
             let (stream, end) = self.by_link[&(process, *link)];
