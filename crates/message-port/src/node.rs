@@ -378,7 +378,7 @@ impl Node {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::LinkOpened { link, kind } => self.open_link(now, link, kind),
-            Input::Received { link, bytes } => self.receive(link, &bytes),
+            Input::Received { link, bytes } => self.receive(link, bytes),
             Input::Written { link, count } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.out.written(count);

@@ -8,7 +8,7 @@ use super::wire::{Frame, Head, MAX_FRAME};
 use super::{LinkError, LinkId, Node, Work};
 
 impl Node {
-    pub(super) fn receive(&mut self, id: LinkId, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, id: LinkId, bytes: Bytes) {
         if let Some(link) = self.links.get_mut(&id) {
             link.decoder.push(bytes);
         }

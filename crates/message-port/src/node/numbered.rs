@@ -4,7 +4,7 @@
 //! empty. This one begins a new leaf instead. It is ordered, as all that a node goes through, so
 //! that a seed replays a run.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 
 /// How many entries a leaf takes.
@@ -12,15 +12,15 @@ const LEAF: usize = 16;
 
 /// See above. (Its methods are those of `BTreeMap`.)
 pub(super) struct Numbered<T> {
-    /// By a lower bound of their keys, which is above all keys of the leaf before. None is empty.
-    leaves: BTreeMap<u64, Vec<(u64, T)>>,
+    /// In order, none empty. With each, the least key that belongs there.
+    leaves: VecDeque<(u64, Vec<(u64, T)>)>,
     len: usize,
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
         Self {
-            leaves: BTreeMap::new(),
+            leaves: VecDeque::new(),
             len: 0,
         }
     }
@@ -28,15 +28,25 @@ impl<T> Default for Numbered<T> {
 
 impl<T> Numbered<T> {
     pub(super) fn get(&self, key: &u64) -> Option<&T> {
-        let (_, leaf) = self.leaves.range(..=key).next_back()?;
-        let place = find(leaf, *key).ok()?;
-        leaf.get(place).map(|(_, value)| value)
+        let (_, leaf) = &self.leaves[self.leaf(*key)?];
+        leaf.get(find(leaf, *key).ok()?).map(|(_, value)| value)
     }
 
     pub(super) fn get_mut(&mut self, key: &u64) -> Option<&mut T> {
-        let (_, leaf) = self.leaves.range_mut(..=key).next_back()?;
+        let at = self.leaf(*key)?;
+        let (_, leaf) = &mut self.leaves[at];
         let place = find(leaf, *key).ok()?;
         leaf.get_mut(place).map(|(_, value)| value)
+    }
+
+    /// The leaf that a key belongs to.
+    fn leaf(&self, key: u64) -> Option<usize> {
+        // All belong to one if there are few.
+        let after = match self.leaves.len() {
+            1 => usize::from(self.leaves[0].0 <= key),
+            _ => self.leaves.partition_point(|(least, _)| *least <= key),
+        };
+        after.checked_sub(1)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -44,24 +54,25 @@ impl<T> Numbered<T> {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        self.leaves.values().flatten().map(|(_, value)| value)
+        self.iter().map(|(_, value)| value)
     }
 
     /// In the order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        let entries = self.leaves.values().flatten();
+        let entries = self.leaves.iter().flat_map(|(_, leaf)| leaf);
         entries.map(|(key, value)| (*key, value))
     }
 
     /// As [`iter`](Self::iter).
     pub(super) fn into_iter(self) -> impl Iterator<Item = (u64, T)> {
-        self.leaves.into_values().flatten()
+        self.leaves.into_iter().flat_map(|(_, leaf)| leaf)
     }
 
     /// Puts a value in, in place of the one that the key had.
     pub(super) fn insert(&mut self, key: u64, value: T) {
-        let leaf = self.leaves.range_mut(..=key).next_back();
-        let rest = match leaf.map(|(_, leaf)| (find(leaf, key), leaf)) {
+        let at = self.leaf(key);
+        let leaf = at.map(|at| &mut self.leaves[at].1);
+        let rest = match leaf.map(|leaf| (find(leaf, key), leaf)) {
             Some((Ok(place), leaf)) => {
                 leaf[place].1 = value;
                 return;
@@ -79,45 +90,38 @@ impl<T> Numbered<T> {
             _ => Some(vec![(key, value)]),
         };
         if let Some(rest) = rest {
-            self.leaves.insert(rest[0].0, rest);
+            let after = at.map_or(0, |at| at + 1);
+            self.leaves.insert(after, (rest[0].0, rest));
         }
         self.len += 1;
     }
 
     pub(super) fn remove(&mut self, key: &u64) -> Option<T> {
-        let (bound, leaf) = self.leaves.range_mut(..=key).next_back()?;
-        let (bound, place) = (*bound, find(leaf, *key).ok()?);
-        let (_, value) = leaf.remove(place);
+        let at = self.leaf(*key)?;
+        let (_, leaf) = &mut self.leaves[at];
+        let (_, value) = leaf.remove(find(leaf, *key).ok()?);
         self.len -= 1;
         if leaf.is_empty() {
-            self.leaves.remove(&bound);
+            self.leaves.remove(at);
         } else if leaf.len() <= LEAF / 2 {
-            self.join(bound);
+            self.join(at);
         }
         Some(value)
     }
 
     /// Joins a leaf with a neighbour if one leaf takes both: together two always fill one.
-    fn join(&mut self, bound: u64) {
-        let mut around = self
-            .leaves
-            .range(bound..)
-            .map(|(at, leaf)| (*at, leaf.len()));
-        let (this, next) = (around.next(), around.next());
-        let before = self.leaves.range(..bound).next_back();
-        let before = before.map(|(at, leaf)| (*at, leaf.len()));
-        for pair in [(this, next), (before, this)] {
-            let (Some((first, some)), Some((second, more))) = pair else {
+    fn join(&mut self, at: usize) {
+        let len = |at: usize| self.leaves.get(at).map(|(_, leaf)| leaf.len());
+        for first in [Some(at), at.checked_sub(1)].into_iter().flatten() {
+            let (Some(some), Some(more)) = (len(first), len(first + 1)) else {
                 continue;
             };
-            if some + more > LEAF {
-                continue;
+            if some + more <= LEAF {
+                if let Some((_, more)) = self.leaves.remove(first + 1) {
+                    self.leaves[first].1.extend(more);
+                }
+                return;
             }
-            let more = self.leaves.remove(&second);
-            if let (Some(leaf), Some(more)) = (self.leaves.get_mut(&first), more) {
-                leaf.extend(more);
-            }
-            return;
         }
     }
 }
@@ -134,6 +138,8 @@ impl<T: fmt::Debug> fmt::Debug for Numbered<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
