@@ -308,8 +308,10 @@ impl Node {
                     return;
                 };
                 if let Some(link) = self.links.get_mut(&output.link) {
-                    let wire = link.wires.get(&output.channel);
-                    if wire.is_some_and(|wire| wire.last == Last::No) {
+                    let wire = link.wires.get_mut(&output.channel);
+                    let untold = wire.filter(|wire| wire.last == Last::No && !wire.told_stop);
+                    if let Some(wire) = untold {
+                        wire.told_stop = true;
                         link.send(&Frame::Stop(output.channel));
                     }
                 }

@@ -109,8 +109,11 @@ impl Node {
         // Its partner, if it has one, is in somebody's hands here: this is the node's end now.
         let id = self.next_pipe;
         self.next_pipe += 1;
+        let quiet = !port.is_entangled() && port.queued() == 0;
         let local = self.settle_in(port, id, 0);
-        self.pipes.insert(id, Pipe::new([local, Side::Gone]));
+        let mut pipe = Pipe::new([local, Side::Gone]);
+        pipe.quiet[0] = quiet;
+        self.pipes.insert(id, pipe);
         (id, 1)
     }
 
@@ -260,11 +263,18 @@ impl Node {
             let Some(Side::Local(local)) = side else {
                 return;
             };
-            match local.port.try_recv() {
-                Ok(event) => drop(event),
+            let close = match local.port.try_recv() {
+                Ok(Event::Close) if !local.port.is_entangled() && local.port.queued() == 0 => true,
+                Ok(event) => {
+                    drop(event);
+                    continue;
+                }
                 Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Closed) => return self.end_from(id, entry, false),
-            }
+                Err(TryRecvError::Closed) => false,
+            };
+            // Nobody receives what was posted, but somebody may yet wait for the close: the port
+            // may have been told to stop only because a link beyond a stub was lost.
+            return self.end_from(id, entry, close);
         }
     }
 

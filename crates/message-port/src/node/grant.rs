@@ -36,6 +36,7 @@ impl Node {
             hops: hops + 1,
             incoming: pipe.flows[1 - side].left,
             outgoing: due,
+            quiet: pipe.quiet[1 - side],
         };
         let link = self.links.get_mut(&link)?;
         link.granted.insert(grant.channel, grant.epoch);
@@ -133,6 +134,7 @@ impl Node {
         pipe.flows[0].left = grant.incoming;
         pipe.flows[1].entered = grant.outgoing;
         pipe.flows[1].left = grant.outgoing;
+        pipe.quiet[0] = grant.quiet;
         pipe.epochs[1] = grant.epoch;
         self.pipes.insert(id, pipe);
         let travelling = Travelling {

@@ -74,6 +74,7 @@ impl Node {
             mem::replace(&mut q.sides[keep_q], Side::Gone),
         ]);
         joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
+        joined.quiet = [p.quiet[keep_p], q.quiet[keep_q]];
         joined.flows = [there, back];
         for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]
             .into_iter()

@@ -84,6 +84,8 @@ pub(super) struct Wire {
     pub(super) got_last: bool,
     pub(super) in_ring: bool,
     pub(super) starving: bool,
+    /// Whether the peer was told that nobody receives what it sends.
+    pub(super) told_stop: bool,
     /// Both last frames have passed, so that the channel counts no more. (A pipe may use it yet.)
     pub(super) over: bool,
     rare: Option<Box<Rare>>,
@@ -475,6 +477,7 @@ impl Wire {
             got_last: false,
             in_ring: false,
             starving: false,
+            told_stop: false,
             over: false,
             rare: None,
             due,

@@ -50,6 +50,8 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
+    /// Whether the end beyond each side is gone and the other one has heard its `close`.
+    pub(super) quiet: [bool; 2],
     pub(super) splicing: Option<Box<Splicing>>,
 }
 
@@ -318,6 +320,7 @@ impl Pipe {
             sides,
             flows: Default::default(),
             epochs: [0; 2],
+            quiet: [false; 2],
             splicing: None,
         }
     }

@@ -139,6 +139,7 @@ fn grant(channel: u64) -> Grant {
         hops: 1,
         incoming: 0,
         outgoing: 0,
+        quiet: false,
     }
 }
 
@@ -344,6 +345,14 @@ fn a_replayed_acknowledgement_closes_the_link() {
         LinkError::ReplayedEpoch(1)
     );
     drop(port1);
+}
+
+#[test]
+fn a_port_that_was_told_to_stop_still_closes() {
+    let mut stand = Stand::up();
+    assert_eq!(stand.say(&[Frame::Stop(0)], false), []);
+    drop(stand.port.take());
+    assert_eq!(stand.poll(), [Frame::Stop(0), Frame::End(0, true)]);
 }
 
 #[test]

@@ -33,7 +33,8 @@
 //! | 20 | IntroductionGone | number, as the writer has given it |
 //!
 //! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed (32
-//! bits), sequence of the first event that it will receive, and of the first that it will send.
+//! bits), sequence of the first event that it will receive, and of the first that it will send,
+//! whether it has heard that it has no partner (flag).
 //!
 //! The side that has opened the link allots even channels, the other one odd, each in order without
 //! a gap; on a trusted link channel 0 is there from the start.
@@ -136,6 +137,9 @@ pub(super) struct Grant {
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,
     pub(super) outgoing: u64,
+    /// The port has no partner, and has heard so: it fires no `close` again, even if this link is
+    /// lost.
+    pub(super) quiet: bool,
 }
 
 /// What a stub asks of a neighbour: to go on without it.
@@ -447,14 +451,15 @@ fn put_head(out: &mut BytesMut, head: &Head) {
         put(out, u64::from(grant.hops));
         put(out, grant.incoming);
         put(out, grant.outgoing);
+        out.put_u8(u8::from(grant.quiet));
     }
 }
 
 fn take_head(from: &mut &[u8]) -> Result<Head, LinkError> {
     let sequence = take(from)?;
     let count = take(from)?;
-    // Each grant is five bytes at least: nothing is reserved for what cannot be there.
-    if count > MAX_GRANTS as u64 || count * 5 > from.len() as u64 {
+    // Each grant is six bytes at least: nothing is reserved for what cannot be there.
+    if count > MAX_GRANTS as u64 || count * 6 > from.len() as u64 {
         return Err(LinkError::MalformedFrame);
     }
     let mut grants = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
@@ -465,6 +470,7 @@ fn take_head(from: &mut &[u8]) -> Result<Head, LinkError> {
             hops: take_u32(from)?,
             incoming: take(from)?,
             outgoing: take(from)?,
+            quiet: flag(from)?,
         });
     }
     Ok(Head { sequence, grants })

@@ -21,6 +21,9 @@ fn line(processes: usize) -> (World, Vec<(MessagePort, MessagePort)>) {
     (world, ports)
 }
 
+/// How many bytes an `End` has on a channel with a low number.
+const END: usize = 7;
+
 fn send(from: &MessagePort, port: MessagePort) {
     let port = port.transfer().expect("not closed");
     from.post_message(Message::new("a port").with_port(port));
@@ -297,4 +300,23 @@ fn a_port_that_is_dropped_without_credit_frees_what_was_on_its_way_to_it() {
         "near, far, unread, d, and what waits there: {:#?}",
         world.nodes
     );
+}
+
+#[test]
+fn a_port_that_has_heard_its_close_hears_no_second_one_when_its_move_is_cut_off() {
+    let (mut world, mut links) = line(2);
+    let (a, b) = &mut links[0];
+    let (partner, mut port) = MessageChannel::new().into();
+    drop(partner);
+    assert!(matches!(port.try_recv(), Ok(Event::Close)));
+    send(a, port);
+    // The message comes, and nothing after it.
+    world.poll(0);
+    let first = world.streams[0].pipes[0].bytes.len();
+    let message = first - END;
+    assert!(world.carry(0, 0, message));
+    world.cut(0);
+    world.quiesce();
+    let mut port = take(b, "a port").expect("it has come");
+    assert!(matches!(port.try_recv(), Err(TryRecvError::Closed)));
 }
