@@ -6,6 +6,12 @@ use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
 use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
 use super::{LinkId, Node, Output, Work};
+use crate::{Event, Message};
+
+/// How many bytes a channel sends in its turn, if others wait. One message may go beyond.
+const TURN: usize = 16 * 1024;
+/// As how many bytes a message counts beside its payload.
+const LEAST: usize = 16;
 
 fn written((id, link): (&LinkId, &mut Link)) -> Option<Output> {
     let bytes = link.out.take()?;
@@ -17,6 +23,14 @@ impl Node {
     pub(super) fn enter(&mut self, id: PipeId, side: usize, item: Item) {
         match self.pipes.get_mut(&id) {
             Some(pipe) if pipe.flows[side].takes(&item) => {
+                // Most messages go to a port that is here, and find nothing queued before them.
+                let local = matches!(pipe.sides[1 - side], Side::Local(_));
+                let item = match item {
+                    Item::Message(parcel) if local && pipe.flows[side].queue.is_empty() => {
+                        return self.post(id, side, parcel);
+                    }
+                    item => item,
+                };
                 pipe.flows[side].queue.push_back(item);
                 self.work.push_back(Work::Advance(id, side));
             }
@@ -87,8 +101,11 @@ impl Node {
             let Some(channel) = link.next_turn() else {
                 return;
             };
-            // One message or one piece of a long one; then it is the next channel's turn.
-            let more = self.send_one(Address { link: id, channel });
+            let at = Address { link: id, channel };
+            let more = match self.send_plain(at) {
+                Some(more) => more,
+                None => self.send_one(at),
+            };
             if let Some(link) = self.links.get_mut(&id) {
                 if more {
                     link.enqueue(channel);
@@ -99,7 +116,68 @@ impl Node {
         }
     }
 
-    /// Sends the next thing on a channel. Whether there may be more to send.
+    /// Sends what a local port has posted, up to [`TURN`], as long as it is short messages without
+    /// ports; most turns are that, and need one look-up for all of them. Whether there may be more
+    /// to send; `None` if something else is next, which is at the head of the queue then.
+    fn send_plain(&mut self, at: Address) -> Option<bool> {
+        let link = self.links.get_mut(&at.link)?;
+        let longest = link.peer.max_message.min(CHUNK as u64);
+        let wire = link.wires.get_mut(&at.channel)?;
+        let (id, side) = wire.owner()?;
+        let entry = 1 - side;
+        let pipe = self.pipes.get_mut(&id)?;
+        let flow = &mut pipe.flows[entry];
+        let steady = wire.last == Last::No && wire.sending().is_none();
+        if !steady || flow.done || flow.stopped || !flow.queue.is_empty() {
+            return None;
+        }
+        if pipe.sides[side].output() != Some(at) {
+            return None;
+        }
+        let Side::Local(local) = &mut pipe.sides[entry] else {
+            return None;
+        };
+        let mut sent = 0;
+        while sent < TURN && link.out.has_room(self.limits.link_buffer) {
+            if !wire.may_send() {
+                return Some(false);
+            }
+            let plain = |message: &Message| {
+                message.ports.is_empty() && message.payload.len() as u64 <= longest
+            };
+            let message = match local.port.try_recv() {
+                Ok(Event::Message(message)) if plain(&message) => message,
+                other => {
+                    let Some(item) = self.pulled(id, entry, other) else {
+                        return Some(false);
+                    };
+                    self.unpull(id, entry, item);
+                    return None;
+                }
+            };
+            let length = message.payload.len();
+            let sequence = flow.left;
+            flow.entered = flow.entered.wrapping_add(1);
+            flow.left = sequence.wrapping_add(1);
+            wire.spend(length as u64);
+            let grants = Vec::new();
+            let head = Head { sequence, grants };
+            link.out
+                .frame(&Frame::Message(at.channel, head, message.payload));
+            sent += length + LEAST;
+        }
+        Some(true)
+    }
+
+    /// Puts something back that was to leave next.
+    fn unpull(&mut self, id: PipeId, entry: usize, item: Item) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.flows[entry].queue.push_front(item);
+        }
+    }
+
+    /// Sends the next thing on a channel: one message, or one piece of a long one. Whether there
+    /// may be more to send.
     fn send_one(&mut self, at: Address) -> bool {
         let Some(link) = self.links.get_mut(&at.link) else {
             return false;
@@ -138,7 +216,7 @@ impl Node {
                     self.send(at.link, &Frame::Close(at.channel, sequence));
                 }
                 if let Some(wire) = self.wire_mut(at) {
-                    wire.credit_messages -= 1;
+                    wire.spend(0);
                 }
                 true
             }
@@ -189,9 +267,7 @@ impl Node {
         };
         if ports > 0 && !link.may_grant(at.channel, ports as u64) {
             link.starve(at.channel);
-            if let Some(pipe) = self.pipes.get_mut(&id) {
-                pipe.flows[entry].queue.push_front(Item::Message(parcel));
-            }
+            self.unpull(id, entry, Item::Message(parcel));
             return false;
         }
         let cargo = parcel.cargo.into_iter();
@@ -209,8 +285,7 @@ impl Node {
         let Some(wire) = link.wires.get_mut(&at.channel) else {
             return false;
         };
-        wire.credit_messages -= 1;
-        wire.credit_bytes = wire.credit_bytes.saturating_sub_unsigned(length);
+        wire.spend(length);
         if parcel.payload.len() <= CHUNK {
             link.send(&Frame::Message(at.channel, head, parcel.payload));
         } else {

@@ -161,17 +161,16 @@ impl Node {
     /// The next thing to leave a pipe: what is queued, else what the local port has posted, else
     /// what comes from the pipe that this one will be joined with, whose marker has come.
     pub(super) fn next_item(&mut self, id: PipeId, entry: usize) -> Option<Item> {
-        let mut passed = vec![(id, entry)];
-        let mut at = (id, entry);
+        let Some(mut at) = self.folded_into((id, entry)) else {
+            return self.next_here(id, entry);
+        };
+        let mut passed = vec![(id, entry), at];
         // No more than `MAX_FOLDS` times, and in no ring: see `folds_beyond`.
         while let Some(next) = self.folded_into(at) {
             passed.push(next);
             at = next;
         }
         let item = self.next_here(at.0, at.1)?;
-        if passed.len() == 1 {
-            return Some(item);
-        }
         // The end passes when the two are joined.
         if let Item::End { .. } = item {
             self.pipes.get_mut(&at.0)?.flows[at.1]
@@ -233,7 +232,22 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[entry] else {
             return None;
         };
-        let close = match local.port.try_recv() {
+        let event = local.port.try_recv();
+        self.pulled(id, entry, event)
+    }
+
+    /// What leaves next, by what the local port at the entry has given.
+    pub(super) fn pulled(
+        &mut self,
+        id: PipeId,
+        entry: usize,
+        event: Result<Event, TryRecvError>,
+    ) -> Option<Item> {
+        let pipe = self.pipes.get_mut(&id)?;
+        let Side::Local(local) = &mut pipe.sides[entry] else {
+            return None;
+        };
+        let close = match event {
             Ok(Event::Message(message)) => {
                 pipe.flows[entry].entered = pipe.flows[entry].entered.wrapping_add(1);
                 return Some(item_of(Event::Message(message)));
@@ -293,7 +307,7 @@ impl Node {
         self.release_if_read(id, exit);
     }
 
-    fn post(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
+    pub(super) fn post(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
         let mut message = Message::new(parcel.payload);
         message.attachment = parcel.attachment;
         let mut adopts = Vec::new();
@@ -316,9 +330,13 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[1 - entry] else {
             return;
         };
+        let first = local.unread.is_none();
         let stale = local.delivered(parcel.from, length, adopts);
         local.port.post_message(message);
         self.release_unread(stale);
+        if first {
+            self.release_if_read(id, 1 - entry);
+        }
     }
 
     fn post_close(&mut self, id: PipeId, entry: usize, from: Option<Address>) {

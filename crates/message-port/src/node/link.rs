@@ -552,6 +552,12 @@ impl Wire {
         });
     }
 
+    /// A message of that length is sent.
+    pub(super) fn spend(&mut self, length: u64) {
+        self.credit_messages -= 1;
+        self.credit_bytes = self.credit_bytes.saturating_sub_unsigned(length);
+    }
+
     pub(super) fn may_send(&self) -> bool {
         self.credit_bytes > 0 && self.credit_messages > 0
     }
