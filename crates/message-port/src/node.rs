@@ -299,6 +299,8 @@ pub struct Node {
     cargo: Numbered<Travelling>,
     next_cargo: u64,
     ready: Arc<Ready>,
+    /// An empty list, for those that are ready.
+    looked_at: Vec<u64>,
     /// What the node's ports call: the same for all of them, by which it knows its own.
     callback: ReadyCallback,
     /// Introductions that this node has made, by number and by pair of links.
@@ -357,6 +359,7 @@ impl Node {
             next_cargo: 0,
             callback: Ready::callback(&ready),
             ready,
+            looked_at: Vec::new(),
             offered: BTreeMap::new(),
             tried: BTreeMap::new(),
             next_introduction: 0,

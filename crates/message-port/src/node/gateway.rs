@@ -17,6 +17,9 @@ use super::{Node, Work};
 use crate::pair::{ReadyCallback, lock};
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
+/// For how many local sides at a time there is always room in the list of those that are ready.
+const READY_KEPT: usize = 64;
+
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
     places: Mutex<Vec<u64>>,
@@ -48,15 +51,18 @@ impl Ready {
         }
     }
 
-    fn take(&self) -> Vec<u64> {
-        mem::take(&mut *lock(&self.places))
+    /// Moves what is ready to `places`, which is empty.
+    fn take(&self, places: &mut Vec<u64>) {
+        mem::swap(&mut *lock(&self.places), places);
     }
 }
 
 impl Node {
     /// Looks at the ports that were posted to, closed or received from.
     pub(super) fn take_ready(&mut self) {
-        for number in self.ready.take() {
+        let mut ready = mem::take(&mut self.looked_at);
+        self.ready.take(&mut ready);
+        for number in ready.drain(..) {
             // A pipe that is no more was joined to another one, which was looked at since.
             let (pipe, side) = Place::numbered(number);
             self.release_if_read(pipe, side);
@@ -71,6 +77,9 @@ impl Node {
             }
             self.work.push_back(Work::Advance(pipe, side));
         }
+        // Its memory is used again; what is left of a rush is given back.
+        ready.shrink_to(READY_KEPT);
+        self.looked_at = ready;
     }
 
     /// Makes `port` the local side of a pipe.
