@@ -1,22 +1,73 @@
 //! Ports across processes: `Node`, a state machine without I/O, and what goes in and comes out.
 //!
-//! # How it works
+//! # The words
 //!
-//! A *pipe* joins two *sides*. A side is a local port, a channel of a link, or not decided yet,
-//! since the port travels in a message that is still queued here. A pipe with a local side is the
-//! end of a port's route; a pipe between two channels is a *stub* that forwards. Moving a port to
-//! another node replaces its local side by a new channel, so each side moves on its own and a
-//! port can move again in any state.
+//! - A **link** is a stream of bytes to another node. Many ports share one. Each port that goes over
+//!   it has a **channel** there: a number that the side which opens the channel allots, and that
+//!   means nothing on any other link, so a peer can name only what was granted to it.
+//! - A **pipe** is one node's piece of the way between two entangled ports. It has two **sides**,
+//!   and a **flow** in either direction: what enters at one side leaves at the other. A side is
+//!   *local* (a port of this process), a *wire* (a channel of a link), *cargo* (the port travels in
+//!   a message that is still queued here, and may end up as either), or *gone*.
+//! - A **route** is the row of pipes between two ports. The pipe at each end has a local side; a
+//!   pipe between two wires is a **stub**, which only forwards.
 //!
-//! A stub asks both neighbours to go on without it (`splice.rs`): if they are one node, to join
-//! its two channels there; if not, to use a direct link, which the host is asked for. Each
-//! direction then ends on the old way with a marker, behind which nothing follows, and what comes
-//! by the new way is held until that marker is there: nothing is lost, doubled or reordered, and
-//! the stub is gone once both markers have passed it.
+//! # Moving
 //!
-//! **Invariant:** on each channel each side sends exactly one last frame (`End` or `Switched`),
-//! and nothing after it but, behind a marker, credit for what still comes; the channel is forgotten when both were sent and received. Numbers of
-//! channels are never used again.
+//! A message that carries a port over a link **grants** a channel for it (`grant.rs`). At the
+//! sender the side that was local becomes that wire; the receiver makes a pipe of the channel and
+//! a local side. What was queued goes along behind it. The two sides of a pipe move independently
+//! of one another, so a port can move again whatever its last move, or its partner's, has come
+//! to. The receiver **acknowledges** (`Adopted`) when the port has left the queues there.
+//!
+//! # Splicing
+//!
+//! A port that moves from L over M to R leaves a stub in M, and M asks both neighbours to go on
+//! without it (`splice.rs`):
+//!
+//! ```text
+//!   before      L ───1─── M ───2─── R         M asks its host to introduce L and R, then both
+//!                                             nodes to splice; both consent; M says: commit
+//!
+//!   meanwhile   L ─1─▌──▶ M ─2─▌──▶ R         what was sent by the old way, then ▌, the marker
+//!               └────────▶ 3 ───────┘         what is sent by the new way: R holds it back
+//!                                             until the marker has come (and L likewise)
+//!
+//!   after       L ─────────3─────── R         both markers have passed M: the stub is gone
+//! ```
+//!
+//! The **marker** (`Switched`) is the last frame that either side sends on the old channel. Since
+//! nothing follows it there, and nothing that came by the new channel passes before it, nothing is
+//! lost, doubled or reordered.
+//!
+//! - If L and R are different nodes, channel 3 is on a direct link between them. That comes of an
+//!   **introduction** (`introduce.rs`, `introduced.rs`): M asks its host, which either refuses (then
+//!   M relays for good), has the two hosts make a link, or has both vouch for one that is there.
+//!   The two nodes prove themselves to one another with tokens that came over M. L opens channel 3
+//!   with a **ticket** that M has told both.
+//! - If L and R are one node (the port has come back), no new channel is needed: L **folds** its two
+//!   pipes (`join.rs`). It sends both markers at once, they come back by the other channel, and the
+//!   pipes are joined.
+//!
+//! # Ending
+//!
+//! A port that is closed, or lost with its node or a link, sends `End` on its channel, behind its
+//! last message; a stub passes it on; the partner's user gets his `close`. What was on its way in
+//! the other direction is dropped at once (`Stop` tells the senders).
+//!
+//! # What holds
+//!
+//! **Invariant:** on each channel each side sends exactly one last frame, `End` or `Switched`.
+//! After it come only credit for what is still under way to it, and nothing else. The channel is
+//! forgotten when both last frames have passed and no pipe uses it. Its number is never used again.
+//!
+//! **Invariant:** what one peer says can only end routes that lead through it, and its own link. So
+//! where a lie could be either of two peers' (a splice in which events are missing, say), the
+//! route is ended and both links stay.
+//!
+//! **Invariant:** whatever a peer can make this node keep is bounded: messages and closes by
+//! credit, ports by `queued_ports`, channels by `channels`, answers by `unwritten`, introductions
+//! by a constant, all of which honest nodes are told and keep.
 
 mod arrive;
 mod error;
@@ -28,6 +79,7 @@ mod introduce;
 mod introduced;
 mod join;
 mod link;
+mod out;
 mod pipe;
 mod splice;
 #[cfg(test)]
@@ -71,7 +123,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why the peer of a new link is who it is.
+/// Why this node may believe that the peer of a new link is who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the host must choose")]
 pub enum LinkKind {
@@ -108,8 +160,8 @@ pub enum Input {
         /// What was read.
         bytes: Bytes,
     },
-    /// So many bytes of [`Output::Write`] were written. Until it hears so, a node hands out no
-    /// more than [`Limits::link_buffer`], so that a long message cannot hold up a short one.
+    /// So many bytes of [`Output::Write`] were written. Until it hears so, a node begins no
+    /// message beyond [`Limits::link_buffer`], so that a long message cannot hold up a short one.
     Written {
         /// Whereto.
         link: LinkId,
@@ -189,10 +241,16 @@ pub struct Limits {
     pub window_messages: u32,
     /// The longest message, in bytes. A port that is to carry a longer one is cut, at both ends.
     pub max_message: u64,
-    /// How many ports of one link may wait in queues for somebody to receive them.
+    /// How many ports of one link may wait in queues for somebody to receive them. Messages with
+    /// more wait at the sender, behind one another.
+    ///
+    /// It is a last resort, to be set so high that only abuse comes near it. If both sides of a
+    /// link have spent it on ports that are to go back unread, inside others, by the same link,
+    /// then messages with ports wait on both until one of those is received or closed.
     pub queued_ports: u64,
-    /// How many ports one link may carry for its peer at a time. A message with more waits until
-    /// others have ended.
+    /// How many ports one link may carry for its peer at a time, those included that are being
+    /// spliced out. A message with more waits until others have ended; a last resort, as
+    /// [`queued_ports`](Self::queued_ports) is.
     pub channels: u64,
     /// How many bytes a link hands out before it hears that they were written.
     pub link_buffer: usize,
@@ -234,7 +292,8 @@ pub struct Node {
     links: BTreeMap<LinkId, Link>,
     pipes: BTreeMap<PipeId, Pipe>,
     next_pipe: PipeId,
-    /// Local sides by number, and the numbers by the identity of their pair, for look-up only.
+    /// Local sides by number; and the numbers by the identity of their pair. (Identities are
+    /// addresses: they are looked up and never iterated, so that a seed replays a run.)
     gates: BTreeMap<u64, (PipeId, usize)>,
     gates_by_pair: BTreeMap<usize, u64>,
     next_gate: u64,
@@ -244,6 +303,7 @@ pub struct Node {
     ready: Arc<Ready>,
     /// Introductions that this node has made, by number and by pair of links.
     offered: BTreeMap<u64, Offered>,
+    /// (The lower link is first.)
     tried: BTreeMap<(LinkId, LinkId), Tried>,
     next_introduction: u64,
     /// Introductions that others made for this node.
@@ -258,7 +318,7 @@ pub struct Node {
     /// Links that are not up yet.
     greeting: BTreeSet<LinkId>,
     next_ticket: u64,
-    /// Where an announced channel will be attached: by introduction and ticket.
+    /// The side that awaits a channel of the peer behind a direct link: by introduction and ticket.
     tickets: BTreeMap<(KnownKey, u64), (PipeId, usize)>,
     work: VecDeque<Work>,
     outputs: VecDeque<Output>,

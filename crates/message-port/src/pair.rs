@@ -79,6 +79,9 @@ pub(crate) struct End {
     armed: bool,
     /// Whether the owner wants to be notified when the other end takes what was posted to it.
     watching: bool,
+    /// Whether the owner wants to be notified of the close even while it has not come to the end
+    /// of the queue.
+    watching_close: bool,
     /// Whether the port message queue is enabled.
     enabled: bool,
     /// Whether the port has been shipped (transferred, or entangled with one that was).
@@ -400,6 +403,12 @@ impl EndRef {
         taken
     }
 
+    /// Has the callback called as soon as the link is broken, though the owner may not have taken
+    /// all that is queued.
+    pub(crate) fn watch_close(&self) {
+        self.lock().own(self.side).watching_close = true;
+    }
+
     /// Queues a `close` at the other end without disentangling: that of a former partner.
     pub(crate) fn post_close(&self) {
         let mut state = self.lock();
@@ -452,7 +461,7 @@ impl PairState {
         self.entangled = false;
         let other = self.own(initiator.other());
         other.closing = true;
-        other.armed |= mem::take(&mut other.watching);
+        other.armed |= mem::take(&mut other.watching) | other.watching_close;
         other.arrived()
     }
 }
@@ -469,6 +478,7 @@ impl End {
         on_ready: None,
         armed: false,
         watching: false,
+        watching_close: false,
         enabled: false,
         shipped: false,
         detached: false,

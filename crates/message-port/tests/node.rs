@@ -15,7 +15,7 @@ use message_port::node::Limits;
 use message_port::{Event, Message, MessageChannel, MessagePort};
 
 use simulation::{Tally, simulate};
-use world::{Random, World};
+use world::{Random, Refuse, World};
 
 /// Each is a run of 2,000 steps.
 const SEEDS: std::ops::Range<u64> = 0..300;
@@ -34,7 +34,7 @@ fn random_histories_keep_every_promise() {
 
 /// What one node says to another after the greeting, while ports are posted, moved and closed.
 fn genuine_stream(random: &mut Random) -> Vec<u8> {
-    let mut world = World::new(2, Limits::default(), false);
+    let mut world = World::new(2, Limits::default(), Refuse::Never);
     world.record = true;
     world.connect(0, 1);
     world.quiesce();

@@ -90,7 +90,7 @@ pub struct Browser {
 /// What a browser's pages share.
 pub(crate) struct Parts {
     pub(crate) facade: Facade,
-    pub(crate) host: WorkerHost<MessagePort>,
+    pub(crate) host: WorkerHost,
     pub(crate) fetches: Arc<FetchService>,
     pub(crate) console: Arc<dyn ConsoleSink>,
     policies: Policies,
@@ -244,7 +244,7 @@ fn worker_host(
     caches: &Arc<CacheStore>,
     broadcasts: &Arc<Broadcasts>,
     console: &Arc<dyn ConsoleSink>,
-) -> WorkerHost<MessagePort> {
+) -> WorkerHost {
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
     let broadcasts = Arc::clone(broadcasts);

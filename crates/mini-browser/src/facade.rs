@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
+use service_worker::message_port::Message;
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
-    ClientId, EventId, RegistrationId, RegistrationView, WorkerId, WorkerView,
+    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource, WorkerId,
+    WorkerView,
 };
 use service_worker::{
     AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, RegisterOptions,
@@ -242,6 +244,35 @@ impl Seam for Facade {
 
     fn claim(&self, worker: WorkerId) -> Pending<Result<(), JobError>> {
         Box::pin(self.handle.claim(worker))
+    }
+
+    fn post_message(&self, sender: ClientId, worker: WorkerId, message: Message) {
+        self.handle.post_message(sender, worker, message);
+    }
+
+    fn post_message_to_client(&self, worker: WorkerId, client: ClientId, message: Message) {
+        self.handle.post_message_to_client(worker, client, message);
+    }
+
+    fn client(&self, worker: WorkerId, client: ClientId) -> Pending<Option<Environment>> {
+        Box::pin(self.handle.client(worker, client))
+    }
+
+    fn clients(&self, worker: WorkerId, include_uncontrolled: bool) -> Pending<Vec<Environment>> {
+        Box::pin(self.handle.clients(worker, include_uncontrolled))
+    }
+
+    fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>> {
+        Box::pin(self.handle.registrations(client))
+    }
+
+    fn import_script(
+        &self,
+        worker: WorkerId,
+        url: Url,
+    ) -> Pending<Result<Arc<ScriptResource>, String>> {
+        let imported = self.handle.import_script(worker, url);
+        Box::pin(async move { imported.await.map_err(|error| error.to_string()) })
     }
 
     fn handle_fall_through_requests(

@@ -15,10 +15,12 @@ use stash::EntryId;
 use sw_registry::{EventOutcome, StopReason};
 use sw_types::{
     ClientId, ClientNotice, Environment, EventId, EventType, EventTypes, FetchHandler, Origin,
-    RegistrationId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState,
+    RegistrationView, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState,
     WorkerType,
 };
 use url::Url;
+
+use crate::{ClientMessage, MessageDetail};
 
 /// What the facade tells a host to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +50,13 @@ pub enum HostCommand<P = MessagePort> {
         /// Why.
         reason: StopReason,
     },
+    /// Queue a message of a service worker for a client. (`Client.postMessage()`.)
+    ClientMessage {
+        /// The client.
+        client: ClientId,
+        /// The message, and from whom.
+        message: Box<ClientMessage<P>>,
+    },
     /// Tell a client something.
     Notify {
         /// The client.
@@ -64,6 +73,8 @@ pub enum EventDetail<P = MessagePort> {
     Install,
     /// `activate`
     Activate,
+    /// `message` at the global.
+    Message(Box<MessageDetail<P>>),
     /// `connect` or `crossoriginconnect`; decided by [`HostEvent::Accepted`].
     Connect(Box<ConnectDetail>),
     /// `message` at `self.ports`, bubbling to the global; `messageerror` if the message cannot be
@@ -126,8 +137,8 @@ pub struct StartWorker {
     /// This run of it. What the host tells of the run says which one it means: a worker that did
     /// not stop in time may have been started again by then.
     pub run: RunId,
-    /// Its registration.
-    pub registration: RegistrationId,
+    /// Its registration, as it is now; what changes comes as a notice to the worker's client.
+    pub registration: RegistrationView,
     /// Its environment: what its own fetches and connects are made with.
     pub environment: Environment,
     /// Whose it is.
@@ -233,6 +244,16 @@ pub enum HostEvent<P = MessagePort> {
     ClientGone(ClientId),
 }
 
+impl<P> PortMessage<P> {
+    /// The same message with each port turned into another kind of port.
+    pub fn map_ports<Q>(self, turn: impl FnMut(P) -> Q) -> PortMessage<Q> {
+        PortMessage {
+            payload: self.payload,
+            ports: self.ports.into_iter().map(turn).collect(),
+        }
+    }
+}
+
 impl<P> HostCommand<P> {
     /// The same command with each port turned into another kind of port.
     pub fn map_ports<Q>(self, turn: impl FnMut(P) -> Q) -> HostCommand<Q> {
@@ -248,6 +269,16 @@ impl<P> HostCommand<P> {
                 detail: detail.map_ports(turn),
             },
             Self::StopWorker { worker, reason } => HostCommand::StopWorker { worker, reason },
+            Self::ClientMessage { client, message } => {
+                let message = *message;
+                let message = Box::new(ClientMessage {
+                    source: message.source,
+                    registration: message.registration,
+                    origin: message.origin,
+                    message: message.message.map_ports(turn),
+                });
+                HostCommand::ClientMessage { client, message }
+            }
             Self::Notify { client, notice } => HostCommand::Notify { client, notice },
         }
     }
@@ -260,6 +291,11 @@ impl<P> EventDetail<P> {
             Self::Install => EventDetail::Install,
             Self::Activate => EventDetail::Activate,
             Self::Connect(detail) => EventDetail::Connect(detail),
+            Self::Message(detail) => EventDetail::Message(Box::new(MessageDetail {
+                source: detail.source,
+                origin: detail.origin,
+                message: detail.message.map_ports(turn),
+            })),
             Self::StashedMessage {
                 entry,
                 name,
@@ -267,10 +303,7 @@ impl<P> EventDetail<P> {
             } => EventDetail::StashedMessage {
                 entry,
                 name,
-                message: PortMessage {
-                    payload: message.payload,
-                    ports: message.ports.into_iter().map(turn).collect(),
-                },
+                message: message.map_ports(turn),
             },
             Self::StashedClose { entry, name } => EventDetail::StashedClose { entry, name },
         }

@@ -15,7 +15,8 @@ use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
 use sw_types::{
-    ClientId, ClientType, Environment, EventId, PromiseId, RequestId, ScopeUrl, Site, WorkerId,
+    ClientId, ClientType, Environment, EventId, FrameType, PromiseId, RequestId, ScopeUrl, Site,
+    WorkerId,
 };
 
 use crate::endpoint::WorkerInbox;
@@ -126,6 +127,14 @@ impl Driver {
                 let _gone = reply.send(self.registry.registration(registration));
             }
             ToDriver::Connect(call) => self.connect(*call),
+            ToDriver::Post(posted) => self.post(*posted),
+            ToDriver::PostToClient {
+                worker,
+                client,
+                message,
+            } => self.post_to_client(worker, client, message),
+            ToDriver::AboutClients(asked) => self.about_clients(asked),
+            ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
             ToDriver::Idle(worker) => self.read_activity(worker),
@@ -177,6 +186,17 @@ impl Driver {
     }
 
     fn host_event(&mut self, event: HostEvent<MessagePort>) {
+        let changed = match &event {
+            HostEvent::ClientReady(client) | HostEvent::ClientGone(client) => Some(*client),
+            _ => None,
+        };
+        self.heard(event);
+        if let Some(client) = changed {
+            self.client_changed(client);
+        }
+    }
+
+    fn heard(&mut self, event: HostEvent<MessagePort>) {
         if self.shared.is_late(&event) {
             return tracing::debug!(?event, "of a run that is over");
         }
@@ -341,6 +361,10 @@ impl Driver {
         let environment = worker_environment(&start);
         let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
         let registration = start.registration;
+        let Some(view) = self.registry.registration(registration) else {
+            // The registry starts workers of registrations that it has.
+            return tracing::warn!(%worker, "a worker without a registration was to start");
+        };
         let requesting = Requesting {
             environment: Arc::new(environment.clone()),
             registration,
@@ -353,7 +377,7 @@ impl Driver {
         let start = StartWorker {
             worker,
             run: start.run,
-            registration,
+            registration: view,
             environment,
             storage_key: start.storage_key,
             scope: start.scope,
@@ -410,7 +434,7 @@ impl Driver {
         );
     }
 
-    fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
+    pub(crate) fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
         if let Err(refused) = self.commands.unbounded_send((command, inbox)) {
             let (command, _inbox) = refused.into_inner();
             self.without_host(command);
@@ -455,7 +479,7 @@ impl Driver {
                 event,
                 detail,
             },
-            HostCommand::Notify { .. } => return,
+            HostCommand::Notify { .. } | HostCommand::ClientMessage { .. } => return,
         };
         // As a host would: not in the middle of what is being carried out.
         self.shared.send(ToDriver::Host(event));
@@ -499,6 +523,7 @@ fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
     Environment {
         id,
         client_type: ClientType::ServiceWorker,
+        frame_type: FrameType::None,
         creation_url: start.script_url.url().clone(),
         top_level_site: match start.storage_key.top_level_site() {
             Some(site) => site.clone(),

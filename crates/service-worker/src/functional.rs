@@ -1,4 +1,4 @@
-//! Functional events that go through the driver: those of connects and of stashed ports. Which
+//! Events that go through the driver: connects, messages, those of stashed ports. Which
 //! worker has which, which workers are being woken for them, and what is known of workers.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +15,10 @@ use sw_types::{
 use crate::connecting::{Connecting, Random};
 use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
+use crate::messaging::{Awaiting, MessageDetail};
 use crate::shared::Shared;
 use crate::stashing::Parked;
-use crate::{HostEvent, Limits};
+use crate::{EventDetail, HostEvent, Limits};
 
 /// The driver's part of all connects and stashed ports.
 pub(crate) struct Functional {
@@ -29,6 +30,10 @@ pub(crate) struct Functional {
     pub(crate) events: BTreeMap<EventId, Event>,
     /// Who waits for a worker to run.
     pub(crate) wakes: BTreeMap<PromiseId, Woken>,
+    /// The messages that wait for their worker to run.
+    pub(crate) messages: BTreeMap<PromiseId, MessageDetail<MessagePort>>,
+    /// Who waits for a client to be execution-ready.
+    pub(crate) awaited_clients: Vec<Awaiting>,
     /// Workers that a stashed port wants to run and that are not their registration's active worker
     /// yet: they are woken when they are.
     pub(crate) wakes_on_activation: BTreeSet<WorkerId>,
@@ -51,6 +56,8 @@ pub(crate) struct Event {
 pub(crate) enum What {
     /// A connect. It is sent to the worker once the connector says so.
     Connect { dispatched: bool },
+    /// A message to the worker itself.
+    Message,
     /// Something of a stashed port.
     Stashed { entry: EntryId, consumed: bool },
 }
@@ -99,6 +106,8 @@ impl Functional {
             random: Random::unpredictable(),
             events: BTreeMap::new(),
             wakes: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            awaited_clients: Vec::new(),
             wakes_on_activation: BTreeSet::new(),
             ended: BTreeSet::new(),
             undispatched: BTreeMap::new(),
@@ -173,7 +182,10 @@ impl Driver {
                 worker,
                 event,
                 detail,
-            } => self.undelivered(worker, event, detail),
+            } => match detail {
+                EventDetail::Message(detail) => self.message_undelivered(worker, event, *detail),
+                detail => self.undelivered(worker, event, detail),
+            },
             HostEvent::Settled { worker, event, .. }
                 if self.functional.events.contains_key(&event) =>
             {
@@ -210,6 +222,7 @@ impl Driver {
             // SEMANTICS §5.2 D4: what is not accepted by now is refused.
             What::Connect { .. } => self.decide(event, Decision::Refuse),
             What::Stashed { .. } => self.dispatched(worker, event),
+            What::Message => {}
         }
         self.functional.events.remove(&event);
     }
@@ -233,6 +246,9 @@ impl Driver {
         promise: PromiseId,
         result: Result<Settled, JobError>,
     ) -> Option<Result<Settled, JobError>> {
+        if self.ran_for_message(promise, &result) {
+            return None;
+        }
         let Some(woken) = self.functional.wakes.remove(&promise) else {
             return Some(result);
         };
@@ -358,6 +374,8 @@ impl Driver {
         self.functional.connects.clear();
         self.functional.events.clear();
         self.functional.undispatched.clear();
+        self.functional.messages.clear();
+        self.functional.awaited_clients.clear();
         let gone = self.shared.stashing().clear();
         drop(gone);
     }

@@ -70,6 +70,8 @@ mod functional;
 mod handle;
 #[cfg(feature = "host-tests")]
 pub mod host_tests;
+mod importing;
+mod messaging;
 #[cfg(feature = "host-tests")]
 pub mod native_host;
 mod network;
@@ -96,6 +98,8 @@ pub use endpoint::{
 };
 pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse};
 pub use handle::{Handle, RegisterOptions};
+pub use importing::ImportError;
+pub use messaging::{ClientMessage, MessageDetail, MessageSource};
 pub use network::{
     Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
 };

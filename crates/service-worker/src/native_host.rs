@@ -4,6 +4,8 @@
 //! A worker's script *is the name* of a [`NativeWorker`]: whatever text the network answers for the
 //! script URL is looked up here. So an update is a server that answers another name.
 
+mod listeners;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -15,20 +17,18 @@ use futures_core::Stream;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use message_port::{MessageChannel, MessagePort, TransferredPort};
-use sw_types::{EventId, EventType, EventTypes, FetchHandler, RunId, WorkerId};
+use sw_types::{ClientId, EventId, FetchHandler, RunId, WorkerId};
+
+pub use listeners::NativeWorker;
+use listeners::OnLifecycle;
 
 use crate::{
-    ConnectDetail, EntryId, EventDetail, EventOutcome, FetchDispatch, Handle, HostCommand,
+    ClientMessage, ConnectDetail, EntryId, EventDetail, EventOutcome, Handle, HostCommand,
     HostCommands, HostEvent, PortMessage, StartWorker, WorkerInbox,
 };
 
 /// What a closure of a worker gives back.
 pub type Reaction<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-type OnLifecycle = Arc<dyn Fn(Scope, EventId) -> Reaction<Result<(), String>> + Send + Sync>;
-type OnConnect = Arc<dyn Fn(Scope, Connection) -> Reaction<()> + Send + Sync>;
-type OnMessage = Arc<dyn Fn(Scope, StashedEvent) -> Reaction<()> + Send + Sync>;
-type OnFetch = Arc<dyn Fn(Scope, FetchDispatch) -> Reaction<()> + Send + Sync>;
 
 /// What a worker's closures can use: its own start, and the facade.
 #[derive(Clone)]
@@ -131,130 +131,6 @@ pub struct StashedEvent {
     pub message: Option<PortMessage<MessagePort>>,
 }
 
-/// A worker: its listeners.
-#[derive(Clone, Default)]
-pub struct NativeWorker {
-    install: Option<OnLifecycle>,
-    activate: Option<OnLifecycle>,
-    fetch: Option<OnFetch>,
-    connect: Option<OnConnect>,
-    message: Option<OnMessage>,
-    close: Option<OnMessage>,
-}
-
-impl NativeWorker {
-    /// A worker that listens to nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Listens to `install`; the future is what `waitUntil` is given.
-    #[must_use]
-    pub fn on_install<F>(
-        mut self,
-        listener: impl Fn(Scope, EventId) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        self.install = Some(Arc::new(move |scope, event| {
-            Box::pin(listener(scope, event))
-        }));
-        self
-    }
-
-    /// Listens to `activate`; the future is what `waitUntil` is given.
-    #[must_use]
-    pub fn on_activate<F>(
-        mut self,
-        listener: impl Fn(Scope, EventId) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        self.activate = Some(Arc::new(move |scope, event| {
-            Box::pin(listener(scope, event))
-        }));
-        self
-    }
-
-    /// Listens to `fetch`; whoever drops the dispatch without an answer has died.
-    #[must_use]
-    pub fn on_fetch<F>(
-        mut self,
-        listener: impl Fn(Scope, FetchDispatch) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.fetch = Some(Arc::new(move |scope, dispatch| {
-            Box::pin(listener(scope, dispatch))
-        }));
-        self
-    }
-
-    /// Listens to `connect`; the future is what `waitUntil` is given.
-    #[must_use]
-    pub fn on_connect<F>(
-        mut self,
-        listener: impl Fn(Scope, Connection) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.connect = Some(Arc::new(move |scope, connection| {
-            Box::pin(listener(scope, connection))
-        }));
-        self
-    }
-
-    /// Listens to `message` at stashed ports. The message is consumed once the future was polled for
-    /// the first time; the rest of it is what `waitUntil` is given.
-    #[must_use]
-    pub fn on_message<F>(
-        mut self,
-        listener: impl Fn(Scope, StashedEvent) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.message = Some(Arc::new(move |scope, event| {
-            Box::pin(listener(scope, event))
-        }));
-        self
-    }
-
-    /// Listens to `close` at stashed ports.
-    #[must_use]
-    pub fn on_close<F>(
-        mut self,
-        listener: impl Fn(Scope, StashedEvent) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.close = Some(Arc::new(move |scope, event| {
-            Box::pin(listener(scope, event))
-        }));
-        self
-    }
-
-    fn event_types(&self) -> EventTypes {
-        [
-            self.install.as_ref().map(|_| EventType::Install),
-            self.activate.as_ref().map(|_| EventType::Activate),
-            self.fetch.as_ref().map(|_| EventType::Fetch),
-            self.connect.as_ref().map(|_| EventType::Connect),
-            self.message.as_ref().map(|_| EventType::Message),
-            self.close.as_ref().map(|_| EventType::Close),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
 /// The host: a future that runs its workers, and ends when the commands end.
 #[must_use = "workers run only while the host is polled"]
 pub struct NativeHost {
@@ -263,7 +139,10 @@ pub struct NativeHost {
     scripts: BTreeMap<String, NativeWorker>,
     running: BTreeMap<WorkerId, Running>,
     reactions: FuturesUnordered<Reaction<()>>,
+    to_clients: Option<ToClients>,
 }
+
+type ToClients = Box<dyn FnMut(ClientId, ClientMessage<MessagePort>) + Send>;
 
 /// A worker that runs.
 struct Running {
@@ -290,7 +169,17 @@ impl NativeHost {
             scripts: scripts.into_iter().collect(),
             running: BTreeMap::new(),
             reactions: FuturesUnordered::new(),
+            to_clients: None,
         }
+    }
+
+    /// Gives the messages of workers to their clients; without this, nobody takes them.
+    pub fn with_clients(
+        mut self,
+        take: impl FnMut(ClientId, ClientMessage<MessagePort>) + Send + 'static,
+    ) -> Self {
+        self.to_clients = Some(Box::new(take));
+        self
     }
 
     fn command(&mut self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
@@ -312,6 +201,10 @@ impl NativeHost {
                 event,
                 detail,
             } => self.dispatch(worker, event, detail),
+            HostCommand::ClientMessage { client, message } => match &mut self.to_clients {
+                Some(take) => take(client, *message),
+                None => tracing::debug!(%client, "nobody takes messages for clients"),
+            },
             HostCommand::Notify { client, notice } => {
                 tracing::debug!(%client, ?notice, "native clients have no listeners");
             }
@@ -409,6 +302,10 @@ impl NativeHost {
                     },
                 };
                 let reaction = listeners.connect.map(|it| it(scope, connection));
+                Box::pin(fulfilled(reaction))
+            }
+            EventDetail::Message(detail) => {
+                let reaction = listeners.posted.map(|it| it(scope, *detail));
                 Box::pin(fulfilled(reaction))
             }
             stashed => running.stashed(worker, event, stashed),

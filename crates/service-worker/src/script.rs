@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use http::header::LOCATION;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, LOCATION, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method};
 use installer::script_response_vetoes;
 use sw_registry::{FetchImport, FetchScript, FetchedScript, ScriptFetchError};
-use sw_types::{Origin, Site};
+use sw_types::{Origin, Site, WorkerType};
 use url::Url;
 
 use crate::shared::Shared;
@@ -46,8 +46,9 @@ pub(crate) async fn fetch(
     whole(&shared, &url, response).await
 }
 
-/// Fetches an imported script again, for the byte check of an update: from whatever origin, with
-/// redirects followed. (Update, step 8.22.)
+/// Fetches an imported script, for the first time or for the byte check of an update: from whatever
+/// origin, with redirects followed. (*importScripts*; Update, step 8.22.) What a module imports from
+/// another origin passes the CORS check.
 pub(crate) async fn fetch_import(
     shared: Arc<Shared>,
     fetch: FetchImport,
@@ -55,20 +56,36 @@ pub(crate) async fn fetch_import(
     let mut headers = HeaderMap::new();
     headers.insert("accept", HeaderValue::from_static("*/*"));
     headers.insert("sec-fetch-dest", HeaderValue::from_static("script"));
+    let origin = fetch.script_url.origin();
+    let by_module = fetch.worker_type == WorkerType::Module;
     let mut url = fetch.url.clone();
     for _ in 0..=REDIRECTS {
         let same_site = fetch.initiator == Site::of(&Origin::of(&url));
+        let by_cors = by_module && Origin::of(&url) != origin;
+        let mut headers = headers.clone();
+        if let Some(value) = header_of(&origin).filter(|_| by_cors) {
+            headers.insert(ORIGIN, value);
+        }
         let request = NetworkRequest {
             method: Method::GET,
             url: url.clone(),
-            headers: headers.clone(),
+            headers,
             body: Body::empty(),
             cache: fetch.cache,
-            credentials: true,
+            // A module's imports are fetched with credentials "same-origin".
+            credentials: !by_cors,
             site_for_cookies: same_site.then(|| fetch.initiator.clone()),
             partition: Some(fetch.storage_key.clone()),
         };
         let response = send(&shared, request).await?;
+        // CORS check, without credentials.
+        let allowed = response.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+        let allows = |it: &HeaderValue| *it == "*" || it.as_bytes() == origin.as_str().as_bytes();
+        if by_cors && !allowed.is_some_and(allows) {
+            return Err(ScriptFetchError(format!(
+                "{url} is of another origin and does not allow {origin}"
+            )));
+        }
         match redirect_of(&url, &response) {
             Some(target) => url = target,
             None => return whole(&shared, &url, response).await,
@@ -78,6 +95,10 @@ pub(crate) async fn fetch_import(
         "{} redirects more than {REDIRECTS} times",
         fetch.url
     )))
+}
+
+fn header_of(origin: &Origin) -> Option<HeaderValue> {
+    HeaderValue::from_str(origin.as_str()).ok()
 }
 
 async fn send(

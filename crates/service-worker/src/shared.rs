@@ -19,8 +19,10 @@ use sw_types::{
 
 use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
+use crate::importing::Importing;
+use crate::messaging::{AboutClients, Posted};
 use crate::stashing::Stashing;
-use crate::{Clock, HostEvent, Network, Policies, Report, WorkerEndpoint};
+use crate::{Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
 const FIRST_FETCH_EVENT: u64 = 1 << 48;
@@ -63,6 +65,18 @@ pub(crate) enum ToDriver {
     View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
     /// `navigator.connect()`.
     Connect(Box<ConnectCall>),
+    /// `ServiceWorker.postMessage()`.
+    Post(Box<Posted>),
+    /// `Client.postMessage()`.
+    PostToClient {
+        worker: WorkerId,
+        client: ClientId,
+        message: PortMessage<MessagePort>,
+    },
+    /// `clients.get()` and `clients.matchAll()`.
+    AboutClients(AboutClients),
+    /// `importScripts()`.
+    Import(Box<Importing>),
     /// A stashed port, or the stash, may have something to do.
     StashReady(EntryId),
     /// A message that nobody will see, to be dropped where no lock is held.

@@ -10,6 +10,18 @@ use crate::lookup::controls_clients;
 use crate::state::Client;
 use crate::{JobError, Output, Registry, Settled};
 
+/// What `clients.get()` finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are these three")]
+pub enum FoundClient<'a> {
+    /// An execution-ready client.
+    Yes(&'a Environment),
+    /// A client that is neither execution-ready nor discarded yet: ask again when it is.
+    NotYet,
+    /// None that this worker may know of.
+    No,
+}
+
 impl Registry {
     /// A client is created; or a reserved client, that a redirect leads elsewhere, is described
     /// anew: then it no longer uses what matched its former URL.
@@ -177,6 +189,52 @@ impl Registry {
             self.output(Output::Notify(client_id, notice));
         }
         Ok(())
+    }
+
+    /// `clients.matchAll()`: the clients of a worker's storage key, in the order of their ids, which
+    /// is for the host to refine. With `uncontrolled`, also those that another worker controls, or
+    /// none.
+    #[must_use]
+    pub fn clients_for(&self, worker: WorkerId, uncontrolled: bool) -> Vec<&Environment> {
+        let Some(registration) = self.registration_of(worker) else {
+            return Vec::new();
+        };
+        let Some(found) = self.registrations.get(&registration) else {
+            return Vec::new();
+        };
+        let controls = found.active == Some(worker);
+        let clients = self.clients_by_key.get(&found.storage_key);
+        let clients = clients.into_iter().flatten();
+        // matchAll, steps 2.1 and 2.2.
+        clients
+            .filter_map(|client| self.clients.get(client))
+            .filter(|client| {
+                client.execution_ready
+                    && client.environment.secure_context
+                    && client.environment.client_type != ClientType::ServiceWorker
+                    && (uncontrolled || (controls && client.uses == Some(registration)))
+            })
+            .map(|client| &client.environment)
+            .collect()
+    }
+
+    /// `clients.get()`: a client of a worker's storage key.
+    #[must_use]
+    pub fn client_for(&self, worker: WorkerId, client: ClientId) -> FoundClient<'_> {
+        let key = self
+            .registration_of(worker)
+            .and_then(|id| self.registrations.get(&id))
+            .map(|registration| &registration.storage_key);
+        let Some(found) = self.clients.get(&client).filter(|found| {
+            found.storage_key.as_ref() == key && key.is_some() && found.environment.secure_context
+        }) else {
+            return FoundClient::No;
+        };
+        if found.execution_ready {
+            FoundClient::Yes(&found.environment)
+        } else {
+            FoundClient::NotYet
+        }
     }
 
     /// *Match Service Worker Registration.*

@@ -122,6 +122,16 @@ pub enum Input {
         /// pays from that site's budget.
         initiator: Option<Site>,
     },
+    /// Someone has an event for this very worker, whatever its state is (`ServiceWorker.postMessage()`):
+    /// settles with [`Settled::Running`](crate::Settled) once it runs. (*Run Service Worker*.)
+    Run {
+        /// The promise.
+        promise: PromiseId,
+        /// The worker.
+        worker: WorkerId,
+        /// As that of [`Wake`](Self::Wake).
+        initiator: Option<Site>,
+    },
     /// *Run Service Worker* evaluated the script.
     WorkerStarted {
         /// The worker.

@@ -60,6 +60,7 @@ mod unregister;
 mod update;
 mod wake;
 
+pub use clients::FoundClient;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, Provenance, Register, Response, ScriptFetchError,
 };
@@ -71,6 +72,8 @@ pub use output::{
     StopReason,
 };
 pub use registry::Registry;
+pub use script_check::check_import;
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
+pub use update::Import;

@@ -114,6 +114,7 @@ impl Registry {
         } else {
             self.serve_wakes(registration);
         }
+        self.serve_awaited(id);
     }
 
     pub(crate) fn worker_start_failed(&mut self, id: WorkerId, run: RunId, error: &str) {
@@ -131,6 +132,7 @@ impl Registry {
 
     /// A worker that was to start does not; it has stopped, or is being stopped.
     fn start_failed(&mut self, id: WorkerId, error: &str) {
+        self.fail_awaited(id, &JobError::Start(error.to_owned()));
         if let Some(key) = self.job_evaluating(id) {
             self.evaluation_failed(&key, id, error);
             return;
@@ -222,9 +224,13 @@ impl Registry {
             (worker.registration, worker.state == WorkerState::Redundant);
         self.set_run(id, Run::Stopped);
         self.set_deadline(id, None);
+        let awaited = self
+            .workers
+            .get(&id)
+            .is_some_and(|worker| !worker.awaited_by.is_empty());
         if redundant {
-            self.workers.remove(&id);
-        } else if self.activation_of(id) == Some((registration, Activate::Starting)) {
+            self.remove_worker(id);
+        } else if awaited || self.activation_of(id) == Some((registration, Activate::Starting)) {
             self.start_worker(id);
         } else {
             self.serve_wakes(registration);
@@ -355,6 +361,7 @@ impl Registry {
             Run::Loading(request) => {
                 worker.run = Run::Stopped;
                 self.requests.remove(&request);
+                self.fail_awaited(id, &JobError::Start(reason.to_string()));
             }
             Run::Starting | Run::Running => {
                 worker.run = Run::Stopping(reason);
@@ -419,8 +426,13 @@ impl Registry {
             .get(&id)
             .is_some_and(|worker| worker.run == Run::Stopped)
         {
-            self.workers.remove(&id);
+            self.remove_worker(id);
         }
+    }
+
+    fn remove_worker(&mut self, id: WorkerId) {
+        self.fail_awaited(id, &JobError::InvalidState(format!("{id} is redundant")));
+        self.workers.remove(&id);
     }
 
     /// A worker that never was in a registration's slot goes. No client knows of it; whoever keeps

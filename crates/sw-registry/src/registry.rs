@@ -173,6 +173,12 @@ impl Registry {
         self.workers.get(&id).map(Worker::view)
     }
 
+    /// Whose a registration is.
+    #[must_use]
+    pub fn storage_key(&self, id: RegistrationId) -> Option<&StorageKey> {
+        Some(&self.registrations.get(&id)?.storage_key)
+    }
+
     /// The registration of a worker.
     #[must_use]
     pub fn registration_of(&self, worker: WorkerId) -> Option<RegistrationId> {
@@ -232,6 +238,11 @@ impl Registry {
                 registration,
                 initiator,
             } => self.wake(promise, registration, initiator),
+            Input::Run {
+                promise,
+                worker,
+                initiator,
+            } => self.run_worker(promise, worker, initiator),
             Input::WorkerStarted {
                 worker,
                 run,

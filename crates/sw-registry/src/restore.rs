@@ -208,6 +208,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         fall_through: stored.fall_through.into(),
         run: Run::Stopped,
         run_id: None,
+        awaited_by: Vec::new(),
         lifecycle: None,
         last_wake: None,
         deadline: None,

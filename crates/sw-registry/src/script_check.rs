@@ -4,6 +4,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use sw_types::fetch::{is_javascript_mime_essence, mime_essence};
 use sw_types::{Origin, ScopeUrl, ScriptUrl};
 
+use url::Url;
+
 use crate::{FetchedScript, JobError};
 
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
@@ -42,6 +44,28 @@ pub(crate) fn check_main_script(
     }
     // *Service-Worker-Allowed*, and *maxScopeString*.
     check_scope(&response.headers, script, scope)
+}
+
+/// The response of an imported script. (*Service Workers*, "importScripts": *bad import script
+/// response*.)
+///
+/// # Errors
+/// A `NetworkError` in the making: what is bad about it.
+pub fn check_import(response: &FetchedScript, url: &Url) -> Result<(), JobError> {
+    if !response.status.is_success() {
+        return Err(JobError::Type(format!(
+            "{url}: the server answered with status {} (expected 200 to 299)",
+            response.status.as_u16()
+        )));
+    }
+    let essence = mime_essence(&response.headers);
+    if !essence.as_deref().is_some_and(is_javascript_mime_essence) {
+        return Err(JobError::Type(format!(
+            "{url} is of MIME type {} (expected a JavaScript MIME type)",
+            essence.as_deref().unwrap_or("none")
+        )));
+    }
+    Ok(())
 }
 
 fn check_scope(headers: &HeaderMap, script: &ScriptUrl, scope: &ScopeUrl) -> Result<(), JobError> {

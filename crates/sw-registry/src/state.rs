@@ -87,6 +87,8 @@ pub(crate) struct Worker {
     pub(crate) run: Run,
     /// Its last run, once it was started.
     pub(crate) run_id: Option<RunId>,
+    /// Who waits for it to run, whatever its state is.
+    pub(crate) awaited_by: Vec<PromiseId>,
     /// The lifecycle event that it is handling.
     pub(crate) lifecycle: Option<(EventId, Lifecycle)>,
     /// When somebody was last told that it runs.

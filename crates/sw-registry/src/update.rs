@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sw_types::fetch::{CacheMode, is_javascript_mime_essence, mime_essence};
+use sw_types::fetch::CacheMode;
 use sw_types::{
     PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site, StorageKey,
     UpdateViaCache, WorkerId, WorkerState,
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::job::{Job, JobType, ScriptArgs, Step, Waiting};
 use crate::lookup::is_stale;
-use crate::script_check::check_main_script;
+use crate::script_check::{check_import, check_main_script};
 use crate::state::{Run, ScopeKey, Worker};
 use crate::{
     FetchImport, FetchScript, FetchedScript, JobError, Output, Provenance, Registry, Request,
@@ -35,6 +35,19 @@ pub(crate) enum Update {
     },
     /// Step 8: for the new worker's script to be evaluated.
     Evaluating { worker: WorkerId },
+}
+
+/// What *importScripts* comes to in a service worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are these three")]
+pub enum Import {
+    /// The worker has it in its *script resource map*: tell
+    /// [`Input::ScriptImported`](crate::Input::ScriptImported).
+    Have(Arc<ScriptResource>),
+    /// It is to be fetched, checked, and told as well.
+    Fetch(Box<FetchImport>),
+    /// A worker that is installed imports only what it imported before.
+    Refused,
 }
 
 impl Registry {
@@ -318,11 +331,7 @@ impl Registry {
                 self.stamp_update_check(key);
             }
             // Bad responses are ignored.
-            let good = fetched.status.is_success()
-                && mime_essence(&fetched.headers)
-                    .as_deref()
-                    .is_some_and(is_javascript_mime_essence);
-            if good {
+            if check_import(&fetched, &url).is_ok() {
                 let old = self
                     .newest_at(key)
                     .and_then(|newest| newest.scripts.as_ref()?.get(&url));
@@ -377,6 +386,7 @@ impl Registry {
             fall_through: Arc::new([]),
             run: Run::Stopped,
             run_id: None,
+            awaited_by: Vec::new(),
             lifecycle: None,
             last_wake: None,
             deadline: None,
@@ -463,6 +473,38 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// *importScripts* in a service worker, up to its fetch: what is to be done about a script.
+    #[must_use]
+    pub fn import(&self, worker: WorkerId, url: &Url) -> Import {
+        let Some(importing) = self.workers.get(&worker) else {
+            return Import::Refused;
+        };
+        let have = importing.scripts.as_ref().and_then(|map| map.get(url));
+        if let Some(script) = have {
+            return Import::Have(Arc::clone(script));
+        }
+        let new = matches!(
+            importing.state,
+            WorkerState::Parsed | WorkerState::Installing
+        );
+        let Some(registration) = self.registrations.get(&importing.registration) else {
+            return Import::Refused;
+        };
+        if !new {
+            return Import::Refused;
+        }
+        let key = &registration.storage_key;
+        let site = key.top_level_site().cloned();
+        Import::Fetch(Box::new(FetchImport {
+            url: url.clone(),
+            script_url: importing.script_url.clone(),
+            worker_type: importing.worker_type,
+            cache: importing.imports_cache,
+            storage_key: key.clone(),
+            initiator: site.unwrap_or_else(|| Site::of(key.origin())),
+        }))
     }
 
     fn stamp_update_check(&mut self, key: &ScopeKey) {

@@ -1,4 +1,4 @@
-//! Functional events wake workers: who waits, who pays, who is bypassed.
+//! Events wake workers: who waits, who pays, who is bypassed.
 
 use sw_types::{PromiseId, RegistrationId, Site, WorkerId, WorkerState};
 
@@ -70,26 +70,84 @@ impl Registry {
             }
             Run::Stopped | Run::Stopping(_) => {}
         }
+        let (id, run) = (worker.id, worker.run);
+        self.pay_for_start(id, initiator)?;
+        let need = match run {
+            Run::Stopping(_) => Need::ToWait,
+            _ => Need::ToStart,
+        };
+        Ok((id, need))
+    }
+
+    /// A start is refused while the worker is bypassed, or if who causes it caused too many.
+    fn pay_for_start(&mut self, id: WorkerId, initiator: Option<Site>) -> Result<(), JobError> {
         let now = self.now().instant;
-        if worker.bypassed_until.is_some_and(|until| now < until) {
+        let bypassed = self.workers.get(&id).filter(|worker| {
+            let until = worker.bypassed_until;
+            until.is_some_and(|until| now < until)
+        });
+        if let Some(worker) = bypassed {
             return Err(JobError::Start(format!(
                 "{} failed to start {} times in a row and is bypassed for now",
                 worker.script_url, worker.failures
             )));
         }
         let most = self.limits.starts_for_others;
-        if let Some(site) = initiator {
-            if !self.budget.pay(&site, most, now) {
-                return Err(JobError::Budget(format!(
-                    "{site} caused {most} worker starts of others within a minute"
-                )));
+        match initiator {
+            Some(site) if !self.budget.pay(&site, most, now) => Err(JobError::Budget(format!(
+                "{site} caused {most} worker starts of others within a minute"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Someone has an event for a worker itself. (*Run Service Worker*, up to its evaluation.)
+    pub(crate) fn run_worker(&mut self, promise: PromiseId, id: WorkerId, initiator: Option<Site>) {
+        let found = self.workers.get(&id);
+        let Some(worker) = found.filter(|worker| worker.state != WorkerState::Redundant) else {
+            let error = JobError::InvalidState(format!("{id} is redundant"));
+            self.output(Output::Settle(promise, Err(error)));
+            return;
+        };
+        let starts = match worker.run {
+            Run::Running => {
+                self.put_off_idle_stop(id);
+                self.output(Output::Settle(promise, Ok(Settled::Running(id))));
+                return;
+            }
+            Run::Loading(_) | Run::Starting => false,
+            Run::Stopped | Run::Stopping(_) => worker.awaited_by.is_empty(),
+        };
+        if starts {
+            if let Err(error) = self.pay_for_start(id, initiator) {
+                self.output(Output::Settle(promise, Err(error)));
+                return;
             }
         }
-        let need = match worker.run {
-            Run::Stopping(_) => Need::ToWait,
-            _ => Need::ToStart,
-        };
-        Ok((worker.id, need))
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.awaited_by.push(promise);
+        }
+        // One that is stopping starts again once it has stopped.
+        self.start_worker(id);
+    }
+
+    /// A worker has been evaluated: who waits for it to run gets it.
+    pub(crate) fn serve_awaited(&mut self, id: WorkerId) {
+        for promise in self.take_awaited_by(id) {
+            self.output(Output::Settle(promise, Ok(Settled::Running(id))));
+        }
+    }
+
+    /// A worker does not run, and will not now: who waits for it hears why.
+    pub(crate) fn fail_awaited(&mut self, id: WorkerId, error: &JobError) {
+        for promise in self.take_awaited_by(id) {
+            self.output(Output::Settle(promise, Err(error.clone())));
+        }
+    }
+
+    fn take_awaited_by(&mut self, id: WorkerId) -> Vec<PromiseId> {
+        let worker = self.workers.get_mut(&id);
+        worker.map_or_else(Vec::new, |worker| std::mem::take(&mut worker.awaited_by))
     }
 
     /// The active worker is activated: who waits for it gets it, as soon as it runs.

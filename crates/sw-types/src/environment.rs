@@ -19,6 +19,32 @@ pub enum ClientType {
     ServiceWorker,
 }
 
+/// The *frame type* of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FrameType {
+    /// A top-level window that another opened.
+    Auxiliary,
+    /// A top-level window.
+    TopLevel,
+    /// A frame.
+    Nested,
+    /// A worker.
+    None,
+}
+
+impl FrameType {
+    /// The value of `Client.frameType`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auxiliary => "auxiliary",
+            Self::TopLevel => "top-level",
+            Self::Nested => "nested",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What a browser knows of whoever makes requests: a window, a worker, or a navigation's reserved
 /// client. The browser's own knowledge, never a script's claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +53,8 @@ pub struct Environment {
     pub id: ClientId,
     /// What kind of client it is.
     pub client_type: ClientType,
+    /// Where its document is. (*Service Workers*, "FrameType".)
+    pub frame_type: FrameType,
     /// Its creation URL.
     pub creation_url: Url,
     /// Its origin. Opaque for a sandboxed document.
@@ -55,6 +83,7 @@ impl Environment {
         Self {
             id,
             client_type: ClientType::Window,
+            frame_type: FrameType::TopLevel,
             top_level_site: Site::of(&origin),
             cross_site_ancestor: false,
             secure_context: origin.is_potentially_trustworthy(),

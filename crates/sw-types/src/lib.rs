@@ -33,7 +33,7 @@ mod url_types;
 mod view;
 mod worker;
 
-pub use environment::{ClientType, Environment};
+pub use environment::{ClientType, Environment, FrameType};
 pub use event::{EventType, EventTypes, FetchHandler};
 pub use id::{ClientId, EventId, PromiseId, RegistrationId, RequestId, RunId, WorkerId};
 pub use origin::{Origin, Site};

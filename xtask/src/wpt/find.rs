@@ -1,5 +1,6 @@
 //! Which tests a checkout has: its files, and the tests that its server makes of each.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,7 @@ use super::checkout::Checkout;
 use super::meta::Meta;
 
 /// Folders whose files are not tests. (`common` only at the root.)
-const NO_TESTS: &[&str] = &["resources", "support", "tools", "crashtests"];
+const NO_TESTS: &[&str] = &["resources", "support", "tools"];
 
 /// A test: one page to load.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,6 +188,7 @@ fn kind(file: &str) -> Kind {
         "js" if flags.contains(&"any") => Kind::AnyScript,
         "js" if flags.contains(&"window") => Kind::WindowScript,
         "js" if flags.contains(&"worker") => Kind::WorkerScript,
+        "html" | "htm" if in_folder(&"crashtests") => Kind::No("painted, or only loaded"),
         "html" | "htm" => Kind::Page,
         "xhtml" | "xht" | "svg" | "xml" => Kind::No("XML documents, which are not parsed"),
         _ => Kind::No("no test"),
@@ -207,7 +209,7 @@ fn file_tests(
     let path = checkout.root.join(file);
     let source =
         fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let source = String::from_utf8_lossy(&source);
+    let source = decoded(&source);
     let meta = match kind {
         Kind::Page => Meta::of_page(&source),
         _ => Meta::of_script(&source),
@@ -238,6 +240,22 @@ fn file_tests(
         }
     }
     Ok(())
+}
+
+/// A page in UTF-16 says so by a byte order mark; all others are read as UTF-8.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    let units = |unit: fn([u8; 2]) -> u16, rest: &[u8]| {
+        let units: Vec<_> = rest
+            .chunks_exact(2)
+            .map(|pair| unit([pair[0], pair[1]]))
+            .collect();
+        Cow::Owned(String::from_utf16_lossy(&units))
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => units(u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => units(u16::from_be_bytes, rest),
+        bytes => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// The pages that the server makes of a script for several globals.
@@ -331,6 +349,7 @@ mod tests {
                 ("m/a-ref.html", PAGE),
                 ("m/a.xhtml", PAGE),
                 ("m/a.h2.html", PAGE),
+                ("m/crashtests/a.html", PAGE),
                 ("m/script.js", ""),
                 ("m/page.html.headers", ""),
             ],
@@ -345,7 +364,7 @@ mod tests {
                 ("manual", 1),
                 ("no test", 3),
                 ("over HTTP/2", 1),
-                ("painted, or only loaded", 1),
+                ("painted, or only loaded", 2),
             ]
         );
     }
@@ -382,6 +401,21 @@ mod tests {
             error.contains("m/a.any.js") && error.contains("\"x\""),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_page_in_utf_16_is_read_too() {
+        let little: Vec<u8> = "\u{feff}é"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let big: Vec<u8> = "\u{feff}é"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        assert_eq!((decoded(&little), decoded(&big)), ("é".into(), "é".into()));
+        assert_eq!(decoded(&[0xff, 0xfe, 0x41]), "");
+        assert_eq!(decoded("é".as_bytes()), "é");
     }
 
     #[test]

@@ -302,8 +302,10 @@ impl Node {
             Side::Wire { output, .. } => {
                 let link = self.links.get_mut(&output.link);
                 if let Some(link) = link {
-                    let wire = link.wires.get(&output.channel);
-                    if wire.is_some_and(|wire| wire.last == Last::No) {
+                    let wire = link.wires.get_mut(&output.channel);
+                    let untold = wire.filter(|wire| wire.last == Last::No && !wire.told_stop);
+                    if let Some(wire) = untold {
+                        wire.told_stop = true;
                         link.send(&Frame::Stop(output.channel));
                     }
                 }

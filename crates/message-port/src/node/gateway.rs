@@ -52,6 +52,15 @@ impl Node {
         for gate in self.ready.take() {
             if let Some((pipe, side)) = self.gates.get(&gate).copied() {
                 self.release_if_read(pipe, side);
+                let gone = |pipe: &Pipe| match &pipe.sides[side] {
+                    Side::Local(local) => !local.port.is_entangled(),
+                    _ => false,
+                };
+                if self.pipes.get(&pipe).is_some_and(gone) {
+                    // Its end follows what it has posted, which may have to wait for credit. What
+                    // is on its way to it need not: ports may travel there that only go with it.
+                    self.stop(pipe, side);
+                }
                 self.work.push_back(Work::Advance(pipe, side));
             }
         }
@@ -64,6 +73,7 @@ impl Node {
         self.gates.insert(gate, (pipe, side));
         self.gates_by_pair.insert(port.end().identity(), gate);
         port.start();
+        port.end().watch_close();
         let ready = Arc::clone(&self.ready);
         // Calls back at once if something is queued already; it is looked at in the next poll.
         port.on_ready(move || ready.push(gate));
@@ -102,8 +112,11 @@ impl Node {
         // Its partner, if it has one, is in somebody's hands here: this is the node's end now.
         let id = self.next_pipe;
         self.next_pipe += 1;
+        let quiet = !port.is_entangled() && port.queued() == 0;
         let local = self.settle_in(port, id, 0);
-        self.pipes.insert(id, Pipe::new([local, Side::Gone]));
+        let mut pipe = Pipe::new([local, Side::Gone]);
+        pipe.quiet[0] = quiet;
+        self.pipes.insert(id, pipe);
         (id, 1)
     }
 
@@ -250,11 +263,18 @@ impl Node {
             let Some(Side::Local(local)) = side else {
                 return;
             };
-            match local.port.try_recv() {
-                Ok(event) => drop(event),
+            let close = match local.port.try_recv() {
+                Ok(Event::Close) if !local.port.is_entangled() && local.port.queued() == 0 => true,
+                Ok(event) => {
+                    drop(event);
+                    continue;
+                }
                 Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Closed) => return self.end_from(id, entry, false),
-            }
+                Err(TryRecvError::Closed) => false,
+            };
+            // Nobody receives what was posted, but somebody may yet wait for the close: the port
+            // may have been told to stop only because a link beyond a stub was lost.
+            return self.end_from(id, entry, close);
         }
     }
 

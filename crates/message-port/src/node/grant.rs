@@ -32,6 +32,7 @@ impl Node {
             hops,
             incoming: pipe.flows[1 - side].left,
             outgoing: due,
+            quiet: pipe.quiet[1 - side],
         };
         let link = self.links.get_mut(&link)?;
         link.granted.insert(grant.channel, grant.epoch);
@@ -88,50 +89,62 @@ impl Node {
     ) -> Result<Vec<u64>, LinkError> {
         let mut cargo = Vec::with_capacity(grants.len());
         for grant in grants {
-            self.check_allotted(link, grant.channel)?;
-            if grant.hops > MAX_HOPS {
-                return Err(LinkError::MalformedFrame);
+            match self.take_grant(link, grant) {
+                Ok(number) => cargo.push(number),
+                Err(error) => {
+                    // There will be no message for the others to travel in.
+                    self.work.extend(cargo.into_iter().map(Work::Cut));
+                    return Err(error);
+                }
             }
-            let window = self.window();
-            let most = self.limits.queued_ports;
-            let Some(from) = self.links.get_mut(&link) else {
-                return Err(LinkError::Lost);
-            };
-            from.queued += 1;
-            if from.queued > most {
-                return Err(LinkError::TooManyQueuedPorts);
-            }
-            let id = self.next_pipe;
-            self.next_pipe += 1;
-            let number = self.next_cargo;
-            self.next_cargo += 1;
-            let wire = Wire::new((id, 0), &from.peer, window, Some(grant.incoming));
-            from.wires.insert(grant.channel, wire);
-            let at = Address {
-                link,
-                channel: grant.channel,
-            };
-            let wire = Side::Wire {
-                input: at,
-                output: at,
-            };
-            let mut pipe = Pipe::new([wire, Side::Cargo(number)]);
-            pipe.flows[0].entered = grant.incoming;
-            pipe.flows[0].left = grant.incoming;
-            pipe.flows[1].entered = grant.outgoing;
-            pipe.flows[1].left = grant.outgoing;
-            pipe.epochs[1] = grant.epoch;
-            pipe.hops[1] = grant.hops;
-            pipe.adopts[1] = Some(Adopt {
-                link,
-                channel: grant.channel,
-                epoch: grant.epoch,
-            });
-            self.pipes.insert(id, pipe);
-            self.cargo.insert(number, (id, 1));
-            cargo.push(number);
         }
         Ok(cargo)
+    }
+
+    fn take_grant(&mut self, link: LinkId, grant: &Grant) -> Result<u64, LinkError> {
+        self.check_allotted(link, grant.channel)?;
+        if grant.hops > MAX_HOPS {
+            return Err(LinkError::MalformedFrame);
+        }
+        let window = self.window();
+        let most = self.limits.queued_ports;
+        let Some(from) = self.links.get_mut(&link) else {
+            return Err(LinkError::Lost);
+        };
+        from.queued += 1;
+        if from.queued > most {
+            return Err(LinkError::TooManyQueuedPorts);
+        }
+        let id = self.next_pipe;
+        self.next_pipe += 1;
+        let number = self.next_cargo;
+        self.next_cargo += 1;
+        let wire = Wire::new((id, 0), &from.peer, window, Some(grant.incoming));
+        from.wires.insert(grant.channel, wire);
+        let at = Address {
+            link,
+            channel: grant.channel,
+        };
+        let wire = Side::Wire {
+            input: at,
+            output: at,
+        };
+        let mut pipe = Pipe::new([wire, Side::Cargo(number)]);
+        pipe.flows[0].entered = grant.incoming;
+        pipe.flows[0].left = grant.incoming;
+        pipe.flows[1].entered = grant.outgoing;
+        pipe.flows[1].left = grant.outgoing;
+        pipe.quiet[0] = grant.quiet;
+        pipe.epochs[1] = grant.epoch;
+        pipe.hops[1] = grant.hops;
+        pipe.adopts[1] = Some(Adopt {
+            link,
+            channel: grant.channel,
+            epoch: grant.epoch,
+        });
+        self.pipes.insert(id, pipe);
+        self.cargo.insert(number, (id, 1));
+        Ok(number)
     }
 
     /// The peer says that a granted port has found its place.

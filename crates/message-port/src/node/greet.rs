@@ -166,7 +166,8 @@ impl Node {
                     // Both markers have passed: the port goes on without this stub.
                     used.sides[side] = Side::Gone;
                 } else {
-                    self.end_from(pipe, side, true);
+                    let close = !used.quiet[side];
+                    self.end_from(pipe, side, close);
                 }
             }
         }

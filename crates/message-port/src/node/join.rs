@@ -78,6 +78,7 @@ impl Node {
             mem::replace(&mut q.sides[keep_q], Side::Gone),
         ]);
         joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
+        joined.quiet = [p.quiet[keep_p], q.quiet[keep_q]];
         joined.hops = [p.hops[keep_p], q.hops[keep_q]];
         joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
         joined.flows = [there, back];

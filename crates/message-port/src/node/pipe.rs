@@ -27,9 +27,11 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
+    /// Whether the end beyond each side is gone and the other one has heard its `close`.
+    pub(super) quiet: [bool; 2],
     /// How many links a side that travels has passed since it was posted.
     pub(super) hops: [u32; 2],
-    /// What is still to be acknowledged of the move that brought each side.
+    /// For each side that is cargo: the move that brought it, which is still to be acknowledged.
     pub(super) adopts: [Option<Adopt>; 2],
     pub(super) splicing: Option<Box<Splicing>>,
 }
@@ -163,10 +165,11 @@ pub(super) enum Cargo {
 pub(super) struct Splicing {
     /// This pipe is a stub and has asked its neighbours.
     pub(super) own: Option<Own>,
-    /// Consent given to a neighbour, side by side, and its proposals that have to wait.
+    /// For each side: the proposal of the stub beyond it that this pipe has consented to, and one
+    /// that cannot be answered yet.
     pub(super) consented: [Option<Proposal>; 2],
     pub(super) waiting: [Option<Proposal>; 2],
-    /// The marker came before the channel that replaces the old one.
+    /// For each side that has consented to await a channel: the marker has come before that.
     pub(super) marked: [bool; 2],
     /// This pipe, or one that it was joined of, has asked its neighbours at some time.
     pub(super) asked: bool,
@@ -174,12 +177,15 @@ pub(super) struct Splicing {
     pub(super) awaits: Option<u64>,
 }
 
+/// What a stub has proposed: to side 0 to open a channel (or to fold), to side 1 to await it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own {
     pub(super) fold: bool,
+    /// Of no meaning for a fold, which needs neither an introduction nor consent.
     pub(super) introduction: u64,
     pub(super) ticket: u64,
     pub(super) consents: [bool; 2],
+    /// From here on it cannot be taken back: markers will pass, or have begun to.
     pub(super) committed: bool,
 }
 
@@ -215,6 +221,7 @@ impl Pipe {
             sides,
             flows: Default::default(),
             epochs: [0; 2],
+            quiet: [false; 2],
             hops: [0; 2],
             adopts: [None; 2],
             splicing: None,

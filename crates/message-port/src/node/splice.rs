@@ -1,18 +1,30 @@
 //! Taking stubs out of routes.
 //!
-//! A stub M joins channel 1 (to L) and channel 2 (to R).
+//! A stub M is between channel 1, to L, and channel 2, to R. (The head of `node.rs` has a picture.)
 //!
-//! - **L is R**: M proposes a `Fold`. L sends its markers on both channels, M passes them on, and
-//!   L joins what is left when both have come back.
-//! - **L and R have a direct link**, by an introduction of M: M proposes `Open` to L and `Await`
-//!   to R, both consent, M commits, L attaches a new channel on the direct link by the ticket that
-//!   R was told of, and sends its marker on channel 1; R, once it sees the channel attached, sends
-//!   its own on channel 2. M passes both on and is gone.
+//! **L is R**: M proposes a `Fold` to it. L sends its markers on both channels, M passes each on by
+//! the other channel, and L joins what is left when both have come back.
+//!
+//! **L and R have a direct link**, by an introduction of M:
+//!
+//! 1. M says `Propose(Open)` to L and `Propose(Await)` to R, with a fresh ticket. Both `Consent`, or
+//!    `Abort` if they have no such link any more. Until M has both consents it may `Withdraw`.
+//! 2. M says `Commit` to L. L opens a channel on the direct link with `Attach` and the ticket, sends
+//!    its marker on channel 1, and from now on sends by the new channel.
+//! 3. R sees the channel attached, sends its marker on channel 2, and from now on sends by the new
+//!    channel.
+//! 4. M passes each marker on, behind what came before it. L and R read by the new channel once the
+//!    marker has come by the old one; M is gone once both have passed.
+//!
+//! R may get the marker before the `Attach`, as they come by different links: `marked` then.
+//!
+//! # Who goes first
 //!
 //! A stub that has consented to a neighbour does not propose until that is over. If two
 //! neighbouring stubs propose to each other, the one that has allotted the channel between them
 //! goes first and the other withdraws. So along any chain somebody can go on, and nobody waits in
-//! a circle. A proposal that cannot be answered yet waits, and is answered when it can be.
+//! a circle. A proposal that cannot be answered yet waits, and is answered when it can be: when the
+//! own proposal has failed, the side's last switch is done, or the folds beyond are joined.
 
 use std::mem;
 

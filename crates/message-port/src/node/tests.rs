@@ -88,8 +88,8 @@ impl Stand {
         self.say(frames, false);
         let census = self.node.census();
         assert_eq!(
-            (census.links, census.channels),
-            (0, 0),
+            (census.links, census.channels, census.ports),
+            (0, 0, 0),
             "what the link had is freed"
         );
         let mut port = self.port.take().expect("the link was up");
@@ -139,6 +139,7 @@ fn grant(channel: u64) -> Grant {
         hops: 1,
         incoming: 0,
         outgoing: 0,
+        quiet: false,
     }
 }
 
@@ -174,6 +175,16 @@ fn a_link_that_does_not_greet_in_time_is_closed() {
     stand.poll();
     let timeout = Limits::default().hello_timeout;
     assert_eq!(stand.closed, Some(LinkError::HelloTimeout(timeout)));
+    assert_eq!(stand.node.poll_timeout(), None);
+}
+
+#[test]
+fn a_timeout_beyond_the_end_of_time_is_none() {
+    let limits = Limits {
+        hello_timeout: Duration::MAX,
+        ..Limits::default()
+    };
+    let stand = Stand::open(limits, LinkKind::Accepted);
     assert_eq!(stand.node.poll_timeout(), None);
 }
 
@@ -334,6 +345,14 @@ fn a_replayed_acknowledgement_closes_the_link() {
         LinkError::ReplayedEpoch(1)
     );
     drop(port1);
+}
+
+#[test]
+fn a_port_that_was_told_to_stop_still_closes() {
+    let mut stand = Stand::up();
+    assert_eq!(stand.say(&[Frame::Stop(0)], false), []);
+    drop(stand.port.take());
+    assert_eq!(stand.poll(), [Frame::Stop(0), Frame::End(0, true)]);
 }
 
 #[test]

@@ -1,8 +1,43 @@
 //! The wire format, version 1: frames, their encoding, and a decoder that takes bytes as they come.
 //!
 //! A stream begins with the four bytes `MPrt` and the version (16 bits, big-endian). Frames follow:
-//! a length (32 bits, big-endian, of all after it), a kind (8 bits), and the fields of that kind.
-//! Numbers are unsigned LEB128; a payload is what remains of its frame.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | the length of all after it, big-endian, at most 262,144 |
+//! | 1 | the kind |
+//! | rest | the fields of that kind, in this order; a payload is what remains of the frame |
+//!
+//! Numbers are unsigned LEB128 of at most 64 bits. Flags are one byte, 0 or 1. Tokens are 16 bytes,
+//! big-endian. A frame whose fields do not fill it exactly is malformed.
+//!
+//! | kind | frame | fields |
+//! |---|---|---|
+//! | 0 | Hello | bits (1: initiator, 2: has a token), window in bytes, window in messages, longest message, queued ports, channels, token if any |
+//! | 1 | Message | channel, head, payload |
+//! | 2 | Head | channel, length of the whole payload, head |
+//! | 3 | Chunk | channel, payload |
+//! | 4 | Close | channel, sequence |
+//! | 5 | End | channel, whether a `close` is fired (flag) |
+//! | 6 | Switched | channel |
+//! | 7 | Credit | channel, bytes, messages |
+//! | 8 | Adopted | channel, epoch (32 bits) |
+//! | 9 | Propose | channel, then 0 and the other channel (Fold); or 1 (Open) or 2 (Await), introduction, ticket |
+//! | 10–12 | Consent, Commit, Abort | channel, ticket |
+//! | 13 | Withdraw | channel |
+//! | 14 | Attach | channel, ticket, token |
+//! | 15 | Introduction | number, initiator (flag), token to show, token to expect |
+//! | 16, 17 | IntroductionUp, IntroductionDown | number, as the reader has given it |
+//! | 18 | Prove | token |
+//! | 19 | Stop | channel |
+//! | 20 | IntroductionGone | number, as the writer has given it |
+//!
+//! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed (32
+//! bits), sequence of the first event that it will receive, and of the first that it will send,
+//! whether it has heard that it has no partner (flag).
+//!
+//! The side that has opened the link allots even channels, the other one odd, each in order without
+//! a gap; on a trusted link channel 0 is there from the start.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -31,28 +66,37 @@ pub(super) enum Frame {
     /// The beginning of a message of so many bytes, which chunks follow.
     Head(u64, Head, u64),
     Chunk(u64, Bytes),
-    /// A `close` event of a former partner: the port goes on. With its sequence number.
+    /// A `close` event of a former partner: the port goes on. With its sequence number. It takes
+    /// credit as a message without bytes does.
     Close(u64, u64),
     /// The last frame on a channel: the port at this side is gone; whether a `close` is fired.
     End(u64, bool),
     /// The last frame on a channel: what follows takes another way.
     Switched(u64),
+    /// So many bytes and messages more may be sent on a channel.
     Credit(u64, u64, u64),
-    /// A granted port has left the queues of this node, or was placed: channel and epoch.
+    /// A granted port has left the queues of this node: received, granted on, or dropped. Channel
+    /// and epoch, by which a second acknowledgement is recognized.
     Adopted(u64, u32),
+    /// A stub asks the reader to go on without it.
     Propose(u64, Proposal),
     /// With the ticket of the proposal, so that a late answer is not taken for another's.
     Consent(u64, u64),
+    /// Both neighbours of the stub have consented: the reader may attach.
     Commit(u64, u64),
+    /// The writer cannot take part: it has no direct link by that introduction.
     Abort(u64, u64),
+    /// The stub takes its proposal back. (Never after a commit.)
     Withdraw(u64),
     /// A new channel, in the place of one that a stub has issued a ticket for.
     /// The token shows by which introduction the ticket came.
     Attach(u64, u64, Token),
+    /// The reader and another peer of the writer should have a direct link.
     Introduction(Introduction),
+    /// To the introducer: the direct link is there, or is not there any more.
     IntroductionUp(u64),
     IntroductionDown(u64),
-    /// Who has made the introduction has forgotten it.
+    /// The introducer has forgotten the introduction: it has failed at the other node.
     IntroductionGone(u64),
     /// This link, which is there already, serves an introduction as well.
     Prove(Token),
@@ -89,6 +133,9 @@ pub(super) struct Grant {
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,
     pub(super) outgoing: u64,
+    /// The port has no partner, and has heard so: it fires no `close` again, even if this link is
+    /// lost.
+    pub(super) quiet: bool,
 }
 
 /// What a stub asks of a neighbour: to go on without it.
@@ -124,7 +171,7 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
     match frame {
         Frame::Hello(hello) => {
             out.put_u8(0);
-            out.put_u8(u8::from(hello.initiator) | u8::from(hello.token.is_some()) << 1);
+            out.put_u8(u8::from(hello.initiator) | (u8::from(hello.token.is_some()) << 1));
             put(out, hello.window_bytes);
             put(out, hello.window_messages);
             put(out, hello.max_message);
@@ -364,14 +411,15 @@ fn put_head(out: &mut BytesMut, head: &Head) {
         put(out, u64::from(grant.hops));
         put(out, grant.incoming);
         put(out, grant.outgoing);
+        out.put_u8(u8::from(grant.quiet));
     }
 }
 
 fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
     let sequence = take(from)?;
     let count = take(from)?;
-    // Each grant is five bytes at least: nothing is reserved for what cannot be there.
-    if count > MAX_GRANTS as u64 || count * 5 > from.len() as u64 {
+    // Each grant is six bytes at least: nothing is reserved for what cannot be there.
+    if count > MAX_GRANTS as u64 || count * 6 > from.len() as u64 {
         return Err(LinkError::MalformedFrame);
     }
     let mut grants = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
@@ -382,6 +430,7 @@ fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
             hops: take_u32(from)?,
             incoming: take(from)?,
             outgoing: take(from)?,
+            quiet: flag(from)?,
         });
     }
     Ok(Head { sequence, grants })

@@ -30,6 +30,8 @@ pub(crate) struct Model {
     pub(crate) ends: Vec<EndModel>,
     /// Pairs that a fault may have hit: what is under way may be lost, a suffix at a time.
     pub(crate) tainted: BTreeSet<usize>,
+    /// A process that lies: whatever its routes bring is worth nothing.
+    pub(crate) liar: Option<usize>,
     /// What was posted with ports: (target, sequence) to the ends.
     pub(crate) cargo: BTreeMap<(End, u64), Vec<End>>,
 }
@@ -140,6 +142,12 @@ impl Model {
             }
         }
         route
+    }
+
+    /// Whether a liar may have a hand in what this end gets.
+    pub(crate) fn is_lied_to(&self, end: End) -> bool {
+        self.liar
+            .is_some_and(|liar| self.route(end).contains(&liar))
     }
 
     /// A link between these processes is lost, or (if both are the same) a process.

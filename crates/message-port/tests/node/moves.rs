@@ -3,11 +3,11 @@
 use message_port::node::{Limits, LinkError, Node};
 use message_port::{Event, Message, MessageChannel, MessagePort, TryRecvError};
 
-use super::world::World;
+use super::world::{Refuse, World};
 
 /// Processes in a line, and the two ends of the first port over each link.
 fn line(processes: usize) -> (World, Vec<(MessagePort, MessagePort)>) {
-    let mut world = World::new(processes, Limits::default(), false);
+    let mut world = World::new(processes, Limits::default(), Refuse::Never);
     let mut ports = Vec::new();
     for b in 1..processes {
         world.connect(b - 1, b);
@@ -20,6 +20,9 @@ fn line(processes: usize) -> (World, Vec<(MessagePort, MessagePort)>) {
     }
     (world, ports)
 }
+
+/// How many bytes an `End` has on a channel with a low number.
+const END: usize = 7;
 
 fn send(from: &MessagePort, port: MessagePort) {
     let port = port.transfer().expect("not closed");
@@ -176,7 +179,7 @@ fn an_attachment_stays_in_its_process() {
 fn a_port_cut_by_a_message_over_the_limit_closes_at_both_ends() {
     let mut limits = Limits::default();
     limits.max_message = 10;
-    let mut world = World::new(2, limits, false);
+    let mut world = World::new(2, limits, Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut ports = std::mem::take(&mut world.first_ports);
@@ -197,7 +200,7 @@ fn a_port_cut_by_a_message_over_the_limit_closes_at_both_ends() {
 fn ports_beyond_the_quota_wait_until_others_are_received() {
     let mut limits = Limits::default();
     limits.queued_ports = 3;
-    let mut world = World::new(2, limits, false);
+    let mut world = World::new(2, limits, Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut ports = std::mem::take(&mut world.first_ports);
@@ -225,7 +228,7 @@ fn ports_beyond_the_quota_wait_until_others_are_received() {
 fn a_port_with_a_full_queue_may_be_passed_to_and_fro_without_being_read() {
     let mut limits = Limits::default();
     limits.window_messages = 2;
-    let mut world = World::new(2, limits, false);
+    let mut world = World::new(2, limits, Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut links = std::mem::take(&mut world.first_ports);
@@ -252,4 +255,68 @@ fn a_port_with_a_full_queue_may_be_passed_to_and_fro_without_being_read() {
     }
     world.quiesce();
     assert_eq!(stubs(&world), 0, "{:#?}", world.nodes);
+}
+
+#[test]
+fn a_port_that_is_dropped_without_credit_frees_what_was_on_its_way_to_it() {
+    let mut limits = Limits::default();
+    limits.window_messages = 2;
+    limits.queued_ports = 1;
+    let mut world = World::new(2, limits, Refuse::Never);
+    world.connect(0, 1);
+    world.quiesce();
+    let mut ports = std::mem::take(&mut world.first_ports);
+    ports.sort_by_key(|(process, ..)| *process);
+    let (_, _, mut far) = ports.pop().expect("the second end");
+    let (_, _, near) = ports.pop().expect("the first end");
+    let mut pair = || {
+        let (here, there) = MessageChannel::new().into();
+        send(&near, there);
+        world.quiesce();
+        let there = take(&mut far, "a port").expect("it has come");
+        world.quiesce();
+        (here, there)
+    };
+    let ((a, b), (_unread, d)) = (pair(), pair());
+    let (_y, taken) = MessageChannel::new().into();
+    send(&d, taken); // The quota is spent.
+    for _ in 0..3 {
+        a.post_message(Message::new("")); // Beyond the credit: the end of `a` has to wait.
+    }
+    // A port waits for the quota on its way to `a`; in its queue travels the port that could
+    // return the credit.
+    let (outer, inner) = MessageChannel::new().into();
+    send(&b, inner);
+    send(&outer, b);
+    drop(outer);
+    world.quiesce();
+    drop(a);
+    world.quiesce();
+    let left = world.nodes.iter().flatten().map(Node::census);
+    let left: Vec<usize> = left.map(|census| census.ports).collect();
+    assert_eq!(
+        left,
+        [3, 3],
+        "near, far, unread, d, and what waits there: {:#?}",
+        world.nodes
+    );
+}
+
+#[test]
+fn a_port_that_has_heard_its_close_hears_no_second_one_when_its_move_is_cut_off() {
+    let (mut world, mut links) = line(2);
+    let (a, b) = &mut links[0];
+    let (partner, mut port) = MessageChannel::new().into();
+    drop(partner);
+    assert!(matches!(port.try_recv(), Ok(Event::Close)));
+    send(a, port);
+    // The message comes, and nothing after it.
+    world.poll(0);
+    let first = world.streams[0].pipes[0].bytes.len();
+    let message = first - END;
+    assert!(world.carry(0, 0, message));
+    world.cut(0);
+    world.quiesce();
+    let mut port = take(b, "a port").expect("it has come");
+    assert!(matches!(port.try_recv(), Err(TryRecvError::Closed)));
 }

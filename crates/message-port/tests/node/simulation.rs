@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use message_port::node::Limits;
+use message_port::node::{Limits, Node};
 use message_port::{Event, Message, MessageChannel, MessagePort, Posted, TryRecvError};
 
 use super::model::{End, Model, Place};
-use super::world::{Random, World};
+use super::world::{Hosts, Random, Refuse, World};
 
 /// One step; its numbers choose among what there is, so any step can be left out of a history.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ pub(crate) enum Op {
     Introduce,
     CutLink,
     Kill,
+    /// A host tells its node of a stream or a voucher.
+    Tell,
+    /// Time passes, until greetings are too late.
+    Wait,
     /// Everything is carried, nothing is received; then all that must hold at rest is checked.
     Rest,
 }
@@ -37,7 +41,13 @@ pub(crate) enum Op {
 pub(crate) struct Setting {
     pub(crate) processes: usize,
     pub(crate) links: Vec<(usize, usize)>,
-    pub(crate) refuse: bool,
+    pub(crate) refuse: Refuse,
+    /// Whether process 0 lies to the others.
+    pub(crate) liar: bool,
+    /// Which links are slow: those that came by introductions, or the others.
+    pub(crate) slow: Option<bool>,
+    /// Of how many messages one carries ports.
+    pub(crate) ports_one_in: usize,
     pub(crate) faults: bool,
     /// Whether ports may be posted into queues that travel in their own.
     pub(crate) circles: bool,
@@ -55,6 +65,12 @@ struct Run {
     held: Vec<Vec<Held>>,
     wide: bool,
     circles: bool,
+    ports_one_in: usize,
+    /// How many links there are from the start.
+    links: usize,
+    slow: Option<bool>,
+    small_quota: bool,
+    small_channels: bool,
 }
 
 /// How a run went.
@@ -67,6 +83,7 @@ pub(crate) struct Tally {
     pub(crate) closes: u64,
     pub(crate) introductions: u64,
     pub(crate) faults: u64,
+    pub(crate) hosts: Hosts,
 }
 
 impl Tally {
@@ -78,6 +95,11 @@ impl Tally {
         self.closes += other.closes;
         self.introductions += other.introductions;
         self.faults += other.faults;
+        self.hosts.refused += other.hosts.refused;
+        self.hosts.vouched += other.hosts.vouched;
+        self.hosts.linked += other.hosts.linked;
+        self.hosts.timeouts += other.hosts.timeouts;
+        self.hosts.lies += other.hosts.lies;
     }
 }
 
@@ -122,13 +144,23 @@ fn setting(random: &mut Random) -> Setting {
         limits.window_bytes = 1 + random.below(100_000) as u32;
         limits.link_buffer = 1 + random.below(200_000);
     }
+    if random.one_in(8) {
+        limits.channels = 3 + random.below(20) as u64;
+    }
     if random.one_in(4) {
         limits.queued_ports = 3 + random.below(10) as u64;
     }
     Setting {
         processes,
         links,
-        refuse: random.one_in(4),
+        refuse: match random.below(8) {
+            0 => Refuse::Always,
+            1 => Refuse::Sometimes,
+            _ => Refuse::Never,
+        },
+        liar: processes > 2 && random.one_in(4),
+        slow: random.one_in(2).then(|| random.one_in(2)),
+        ports_one_in: 1 + random.below(3),
         faults: random.one_in(2),
         circles: random.one_in(5),
         limits,
@@ -143,7 +175,9 @@ fn step(random: &mut Random, setting: &Setting) -> Step {
         460..480 => Op::Close,
         480..760 => Op::Carry,
         760..920 => Op::Poll,
-        920..992 => Op::Introduce,
+        920..960 => Op::Introduce,
+        960..991 => Op::Tell,
+        991..992 if setting.faults => Op::Wait,
         992..994 if setting.faults => Op::CutLink,
         994..995 if setting.faults => Op::Kill,
         995..997 => Op::Rest,
@@ -164,6 +198,7 @@ fn run(setting: &Setting, history: &[Step]) -> Result<Tally, String> {
             tally.steps += 1;
         }
         run.finish()?;
+        tally.hosts = run.world.hosts;
         Ok(tally)
     }));
     match result {
@@ -217,9 +252,16 @@ impl Run {
             model: Model::default(),
             held: (0..setting.processes).map(|_| Vec::new()).collect(),
             circles: setting.circles,
+            ports_one_in: setting.ports_one_in,
+            links: setting.links.len(),
+            slow: setting.slow,
             wide: setting.limits.window_messages > 1000,
+            small_quota: setting.limits.queued_ports < 1000,
+            small_channels: setting.limits.channels < 1000,
         };
         run.world.quiesce();
+        run.world.liar = setting.liar.then_some(0);
+        run.model.liar = run.world.liar;
         let mut ports = std::mem::take(&mut run.world.first_ports);
         ports.sort_by_key(|(_, stream, _)| *stream);
         let mut ports = ports.into_iter();
@@ -285,6 +327,11 @@ impl Run {
             }
             Op::Carry => {
                 let stream = random.below(self.world.streams.len());
+                // What overtakes what on the way shows where some links are slow.
+                let introduced = stream >= self.links;
+                if self.slow == Some(introduced) && !random.one_in(8) {
+                    return Ok(());
+                }
                 let most = match random.below(4) {
                     0 => 1 + random.below(20),
                     1 => 1 + random.below(1000),
@@ -298,6 +345,10 @@ impl Run {
             Op::Introduce => {
                 tally.introductions += u64::from(self.world.introduce(random.one_in(2)));
             }
+            Op::Tell => {
+                self.world.tell(random.below(usize::MAX));
+            }
+            Op::Wait => self.world.wait(Duration::from_secs(11)),
             Op::CutLink => {
                 let stream = random.below(self.world.streams.len());
                 if self.world.streams[stream].open {
@@ -319,7 +370,7 @@ impl Run {
             Op::Rest => {
                 self.world.quiesce();
                 // With a narrow window a stub may have to wait until somebody receives.
-                if self.wide {
+                if self.wide && !self.waits_for_quota() {
                     self.check_at_rest()?;
                 }
             }
@@ -334,7 +385,7 @@ impl Run {
         let which = random.below(self.held[process].len());
         let carrier = self.held[process].swap_remove(which);
         let mut ports = Vec::new();
-        if random.one_in(3) {
+        if random.one_in(self.ports_one_in) {
             for _ in 0..1 + random.below(3) {
                 let count = self.held[process].len();
                 if count > 0 {
@@ -379,6 +430,10 @@ impl Run {
     fn receive(&mut self, process: usize, which: usize, tally: &mut Tally) -> Result<bool, String> {
         let held = &mut self.held[process][which];
         let end = held.end;
+        if self.model.is_lied_to(end) {
+            // It may be anything, and is dropped, ports and all.
+            return Ok(held.port.try_recv().is_ok());
+        }
         match held.port.try_recv() {
             Ok(Event::Message(message)) => {
                 let (from, sequence) = check_payload(&message.payload)?;
@@ -423,7 +478,7 @@ impl Run {
     fn check_at_rest(&mut self) -> Result<(), String> {
         self.check_links()?;
         // In a circle of queues nobody can receive what a stub has to wait for.
-        if self.world.refused || self.has_circle() {
+        if self.world.hosts.refused > 0 || self.model.liar.is_some() || self.has_circle() {
             return Ok(());
         }
         for (process, node) in self.world.nodes.iter().enumerate() {
@@ -460,13 +515,21 @@ impl Run {
                 break;
             }
         }
-        self.check_at_rest()?;
-        for held in self.held.iter().flatten() {
-            self.check_end(held)?;
+        // Where quotas are small, ports may wait for others that only their holders can close.
+        if !self.waits_for_quota() {
+            self.check_at_rest()?;
+            for held in self.held.iter().flatten() {
+                self.check_end(held)?;
+            }
+        }
+        if let Some(liar) = self.model.liar {
+            self.world.kill(liar);
         }
         self.held.iter_mut().for_each(Vec::clear);
         self.world.quiesce();
-        let circle = self.has_circle();
+        // Where both sides of a link have spent the other's small quota, too (see above).
+        let quota = self.waits_for_quota();
+        let circle = self.has_circle() || quota;
         for (process, node) in self.world.nodes.iter().enumerate() {
             let census = node.as_ref().map(|node| node.census()).unwrap_or_default();
             let left = (census.ports, census.channels, census.unacknowledged);
@@ -480,12 +543,23 @@ impl Run {
         Ok(())
     }
 
+    /// Whether ports may wait for room: not all channels that a link may have are free, or, though
+    /// everything was received, ports are queued at the other side. (Both sides of a link may wait
+    /// for each other then, see `Limits::queued_ports`.)
+    fn waits_for_quota(&self) -> bool {
+        let waits = |node: &Node| node.census().unacknowledged > 0 && self.small_quota;
+        self.small_channels || self.world.nodes.iter().flatten().any(waits)
+    }
+
     fn has_circle(&self) -> bool {
         (0..self.model.ends.len()).any(|end| self.model.in_circle(end))
     }
 
     fn check_end(&self, held: &Held) -> Result<(), String> {
         let end = held.end;
+        if self.model.is_lied_to(end) {
+            return Ok(());
+        }
         let partner = Model::partner(end);
         let (own, other) = (&self.model.ends[end], &self.model.ends[partner]);
         let tainted = self.model.tainted.contains(&(end / 2));

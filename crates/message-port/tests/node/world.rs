@@ -1,7 +1,7 @@
 //! The simulated world: processes with a node each, streams between them, hosts that introduce.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use message_port::MessagePort;
@@ -34,6 +34,27 @@ impl Random {
 #[derive(Default)]
 pub(crate) struct Pipe {
     pub(crate) bytes: VecDeque<u8>,
+    /// What a liar has begun to say, up to a whole frame.
+    begun: Vec<u8>,
+    greeted: bool,
+}
+
+/// How the hosts answer when they are asked for an introduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refuse {
+    Never,
+    Sometimes,
+    Always,
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hosts {
+    pub(crate) refused: u64,
+    pub(crate) vouched: u64,
+    pub(crate) linked: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) lies: u64,
 }
 
 /// A stream between two processes: the ends are (process, the node's name for the link).
@@ -42,6 +63,10 @@ pub(crate) struct Stream {
     /// `pipes[i]` carries what end `i` writes.
     pub(crate) pipes: [Pipe; 2],
     pub(crate) open: bool,
+    /// Whether the node at each end was told of it.
+    told: [bool; 2],
+    /// Whether it has come up for the node at each end.
+    up: [bool; 2],
     /// All that end `i` has written, if the world records.
     pub(crate) said: [Vec<u8>; 2],
 }
@@ -59,21 +84,26 @@ pub(crate) struct World {
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
     pub(crate) asked: VecDeque<Asked>,
-    /// Introductions between processes are refused: stubs stay.
-    pub(crate) refuse: bool,
-    pub(crate) refused: bool,
+    /// What hosts will yet tell: process and input. They do so one by one, in any order.
+    told_later: Vec<(usize, Input)>,
+    /// Where introductions are refused, stubs stay.
+    pub(crate) refuse: Refuse,
+    /// A process that says what its node has not said, and does not say what it has.
+    pub(crate) liar: Option<usize>,
+    pub(crate) hosts: Hosts,
+    random: Random,
     pub(crate) now: Instant,
     token: u128,
     /// Ports over new trusted links: process, stream, port.
     pub(crate) first_ports: Vec<(usize, usize, MessagePort)>,
     /// Whether streams keep what was said.
     pub(crate) record: bool,
-    /// Links that a node has given up.
+    /// Links that a node has given up, unless the peer was the liar or too late.
     pub(crate) closed: Vec<(usize, LinkError)>,
 }
 
 impl World {
-    pub(crate) fn new(processes: usize, limits: Limits, refuse: bool) -> Self {
+    pub(crate) fn new(processes: usize, limits: Limits, refuse: Refuse) -> Self {
         Self {
             nodes: (0..processes)
                 .map(|_| Some(Node::new(limits, || {})))
@@ -82,8 +112,11 @@ impl World {
             by_link: BTreeMap::new(),
             next_link: 0,
             asked: VecDeque::new(),
+            told_later: Vec::new(),
             refuse,
-            refused: false,
+            liar: None,
+            hosts: Hosts::default(),
+            random: Random(0),
             now: Instant::now(),
             token: 0,
             first_ports: Vec::new(),
@@ -95,6 +128,7 @@ impl World {
     pub(crate) fn connect(&mut self, a: usize, b: usize) {
         let initiator = |initiator| LinkKind::Trusted { initiator };
         self.stream([(a, initiator(true)), (b, initiator(false))]);
+        self.tell_all();
     }
 
     fn stream(&mut self, ends: [(usize, LinkKind); 2]) {
@@ -108,11 +142,49 @@ impl World {
             ends: names.map(|(process, link, _)| (process, link)),
             pipes: Default::default(),
             open: true,
+            told: [false; 2],
+            up: [false; 2],
             said: Default::default(),
         });
         for (end, (process, link, kind)) in names.into_iter().enumerate() {
             self.by_link.insert((process, link), (number, end));
-            self.input(process, Input::LinkOpened { link, kind });
+            let opened = Input::LinkOpened { link, kind };
+            self.told_later.push((process, opened));
+        }
+    }
+
+    /// A host tells its node of a stream or a voucher, whichever `choice` says.
+    pub(crate) fn tell(&mut self, choice: usize) -> bool {
+        if self.told_later.is_empty() {
+            return false;
+        }
+        let mut at = choice % self.told_later.len();
+        if let Input::LinkVouched { link: vouched, .. } = self.told_later[at].1 {
+            // Of what a host vouches for it has told its node before.
+            let opens = |(_, input): &(usize, Input)| matches!(input, Input::LinkOpened { link, .. } if *link == vouched);
+            at = self.told_later.iter().position(opens).unwrap_or(at);
+        }
+        let (process, input) = self.told_later.remove(at);
+        if let Input::LinkOpened { link, .. } = &input {
+            let (stream, end) = self.by_link[&(process, *link)];
+            if !self.streams[stream].open {
+                return true;
+            }
+            self.streams[stream].told[end] = true;
+        }
+        self.input(process, input);
+        true
+    }
+
+    fn tell_all(&mut self) {
+        while self.tell(0) {}
+    }
+
+    /// Some time passes: who has not greeted by then is too late.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        for node in self.nodes.iter_mut().flatten() {
+            node.handle_timeout(self.now);
         }
     }
 
@@ -132,19 +204,32 @@ impl World {
                 Output::Write { link, bytes } => {
                     if let Some((stream, end)) = self.by_link.get(&(process, link)).copied() {
                         if self.streams[stream].open {
-                            self.streams[stream].pipes[end].bytes.extend(bytes);
+                            self.say(stream, end, process, &bytes);
                         }
                     }
                 }
                 Output::LinkUp { link, port } => {
-                    let stream = self.by_link[&(process, link)].0;
+                    let (stream, end) = self.by_link[&(process, link)];
+                    self.streams[stream].up[end] = true;
                     if let Some(port) = port {
                         self.first_ports.push((process, stream, port));
                     }
                 }
                 Output::LinkClosed { link, error } => {
-                    self.closed.push((process, error));
-                    let stream = self.by_link[&(process, link)].0;
+                    let (stream, end) = self.by_link[&(process, link)];
+                    // A liar may also introduce two others with wrong tokens: their link does not
+                    // come up.
+                    let introduced = self.liar.is_some() && !self.streams[stream].up[end];
+                    let lied = introduced
+                        || self.streams[stream]
+                            .ends
+                            .iter()
+                            .any(|end| Some(end.0) == self.liar);
+                    if matches!(error, LinkError::HelloTimeout(_)) {
+                        self.hosts.timeouts += 1;
+                    } else if !lied {
+                        self.closed.push((process, error));
+                    }
                     self.cut(stream);
                 }
                 Output::Introduce { introduction, a, b } => {
@@ -160,9 +245,33 @@ impl World {
         any
     }
 
+    fn say(&mut self, stream: usize, end: usize, process: usize, bytes: &[u8]) {
+        let pipe = &mut self.streams[stream].pipes[end];
+        if self.liar != Some(process) {
+            pipe.greeted |= !bytes.is_empty();
+            pipe.bytes.extend(bytes);
+            return;
+        }
+        pipe.begun.extend(bytes);
+        if !pipe.greeted && pipe.begun.len() >= 6 {
+            // The preface is no frame.
+            pipe.bytes.extend(pipe.begun.drain(..6));
+            pipe.greeted = true;
+        }
+        while let Some(length) = pipe.begun.first_chunk::<4>() {
+            let length = 4 + u32::from_be_bytes(*length) as usize;
+            if pipe.begun.len() < length {
+                return;
+            }
+            let frame: Vec<u8> = pipe.begun.drain(..length).collect();
+            let said = lie(&mut self.random, frame, &mut self.hosts.lies);
+            pipe.bytes.extend(said);
+        }
+    }
+
     /// Delivers up to `most` bytes of one direction of a stream.
     pub(crate) fn carry(&mut self, stream: usize, end: usize, most: usize) -> bool {
-        if !self.streams[stream].open {
+        if !self.streams[stream].open || !self.streams[stream].told[1 - end] {
             return false;
         }
         let (from, to) = (
@@ -194,8 +303,10 @@ impl World {
         if !std::mem::replace(&mut self.streams[stream].open, false) {
             return;
         }
-        for (process, link) in self.streams[stream].ends {
-            self.input(process, Input::LinkLost { link });
+        for (end, (process, link)) in self.streams[stream].ends.into_iter().enumerate() {
+            if self.streams[stream].told[end] {
+                self.input(process, Input::LinkLost { link });
+            }
         }
     }
 
@@ -234,8 +345,13 @@ impl World {
             return true;
         };
         assert_ne!(a, b, "a node was to be introduced to itself");
-        if self.refuse {
-            self.refused = true;
+        let refuse = match self.refuse {
+            Refuse::Never => false,
+            Refuse::Sometimes => self.random.one_in(3),
+            Refuse::Always => true,
+        };
+        if refuse {
+            self.hosts.refused += 1;
             self.input(
                 process,
                 Input::Introduction {
@@ -262,13 +378,15 @@ impl World {
         // One link between two processes serves for all introductions.
         match self.streams.iter().position(between) {
             Some(number) => {
-                let ends = self.streams[number].ends;
-                for (process, link) in ends {
+                self.hosts.vouched += 1;
+                for (process, link) in self.streams[number].ends {
                     let token = tokens[usize::from(process == b)];
-                    self.input(process, Input::LinkVouched { link, token });
+                    let vouched = Input::LinkVouched { link, token };
+                    self.told_later.push((process, vouched));
                 }
             }
             None => {
+                self.hosts.linked += 1;
                 let introduced = |token| LinkKind::Introduced { token };
                 let second = if one_accepts {
                     LinkKind::Accepted
@@ -293,11 +411,43 @@ impl World {
                     any |= self.carry(stream, end, usize::MAX);
                 }
             }
-            any |= self.introduce(false);
+            any |= self.introduce(false) | self.tell(0);
             if !any {
                 return;
             }
         }
         panic!("the world does not come to rest: {:#?}", self.nodes);
+    }
+}
+
+/// What a liar says instead of a frame: mostly the same.
+fn lie(random: &mut Random, mut frame: Vec<u8>, lies: &mut u64) -> Vec<u8> {
+    if !random.one_in(5) {
+        return frame;
+    }
+    *lies += 1;
+    match random.below(5) {
+        0 => Vec::new(),
+        1 => [&frame[..], &frame[..]].concat(),
+        2 => {
+            // In what precedes the payload, where the numbers are.
+            let at = 4 + random.below((frame.len() - 4).min(24));
+            frame[at] ^= 1 << random.below(8);
+            frame
+        }
+        _ => {
+            // A frame of its own, about some channel or introduction: most kinds have a number.
+            let kind = random.below(21) as u8;
+            let mut own = vec![kind, random.below(24) as u8];
+            let more = usize::from(matches!(kind, 4 | 5 | 8 | 10..=12))
+                + 2 * usize::from(matches!(kind, 7 | 9));
+            own.extend((0..more).map(|_| random.below(3) as u8));
+            let length = (own.len() as u32).to_be_bytes();
+            if random.one_in(2) {
+                [&frame[..], &length, &own].concat()
+            } else {
+                [&length, &own[..], &frame].concat()
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::header::VARY;
 use http::{HeaderMap, Method, StatusCode};
-use service_worker::types::fetch::{RequestHead, ResponseHead};
+use service_worker::types::fetch::{RequestHead, ResponseHead, ResponseType};
 use url::{Position, Url};
 
 use super::CacheError;
@@ -62,7 +62,7 @@ pub(super) fn check_storable(
     if request.method != Method::GET {
         return Err(CacheError::Method(request.method.to_string()));
     }
-    if response.status == StatusCode::PARTIAL_CONTENT {
+    if !is_opaque(response) && response.status == StatusCode::PARTIAL_CONTENT {
         return Err(CacheError::PartialContent);
     }
     if vary(response).any(|name| name == "*") {
@@ -71,10 +71,20 @@ pub(super) fn check_storable(
     Ok(())
 }
 
+/// Whether what a script sees of a response has status 0 and no headers: that is what the
+/// algorithms here look at, not the response behind. (*Fetch*, "opaque filtered response".)
+fn is_opaque(response: &ResponseHead) -> bool {
+    matches!(
+        response.response_type,
+        ResponseType::Opaque | ResponseType::OpaqueRedirect
+    )
+}
+
 /// The field values of `Vary`.
 fn vary(response: &ResponseHead) -> impl Iterator<Item = &str> {
     let values = response.headers.get_all(VARY).iter();
     values
+        .filter(|_| !is_opaque(response))
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
@@ -178,6 +188,26 @@ mod tests {
         assert!(!by(&["X"], &[], false));
         assert!(by(&["X, *"], &[], true));
         assert!(by(&["no name:"], &same, false));
+    }
+
+    #[test]
+    fn what_is_behind_an_opaque_response_is_not_looked_at() {
+        let mut opaque = varies(&["x, *"]);
+        opaque.status = StatusCode::PARTIAL_CONTENT;
+        for (response_type, is_seen) in [
+            (ResponseType::Opaque, false),
+            (ResponseType::OpaqueRedirect, false),
+            (ResponseType::Cors, true),
+        ] {
+            opaque.response_type = response_type;
+            let (cached, query) = (
+                request("https://a.test/", &[("x", "1")]),
+                request("https://a.test/", &[]),
+            );
+            assert_eq!(check_storable(&query, &opaque).is_err(), is_seen);
+            let matches = request_matches(&query, &cached, &opaque, QueryOptions::default());
+            assert_eq!(matches, !is_seen);
+        }
     }
 
     #[test]

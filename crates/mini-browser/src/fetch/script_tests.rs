@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use service_worker::JobError;
+use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, PartitionPolicy, RegistrationId, RegistrationView, WorkerId,
-    WorkerView,
+    ClientId, Environment, EventId, PartitionPolicy, RegistrationId, RegistrationView,
+    ScriptResource, WorkerId, WorkerView,
 };
 use url::Url;
 
@@ -162,6 +163,26 @@ impl Seam for NoWorkers {
 
     fn claim(&self, _: WorkerId) -> Pending<Result<(), JobError>> {
         refused()
+    }
+
+    fn post_message(&self, _: ClientId, _: WorkerId, _: Message) {}
+
+    fn post_message_to_client(&self, _: WorkerId, _: ClientId, _: Message) {}
+
+    fn client(&self, _: WorkerId, _: ClientId) -> Pending<Option<Environment>> {
+        async { None }.boxed()
+    }
+
+    fn clients(&self, _: WorkerId, _: bool) -> Pending<Vec<Environment>> {
+        async { Vec::new() }.boxed()
+    }
+
+    fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
+        async { Vec::new() }.boxed()
+    }
+
+    fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
+        async move { Err(format!("{url}: there are no workers here")) }.boxed()
     }
 
     fn handle_fall_through_requests(

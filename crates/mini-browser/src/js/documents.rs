@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use service_worker::types::{ClientId, ClientType, Environment, Origin, Site};
+use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
 use super::page::Page;
@@ -90,6 +90,7 @@ impl Place {
                 environment.top_level_site = Site::of(&origin);
             }
             Self::Frame(parent) => {
+                environment.frame_type = FrameType::Nested;
                 environment.top_level_site = parent.top_level_site.clone();
                 environment.cross_site_ancestor =
                     parent.cross_site_ancestor || !parent.top_level_site.contains(&origin);

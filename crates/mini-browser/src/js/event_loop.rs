@@ -1,6 +1,10 @@
 //! The event loop of an agent, and what its realms share. (*HTML*, "event loops".)
 
-use std::cell::{Cell, Ref, RefCell, RefMut};
+mod deadline;
+mod realms;
+mod windows;
+
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,20 +16,19 @@ use futures_channel::mpsc as local;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rquickjs::runtime::WeakRuntime;
-use rquickjs::{Context, Ctx, Function, JsLifetime, Runtime, Value};
+use rquickjs::{Context, Ctx, JsLifetime, Runtime};
 use tokio::sync::mpsc;
 
+pub(super) use self::deadline::Deadline;
 use super::agent::{Death, Kill, Limits, WeakAgent};
 use super::broadcast::Broadcasts;
-use super::navigables::{Navigable, NavigableId, Navigables};
-use super::navigation::{about_blank, is_window};
-use super::page::Page;
+use super::navigables::{NavigableId, Navigables};
+use super::navigation::is_window;
 use super::ports::Ports;
 use super::realm::{Completion, Realm, RealmOptions, RealmState};
-use super::sandbox::Sandbox;
 use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
 use super::timers::Timers;
-use super::window_proxy::{self, NewProxy, WindowProxies};
+use super::window_proxy::WindowProxies;
 
 /// How many tasks run before other threads' wake-ups are looked at.
 const TASKS_A_TURN: u32 = 64;
@@ -59,6 +62,8 @@ pub(super) struct EventLoop {
     queue: RefCell<TaskQueue>,
     timers: RefCell<Timers>,
     in_checkpoint: Cell<bool>,
+    /// Whether it runs no task after this one.
+    closing: Cell<bool>,
     /// Whether a realm may have rejections that nobody handled.
     rejected: Cell<bool>,
 }
@@ -109,6 +114,7 @@ pub(super) fn run(
         queue: RefCell::default(),
         timers: RefCell::default(),
         in_checkpoint: Cell::new(false),
+        closing: Cell::new(false),
         rejected: Cell::new(false),
     });
     let context = match Context::full(runtime) {
@@ -164,6 +170,9 @@ impl EventLoop {
             self.deadline.disarm();
             if let Some(death) = self.kill.death() {
                 return death;
+            }
+            if self.closing.get() {
+                return Death::Closed;
             }
             while let Ok(task) = tasks.try_recv() {
                 let task = Queued {
@@ -276,111 +285,6 @@ impl EventLoop {
         self.in_checkpoint.set(false);
     }
 
-    /// Makes a realm.
-    ///
-    /// # Errors
-    /// Why not, for people: there are too many, memory is used up, or the prelude threw.
-    pub(super) fn create_realm(
-        self: &Rc<Self>,
-        ctx: &Ctx<'_>,
-        options: RealmOptions,
-        navigable: Option<NavigableId>,
-    ) -> Result<Realm, String> {
-        if self.realms.borrow().len() >= self.limits.realms {
-            self.kill.kill(Death::TooMany {
-                what: "frames",
-                limit: self.limits.realms,
-            });
-            return Err("there are too many realms".to_owned());
-        }
-        let runtime = self.runtime.try_ref().ok_or("the agent ends")?;
-        let context = new_context(ctx, runtime).ok_or("out of memory")?;
-        self.open_realm(ctx, context, options, navigable)
-    }
-
-    fn open_realm(
-        self: &Rc<Self>,
-        ctx: &Ctx<'_>,
-        context: Context,
-        options: RealmOptions,
-        navigable: Option<NavigableId>,
-    ) -> Result<Realm, String> {
-        let id = RealmId(self.next_number());
-        let key = context.as_raw().addr().get();
-        let realm = Realm::new(id, Rc::clone(self), context, options, navigable);
-        self.contexts.borrow_mut().insert(id, key);
-        self.states
-            .borrow_mut()
-            .insert(key, Rc::downgrade(realm.state()));
-        self.realms.borrow_mut().insert(id, realm.clone());
-        let started = realm.enter(ctx, |realm, ctx| {
-            realm.set_global(ctx);
-            let target = navigable.and_then(|id| {
-                let mut navigables = self.navigables_mut();
-                let navigable = navigables.get_mut(id)?;
-                if navigable.active == RealmId::MAIN {
-                    navigable.active = realm.id();
-                    for entry in &mut navigable.entries {
-                        entry.document = realm.id();
-                    }
-                }
-                Some(navigable.target.clone())
-            });
-            if let Some(target) = target {
-                let set = target
-                    .restore(ctx)
-                    .and_then(|target| window_proxy::set_window(ctx, &target, realm));
-                set.map_err(|error| error.to_string())?;
-            }
-            realm.start(ctx)
-        });
-        match started {
-            Ok(()) => Ok(realm),
-            Err(error) => {
-                self.destroy_realm(id);
-                Err(error)
-            }
-        }
-    }
-
-    /// Ends a realm: its timers and tasks are dropped, and what it waits for is given up. Functions
-    /// of it that another realm holds can still be called.
-    pub(super) fn destroy_realm(&self, id: RealmId) {
-        let realm = self.realms.borrow_mut().remove(&id);
-        self.timers.borrow_mut().clear_realm(id);
-        let tasks = self.queue.borrow_mut().take_realm(id);
-        drop(tasks);
-        self.ports.forget_realm(id);
-        if let Some(realm) = realm {
-            realm.state().end();
-        }
-    }
-
-    /// The realm whose global object, or whose `WindowProxy`, that is, if it has not ended.
-    pub(super) fn realm_of_global<'js>(&self, ctx: &Ctx<'js>, value: &Value<'js>) -> Option<Realm> {
-        let window = self.window_of(value);
-        let global = window
-            .as_ref()
-            .map_or(value, |(_, window)| window.as_value());
-        let realms = self.realms.borrow();
-        let mut realms = realms.values();
-        let found = realms.find(|realm| {
-            let own = realm.state().global(ctx);
-            own.is_some_and(|own| own.as_value() == global)
-        });
-        found.cloned()
-    }
-
-    /// All realms but that one.
-    pub(super) fn other_realms(&self, id: RealmId) -> Vec<Realm> {
-        let realms = self.realms.borrow();
-        realms
-            .values()
-            .filter(|realm| realm.id() != id)
-            .cloned()
-            .collect()
-    }
-
     /// The message ports of all its realms.
     pub(super) const fn ports(&self) -> &Ports {
         &self.ports
@@ -396,6 +300,16 @@ impl EventLoop {
         &self.agent
     }
 
+    /// *Close a worker*: no task runs after this one.
+    pub(super) fn close_after_task(&self) {
+        self.closing.set(true);
+    }
+
+    /// What the agent may have.
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether tasks wait.
     pub(super) fn has_tasks(&self) -> bool {
         self.queue.borrow().len() > 0
@@ -404,21 +318,6 @@ impl EventLoop {
     /// Between two tasks that are run as one: the time of the next begins.
     pub(super) fn begin_next(&self) {
         self.deadline.arm();
-    }
-
-    /// A realm that has not ended.
-    pub(super) fn realm(&self, id: RealmId) -> Option<Realm> {
-        let id = if id == RealmId::MAIN {
-            self.main.get()
-        } else {
-            id
-        };
-        self.realms.borrow().get(&id).cloned()
-    }
-
-    /// Which realm is the agent's main one.
-    pub(super) fn set_main(&self, id: RealmId) {
-        self.main.set(id);
     }
 
     /// Queues a task of the agent's own.
@@ -483,145 +382,6 @@ impl EventLoop {
         &self.kill
     }
 
-    /// What is known of a realm, by its context.
-    fn state(&self, ctx: &Ctx<'_>) -> Option<Rc<RealmState>> {
-        let key = ctx.as_raw().addr().get();
-        self.states.borrow().get(&key)?.upgrade()
-    }
-
-    /// The same, by its id, as long as any function of the realm lives.
-    pub(super) fn state_by_id(&self, id: RealmId) -> Option<Rc<RealmState>> {
-        let context = *self.contexts.borrow().get(&id)?;
-        let state = self.states.borrow().get(&context)?.upgrade()?;
-        (state.id() == id).then_some(state)
-    }
-
-    /// A number that this agent has not used for a realm or a client.
-    pub(super) fn next_number(&self) -> u64 {
-        self.last_realm.set(self.last_realm.get() + 1);
-        self.last_realm.get()
-    }
-
-    pub(super) fn navigables(&self) -> Ref<'_, Navigables> {
-        self.navigables.borrow()
-    }
-
-    /// Not to be held while a script may run.
-    pub(super) fn navigables_mut(&self) -> RefMut<'_, Navigables> {
-        self.navigables.borrow_mut()
-    }
-
-    /// The top-level page that the agent was made for.
-    pub(super) const fn main_navigable(&self) -> Option<NavigableId> {
-        self.main_navigable.get()
-    }
-
-    /// The navigable and the window that a `WindowProxy` stands for; `None` for anything else.
-    pub(super) fn window_of<'js>(
-        &self,
-        value: &Value<'js>,
-    ) -> Option<(NavigableId, rquickjs::Object<'js>)> {
-        self.proxies.borrow().as_ref()?.window(value)
-    }
-
-    /// Whose script asked for what a `WindowProxy` is passing on.
-    pub(super) const fn asking(&self) -> Option<RealmId> {
-        self.asking.get()
-    }
-
-    /// Runs something that the script of a realm asked a `WindowProxy` for.
-    pub(super) fn with_asking<T>(&self, realm: RealmId, run: impl FnOnce() -> T) -> T {
-        let before = self.asking.replace(Some(realm));
-        let done = run();
-        self.asking.set(before);
-        done
-    }
-
-    /// A function of a `Reflect` that no script has seen.
-    pub(super) fn reflect<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        name: &str,
-    ) -> rquickjs::Result<Function<'js>> {
-        let reflect = self.proxies.borrow().as_ref().map(WindowProxies::reflect);
-        let refused = || rquickjs::Exception::throw_internal(ctx, "this agent has no windows");
-        reflect.ok_or_else(refused)?.restore(ctx)?.get(name)
-    }
-
-    pub(super) fn new_proxy(&self, ctx: &Ctx<'_>, id: NavigableId) -> rquickjs::Result<NewProxy> {
-        let refused = || rquickjs::Exception::throw_internal(ctx, "this agent has no windows");
-        let proxies = self.proxies.borrow();
-        proxies.as_ref().ok_or_else(refused)?.create(ctx, id)
-    }
-
-    /// Kills the agent if it has as many navigables as it may have.
-    pub(super) fn check_navigables(&self) -> Result<(), String> {
-        if self.navigables().len() < self.limits.realms {
-            return Ok(());
-        }
-        self.kill.kill(Death::TooMany {
-            what: "frames",
-            limit: self.limits.realms,
-        });
-        Err("there are too many frames".to_owned())
-    }
-
-    /// A realm, for other threads.
-    pub(super) fn page(&self, realm: RealmId) -> Option<Page> {
-        Some(Page::of_realm(self.agent.upgrade()?, realm))
-    }
-
-    fn create_main_navigable(
-        &self,
-        ctx: &Ctx<'_>,
-        options: &RealmOptions,
-    ) -> rquickjs::Result<Option<NavigableId>> {
-        if !is_window(&options.kind) {
-            return Ok(None);
-        }
-        let id = self.navigables_mut().next_id();
-        let NewProxy { proxy, target } = self.new_proxy(ctx, id)?;
-        let navigable = Navigable {
-            parent: None,
-            children: Vec::new(),
-            opener: None,
-            name: String::new(),
-            active: RealmId::MAIN,
-            sandbox: Sandbox::default(),
-            is_initial_about_blank: options.url == about_blank(),
-            is_closing: false,
-            navigation: 0,
-            entries: vec![super::navigables::Entry {
-                url: options.url.clone(),
-                document: RealmId::MAIN,
-                state: None,
-            }],
-            current: 0,
-            client: None,
-            proxy,
-            target,
-        };
-        self.navigables_mut().insert(id, navigable);
-        self.main_navigable.set(Some(id));
-        Ok(Some(id))
-    }
-
-    /// The context of a realm was freed, or another took its place.
-    pub(super) fn forget_state(&self, realm: RealmId, context: usize) {
-        if let Ok(mut contexts) = self.contexts.try_borrow_mut() {
-            contexts.remove(&realm);
-        }
-        // Borrowed only in a panic.
-        if let Ok(mut states) = self.states.try_borrow_mut() {
-            if states
-                .get(&context)
-                .is_some_and(|state| state.strong_count() == 0)
-            {
-                states.remove(&context);
-            }
-        }
-    }
-
     /// Lets go of every value, so that the runtime can be freed.
     fn end(&self) {
         let tasks = self.queue.borrow_mut().take_all();
@@ -633,51 +393,6 @@ impl EventLoop {
         for realm in realms.values() {
             realm.state().end();
         }
-    }
-}
-
-/// Until when a task may run.
-#[derive(Clone)]
-pub(super) struct Deadline {
-    limit: Option<Duration>,
-    until: Rc<Cell<Option<Instant>>>,
-    kill: Arc<Kill>,
-}
-
-impl Deadline {
-    pub(super) fn new(limit: Option<Duration>, kill: Arc<Kill>) -> Self {
-        Self {
-            limit,
-            until: Rc::default(),
-            kill,
-        }
-    }
-
-    /// A task begins.
-    fn arm(&self) {
-        if let Some(limit) = self.limit {
-            self.until.set(Instant::now().checked_add(limit));
-        }
-    }
-
-    /// No task runs.
-    fn disarm(&self) {
-        self.until.set(None);
-    }
-
-    /// Whether the agent is to end; ends it if the task has run for too long.
-    pub(super) fn is_over(&self) -> bool {
-        if self.kill.is_set() {
-            return true;
-        }
-        let (Some(until), Some(limit)) = (self.until.get(), self.limit) else {
-            return false;
-        };
-        if Instant::now() < until {
-            return false;
-        }
-        self.kill.kill(Death::OutOfTime { limit });
-        true
     }
 }
 
@@ -694,18 +409,5 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-#[expect(
-    unsafe_code,
-    reason = "rquickjs makes contexts only while no script runs, and frames are made by scripts"
-)]
-fn new_context(ctx: &Ctx<'_>, runtime: Runtime) -> Option<Context> {
-    // SAFETY: `ctx` is a live context, so its runtime is live, and locked by whoever gave it. The
-    // new context has one reference, which `Context` owns.
-    unsafe {
-        let raw = rquickjs::qjs::JS_NewContext(rquickjs::qjs::JS_GetRuntime(ctx.as_raw().as_ptr()));
-        std::ptr::NonNull::new(raw).map(|raw| Context::from_raw(raw, runtime))
     }
 }

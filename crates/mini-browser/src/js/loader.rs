@@ -1,10 +1,10 @@
-//! Modules of the prelude, from bytecode; and the refusal of every other module.
+//! Modules of the prelude, from bytecode. (Those of authors: `modules.rs`.)
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::Declared;
 use rquickjs::{Ctx, Error, Exception, Module, Object, Result};
 
-use super::ops;
+use super::{modules, ops};
 
 mod table {
     include!(concat!(env!("OUT_DIR"), "/prelude.rs"));
@@ -50,11 +50,10 @@ impl Resolver for PreludeResolver {
         ctx: &Ctx<'js>,
         base: &str,
         name: &str,
-        _: Option<ImportAttributes<'js>>,
+        attributes: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
         if !base.starts_with(SCHEME) {
-            let message = format!("module imports are not offered yet: {name}");
-            return Err(Exception::throw_type(ctx, &message));
+            return modules::resolve(ctx, base, name, attributes.as_ref());
         }
         Ok(match name.strip_prefix("./") {
             Some(file) => format!("{SCHEME}{file}"),
@@ -75,6 +74,9 @@ impl Loader for PreludeLoader {
     ) -> Result<Module<'js, Declared>> {
         if name == OPS {
             return Module::declare_def::<ops::OpsModule, _>(ctx.clone(), OPS);
+        }
+        if !name.starts_with(SCHEME) {
+            return modules::load(ctx, name);
         }
         let file = name.strip_prefix(SCHEME).unwrap_or(name);
         match bytecode(file) {

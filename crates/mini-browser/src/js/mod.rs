@@ -6,15 +6,20 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod blocking;
 mod broadcast;
 mod bytes;
 mod clone;
 mod console;
+mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
 mod json;
 mod loader;
+mod messages;
+mod module_scripts;
+mod modules;
 mod navigables;
 mod navigation;
 mod notice;
@@ -45,7 +50,7 @@ pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument,
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};
-pub use realm::{Realm, RealmKind, RealmOptions, RealmState};
+pub use realm::{DedicatedWorker, Realm, RealmKind, RealmOptions, RealmState};
 pub use seam::{Pending, Registering, Seam};
 pub use task::{RealmId, Task, TaskSource};
 pub use worker_host::{EventSink, WorkerHost, WorkerHostOptions};

@@ -1,23 +1,29 @@
 //! Navigation: which document a navigable shows. (*HTML*, "navigation and session history".)
 
+mod create;
+mod history;
+mod javascript_url;
+mod new_document;
+
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http::Method;
-use rquickjs::{Ctx, Value};
-use serde_json::json;
-use service_worker::types::{ClientId, Environment, Origin};
+use rquickjs::Ctx;
+use service_worker::types::{ClientId, Origin};
 use url::Url;
 
+pub(super) use self::history::History;
+use self::history::enter_history;
+use self::javascript_url::navigate_to_javascript;
+use self::new_document::{NewDocument, of_response, of_text, open};
 use super::console::ConsoleLevel;
-use super::documents::{DocumentRequest, DocumentSource, FetchedDocument, Place};
+use super::documents::{DocumentRequest, DocumentSource, Place};
 use super::event_loop::EventLoop;
-use super::json::Json;
-use super::navigables::{Entry, Navigable, NavigableId};
-use super::realm::{Completion, Realm, RealmKind, RealmOptions, RealmState};
+use super::navigables::NavigableId;
+use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
-use super::task::{RealmId, TaskSource};
-use super::window_proxy;
+use super::task::TaskSource;
 
 /// What a navigable is navigated to.
 pub(super) struct Navigate {
@@ -46,106 +52,7 @@ impl Navigate {
     }
 }
 
-/// What becomes of the session history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum History {
-    Push,
-    Replace,
-    /// The entry of that index, which is there.
-    Traverse(usize),
-}
-
-/// A document to be shown.
-struct NewDocument {
-    environment: Environment,
-    client: Option<Box<dyn std::any::Any + Send>>,
-    /// The document's URL, with its fragment.
-    url: Url,
-    /// What relative URLs are resolved against, where that is not its URL.
-    base_url: Option<Url>,
-    content: Content,
-    referrer: String,
-    sandbox: Sandbox,
-    history: History,
-}
-
-/// What a document is made from.
-struct Content {
-    bytes: Bytes,
-    content_type: String,
-}
-
 impl EventLoop {
-    /// *Create a new top-level traversable*, or *create a new child navigable*, with the initial
-    /// `about:blank` of the origin of `creator`.
-    ///
-    /// # Errors
-    /// Why not, for people.
-    pub(super) fn create_navigable(
-        self: &Rc<Self>,
-        ctx: &Ctx<'_>,
-        creator: &RealmState,
-        parent: Option<NavigableId>,
-        name: String,
-        sandbox: Sandbox,
-    ) -> Result<NavigableId, String> {
-        let url = about_blank();
-        let place = place(creator, parent.is_some());
-        let client = next_client(creator);
-        let origin = if sandbox.origin {
-            Origin::opaque(client.0)
-        } else {
-            creator.environment().origin.clone()
-        };
-        let environment = place.environment(client, url.clone(), origin);
-        let base_url = creator.base_url();
-        let mut options = creator.options().for_document(environment.clone());
-        options.base_url = Some(base_url);
-        options.sandbox = sandbox.union(if parent.is_some() {
-            creator.options().sandbox
-        } else {
-            Sandbox::default()
-        });
-        let sandbox = options.sandbox;
-        let (realm, id) = self.create_window(ctx, options, |proxy| Navigable {
-            parent,
-            children: Vec::new(),
-            opener: None,
-            name,
-            active: RealmId::MAIN,
-            sandbox,
-            is_initial_about_blank: true,
-            is_closing: false,
-            navigation: 0,
-            entries: Vec::new(),
-            current: 0,
-            client: None,
-            proxy: proxy.proxy,
-            target: proxy.target,
-        })?;
-        let client = source(creator).map(|documents| documents.0.create(&environment));
-        if let Some(navigable) = self.navigables_mut().get_mut(id) {
-            navigable.client = client;
-            navigable.entries.push(Entry {
-                url,
-                document: realm.id(),
-                state: None,
-            });
-        }
-        open(
-            ctx,
-            &realm,
-            &Content {
-                bytes: Bytes::new(),
-                content_type: "text/html".to_owned(),
-            },
-            creator.url().as_str(),
-            true,
-        );
-        self.tell_ready(&realm);
-        Ok(id)
-    }
-
     /// *Navigate.* `by` is the realm whose script, or whose element, navigates.
     pub(super) fn navigate(
         self: &Rc<Self>,
@@ -378,73 +285,6 @@ impl EventLoop {
         }
     }
 
-    /// *Navigate to a fragment.*
-    fn navigate_to_fragment(
-        self: &Rc<Self>,
-        ctx: &Ctx<'_>,
-        id: NavigableId,
-        active: &Realm,
-        to: Navigate,
-    ) {
-        let old_url = active.state().url().clone();
-        self.update_url_and_history(id, active, to.url.clone(), None, to.history);
-        let urls = (old_url.to_string(), to.url.to_string());
-        active.state().call(ctx, "fragment", urls);
-    }
-
-    /// *URL and history update steps.*
-    pub(super) fn update_url_and_history(
-        &self,
-        id: NavigableId,
-        active: &Realm,
-        url: Url,
-        state: Option<String>,
-        history: History,
-    ) {
-        let mut navigables = self.navigables_mut();
-        let Some(navigable) = navigables.get_mut(id) else {
-            return;
-        };
-        let entry = Entry {
-            url: url.clone(),
-            document: active.id(),
-            state,
-        };
-        put_entry(navigable, entry, history);
-        active.state().set_url(url);
-    }
-
-    /// *Traverse the history by a delta.* A delta that leads nowhere does nothing.
-    pub(super) fn traverse(self: &Rc<Self>, ctx: &Ctx<'_>, id: NavigableId, delta: i64) {
-        let found = {
-            let navigables = self.navigables();
-            let Some(navigable) = navigables.get(id) else {
-                return;
-            };
-            let index = i64::try_from(navigable.current)
-                .ok()
-                .and_then(|current| usize::try_from(current + delta).ok());
-            index.and_then(|index| Some((index, navigable.entries.get(index)?.clone())))
-        };
-        let (Some((index, entry)), Some(active)) = (found, self.active(id)) else {
-            return;
-        };
-        if entry.document != active.id() {
-            let by = Rc::clone(active.state());
-            let mut to = Navigate::to(entry.url, History::Traverse(index));
-            to.reload = true;
-            self.navigate(ctx, id, &by, to);
-            return;
-        }
-        let old_url = active.state().url().to_string();
-        active.state().set_url(entry.url.clone());
-        if let Some(navigable) = self.navigables_mut().get_mut(id) {
-            navigable.current = index;
-        }
-        let args = (old_url, entry.url.to_string());
-        active.state().call(ctx, "traversed", args);
-    }
-
     /// The realm of a navigable's active document.
     pub(super) fn active(&self, id: NavigableId) -> Option<Realm> {
         let active = self.navigables().get(id)?.active;
@@ -476,183 +316,6 @@ impl EventLoop {
             let environment = realm.state().environment().clone();
             documents.0.ready(&environment, page);
         }
-    }
-
-    /// Makes the window of a new navigable.
-    pub(super) fn create_window(
-        self: &Rc<Self>,
-        ctx: &Ctx<'_>,
-        options: RealmOptions,
-        navigable: impl FnOnce(window_proxy::NewProxy) -> Navigable,
-    ) -> Result<(Realm, NavigableId), String> {
-        let id = self.navigables_mut().next_id();
-        self.check_navigables()?;
-        let proxy = self.new_proxy(ctx, id).map_err(|error| error.to_string())?;
-        let navigable = navigable(proxy);
-        self.navigables_mut().insert(id, navigable);
-        match self.create_realm(ctx, options, Some(id)) {
-            Ok(realm) => {
-                if let Some(navigable) = self.navigables_mut().get_mut(id) {
-                    navigable.active = realm.id();
-                }
-                Ok((realm, id))
-            }
-            Err(error) => {
-                drop(self.navigables_mut().remove(id));
-                Err(error)
-            }
-        }
-    }
-}
-
-/// `javascript:` URLs. (*Navigate to a javascript: URL*.)
-fn navigate_to_javascript(
-    ctx: &Ctx<'_>,
-    id: NavigableId,
-    realm: &Realm,
-    by: &Rc<RealmState>,
-    to: &Navigate,
-) {
-    let event_loop = realm.state().event_loop();
-    // Step 3: only by whoever may look into the document.
-    let is_same = by.environment().origin == realm.state().environment().origin;
-    if !is_same || realm.state().options().sandbox.scripts {
-        return;
-    }
-    let encoded = &to.url.as_str()["javascript:".len()..];
-    let bytes: Vec<u8> = percent_decode(encoded);
-    let source = String::from_utf8_lossy(&bytes).into_owned();
-    let name = realm.state().url().to_string();
-    let result = super::page::evaluate_script(ctx, source, &name);
-    let html = match result {
-        Ok(value) => match value.as_string().map(rquickjs::String::to_string) {
-            Some(Ok(html)) => html,
-            _ => {
-                // Step 9: no document comes of it, and the frame has loaded what it had.
-                event_loop.loaded(ctx, id);
-                return;
-            }
-        },
-        Err(_) => {
-            realm.state().report(ctx);
-            return;
-        }
-    };
-    let mut new = of_text(
-        realm.state().url().clone(),
-        &html,
-        realm.state().environment().clone(),
-        Some(realm.state().base_url()),
-        realm.state().options().sandbox,
-        History::Replace,
-    );
-    new.environment.id = next_client(realm.state());
-    event_loop.show(ctx, id, new);
-}
-
-fn of_response(
-    url: Url,
-    fetched: FetchedDocument,
-    sandbox: Sandbox,
-    history: History,
-) -> NewDocument {
-    let content_type = fetched
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let content = Content {
-        content_type: content_type.unwrap_or("text/html").to_owned(),
-        bytes: fetched.body,
-    };
-    let mut shown = fetched.environment.creation_url.clone();
-    if shown.fragment().is_none() {
-        shown.set_fragment(url.fragment());
-    }
-    NewDocument {
-        url: shown,
-        base_url: None,
-        content,
-        referrer: fetched.referrer,
-        environment: fetched.environment,
-        client: Some(fetched.client),
-        sandbox,
-        history,
-    }
-}
-
-fn of_text(
-    url: Url,
-    html: &str,
-    environment: Environment,
-    base_url: Option<Url>,
-    sandbox: Sandbox,
-    history: History,
-) -> NewDocument {
-    NewDocument {
-        environment,
-        client: None,
-        url,
-        base_url,
-        content: Content {
-            bytes: Bytes::copy_from_slice(html.as_bytes()),
-            content_type: "text/html;charset=utf-8".to_owned(),
-        },
-        referrer: String::new(),
-        sandbox,
-        history,
-    }
-}
-
-/// Has the prelude make the document of a window. `ctx` is of any realm.
-fn open(ctx: &Ctx<'_>, realm: &Realm, content: &Content, referrer: &str, is_initial: bool) {
-    let text = content.bytes.strip_prefix(b"\xef\xbb\xbf");
-    let text = String::from_utf8_lossy(text.unwrap_or(&content.bytes)).into_owned();
-    let facts = json!({
-        "html": text,
-        "contentType": content.content_type,
-        "referrer": referrer,
-        "isInitialAboutBlank": is_initial,
-    });
-    let opened: Option<Value<'_>> = realm.state().call(ctx, "openDocument", (Json(facts),));
-    if opened.is_none() && !realm.state().is_killed() {
-        tracing::debug!(url = %realm.state().url().as_str(), "a document was not opened");
-    }
-}
-
-/// *Finalize a cross-document navigation*: the session history has an entry for the document.
-fn enter_history(navigable: &mut Navigable, new: &NewDocument, realm: RealmId, is_first: bool) {
-    let history = if is_first && new.history == History::Push {
-        History::Replace
-    } else {
-        new.history
-    };
-    let state = match history {
-        History::Traverse(index) => navigable.entries.get(index).and_then(|e| e.state.clone()),
-        History::Push | History::Replace => None,
-    };
-    let entry = Entry {
-        url: new.url.clone(),
-        document: realm,
-        state,
-    };
-    put_entry(navigable, entry, history);
-}
-
-fn put_entry(navigable: &mut Navigable, entry: Entry, history: History) {
-    let at = match history {
-        History::Push if !navigable.entries.is_empty() => {
-            navigable.entries.truncate(navigable.current + 1);
-            navigable.entries.len()
-        }
-        History::Push | History::Replace => navigable.current,
-        History::Traverse(index) => index,
-    };
-    if let Some(there) = navigable.entries.get_mut(at) {
-        *there = entry;
-        navigable.current = at;
-    } else {
-        navigable.entries.push(entry);
-        navigable.current = navigable.entries.len() - 1;
     }
 }
 
@@ -689,32 +352,6 @@ fn is_about(url: &Url) -> bool {
 /// A URL's serialization, with *exclude fragment*.
 pub(super) fn without_fragment(url: &Url) -> &str {
     url.as_str().split('#').next().unwrap_or_default()
-}
-
-/// *Percent-decode.*
-fn percent_decode(text: &str) -> Vec<u8> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digits = (byte == b'%')
-            .then(|| Some((hex(ahead.next()?)?, hex(ahead.next()?)?)))
-            .flatten();
-        match digits {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                bytes = ahead;
-            }
-            None => decoded.push(byte),
-        }
-    }
-    decoded
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// Whether a realm is a window's.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function, Promise, Value};
+use service_worker::ClientMessage;
+use service_worker::message_port::MessagePort;
 use service_worker::types::{ClientNotice, Environment};
 use tokio::sync::{oneshot, watch};
 
@@ -11,6 +13,7 @@ use super::agent::{Agent, AgentOptions, Death, Limits};
 use super::console::ConsoleSink;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
+use super::messages;
 use super::notice;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::Seam;
@@ -173,11 +176,17 @@ impl Page {
 
     /// Tells the page something of its registrations.
     pub fn notify(&self, notice: ClientNotice) {
-        self.agent.post(
-            RealmId::MAIN,
-            TaskSource::UserInteraction,
-            move |realm: &Realm| realm.with(|ctx| notice::notify(ctx, realm.state(), &notice)),
-        );
+        self.agent
+            .post(self.realm, TaskSource::Dom, move |realm: &Realm| {
+                realm.with(|ctx| notice::notify(ctx, realm.state(), &notice))
+            });
+    }
+
+    /// Puts a message of a service worker into the client message queue.
+    pub fn post(&self, message: ClientMessage<MessagePort>) {
+        self.agent.post(self.realm, TaskSource::Dom, move |realm| {
+            messages::receive(realm, message);
+        });
     }
 
     /// Ends the page, whatever its scripts are doing.

@@ -1,5 +1,8 @@
 //! A realm: a global object, and what native functions know about it.
 
+mod options;
+mod reports;
+
 use std::any::{Any, TypeId};
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -11,103 +14,27 @@ use std::time::Instant;
 
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
-use service_worker::StartWorker;
 use service_worker::types::Environment;
 use tokio::sync::watch;
 use url::Url;
 
 use super::agent::Death;
-use super::console::{ConsoleLevel, ConsoleSink};
+use super::console::ConsoleLevel;
 use super::error::Exception;
 use super::event_loop::EventLoop;
 use super::loader;
 use super::navigables::NavigableId;
 use super::rejections::Rejections;
-use super::sandbox::Sandbox;
 use super::seam::Seam;
 use super::task::{RealmId, TaskSource};
 
+pub use self::options::{DedicatedWorker, RealmKind, RealmOptions};
 pub(super) use super::event_loop::state_of;
 
 /// What an operation does to its realm when it has finished.
 pub(super) type Completion = Box<dyn FnOnce(&Ctx<'_>)>;
 /// An operation that an agent waits for beside its tasks.
 pub(super) type LocalTask = Pin<Box<dyn Future<Output = Completion>>>;
-
-/// Which global a realm has.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RealmKind {
-    /// A `ServiceWorkerGlobalScope`. Its scripts are not used from here.
-    ServiceWorker(Box<StartWorker>),
-    /// A `Window`.
-    Window,
-}
-
-/// What a realm is made from.
-#[non_exhaustive]
-pub struct RealmOptions {
-    /// Which global it has.
-    pub kind: RealmKind,
-    /// The script's or document's URL.
-    pub url: Url,
-    /// What relative URLs are resolved against, where that is not its URL.
-    pub base_url: Option<Url>,
-    pub(super) sandbox: Sandbox,
-    /// What its fetches and registrations are made with.
-    pub environment: Environment,
-    /// Where its console goes.
-    pub console: Arc<dyn ConsoleSink>,
-    /// What it asks of service workers.
-    pub seam: Arc<dyn Seam>,
-    services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
-}
-
-impl RealmOptions {
-    /// Options for a realm of `environment`, whose URL is the environment's creation URL.
-    pub fn new(
-        kind: RealmKind,
-        environment: Environment,
-        console: Arc<dyn ConsoleSink>,
-        seam: Arc<dyn Seam>,
-    ) -> Self {
-        let url = match &kind {
-            RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
-            RealmKind::Window => environment.creation_url.clone(),
-        };
-        Self {
-            kind,
-            url,
-            base_url: None,
-            sandbox: Sandbox::default(),
-            environment,
-            console,
-            seam,
-            services: HashMap::new(),
-        }
-    }
-
-    /// Options for the window of another document, with the same services.
-    pub(super) fn for_document(&self, environment: Environment) -> Self {
-        Self {
-            kind: RealmKind::Window,
-            url: environment.creation_url.clone(),
-            base_url: None,
-            sandbox: Sandbox::default(),
-            environment,
-            console: Arc::clone(&self.console),
-            seam: Arc::clone(&self.seam),
-            services: self.services.clone(),
-        }
-    }
-
-    /// Adds something that native functions look up by its type.
-    #[must_use]
-    pub fn with_service<T: Any + Send + Sync>(mut self, service: Arc<T>) -> Self {
-        self.services.insert(TypeId::of::<T>(), service);
-        self
-    }
-}
 
 /// What native functions know about their realm. It holds no value of the realm that is not
 /// cleared before the realm is freed.
@@ -335,71 +262,9 @@ impl RealmState {
         self.global.borrow().clone()?.restore(ctx).ok()
     }
 
-    /// Reports the pending exception. (*HTML*, "report an exception".)
-    pub(super) fn report(&self, ctx: &Ctx<'_>) {
-        let thrown = ctx.catch();
-        if self.is_killed() {
-            return;
-        }
-        let url = self.url().clone();
-        let exception = Exception::of(&thrown, url.as_str());
-        let handled = if self.reporting.replace(true) {
-            None
-        } else {
-            let Exception {
-                text,
-                file,
-                line,
-                column,
-            } = exception.clone();
-            let args = (thrown, text, file, line, column);
-            let called = self.try_call(ctx, "exception", args);
-            self.reporting.set(false);
-            called.map(|called| called.map(|handled| handled.as_bool().unwrap_or(false)))
-        };
-        match handled {
-            Some(Ok(true)) => return,
-            Some(Err(_)) => drop(ctx.catch()),
-            Some(Ok(false)) | None => {}
-        }
-        self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
-    }
-
     /// *Perform a microtask checkpoint*, without its last step.
     pub(super) fn run_microtasks(&self, ctx: &Ctx<'_>) {
         self.event_loop.run_microtasks(ctx);
-    }
-
-    pub(super) fn track<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        promise: Value<'js>,
-        reason: Value<'js>,
-        handled: bool,
-    ) {
-        if self.has_ended() {
-            return;
-        }
-        self.event_loop.expect_rejections();
-        let promise = Persistent::save(ctx, promise);
-        let reason = Persistent::save(ctx, reason);
-        let known = self.rejections.borrow_mut().track(promise, reason, handled);
-        if let Some((promise, reason)) = known {
-            // HostPromiseRejectionTracker, step 7: it was reported, and is handled now.
-            self.queue(TaskSource::Dom, move |realm| {
-                realm.with(|ctx| {
-                    realm
-                        .state()
-                        .call(ctx, "rejectionHandled", (promise, reason))
-                        .is_some()
-                });
-            });
-        }
-    }
-
-    /// The rejections up to now were taken care of.
-    pub(super) fn forget_rejections(&self) {
-        self.rejections.borrow_mut().clear();
     }
 
     /// Lets go of every value of the realm, so that it can be freed: native functions hold the
@@ -465,6 +330,7 @@ impl Realm {
     pub(super) fn start(&self, ctx: &Ctx<'_>) -> Result<(), String> {
         let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
+            RealmKind::DedicatedWorker(_) => "dedicated_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
         loader::import(ctx, scope)
@@ -530,40 +396,5 @@ impl Realm {
 
     pub(super) fn fire_timer(&self, id: u32) {
         self.with(|ctx| self.state.call(ctx, "timer", (id,)).is_some());
-    }
-
-    /// *Notify about rejected promises.*
-    pub(super) fn notify_about_rejections(&self) {
-        if !self.state.rejections.borrow_mut().begin() {
-            return;
-        }
-        // Before other tasks, which the specification leaves open.
-        self.state
-            .event_loop
-            .queue_first(self.id(), TaskSource::Dom, |realm| {
-                realm.with(|ctx| realm.report_rejections(ctx));
-            });
-    }
-
-    fn report_rejections(&self, ctx: &Ctx<'_>) {
-        loop {
-            let next = self.state.rejections.borrow_mut().next();
-            let Some((promise, reason)) = next else {
-                return;
-            };
-            let (Ok(promise), Ok(reason)) = (promise.restore(ctx), reason.restore(ctx)) else {
-                continue;
-            };
-            let exception = Exception::of(&reason, self.state.url().clone().as_str());
-            let handled = self.state.call(ctx, "rejection", (promise, reason));
-            let handled = handled.and_then(|handled| handled.as_bool());
-            if !handled.unwrap_or(false) && !self.state.is_killed() {
-                tracing::debug!(%exception, "a promise was rejected and nobody handled it");
-                let text = format!("Uncaught (in promise) {exception}");
-                self.state.log(ConsoleLevel::Error, &text);
-            }
-            // Each event is a callback of its own.
-            self.state.run_microtasks(ctx);
-        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use service_worker::JobError;
+use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, EventId, RegistrationId, RegistrationView, UpdateViaCache, WorkerId, WorkerType,
-    WorkerView,
+    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource,
+    UpdateViaCache, WorkerId, WorkerType, WorkerView,
 };
 use url::Url;
 
@@ -66,6 +68,28 @@ pub trait Seam: Send + Sync + 'static {
 
     /// `Clients.claim()`
     fn claim(&self, worker: WorkerId) -> Pending<Result<(), JobError>>;
+
+    /// `ServiceWorker.postMessage()`
+    fn post_message(&self, sender: ClientId, worker: WorkerId, message: Message);
+
+    /// `Client.postMessage()`
+    fn post_message_to_client(&self, worker: WorkerId, client: ClientId, message: Message);
+
+    /// `Clients.get()`
+    fn client(&self, worker: WorkerId, client: ClientId) -> Pending<Option<Environment>>;
+
+    /// `Clients.matchAll()`, in order of creation.
+    fn clients(&self, worker: WorkerId, include_uncontrolled: bool) -> Pending<Vec<Environment>>;
+
+    /// `ServiceWorkerContainer.getRegistrations()`
+    fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
+
+    /// A script that a service worker imports. Why it cannot, for people.
+    fn import_script(
+        &self,
+        worker: WorkerId,
+        url: Url,
+    ) -> Pending<Result<Arc<ScriptResource>, String>>;
 
     /// `InstallEvent.handleFallThroughRequests()`
     ///

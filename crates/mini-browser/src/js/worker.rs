@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, stream};
+use rquickjs::Ctx;
 use rquickjs::context::EvalOptions;
-use rquickjs::{Ctx, Module};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
@@ -21,6 +21,7 @@ use service_worker::{
 use super::JsBytes;
 use super::error::Exception;
 use super::json::Json;
+use super::modules;
 use super::ops::heads;
 use super::realm::{Completion, Realm, RealmState};
 
@@ -97,7 +98,7 @@ fn evaluate_module(
     source: String,
 ) -> Result<(), String> {
     let promise =
-        Module::evaluate(ctx.clone(), url, source).map_err(|error| thrown(ctx, url, &error))?;
+        modules::run(ctx, realm, url, source).map_err(|error| thrown(ctx, url, &error))?;
     realm.run_microtasks(ctx);
     match promise.result::<rquickjs::Value<'_>>() {
         Some(Ok(_)) => Ok(()),
@@ -282,7 +283,7 @@ pub(super) fn dispatch_connect(
     });
 }
 
-fn fail(realm: &RealmState, event: EventId) {
+pub(super) fn fail(realm: &RealmState, event: EventId) {
     if realm.is_killed() {
         return;
     }

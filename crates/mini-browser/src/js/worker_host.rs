@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
+use service_worker::message_port::MessagePort;
 use service_worker::types::{ClientId, ClientNotice, RunId, WorkerId};
 use service_worker::{
-    ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
+    ClientMessage, ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason,
+    WorkerInbox,
 };
 
 use super::agent::{Agent, AgentOptions, Death};
 use super::console::ConsoleSink;
+use super::messages;
 use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
@@ -26,7 +29,7 @@ use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes the events of a host.
-pub type EventSink<P> = Arc<dyn Fn(HostEvent<P>) + Send + Sync>;
+pub type EventSink = Arc<dyn Fn(HostEvent) + Send + Sync>;
 
 /// How workers are run.
 #[derive(Clone)]
@@ -59,14 +62,14 @@ impl WorkerHostOptions {
 }
 
 /// Runs service workers, each on a thread of its own. Cheap to clone.
-pub struct WorkerHost<P> {
-    shared: Arc<Shared<P>>,
+pub struct WorkerHost {
+    shared: Arc<Shared>,
 }
 
 /// No agent holds it, so that the agents end when the last handle is dropped.
-struct Shared<P> {
+struct Shared {
     options: WorkerHostOptions,
-    events: EventSink<P>,
+    events: EventSink,
     workers: Workers,
     clients: Mutex<HashMap<ClientId, Page>>,
     reaper: Reaper,
@@ -97,9 +100,9 @@ impl End {
     }
 }
 
-impl<P: Send + 'static> WorkerHost<P> {
+impl WorkerHost {
     /// A host that tells `events` what happens. `events` is called on the workers' threads.
-    pub fn new(options: WorkerHostOptions, events: EventSink<P>) -> Self {
+    pub fn new(options: WorkerHostOptions, events: EventSink) -> Self {
         Self {
             shared: Arc::new(Shared {
                 options,
@@ -112,7 +115,7 @@ impl<P: Send + 'static> WorkerHost<P> {
     }
 
     /// Carries out a command. `inbox` comes with [`HostCommand::StartWorker`]. Never blocks.
-    pub fn command(&self, command: HostCommand<P>, inbox: Option<WorkerInbox>) {
+    pub fn command(&self, command: HostCommand, inbox: Option<WorkerInbox>) {
         match command {
             HostCommand::StartWorker(start) => {
                 let inbox = inbox.map(|inbox| inbox.map(Incoming::from).boxed());
@@ -129,6 +132,7 @@ impl<P: Send + 'static> WorkerHost<P> {
                     self.watch_end(worker, running, reason);
                 }
             }
+            HostCommand::ClientMessage { client, message } => self.post(client, *message),
             HostCommand::Notify { client, notice } => self.notify(client, *notice),
         }
     }
@@ -264,12 +268,8 @@ impl<P: Send + 'static> WorkerHost<P> {
                 }),
             }
         });
-        let facts = StartWorker {
-            scripts: std::collections::BTreeMap::new(),
-            ..start.clone()
-        };
         let realm = RealmOptions::new(
-            RealmKind::ServiceWorker(Box::new(facts)),
+            RealmKind::ServiceWorker(Box::new(start.clone())),
             start.environment.clone(),
             Arc::clone(&options.console),
             Arc::clone(&options.seam),
@@ -285,7 +285,7 @@ impl<P: Send + 'static> WorkerHost<P> {
         &self,
         worker: WorkerId,
         event: service_worker::types::EventId,
-        detail: EventDetail<P>,
+        detail: EventDetail,
     ) {
         let Some(running) = self.running(worker) else {
             tracing::debug!(%worker, %event, "an event for a worker that does not run");
@@ -309,6 +309,13 @@ impl<P: Send + 'static> WorkerHost<P> {
                     .agent
                     .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
                         worker::dispatch_lifecycle(realm, "activate", event)
+                    });
+            }
+            EventDetail::Message(detail) => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        messages::dispatch(realm, event, *detail);
                     });
             }
             EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
@@ -352,6 +359,14 @@ impl<P: Send + 'static> WorkerHost<P> {
             });
     }
 
+    /// *Client.postMessage*, from where it queues a task.
+    fn post(&self, client: ClientId, message: ClientMessage<MessagePort>) {
+        match lock(&self.shared.clients).get(&client) {
+            Some(page) => page.post(message),
+            None => tracing::debug!(%client, "a message for a client without service workers"),
+        }
+    }
+
     fn notify(&self, client: ClientId, notice: ClientNotice) {
         let page = lock(&self.shared.clients).get(&client).cloned();
         if let Some(page) = page {
@@ -369,13 +384,7 @@ impl<P: Send + 'static> WorkerHost<P> {
     }
 }
 
-fn begin<P>(
-    realm: &Realm,
-    start: &StartWorker,
-    inbox: Option<Inbox>,
-    events: &EventSink<P>,
-    end: &End,
-) {
+fn begin(realm: &Realm, start: &StartWorker, inbox: Option<Inbox>, events: &EventSink, end: &End) {
     let (worker, run) = (start.worker, start.run);
     let evaluated = worker::evaluate(realm, start);
     if realm.state().is_killed() {
@@ -417,7 +426,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<P> Clone for WorkerHost<P> {
+impl Clone for WorkerHost {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -425,7 +434,7 @@ impl<P> Clone for WorkerHost<P> {
     }
 }
 
-impl<P> fmt::Debug for WorkerHost<P> {
+impl fmt::Debug for WorkerHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerHost")
             .field("workers", &lock(&self.shared.workers).len())

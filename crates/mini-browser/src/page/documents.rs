@@ -116,10 +116,10 @@ fn head(
         has_body: body.is_some(),
         ..RequestHead::get(url.clone(), request.source.origin.clone())
     };
-    if let Some((_, kind)) = body {
-        if let Ok(kind) = HeaderValue::from_str(kind) {
-            head.headers.insert(CONTENT_TYPE, kind);
-        }
+    if let Some((_, kind)) = body
+        && let Ok(kind) = HeaderValue::from_str(kind)
+    {
+        head.headers.insert(CONTENT_TYPE, kind);
     }
     head
 }

@@ -16,9 +16,9 @@ use service_worker::types::{
     ClientId, Environment, RegistrationView, Timestamp, UpdateViaCache, WorkerState, WorkerType,
 };
 use service_worker::{
-    Clock, Config, Handle, HostCommands, HostEvent, JobError, MemoryStore, Network, NetworkError,
-    NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, Policies, RegisterOptions,
-    Report, Reports, open,
+    ClientMessage, Clock, Config, Handle, HostCommands, HostEvent, JobError, MemoryStore, Network,
+    NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, Policies,
+    RegisterOptions, Report, Reports, open,
 };
 use url::Url;
 
@@ -114,9 +114,13 @@ impl Network for Scripts {
 pub(crate) struct House {
     pub(crate) handle: Handle,
     pub(crate) reports: Reports,
+    /// What workers have posted to clients.
+    pub(crate) inbox: Inbox,
     clock: Arc<TestClock>,
     scripts: Arc<Scripts>,
 }
+
+type Inbox = Arc<Mutex<Vec<(ClientId, ClientMessage<MessagePort>)>>>;
 
 impl House {
     /// `scripts`: native workers by name; `sw.js` of [`SERVICE`] is the first of them.
@@ -131,7 +135,9 @@ impl House {
         let (house, commands) = Self::without_host(policies);
         house.serve(&format!("{SERVICE}sw.js"), &scripts[0].0);
         let handle = house.handle.clone();
-        tokio::spawn(NativeHost::new(handle, commands, scripts));
+        let inbox = Arc::clone(&house.inbox);
+        let take = move |client, message| inbox.lock().unwrap().push((client, message));
+        tokio::spawn(NativeHost::new(handle, commands, scripts).with_clients(take));
         house
     }
 
@@ -152,6 +158,7 @@ impl House {
         let house = Self {
             handle,
             reports: opened.reports,
+            inbox: Inbox::default(),
             clock,
             scripts: network,
         };

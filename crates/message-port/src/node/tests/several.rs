@@ -117,6 +117,7 @@ fn about_to_attach() -> Several {
         Some(introduction(0).expect),
     );
     assert!(several.said(BROKER).contains(&Frame::IntroductionUp(0)));
+    assert!(matches!(several.said(PEER)[..], [Frame::Hello(_)]));
     let wait = Proposal::Await {
         introduction: 0,
         ticket: 5,
@@ -167,6 +168,24 @@ fn a_stub_that_swallows_a_message_loses_the_port_and_not_the_direct_link() {
         several.say(PEER, &[message(0, 3, vec![]), Frame::End(0, true)]);
         assert_eq!(several.closed, BTreeMap::new(), "{held}");
     }
+}
+
+#[test]
+fn a_marker_may_come_before_the_channel_that_it_announces() {
+    let mut several = about_to_attach();
+    several.say(BROKER, &[message(0, 0, vec![]), Frame::Switched(0)]);
+    let said = several.say(PEER, &[attach(), message(0, 1, vec![])]);
+    assert_eq!(said, []);
+    assert_eq!(several.said(BROKER), [Frame::Switched(0)]);
+    let port = several.ports.get_mut(&BROKER).expect("the link was up");
+    let events = events(port);
+    assert!(
+        matches!(&events[..], [Event::Message(_), Event::Message(_)]),
+        "{events:?}"
+    );
+    port.post_message(Message::new("by the new way"));
+    assert_eq!(several.said(PEER).len(), 1);
+    assert_eq!(several.node.census().channels, 1);
 }
 
 #[test]

@@ -7,18 +7,22 @@
 
 mod broadcast;
 mod caches;
+mod clients;
 mod clone;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
+mod module_scripts;
 mod navigation;
 mod page;
 pub(super) mod ports;
 mod realm;
 mod test_report;
 mod url;
+mod window_messages;
 mod windows;
 mod worker;
+mod workers;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -78,9 +82,13 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     encoding::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
+    clients::declare(ops)?;
+    workers::declare(ops)?;
     page::declare(ops)?;
     windows::declare(ops)?;
+    window_messages::declare(ops)?;
     navigation::declare(ops)?;
+    module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
     test_report::declare(ops)

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use http::Method;
 use rquickjs::{Ctx, Object, Result};
 use url::Url;
@@ -98,7 +97,7 @@ fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             }
             if let Some(body) = how.get::<_, Option<JsBytes>>("body")? {
                 let kind: Option<String> = how.get("bodyType")?;
-                to.body = Some((Bytes::from(body.0), kind.unwrap_or_default()));
+                to.body = Some((body.0, kind.unwrap_or_default()));
             }
             realm.event_loop().navigate(&ctx, id, &by, to);
             Ok(())

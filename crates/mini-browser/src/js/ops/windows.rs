@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use rquickjs::function::{Rest, This};
-use rquickjs::{Ctx, Function, Persistent, Result, Value};
+use rquickjs::function::{Opt, Rest, This};
+use rquickjs::{Ctx, Function, Result, Value};
 
 use super::{OpError, Ops};
 use crate::js::navigables::NavigableId;
@@ -16,7 +16,6 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     declare_global(ops)?;
     declare_tree(ops)?;
     declare_frames(ops)?;
-    declare_messages(ops)?;
     declare_scripts(ops)
 }
 
@@ -290,92 +289,23 @@ fn declare_frames<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     })
 }
 
-fn declare_messages<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // Window post message steps, step 8: queue a global task on the posted message task source.
-    // `message` is what `structured_clone.js` made. The target origin is "*" or an origin.
-    let realm = ops.realm();
-    ops.add(
-        "op_post_to_window",
-        move |ctx: Ctx<'js>, id: f64, by: f64, message: Value<'js>, target_origin: String| {
-            let Some(target) = realm.event_loop().active(navigable_id(id)) else {
-                return;
-            };
-            let Some(by) = realm_numbered(&realm, by) else {
-                return;
-            };
-            let origin = by.environment().origin.clone();
-            let target_origin = (target_origin == "/")
-                .then(|| origin.clone())
-                .map_or_else(|| TargetOrigin::named(target_origin), TargetOrigin::Exactly);
-            let source = by.own_navigable();
-            let message = Persistent::save(&ctx, message);
-            target
-                .state()
-                .queue(TaskSource::PostedMessage, move |realm| {
-                    // Step 8.1: the target's origin is that of its document now.
-                    if !target_origin.matches(&realm.state().environment().origin) {
-                        realm.with(|ctx| {
-                            let dropped = realm.state().call(ctx, "dropWindowMessage", (message,));
-                            drop(dropped);
-                        });
-                        return;
-                    }
-                    realm.with(|ctx| {
-                        let source = source.and_then(|id| {
-                            let navigables = realm.state().event_loop().navigables();
-                            navigables.proxy(ctx, id)
-                        });
-                        let args = (message, origin.as_str().to_owned(), source);
-                        realm.state().call(ctx, "windowMessage", args).is_some()
-                    });
-                });
-        },
-    )?;
-
-    let realm = ops.realm();
-    ops.add("op_origin_of", move |id: f64| {
-        let found = realm_numbered(&realm, id);
-        found.map(|found| found.environment().origin.as_str().to_owned())
-    })
-}
-
-enum TargetOrigin {
-    Any,
-    Exactly(service_worker::types::Origin),
-    /// The serialization of a tuple origin.
-    Named(String),
-}
-
-impl TargetOrigin {
-    fn named(origin: String) -> Self {
-        if origin == "*" {
-            Self::Any
-        } else {
-            Self::Named(origin)
-        }
-    }
-
-    fn matches(&self, origin: &service_worker::types::Origin) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exactly(wanted) => wanted == origin,
-            Self::Named(wanted) => !origin.is_opaque() && wanted == origin.as_str(),
-        }
-    }
-}
-
 fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // Run a classic script, with its error reporting; true if it did not throw.
+    // Run a classic script, with its error reporting; true if it did not throw. With muted errors
+    // nothing is shown of what it threw.
     let realm = ops.realm();
     ops.add(
         "op_run_classic",
-        move |ctx: Ctx<'js>, source: String, url: String| {
+        move |ctx: Ctx<'js>, source: String, url: String, is_muted: Opt<Option<bool>>| {
             if realm.options().sandbox.scripts {
                 return true;
             }
             let ran = evaluate_script(&ctx, source, &url);
             if ran.is_err() {
-                realm.report(&ctx);
+                if is_muted.0.flatten() == Some(true) {
+                    realm.report_muted(&ctx);
+                } else {
+                    realm.report(&ctx);
+                }
             }
             ran.is_ok()
         },

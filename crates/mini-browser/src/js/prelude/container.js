@@ -1,22 +1,29 @@
 // navigator.serviceWorker. (Service Workers, "ServiceWorkerContainer".)
 
-import { op_controller, op_get_registration, op_ready, op_register } from "ops";
-import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
+import { op_controller, op_get_registration, op_get_registrations, op_ready, op_register } from "ops";
+import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, setHandler } from "./events.js";
+import { newMessageEvent } from "./message_event.js";
 import { applyNotice, registrationOf, workerOf } from "./registration.js";
-import { HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
+import { global } from "./realms.js";
+import { deserializeMessage } from "./structured_clone.js";
+import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, required } from "./webidl.js";
 
-let controllerChanged;
+let controllerChanged, received;
 
 export class ServiceWorkerContainer extends EventTarget {
   #controller;
   #ready = null;
-  constructor(token) { illegal(token); super(); this.#controller = op_controller(); }
+  // The client message queue; null once it is enabled.
+  #queue = [];
+  constructor() { illegal(arguments[0]); super(); this.#controller = op_controller(); }
   get controller() { return workerOf(this.#controller); }
   get ready() {
+    if (!(#ready in this)) return Promise.reject(new TypeError("ready: this is no ServiceWorkerContainer"));
     this.#ready ??= callAsync(op_ready).then(registrationOf);
     return this.#ready;
   }
   async register(scriptURL, options = undefined) {
+    this.#controller;
     required(arguments.length, 1, "register");
     const url = USVString(scriptURL);
     let { scope, type = "classic", updateViaCache = "imports" } = dictionary(options, "The options of register");
@@ -26,12 +33,44 @@ export class ServiceWorkerContainer extends EventTarget {
     return registrationOf(await callAsync(op_register, url, scope ?? null, type, updateViaCache));
   }
   async getRegistration(clientURL = "") {
+    this.#controller;
     const view = await callAsync(op_get_registration, USVString(clientURL));
     return registrationOf(view) ?? undefined;
   }
-  async getRegistrations() { throw errorOf("NotSupportedError", "getRegistrations is not offered yet"); }
-  startMessages() {}
+  async getRegistrations() {
+    this.#controller;
+    return Object.freeze((await callAsync(op_get_registrations)).map(registrationOf));
+  }
+  startMessages() {
+    const queue = this.#queue;
+    this.#queue = null;
+    for (const message of queue ?? []) this.#deliver(message);
+  }
+  get onmessage() { return (this.#controller, handlerOf(this, "message")); }
+  set onmessage(value) {
+    this.#controller;
+    setHandler(this, "message", value);
+    // The first time that it is set, the client message queue is enabled.
+    this.startMessages();
+  }
+  // Client.postMessage, step 4.4.
+  #deliver({ number, origin, source, registration }) {
+    registrationOf(registration);
+    const from = workerOf(source);
+    let event;
+    try {
+      const { data, transferred } = deserializeMessage(number);
+      event = newMessageEvent("message", data, origin, from, transferred);
+    } catch {
+      event = newMessageEvent("messageerror", null, origin, from);
+    }
+    fire(event, this, true);
+  }
   static {
+    received = (container, message) => {
+      if (container.#queue === null) container.#deliver(message);
+      else container.#queue.push(message);
+    };
     controllerChanged = (container, controller) => {
       container.#controller = controller;
       fireEvent(container, "controllerchange", true);
@@ -39,9 +78,18 @@ export class ServiceWorkerContainer extends EventTarget {
   }
 }
 idl(ServiceWorkerContainer);
-for (const type of ["controllerchange", "message", "messageerror"]) defineEventHandler(ServiceWorkerContainer, type);
+for (const type of ["controllerchange", "messageerror"]) defineEventHandler(ServiceWorkerContainer, type);
 
 export const container = new ServiceWorkerContainer(HOST);
+
+// The queue is enabled at the latest when the document has been parsed: right after DOMContentLoaded.
+if (global.document === undefined || global.document.readyState === "complete") container.startMessages();
+else global.addEventListener("DOMContentLoaded", () => container.startMessages(), { once: true });
+
+// A message of a service worker's.
+export function clientMessage(number, origin, source, registration) {
+  received(container, { number, origin, source, registration });
+}
 
 // What the browser says of registrations.
 export function notice(kind, detail) {

@@ -275,7 +275,8 @@ export function fire(event, target, fromHost = false, endsTask = false) {
 
 // HTML, "event handlers": the value of `on<type>`.
 export function handlerOf(target, type) {
-  return listenersOf.get(target)?.handlers.get(type)?.callback ?? null;
+  const listener = listenersOf.get(target)?.handlers.get(type);
+  return listener?.callback ?? null;
 }
 
 // Sets `on<type>`. Its place among the listeners is where it was first set.
@@ -308,9 +309,15 @@ export function setHandler(target, type, value) {
 
 // Gives an interface the event handler attribute `on<type>`.
 export function defineEventHandler(Class, type) {
+  const target = (value) => {
+    const target = unproxied(value ?? global);
+    // The prototype inherits from EventTarget's, and implements nothing.
+    if (target === Class.prototype) throw new TypeError(`on${type}: this is no ${Class.name}`);
+    return target;
+  };
   Object.defineProperty(Class.prototype, `on${type}`, {
-    get() { return handlerOf(unproxied(this ?? global), type); },
-    set(value) { setHandler(unproxied(this ?? global), type, value); },
+    get() { return handlerOf(target(this), type); },
+    set(value) { setHandler(target(this), type, value); },
     enumerable: true,
     configurable: true,
   });
@@ -333,7 +340,7 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: `Uncaught ${message}`, filename, lineno, colno, error }), global);
+    return !fire(new ErrorEvent("error", { cancelable: true, message: message === "Script error." ? message : `Uncaught ${message}`, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }

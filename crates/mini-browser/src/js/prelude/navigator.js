@@ -7,19 +7,18 @@ import { HOST, idl, illegal } from "./webidl.js";
 const languages = Object.freeze(["en"]);
 
 export class Navigator {
-  constructor(token) { illegal(token); }
+  #brand = true;
+  constructor() { illegal(arguments[0]); }
   get userAgent() { return "mini-browser"; }
   get language() { return "en"; }
   get languages() { return languages; }
   get onLine() { return true; }
   get cookieEnabled() { return true; }
   get hardwareConcurrency() { return 1; }
+  get serviceWorker() { this.#brand; return op_load("container.js").container; }
 }
+// [SecureContext]
+if (!facts.secure) delete Navigator.prototype.serviceWorker;
 idl(Navigator);
-if (facts.secure) {
-  Object.defineProperty(Navigator.prototype, "serviceWorker", {
-    get() { return op_load("container.js").container; }, enumerable: true, configurable: true,
-  });
-}
 
 export const navigator = new Navigator(HOST);

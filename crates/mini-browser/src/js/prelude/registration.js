@@ -1,23 +1,29 @@
 // ServiceWorkerRegistration and ServiceWorker objects, one for each registration and worker of a
 // realm. (Service Workers, "ServiceWorker", "ServiceWorkerRegistration".)
 
-import { op_unregister, op_update } from "ops";
+import { op_post_to_worker, op_unregister, op_update } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
-import { HOST, callAsync, errorOf, idl, illegal } from "./webidl.js";
+import { transferList } from "./structured_clone.js";
+import { HOST, callAsync, idl, illegal, required } from "./webidl.js";
 
 // Ids to objects: the same registration or worker is the same object.
 const registrations = new Map();
 const workers = new Map();
 
-let updateWorker, updateRegistration;
+let isWorker, updateWorker, updateRegistration;
 
 export class ServiceWorker extends EventTarget {
   #view;
-  constructor(token, view) { illegal(token); super(); this.#view = view; }
+  constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get scriptURL() { return this.#view.scriptUrl; }
   get state() { return this.#view.state; }
-  postMessage() { throw errorOf("NotSupportedError", "ServiceWorker.postMessage is not offered yet"); }
+  postMessage(message, options = undefined) {
+    const { id } = this.#view;
+    required(arguments.length, 1, "postMessage");
+    op_post_to_worker(id, message, transferList(options));
+  }
   static {
+    isWorker = (value) => typeof value === "object" && value !== null && #view in value;
     // True if the state changed.
     updateWorker = (worker, state) => {
       if (worker.#view.state === state) return false;
@@ -32,7 +38,7 @@ defineEventHandler(ServiceWorker, "error");
 
 export class ServiceWorkerRegistration extends EventTarget {
   #view;
-  constructor(token, view) { illegal(token); super(); this.#view = view; }
+  constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get installing() { return workerOf(this.#view.installing); }
   get waiting() { return workerOf(this.#view.waiting); }
   get active() { return workerOf(this.#view.active); }
@@ -46,6 +52,8 @@ export class ServiceWorkerRegistration extends EventTarget {
 }
 idl(ServiceWorkerRegistration);
 defineEventHandler(ServiceWorkerRegistration, "updatefound");
+
+export const isServiceWorker = (value) => isWorker(value);
 
 // The object of a worker, or null. A new one has the state that the view says; one that exists
 // keeps its state until its statechange.

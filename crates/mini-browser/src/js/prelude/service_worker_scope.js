@@ -1,47 +1,24 @@
 // ServiceWorkerGlobalScope. (Service Workers, "Execution context".)
 
-import { op_claim, op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
-import { EventTarget, callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
+import { op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
+import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope } from "./global_scope.js";
 import { global } from "./realms.js";
-import { HOST, callAsync, errorOf, idl, illegal, install, lazy } from "./webidl.js";
-
-class WorkerGlobalScope extends EventTarget {
-  constructor(token) { illegal(token); super(); }
-  importScripts() {
-    if (arguments.length > 0) throw errorOf("NetworkError", "importScripts is not offered yet");
-  }
-}
-idl(WorkerGlobalScope);
-for (const type of ["error", "languagechange", "offline", "online", "rejectionhandled", "unhandledrejection"]) {
-  defineEventHandler(WorkerGlobalScope, type);
-}
+import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
+import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor(token) { illegal(token); super(token); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
-  get clients() { return clients; }
-  get location() { return op_load("worker_location.js").location; }
-  get navigator() { return op_load("worker_location.js").navigator; }
+  get clients() { return op_load("clients.js").clients; }
   async skipWaiting() { await callAsync(op_skip_waiting); }
 }
 idl(ServiceWorkerGlobalScope);
 for (const type of ["install", "activate", "fetch", "message", "messageerror", "connect", "crossoriginconnect", "push", "close"]) {
   defineEventHandler(ServiceWorkerGlobalScope, type);
 }
-
-class Clients {
-  constructor(token) { illegal(token); }
-  async claim() { await callAsync(op_claim); }
-  async get() { throw errorOf("NotSupportedError", "clients.get is not offered yet"); }
-  async matchAll() { throw errorOf("NotSupportedError", "clients.matchAll is not offered yet"); }
-  async openWindow() { throw errorOf("NotSupportedError", "clients.openWindow is not offered yet"); }
-}
-idl(Clients);
-
-const clients = new Clients(HOST);
 
 let known;
 
@@ -56,7 +33,9 @@ function registrations() {
 }
 
 installGlobalScope(ServiceWorkerGlobalScope);
-install({ WorkerGlobalScope, ServiceWorkerGlobalScope, Clients, ExtendableEvent, InstallEvent });
+install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
+lazy("clients.js", ["Clients", "Client", "WindowClient"]);
+lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);
 lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("fetch_event.js", ["FetchEvent"]);
@@ -84,6 +63,11 @@ onListenersChanged((target) => {
 
 op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
 op_set_hook("activate", (id) => dispatchExtendable(new ExtendableEvent("activate"), (failure) => op_settled(id, failure)));
+op_set_hook("message", (id, message, origin, source) => {
+  registrations();
+  const { newExtendableMessageEvent } = op_load("extendable_message_event.js");
+  dispatchExtendable(newExtendableMessageEvent(message, origin, source), (failure) => op_settled(id, failure));
+});
 op_set_hook("connect", (id, type, detail) => {
   const { newConnectEvent } = op_load("connect_event.js");
   dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure));

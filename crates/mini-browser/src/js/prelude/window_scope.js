@@ -93,6 +93,7 @@ op_set_hook("nameChanged", nameChanged);
 installGlobalScope(Window);
 install({ Window, Document, HTMLBodyElement, Location, DOMStringList, Navigator });
 lazy("history.js", ["History"]);
+lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.
@@ -140,6 +141,7 @@ op_set_hook("unload", () => {
   fireEvent(global, "unload", true);
 });
 
+op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
 op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
 if (facts.secure) {
   lazy("container.js", ["ServiceWorkerContainer"]);

@@ -45,7 +45,7 @@ fn what_is_thrown_need_not_be_an_error() {
     );
     assert_eq!(
         error("importScripts('/a.js');"),
-        "https://fonts.example.com/sw.js:1:1: NetworkError: importScripts is not offered yet"
+        "https://fonts.example.com/sw.js:1:1: NetworkError: https://fonts.example.com/a.js is not there"
     );
 }
 

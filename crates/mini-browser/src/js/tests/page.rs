@@ -172,3 +172,44 @@ fn a_page_sees_the_life_of_a_registration_in_order() {
         ]
     );
 }
+
+#[test]
+fn members_of_service_worker_interfaces_want_an_object_of_theirs() {
+    assert_eq!(
+        evaluate(
+            "(async () => {
+                const { prototype } = ServiceWorkerContainer;
+                const thrown = async (run) => {
+                    try { const it = run(); try { await it; return 'fine'; } catch (e) { return `rejects ${e.name}`; } }
+                    catch (e) { return `throws ${e.name}`; }
+                };
+                return Promise.all([
+                    () => prototype.ready,
+                    () => prototype.getRegistration(),
+                    () => prototype.startMessages(),
+                    () => prototype.onmessage,
+                    () => { ServiceWorker.prototype.onstatechange = null; },
+                    () => Navigator.prototype.serviceWorker,
+                    () => ServiceWorker.prototype.postMessage.call({}, 1),
+                    () => navigator.serviceWorker.oncontrollerchange,
+                ].map(thrown));
+            })()"
+        ),
+        serde_json::json!([
+            "rejects TypeError",
+            "rejects TypeError",
+            "throws TypeError",
+            "throws TypeError",
+            "throws TypeError",
+            "throws TypeError",
+            "throws TypeError",
+            "fine"
+        ])
+    );
+    assert_eq!(
+        evaluate(
+            "[ServiceWorker, ServiceWorkerRegistration, ServiceWorkerContainer, Navigator].map((it) => it.length)"
+        ),
+        serde_json::json!([0, 0, 0, 0])
+    );
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use http::HeaderMap;
+use service_worker::message_port::Message;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
     ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, RunId, ScopeUrl,
@@ -35,7 +36,6 @@ pub(super) const WORKER: WorkerId = WorkerId(7);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port, where none crosses.
-pub(super) type NoPort = ();
 
 /// What was written to consoles.
 #[derive(Clone, Default)]
@@ -143,6 +143,35 @@ impl Seam for Facade {
         now(Err(JobError::InvalidState("not active".to_owned())))
     }
 
+    fn post_message(&self, sender: ClientId, worker: WorkerId, message: Message) {
+        let length = message.payload.len();
+        self.ask(format!("{sender} posts {length} bytes to {worker}"));
+    }
+
+    fn post_message_to_client(&self, worker: WorkerId, client: ClientId, message: Message) {
+        let length = message.payload.len();
+        self.ask(format!("{worker} posts {length} bytes to {client}"));
+    }
+
+    fn client(&self, _: WorkerId, client: ClientId) -> Pending<Option<Environment>> {
+        let url = "https://fonts.example.com/page".parse().unwrap();
+        now((client == ClientId(1)).then(|| Environment::top_level(client, url)))
+    }
+
+    fn clients(&self, worker: WorkerId, uncontrolled: bool) -> Pending<Vec<Environment>> {
+        self.ask(format!("clients of {worker}, uncontrolled: {uncontrolled}"));
+        let url = "https://fonts.example.com/page".parse().unwrap();
+        now(vec![Environment::top_level(ClientId(1), url)])
+    }
+
+    fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
+        now(vec![registration_view()])
+    }
+
+    fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
+        now(Err(format!("{url} is not there")))
+    }
+
     fn handle_fall_through_requests(
         &self,
         _: WorkerId,
@@ -160,10 +189,10 @@ impl Seam for Facade {
 
 /// A host with one worker.
 pub(super) struct Stand {
-    pub(super) host: WorkerHost<NoPort>,
+    pub(super) host: WorkerHost,
     pub(super) lines: Lines,
     pub(super) facade: Facade,
-    events: Receiver<HostEvent<NoPort>>,
+    events: Receiver<HostEvent>,
     fetches: mpsc::UnboundedSender<Incoming>,
     next_event: u64,
 }
@@ -207,7 +236,7 @@ impl Stand {
     }
 
     /// The next event of the host's.
-    pub(super) fn next(&self) -> HostEvent<NoPort> {
+    pub(super) fn next(&self) -> HostEvent {
         self.events.recv_timeout(PATIENCE).unwrap()
     }
 
@@ -291,7 +320,7 @@ impl Stand {
         ));
     }
 
-    pub(super) fn dispatch(&mut self, detail: EventDetail<NoPort>) -> EventId {
+    pub(super) fn dispatch(&mut self, detail: EventDetail) -> EventId {
         self.next_event += 1;
         let event = EventId(self.next_event);
         let command = HostCommand::Dispatch {
@@ -373,7 +402,7 @@ pub(super) fn is_over(over: &Receiver<()>) -> bool {
     over.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
 }
 
-fn sink(sender: Sender<HostEvent<NoPort>>) -> crate::js::EventSink<NoPort> {
+fn sink(sender: Sender<HostEvent>) -> crate::js::EventSink {
     let sender = Mutex::new(sender);
     Arc::new(move |event| drop(sender.lock().unwrap().send(event)))
 }
@@ -388,7 +417,10 @@ fn start_worker(source: &str, worker_type: WorkerType) -> Box<StartWorker> {
     Box::new(StartWorker {
         worker: WORKER,
         run: RunId(1),
-        registration: RegistrationId(3),
+        registration: RegistrationView {
+            installing: Some(worker_view(WORKER.0, WorkerState::Installing)),
+            ..registration_view()
+        },
         storage_key: StorageKey::first_party(environment.origin.clone()),
         environment,
         scope: ScopeUrl::parse("https://fonts.example.com/", None).unwrap(),

@@ -1,0 +1,189 @@
+//! Fetches that a script waits for: `importScripts()` and the imports of modules. The agent's thread
+//! stands still meanwhile, unless the agent is killed.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use service_worker::types::fetch::{
+    CredentialsMode, Destination, RequestHead, RequestMode, ResponseType,
+    is_javascript_mime_essence, mime_essence,
+};
+use url::Url;
+
+use super::realm::{RealmKind, RealmState};
+use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
+
+/// The longest script, in bytes.
+const SCRIPT_LIMIT: usize = 64 << 20;
+
+/// How often a script that waits looks whether its agent was killed.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A script that was fetched.
+#[derive(Clone, Debug)]
+pub(super) struct FetchedScript {
+    /// Its URL, after redirects.
+    pub(super) url: Url,
+    /// Its MIME type's essence.
+    pub(super) essence: String,
+    pub(super) body: Bytes,
+    /// Whether its errors are hidden from the scripts of other origins.
+    pub(super) muted_errors: bool,
+}
+
+impl FetchedScript {
+    /// *UTF-8 decode.*
+    pub(super) fn text(&self) -> String {
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf");
+        String::from_utf8_lossy(body.unwrap_or(&self.body)).into_owned()
+    }
+
+    /// Whether it says that it is JavaScript.
+    pub(super) fn is_javascript(&self) -> bool {
+        is_javascript_mime_essence(&self.essence)
+    }
+
+    /// Whether it says that it is JSON. (*MIME Sniffing*, "JSON MIME type".)
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.essence.as_str(), "application/json" | "text/json")
+            || self.essence.ends_with("+json")
+    }
+}
+
+/// What is fetched, and how.
+pub(super) struct ScriptRequest {
+    pub(super) url: Url,
+    pub(super) destination: Destination,
+    pub(super) mode: RequestMode,
+    pub(super) credentials: CredentialsMode,
+    pub(super) referrer: Option<Url>,
+}
+
+impl ScriptRequest {
+    /// The parameters of a fetch by a realm.
+    pub(super) fn params(self, realm: &RealmState) -> FetchParams {
+        let environment = realm.environment().clone();
+        let head = RequestHead {
+            destination: self.destination,
+            mode: self.mode,
+            credentials: self.credentials,
+            referrer: self.referrer,
+            service_workers: match realm.kind() {
+                RealmKind::ServiceWorker(_) => {
+                    service_worker::types::fetch::ServiceWorkersMode::Foreign
+                }
+                RealmKind::Window | RealmKind::DedicatedWorker(_) => {
+                    service_worker::types::fetch::ServiceWorkersMode::All
+                }
+            },
+            ..RequestHead::get(self.url, environment.origin.clone())
+        };
+        FetchParams {
+            head,
+            body: Bytes::new(),
+            client: environment,
+            reserved: None,
+            referrer_policy: ReferrerPolicy::default(),
+            by_user: false,
+        }
+    }
+}
+
+/// Fetches a script while the agent's thread waits.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(super) fn fetch_script(
+    realm: &RealmState,
+    request: ScriptRequest,
+) -> Result<FetchedScript, String> {
+    let service = realm.service::<FetchService>();
+    let service = service.ok_or("this realm has no network")?;
+    let params = request.params(realm);
+    wait(realm, async move { fetch(&service, params).await })
+}
+
+/// What a service worker imports from the network: the facade has it, fetches it while the worker is
+/// installed, or refuses. `None`: the realm is no service worker, or has to fetch it by itself.
+pub(super) fn import_for_service_worker(
+    realm: &RealmState,
+    url: &Url,
+) -> Option<Result<FetchedScript, String>> {
+    let RealmKind::ServiceWorker(start) = realm.kind() else {
+        return None;
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let imported = realm.seam().import_script(start.worker, url.clone());
+    let muted_errors = service_worker::types::Origin::of(url) != realm.environment().origin;
+    Some(wait(realm, imported).map(|script| FetchedScript {
+        url: url.clone(),
+        essence: mime_essence(&script.headers).unwrap_or_default(),
+        body: script.body.clone(),
+        muted_errors,
+    }))
+}
+
+/// Lets the agent's thread wait.
+fn wait<T: Send + 'static>(
+    realm: &RealmState,
+    future: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
+    let (sender, answer) = channel();
+    let thread = std::thread::Builder::new().name("script fetch".to_owned());
+    let spawned = thread.spawn(move || {
+        // Nobody waits any more if the agent was killed.
+        drop(sender.send(block_on(future)));
+    });
+    spawned.map_err(|error| format!("no thread: {error}"))?;
+    let fetched = loop {
+        match answer.recv_timeout(LOOK) {
+            Ok(fetched) => break fetched,
+            Err(RecvTimeoutError::Timeout) if realm.is_killed() => {
+                return Err("the agent ends".to_owned());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err("the fetch broke".to_owned()),
+        }
+    };
+    // What a script waits for is not its own time.
+    realm.event_loop().begin_next();
+    fetched
+}
+
+/// Runs a future on this thread, which has no event loop.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.map_err(|error| error.to_string())?.block_on(future)
+}
+
+/// Fetches a script.
+pub(super) async fn fetch(
+    service: &FetchService,
+    params: FetchParams,
+) -> Result<FetchedScript, String> {
+    let asked = params.head.url().clone();
+    let origin = params.client.origin.clone();
+    let fetched = service.fetch(params).await;
+    let fetched = fetched.map_err(|error| error.to_string())?;
+    if !fetched.head.status.is_success() {
+        return Err(format!("{asked}: status {}", fetched.head.status));
+    }
+    let url = fetched.head.url_list.last().unwrap_or(&asked).clone();
+    let body = fetched.body.unwrap_or_default();
+    let body = body.collect(SCRIPT_LIMIT).await;
+    let is_local = matches!(url.scheme(), "data" | "blob");
+    Ok(FetchedScript {
+        essence: mime_essence(&fetched.head.headers).unwrap_or_default(),
+        body: body.map_err(|error| format!("{url}: {error}"))?,
+        muted_errors: fetched.head.response_type == ResponseType::Opaque
+            || (!is_local
+                && fetched.head.response_type != ResponseType::Cors
+                && service_worker::types::Origin::of(&url) != origin),
+        url,
+    })
+}

@@ -1,0 +1,122 @@
+//! Module scripts of script elements: fetched and linked first, run later. (*HTML*, "fetch an external
+//! module script graph", "run a module script".)
+#![expect(
+    unsafe_code,
+    reason = "rquickjs links modules only together with their evaluation"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::ptr::NonNull;
+
+use rquickjs::{Ctx, Object, Promise, Result, Value, qjs};
+
+use super::modules;
+use super::realm::RealmState;
+
+/// The module scripts of a realm that are linked, by number.
+#[derive(Default)]
+pub(super) struct ModuleScripts {
+    linked: RefCell<BTreeMap<u32, NonNull<qjs::JSModuleDef>>>,
+    last: Cell<u32>,
+    /// Why something could not be fetched since this was last looked at.
+    failed: RefCell<Option<String>>,
+}
+
+/// What the creation of a module script gives.
+pub(super) enum Created<'js> {
+    /// A script, by number.
+    Script(u32),
+    /// Something that it imports could not be fetched: why.
+    Failed(String),
+    /// A script that cannot be run: its error to rethrow.
+    Error(Value<'js>),
+}
+
+impl ModuleScripts {
+    /// A module could not be fetched.
+    pub(super) fn fail(&self, why: &str) {
+        self.failed
+            .borrow_mut()
+            .get_or_insert_with(|| why.to_owned());
+    }
+
+    /// *Create a JavaScript module script*, and fetch and link what it imports.
+    pub(super) fn create<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        source: String,
+        url: &str,
+    ) -> Result<Created<'js>> {
+        self.failed.take();
+        let (source, name) = (CString::new(source)?, CString::new(url)?);
+        let flags =
+            qjs::JS_EVAL_TYPE_MODULE | qjs::JS_EVAL_FLAG_STRICT | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
+        // SAFETY: the context is live and its runtime locked, as `ctx` proves; both strings end with
+        // a NUL, which the length leaves out.
+        let module = unsafe {
+            qjs::JS_Eval(
+                ctx.as_raw().as_ptr(),
+                source.as_ptr(),
+                source.as_bytes().len() as _,
+                name.as_ptr(),
+                flags.cast_signed(),
+            )
+        };
+        // SAFETY: only the tag of the value is looked at, and a module's value is a pointer to its
+        // definition.
+        let definition = unsafe {
+            if qjs::JS_VALUE_GET_TAG(module) == qjs::JS_TAG_MODULE {
+                NonNull::new(qjs::JS_VALUE_GET_PTR(module).cast::<qjs::JSModuleDef>())
+            } else {
+                None
+            }
+        };
+        let Some(definition) = definition else {
+            return Ok(Created::Error(ctx.catch()));
+        };
+        // SAFETY: the definition was just made in this context, which owns it; what comes back is a
+        // reference of our own.
+        let meta = unsafe {
+            let meta = qjs::JS_GetImportMeta(ctx.as_raw().as_ptr(), definition.as_ptr());
+            Value::from_raw(ctx.clone(), meta)
+        };
+        modules::fill_meta(&Object::from_value(meta)?, url)?;
+        // SAFETY: as above. A definition that cannot be linked is freed, and not looked at again.
+        let linked = unsafe { qjs::JS_ResolveModule(ctx.as_raw().as_ptr(), module) };
+        if linked < 0 {
+            return Ok(Created::Error(ctx.catch()));
+        }
+        if let Some(why) = self.failed.take() {
+            return Ok(Created::Failed(why));
+        }
+        self.last.set(self.last.get() + 1);
+        self.linked.borrow_mut().insert(self.last.get(), definition);
+        Ok(Created::Script(self.last.get()))
+    }
+
+    /// *Run a module script*, if there is one of that number: a promise of its evaluation.
+    pub(super) fn run<'js>(&self, ctx: &Ctx<'js>, script: u32) -> Option<Result<Promise<'js>>> {
+        let definition = *self.linked.borrow().get(&script)?;
+        // SAFETY: what is linked belongs to the context and lives as long as that. `JS_EvalFunction`
+        // takes a reference, which is made for it.
+        let promise = unsafe {
+            let module = qjs::JS_MKPTR(qjs::JS_TAG_MODULE, definition.as_ptr().cast());
+            qjs::JS_DupValue(ctx.as_raw().as_ptr(), module);
+            qjs::JS_EvalFunction(ctx.as_raw().as_ptr(), module)
+        };
+        // SAFETY: the value is ours, and of this context's runtime.
+        let promise = unsafe { Value::from_raw(ctx.clone(), promise) };
+        Some(if ctx.has_exception() {
+            Err(rquickjs::Error::Exception)
+        } else {
+            Promise::from_value(promise)
+        })
+    }
+}
+
+/// A module of the realm could not be fetched.
+pub(super) fn failed(realm: &RealmState, why: &str) {
+    realm.local::<ModuleScripts>().fail(why);
+}

@@ -1,0 +1,110 @@
+//! Documents that are to be shown, and how they come to be.
+
+use bytes::Bytes;
+use rquickjs::{Ctx, Value};
+use serde_json::json;
+use service_worker::types::Environment;
+use url::Url;
+
+use super::History;
+use crate::js::documents::FetchedDocument;
+use crate::js::json::Json;
+use crate::js::realm::Realm;
+use crate::js::sandbox::Sandbox;
+
+/// A document to be shown.
+pub(super) struct NewDocument {
+    pub(super) environment: Environment,
+    pub(super) client: Option<Box<dyn std::any::Any + Send>>,
+    /// The document's URL, with its fragment.
+    pub(super) url: Url,
+    /// What relative URLs are resolved against, where that is not its URL.
+    pub(super) base_url: Option<Url>,
+    pub(super) content: Content,
+    pub(super) referrer: String,
+    pub(super) sandbox: Sandbox,
+    pub(super) history: History,
+}
+
+/// What a document is made from.
+pub(super) struct Content {
+    pub(super) bytes: Bytes,
+    pub(super) content_type: String,
+}
+
+/// The document of a response.
+pub(super) fn of_response(
+    url: Url,
+    fetched: FetchedDocument,
+    sandbox: Sandbox,
+    history: History,
+) -> NewDocument {
+    let content_type = fetched
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let content = Content {
+        content_type: content_type.unwrap_or("text/html").to_owned(),
+        bytes: fetched.body,
+    };
+    let mut shown = fetched.environment.creation_url.clone();
+    if shown.fragment().is_none() {
+        shown.set_fragment(url.fragment());
+    }
+    NewDocument {
+        url: shown,
+        base_url: None,
+        content,
+        referrer: fetched.referrer,
+        environment: fetched.environment,
+        client: Some(fetched.client),
+        sandbox,
+        history,
+    }
+}
+
+/// A document that is not fetched.
+pub(super) fn of_text(
+    url: Url,
+    html: &str,
+    environment: Environment,
+    base_url: Option<Url>,
+    sandbox: Sandbox,
+    history: History,
+) -> NewDocument {
+    NewDocument {
+        environment,
+        client: None,
+        url,
+        base_url,
+        content: Content {
+            bytes: Bytes::copy_from_slice(html.as_bytes()),
+            content_type: "text/html;charset=utf-8".to_owned(),
+        },
+        referrer: String::new(),
+        sandbox,
+        history,
+    }
+}
+
+/// Has the prelude make the document of a window. `ctx` is of any realm.
+pub(super) fn open(
+    ctx: &Ctx<'_>,
+    realm: &Realm,
+    content: &Content,
+    referrer: &str,
+    is_initial: bool,
+) {
+    let text = content.bytes.strip_prefix(b"\xef\xbb\xbf");
+    let text = String::from_utf8_lossy(text.unwrap_or(&content.bytes)).into_owned();
+    let facts = json!({
+        "html": text,
+        "contentType": content.content_type,
+        "referrer": referrer,
+        "isInitialAboutBlank": is_initial,
+    });
+    let opened: Option<Value<'_>> = realm.state().call(ctx, "openDocument", (Json(facts),));
+    if opened.is_none() && !realm.state().is_killed() {
+        tracing::debug!(url = %realm.state().url().as_str(), "a document was not opened");
+    }
+}

@@ -1,0 +1,141 @@
+//! Of dedicated workers, and of the scripts that workers import.
+
+use rquickjs::{Ctx, Object, Result, Value};
+use service_worker::types::WorkerType;
+use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
+use url::Url;
+
+use super::{OpError, Ops};
+use crate::js::ConsoleLevel;
+use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
+use crate::js::dedicated::{NewWorker, ParentLink, Workers};
+use crate::js::error::Exception;
+use crate::js::page::evaluate_script;
+use crate::js::realm::{RealmKind, RealmState};
+
+pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    declare_parent(ops)?;
+    declare_worker(ops)?;
+    declare_scripts(ops)
+}
+
+fn declare_parent<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    // `[worker, outside port]`, by number.
+    let realm = ops.realm();
+    ops.add(
+        "op_start_worker",
+        move |ctx: Ctx<'js>, url: String, kind: String, credentials: String, name: String| {
+            let refused = |name: &str, message: &str| OpError::new(name, message).throw(&ctx);
+            let url =
+                Url::parse(&url).map_err(|error| refused("SyntaxError", &error.to_string()))?;
+            let credentials = CredentialsMode::from_keyword(&credentials);
+            let new = NewWorker {
+                url,
+                is_module: kind == "module",
+                credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
+                name,
+            };
+            let workers = realm.local::<Workers>();
+            let started = workers.start(&realm, new);
+            let (worker, port) = started
+                .ok_or_else(|| refused("QuotaExceededError", "there are too many workers"))?;
+            Result::Ok(vec![worker, port])
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add("op_terminate_worker", move |worker: u32| {
+        realm.local::<Workers>().terminate(worker);
+    })?;
+
+    // An error that nobody handled goes on: to the console, and to whoever started this worker.
+    let realm = ops.realm();
+    ops.add(
+        "op_escalate",
+        move |text: String, file: String, line: u32, column: u32| {
+            let exception = Exception {
+                text: text.trim_start_matches("Uncaught ").to_owned(),
+                file,
+                line,
+                column,
+            };
+            realm.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
+            if let Some(parent) = realm.service::<ParentLink>() {
+                parent.error(exception);
+            }
+        },
+    )
+}
+
+fn declare_worker<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    let realm = ops.realm();
+    ops.add("op_worker_name", move || match realm.kind() {
+        RealmKind::DedicatedWorker(worker) => worker.name.clone(),
+        RealmKind::ServiceWorker(_) | RealmKind::Window => String::new(),
+    })?;
+
+    let realm = ops.realm();
+    ops.add("op_is_module_worker", move || match realm.kind() {
+        RealmKind::DedicatedWorker(worker) => worker.is_module,
+        RealmKind::ServiceWorker(start) => start.worker_type == WorkerType::Module,
+        RealmKind::Window => false,
+    })?;
+
+    // Close a worker: its event loop runs no more tasks.
+    let realm = ops.realm();
+    ops.add("op_close_worker", move || {
+        realm.event_loop().close_after_task()
+    })
+}
+
+fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    // Fetch a classic worker-imported script: `{ source, url, muted }`.
+    let realm = ops.realm();
+    ops.add(
+        "op_fetch_import",
+        move |ctx: Ctx<'js>, url: String| -> Result<Object<'js>> {
+            let refused = |message: String| OpError::new("NetworkError", message).throw(&ctx);
+            let url = Url::parse(&url).map_err(|error| refused(error.to_string()))?;
+            let script = import(&realm, url).map_err(refused)?;
+            let found = Object::new(ctx.clone())?;
+            found.set("source", script.text())?;
+            found.set("url", script.url.as_str())?;
+            found.set("muted", script.muted_errors)?;
+            Ok(found)
+        },
+    )?;
+
+    ops.add(
+        "op_evaluate",
+        |ctx: Ctx<'js>, source: String, url: String| -> Result<Value<'js>> {
+            evaluate_script(&ctx, source, &url)
+        },
+    )?;
+
+    Ok(())
+}
+
+fn import(
+    realm: &RealmState,
+    url: Url,
+) -> std::result::Result<crate::js::blocking::FetchedScript, String> {
+    if let Some(imported) = import_for_service_worker(realm, &url) {
+        return imported;
+    }
+    let is_network = matches!(url.scheme(), "http" | "https");
+    let script = fetch_script(
+        realm,
+        ScriptRequest {
+            url: url.clone(),
+            destination: Destination::Script,
+            mode: RequestMode::NoCors,
+            credentials: CredentialsMode::Include,
+            referrer: realm.referrer_source(),
+        },
+    )?;
+    // Fetch a classic worker-imported script, step 5.
+    if is_network && !script.is_javascript() {
+        return Err(format!("{url}: its type is {:?}", script.essence));
+    }
+    Ok(script)
+}

@@ -1,0 +1,72 @@
+// Clients, Client and WindowClient. (Service Workers, "Client", "WindowClient", "Clients".)
+
+import { op_claim, op_client, op_clients, op_post_to_client } from "ops";
+import { transferList } from "./structured_clone.js";
+import { DOMString, HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
+
+export class Client {
+  #view;
+  constructor() { illegal(arguments[0]); this.#view = arguments[1]; }
+  get url() { return this.#view.url; }
+  get frameType() { return this.#view.frameType; }
+  get id() { return this.#view.id; }
+  get type() { return this.#view.type; }
+  postMessage(message, options = undefined) {
+    const { id } = this.#view;
+    required(arguments.length, 1, "postMessage");
+    op_post_to_client(id, message, transferList(options));
+  }
+}
+idl(Client);
+
+export class WindowClient extends Client {
+  #brand;
+  constructor() { super(arguments[0], arguments[1]); }
+  // Nothing is painted, and no window has the user's attention.
+  get visibilityState() { return (this.#brand, "visible"); }
+  get focused() { return (this.#brand, false); }
+  async focus() {
+    this.#brand;
+    throw errorOf("InvalidAccessError", "focus: not allowed, since no user has asked for it");
+  }
+  async navigate(url) {
+    this.#brand;
+    required(arguments.length, 1, "navigate");
+    USVString(url);
+    throw errorOf("NotSupportedError", "WindowClient.navigate is not offered yet");
+  }
+}
+idl(WindowClient);
+
+export const clientOf = (view) => new (view.type === "window" ? WindowClient : Client)(HOST, view);
+
+export class Clients {
+  #brand;
+  constructor(token) { illegal(token); }
+  async get(id) {
+    this.#brand;
+    required(arguments.length, 1, "get");
+    const view = await callAsync(op_client, DOMString(id));
+    return view === null || view === undefined ? undefined : clientOf(view);
+  }
+  async matchAll(options = undefined) {
+    this.#brand;
+    const { includeUncontrolled = false, type = "window" } = dictionary(options, "The options of matchAll");
+    const wanted = enumeration(type, ["window", "worker", "sharedworker", "all"], "matchAll: type");
+    const views = await callAsync(op_clients, !!includeUncontrolled);
+    return Object.freeze(views.filter((view) => wanted === "all" || view.type === wanted).map(clientOf));
+  }
+  async openWindow(url) {
+    this.#brand;
+    required(arguments.length, 1, "openWindow");
+    USVString(url);
+    throw errorOf("InvalidAccessError", "openWindow: not allowed, since no user has asked for it");
+  }
+  async claim() {
+    this.#brand;
+    await callAsync(op_claim);
+  }
+}
+idl(Clients);
+
+export const clients = new Clients(HOST);

@@ -1,0 +1,39 @@
+// Module scripts of documents. (HTML, "Fetching scripts"; "Calling scripts".)
+
+import { op_create_module, op_fetch_module, op_report, op_run_module } from "ops";
+
+// The module map: URLs to promises of module scripts, or of null.
+const map = new Map();
+
+// Fetch an external module script graph: a promise of a module script, or of null if it cannot be fetched.
+export function fetchExternal(url, { credentials = "same-origin" } = {}) {
+  let script = map.get(url);
+  if (script === undefined) map.set(url, script = fetch(url, credentials));
+  return script;
+}
+
+async function fetch(url, credentials) {
+  let fetched;
+  try {
+    fetched = await op_fetch_module(url, credentials);
+  } catch {
+    return null;
+  }
+  return create(fetched.source, fetched.url);
+}
+
+// Fetch an inline module script graph.
+export async function fetchInline(source, baseUrl) { return create(source, baseUrl); }
+
+// `{ script, evaluation }`, `{ error }` or null.
+function create(source, url) { return op_create_module(source, url) ?? null; }
+
+// Run a module script: a promise that is fulfilled when its evaluation is over. What it throws is reported.
+export function run(module) {
+  if (module.script === undefined) {
+    op_report(module.error);
+    return Promise.resolve();
+  }
+  module.evaluation ??= op_run_module(module.script).then(() => undefined, op_report);
+  return module.evaluation;
+}

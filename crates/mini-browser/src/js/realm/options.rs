@@ -1,0 +1,100 @@
+//! What a realm is made from.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use service_worker::StartWorker;
+use service_worker::types::Environment;
+use url::Url;
+
+use crate::js::console::ConsoleSink;
+use crate::js::sandbox::Sandbox;
+use crate::js::seam::Seam;
+
+/// Which global a realm has.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RealmKind {
+    /// A `ServiceWorkerGlobalScope`. Of its scripts, only those that it imports are used from here.
+    ServiceWorker(Box<StartWorker>),
+    /// A `DedicatedWorkerGlobalScope`.
+    DedicatedWorker(Box<DedicatedWorker>),
+    /// A `Window`.
+    Window,
+}
+
+/// What a dedicated worker was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DedicatedWorker {
+    /// Its name.
+    pub name: String,
+    /// Whether its script is a module.
+    pub is_module: bool,
+}
+
+/// What a realm is made from.
+#[non_exhaustive]
+pub struct RealmOptions {
+    /// Which global it has.
+    pub kind: RealmKind,
+    /// The script's or document's URL.
+    pub url: Url,
+    /// What relative URLs are resolved against, where that is not its URL.
+    pub base_url: Option<Url>,
+    pub(in crate::js) sandbox: Sandbox,
+    /// What its fetches and registrations are made with.
+    pub environment: Environment,
+    /// Where its console goes.
+    pub console: Arc<dyn ConsoleSink>,
+    /// What it asks of service workers.
+    pub seam: Arc<dyn Seam>,
+    pub(super) services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
+
+impl RealmOptions {
+    /// Options for a realm of `environment`, whose URL is the environment's creation URL.
+    pub fn new(
+        kind: RealmKind,
+        environment: Environment,
+        console: Arc<dyn ConsoleSink>,
+        seam: Arc<dyn Seam>,
+    ) -> Self {
+        let url = match &kind {
+            RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) => environment.creation_url.clone(),
+        };
+        Self {
+            kind,
+            url,
+            base_url: None,
+            sandbox: Sandbox::default(),
+            environment,
+            console,
+            seam,
+            services: HashMap::new(),
+        }
+    }
+
+    /// Options for the window of another document, with the same services.
+    pub(in crate::js) fn for_document(&self, environment: Environment) -> Self {
+        Self {
+            kind: RealmKind::Window,
+            url: environment.creation_url.clone(),
+            base_url: None,
+            sandbox: Sandbox::default(),
+            environment,
+            console: Arc::clone(&self.console),
+            seam: Arc::clone(&self.seam),
+            services: self.services.clone(),
+        }
+    }
+
+    /// Adds something that native functions look up by its type.
+    #[must_use]
+    pub fn with_service<T: Any + Send + Sync>(mut self, service: Arc<T>) -> Self {
+        self.services.insert(TypeId::of::<T>(), service);
+        self
+    }
+}
