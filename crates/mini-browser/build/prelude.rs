@@ -17,23 +17,37 @@ pub(crate) fn compile() {
     let out = PathBuf::from(env_var("OUT_DIR"));
     println!("cargo::rerun-if-changed={}", folder.display());
     println!("cargo::rerun-if-changed=build/prelude.rs");
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.expect("a readable folder").file_name())
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.ends_with(".js"))
-        .collect();
+    let mut names = Vec::new();
+    collect(&folder, "", &mut names);
     names.sort();
 
     let mut table = String::from("pub(super) const MODULES: &[(&str, &[u8])] = &[\n");
     for name in &names {
         let bytecode = compile_module(&folder, name);
-        let file = out.join(format!("{name}.bytecode"));
+        let file = out.join(format!("{}.bytecode", name.replace('/', "-")));
         fs::write(&file, bytecode).expect("OUT_DIR is writable");
         writeln!(table, "    ({name:?}, include_bytes!({file:?})),").expect("a String");
     }
     table.push_str("];\n");
     fs::write(out.join("prelude.rs"), table).expect("OUT_DIR is writable");
+}
+
+/// The modules in a folder and in those below it, by their paths from the prelude's folder.
+fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("a readable folder").path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if path.is_dir() {
+            println!("cargo::rerun-if-changed={}", path.display());
+            collect(&path, &format!("{prefix}{name}/"), names);
+        } else if name.ends_with(".js") {
+            names.push(format!("{prefix}{name}"));
+        }
+    }
 }
 
 fn env_var(name: &str) -> String {
@@ -64,15 +78,28 @@ impl Resolver for Names {
     fn resolve<'js>(
         &mut self,
         _: &Ctx<'js>,
-        _: &str,
+        base: &str,
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        Ok(match name.strip_prefix("./") {
-            Some(file) => format!("{SCHEME}{file}"),
-            None => name.to_owned(),
-        })
+        let base = base.strip_prefix(SCHEME).unwrap_or_default();
+        Ok(relative(base, name).map_or_else(|| name.to_owned(), |file| format!("{SCHEME}{file}")))
     }
+}
+
+/// The path that `name`, which begins with `./` or `../`, has seen from the module `base`.
+fn relative(base: &str, name: &str) -> Option<String> {
+    let mut folders: Vec<&str> = base.split('/').collect();
+    folders.pop();
+    let mut rest = name
+        .strip_prefix("./")
+        .or_else(|| name.starts_with("../").then_some(name))?;
+    while let Some(above) = rest.strip_prefix("../") {
+        folders.pop();
+        rest = above;
+    }
+    folders.push(rest);
+    Some(folders.join("/"))
 }
 
 struct Sources(PathBuf);

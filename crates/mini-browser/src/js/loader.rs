@@ -52,14 +52,32 @@ impl Resolver for PreludeResolver {
         name: &str,
         attributes: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        if !base.starts_with(SCHEME) {
+        let Some(file) = base.strip_prefix(SCHEME) else {
             return modules::resolve(ctx, base, name, attributes.as_ref());
-        }
-        Ok(match name.strip_prefix("./") {
-            Some(file) => format!("{SCHEME}{file}"),
-            None => name.to_owned(),
-        })
+        };
+        // A lazily loaded module is imported by its path from the prelude's folder.
+        let file = if file.starts_with("import ") {
+            ""
+        } else {
+            file
+        };
+        Ok(relative(file, name).map_or_else(|| name.to_owned(), |path| format!("{SCHEME}{path}")))
     }
+}
+
+/// The path that `name`, which begins with `./` or `../`, has seen from the module `base`.
+fn relative(base: &str, name: &str) -> Option<String> {
+    let mut folders: Vec<&str> = base.split('/').collect();
+    folders.pop();
+    let mut rest = name
+        .strip_prefix("./")
+        .or_else(|| name.starts_with("../").then_some(name))?;
+    while let Some(above) = rest.strip_prefix("../") {
+        folders.pop();
+        rest = above;
+    }
+    folders.push(rest);
+    Some(folders.join("/"))
 }
 
 /// Loads modules of the prelude.
