@@ -11,6 +11,9 @@ mod caches;
 mod clients;
 mod clone;
 mod cookies;
+mod dom;
+mod dom_decode;
+mod dom_sink;
 mod encoding;
 mod fetch;
 pub(super) mod heads;
@@ -95,6 +98,8 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     fetch::declare(ops)?;
     caches::declare(ops)?;
     cookies::declare(ops)?;
+    dom::declare(ops)?;
+    dom_decode::declare(ops)?;
     test_report::declare(ops)
 }
 

@@ -76,10 +76,11 @@ export class Event {
 }
 
 // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-function dispatch(event, target, path, fromHost, endsTask) {
+// `shown` is what the event has as its target.
+function dispatch(event, target, path, fromHost, endsTask, shown) {
   const known = knownOf(event);
   known[FLAGS] |= DISPATCHING;
-  known[TARGET] = target;
+  known[TARGET] = shown;
   known[PATH] = path;
   for (let i = path.length - 1; i > 0 && (known[FLAGS] & STOPPED) === 0; i--) invoke(event, known, path[i], CAPTURING_PHASE, true, fromHost, endsTask);
   if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, true, fromHost, endsTask);
@@ -96,7 +97,7 @@ function dispatch(event, target, path, fromHost, endsTask) {
 
 // DOM, "inner invoke".
 function invoke(event, known, target, phase, capture, fromHost, endsTask) {
-  const list = listenersOf.get(target)?.list;
+  const list = (listenersOf.get(target) ?? tree?.listenersOf(target))?.list;
   if (list === undefined) return;
   known[PHASE] = phase;
   known[CURRENT_TARGET] = target;
@@ -203,8 +204,6 @@ export function typesOf(target) {
   return [...new Set((listenersOf.get(target)?.list ?? []).map((listener) => listener.type))];
 }
 
-export const parentOf = Symbol("get the parent");
-
 export class EventTarget {
   addEventListener(type, callback, options = undefined) {
     required(arguments.length, 2, "addEventListener");
@@ -240,10 +239,19 @@ export class EventTarget {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
     if (is(event, DISPATCHING)) throw errorOf("InvalidStateError", "The event is already being dispatched");
+    knownOf(event)[FLAGS] &= ~TRUSTED;
     return run(event, unproxied(this ?? global), false);
   }
 }
 idl(EventTarget);
+
+// What those targets have that are nodes: { parentOf(target, event), listenersOf(target) of another realm,
+// isActivationEvent(event), activationOf(target) }. Set by what keeps the tree.
+let tree = null;
+export function setTreeOfTargets(trees) { tree = trees; }
+
+// The listeners of a target, for other realms.
+export const ownListeners = (target) => listenersOf.get(target);
 
 function flatten(options) {
   if (typeof options === "boolean" || options === undefined || options === null) {
@@ -255,28 +263,64 @@ function flatten(options) {
   return { capture: !!capture, once: !!once, passive: !!passive, signal };
 }
 
-function run(event, target, fromHost, endsTask = false) {
+// DOM, "dispatch": the path, the dispatch along it, and activation behaviour.
+function run(event, target, fromHost, endsTask = false, shown = target) {
   const path = [target];
-  for (let next = target[parentOf]; next; next = next[parentOf]) path.push(next);
+  let activation = null;
+  if (tree !== null) {
+    const isActivation = event.type === "click" && tree.isActivationEvent(event);
+    if (isActivation) activation = tree.activationOf(target);
+    for (let next = tree.parentOf(target, event); next; next = tree.parentOf(next, event)) {
+      path.push(next);
+      if (isActivation && activation === null && event.bubbles) activation = tree.activationOf(next);
+    }
+  }
+  const state = activation?.before();
   depth++;
+  let isGoing;
   try {
-    return dispatch(event, target, path, fromHost, endsTask);
+    isGoing = dispatch(event, target, path, fromHost, endsTask, shown);
   } finally {
     depth--;
   }
+  if (activation !== null) {
+    if (isGoing) activation.activate(event);
+    else activation.canceled(state);
+  }
+  return isGoing;
 }
 
 // Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
-// microtasks run after each listener. `endsTask`: the task does nothing after it.
-export function fire(event, target, fromHost = false, endsTask = false) {
+// microtasks run after each listener. `endsTask`: the task does nothing after it. `shown` is what the event
+// has as its target, where that is another (the legacy target override flag).
+export function fire(event, target, fromHost = false, endsTask = false, shown = target) {
   set(event, TRUSTED);
-  return run(event, target, fromHost, endsTask);
+  return run(event, target, fromHost, endsTask, shown);
 }
 
 // HTML, "event handlers": the value of `on<type>`.
 export function handlerOf(target, type) {
   const listener = listenersOf.get(target)?.handlers.get(type);
-  return listener?.callback ?? null;
+  return listener === undefined ? null : currentValue(target, listener);
+}
+
+// Getting the current value of the event handler: what is an internal raw uncompiled handler is compiled,
+// and forgotten if that fails.
+function currentValue(target, listener) {
+  if (listener.compile !== null) {
+    const { compile } = listener;
+    listener.compile = null;
+    listener.callback = compile();
+    if (listener.callback === null) setHandler(target, listener.type, null);
+  }
+  return listener.callback;
+}
+
+// Sets `on<type>` to what `compile` gives when the handler is first needed: a function, or null.
+export function setUncompiledHandler(target, type, compile) {
+  // A function, so that there is a listener.
+  setHandler(target, type, compile);
+  listenersOf.get(target).handlers.get(type).compile = compile;
 }
 
 // Sets `on<type>`. Its place among the listeners is where it was first set.
@@ -289,12 +333,13 @@ export function setHandler(target, type, value) {
     handlers.delete(type);
   } else if (existing) {
     existing.callback = callback;
+    existing.compile = null;
     changed(target);
   } else {
     const listener = {
-      type, callback, capture: false, once: false, passive: false, removed: false, handler: true,
+      type, callback, compile: null, capture: false, once: false, passive: false, removed: false, handler: true,
       call(event, target) {
-        if (typeof listener.callback !== "function") return;
+        if (typeof currentValue(target, listener) !== "function") return;
         const isError = type === "error" && target === global && isErrorEvent(event);
         const result = isError
           ? listener.callback.call(proxied(target), event.message, event.filename, event.lineno, event.colno, event.error)

@@ -66,6 +66,14 @@ export function lazy(file, names, enumerable = false) {
   }
 }
 
+// The exports of a module of the prelude, which is loaded when it is first asked for.
+export function load(file) {
+  let exports = loaded.get(file);
+  if (exports === undefined) loaded.set(file, exports = op_load(file));
+  return exports;
+}
+const loaded = new Map();
+
 // A [LegacyUnforgeable] attribute of the global.
 export function defineUnforgeable(name, get, set = undefined) {
   defineProperty(global, name, {

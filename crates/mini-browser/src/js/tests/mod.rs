@@ -2,9 +2,11 @@
 
 mod blobs;
 mod dedicated;
+mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod frames;
 mod lifecycle;
 mod limits;
 mod messages;

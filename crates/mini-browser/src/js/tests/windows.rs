@@ -90,9 +90,9 @@ pub(super) fn run(page: &Page, source: &str) -> Value {
     wait(page.run_script(source, SCRIPT)).unwrap()
 }
 
-const CHILD: &str = "https://fonts.example.com/child.html";
-const OTHER: &str = "https://other.example/child.html";
-const ECHO: &str = "<title>child</title><script>
+pub(super) const CHILD: &str = "https://fonts.example.com/child.html";
+pub(super) const OTHER: &str = "https://other.example/child.html";
+pub(super) const ECHO: &str = "<title>child</title><script>
     onmessage = (event) => event.source.postMessage([event.data, event.origin, event.isTrusted], '*');
     var shown = 5;
     opener.postMessage('here', '*');
