@@ -5,6 +5,7 @@
 //! that is the caller's). It takes and gives plain data, fails with an [`OpError`], and is never
 //! seen by a script: the prelude wraps it.
 
+mod blobs;
 mod broadcast;
 mod caches;
 mod clients;
@@ -82,6 +83,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     realm::declare(ops)?;
     clone::declare(ops)?;
     ports::declare(ops)?;
+    blobs::declare(ops)?;
     broadcast::declare(ops)?;
     encoding::declare(ops)?;
     url::declare(ops)?;

@@ -27,6 +27,7 @@ installGlobalScope(DedicatedWorkerGlobalScope);
 install({ WorkerGlobalScope, DedicatedWorkerGlobalScope });
 replaceable("name", op_worker_name);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
+lazy("file_reader_sync.js", ["FileReaderSync"]);
 lazy("worker.js", ["Worker"]);
 
 op_set_hook("insidePort", (id) => {

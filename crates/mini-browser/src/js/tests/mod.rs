@@ -1,5 +1,6 @@
 //! What scripts and hosts see of agents, workers and pages.
 
+mod blobs;
 mod dedicated;
 mod dom_documents;
 mod error;
