@@ -1,14 +1,14 @@
-//! Pages: a navigation fetches a document, a tree is made of it, and its scripts run in order.
-//! (*HTML*, "navigate" and "prepare the script element", as far as a page without frames and
-//! painting needs them.)
+//! Pages: a navigation fetches a document, which the page's window parses and runs. (*HTML*,
+//! "navigate", at top level.)
 
 mod documents;
-mod tree;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use service_worker::types::fetch::{
@@ -19,11 +19,10 @@ use service_worker::{BodyError, HostEvent};
 use url::Url;
 
 use self::documents::BrowserDocuments;
-use self::tree::Node;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
-use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy, location_url};
-use crate::js::{self, ConsoleLevel, DocumentSource, PageOptions, ScriptError};
+use crate::fetch::{FetchError, FetchParams, FetchedResponse, location_url};
+use crate::js::{self, DocumentSource, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
 const DOCUMENT_LIMIT: usize = 64 << 20;
@@ -77,7 +76,7 @@ impl From<FetchError> for NavigateError {
 pub struct Page {
     // In this order: the scripts end before the client is gone.
     realm: js::Page,
-    client: Client,
+    client: Arc<Client>,
 }
 
 /// A client that the registry knows: the environment of a page, or the reserved one of a navigation
@@ -85,6 +84,17 @@ pub struct Page {
 struct Client {
     parts: Arc<Parts>,
     environment: Environment,
+    is_discarded: AtomicBool,
+}
+
+/// What the window of a page's first document holds of its client: the page may navigate itself, and
+/// that document be gone before the page is.
+struct Shown(Arc<Client>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.discard();
+    }
 }
 
 impl Client {
@@ -100,6 +110,15 @@ impl Client {
         Self {
             parts: Arc::clone(parts),
             environment,
+            is_discarded: AtomicBool::new(false),
+        }
+    }
+
+    /// Its document is gone.
+    fn discard(&self) {
+        if !self.is_discarded.swap(true, Ordering::Relaxed) {
+            self.parts.host.remove_page(self.id());
+            self.parts.host_event(HostEvent::ClientGone(self.id()));
         }
     }
 
@@ -110,19 +129,9 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.parts.host.remove_page(self.id());
-        self.parts.host_event(HostEvent::ClientGone(self.id()));
+        self.discard();
         self.parts.facade.forget(self.id());
     }
-}
-
-/// What scripts see of a document that has no DOM yet: its title and its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DocumentText {
-    /// `document.title`, before white space is stripped.
-    pub(crate) title: String,
-    /// `document.body.textContent`; `None` if there is no body.
-    pub(crate) body: Option<String>,
 }
 
 impl Page {
@@ -145,9 +154,9 @@ impl Page {
         self.client.parts.facade.records(self.client.id())
     }
 
-    /// Its URL, after redirects.
+    /// The URL of the document that it was opened with, after redirects.
     #[must_use]
-    pub const fn url(&self) -> &Url {
+    pub fn url(&self) -> &Url {
         &self.client.environment.creation_url
     }
 
@@ -164,6 +173,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.realm.close();
+        self.client.discard();
     }
 }
 
@@ -187,30 +197,37 @@ enum Opening {
 }
 
 async fn open(client: Client) -> Result<Opening, NavigateError> {
+    let client = Arc::new(client);
     let (parts, environment) = (&client.parts, &client.environment);
     let url = &environment.creation_url;
     let response = fetch_document(parts, environment).await?;
     if let Some(target) = redirect_of(url, &response.head)? {
         return Ok(Opening::Redirect(target));
     }
-    check_type(url, &response.head)?;
+    let content_type = check_type(url, &response.head)?;
     let response_headers = response.head.headers.clone();
-    let html = read(response, url).await?;
-    let (text, scripts) = read_document(&html);
+    let resource = read(response, url).await?;
     if forbids_fall_through(&response_headers) {
         parts.host_event(HostEvent::FallThroughForbidden(environment.id));
     }
     // The realm reads its controller as it is made: by then the facade must know who that is.
     parts.facade.handle().caught_up().await;
-    let realm = open_realm(parts, environment, text).map_err(|error| NavigateError::Thread {
+    let realm = open_realm(&client).map_err(|error| NavigateError::Thread {
         url: url.clone(),
         error,
     })?;
     parts.host.add_page(environment.id, realm.clone());
-    let page = Page { realm, client };
+    let page = Page {
+        realm,
+        client: Arc::clone(&client),
+    };
     let (parts, id) = (&page.client.parts, page.client.id());
     parts.host_event(HostEvent::ClientReady(id));
-    page.run_scripts(scripts).await;
+    let loaded = page.realm.open_document(resource, content_type, "").await;
+    if let Err(error) = loaded {
+        // The page is there all the same; it may have navigated itself before it had loaded.
+        tracing::debug!(url = %page.url(), %error, "the document did not load");
+    }
     Ok(Opening::Page(page))
 }
 
@@ -226,14 +243,9 @@ async fn fetch_document(
         redirect: RedirectMode::Manual,
         ..RequestHead::get(url, environment.origin.clone())
     };
-    let params = FetchParams {
-        head,
-        body: bytes::Bytes::new(),
-        client: environment.clone(),
-        reserved: Some(environment.clone()),
-        referrer_policy: ReferrerPolicy::default(),
-        by_user: true,
-    };
+    let mut params = FetchParams::new(head, environment.clone());
+    params.reserved = Some(environment.clone());
+    params.by_user = true;
     parts.fetches.fetch(params).await
 }
 
@@ -256,119 +268,51 @@ fn forbids_fall_through(headers: &HeaderMap) -> bool {
         .any(|value| value.trim() == "none")
 }
 
-/// Only HTML in UTF-8 is shown.
-fn check_type(url: &Url, head: &ResponseHead) -> Result<(), NavigateError> {
+/// Only HTML is shown at top level. Gives the Content-Type.
+fn check_type(url: &Url, head: &ResponseHead) -> Result<String, NavigateError> {
     let value = head
         .headers
         .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let value = value.unwrap_or_default().to_ascii_lowercase();
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
-    let charset = value
-        .split(';')
-        .filter_map(|part| part.trim().strip_prefix("charset="))
-        .next();
-    let refused = |reason| {
-        Err(NavigateError::NotADocument {
-            url: url.clone(),
-            reason,
-        })
-    };
-    if essence != "text/html" {
-        return refused(format!(
-            "Content-Type is {value:?}, and only text/html is shown"
-        ));
+    if essence.eq_ignore_ascii_case("text/html") {
+        return Ok(value.to_owned());
     }
-    match charset.map(|charset| charset.trim_matches('"')) {
-        None | Some("utf-8" | "utf8") => Ok(()),
-        Some(other) => refused(format!("its charset is {other}, and only UTF-8 is read")),
-    }
+    Err(NavigateError::NotADocument {
+        url: url.clone(),
+        reason: format!("Content-Type is {value:?}, and only text/html is shown"),
+    })
 }
 
-async fn read(response: FetchedResponse, url: &Url) -> Result<String, NavigateError> {
+async fn read(response: FetchedResponse, url: &Url) -> Result<Bytes, NavigateError> {
     let body = response
         .body
         .unwrap_or_default()
         .collect(DOCUMENT_LIMIT)
         .await;
-    let bytes = body.map_err(|error| NavigateError::Body {
+    body.map_err(|error| NavigateError::Body {
         url: url.clone(),
         error,
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    })
 }
 
-/// A script element.
-enum Script {
-    Inline(String),
-    External(String),
-}
-
-/// What is kept of a document: what scripts see of it, and its scripts in order.
-fn read_document(html: &str) -> (DocumentText, Vec<Script>) {
-    let nodes = tree::parse(html).descendants();
-    let named = |name| {
-        nodes
-            .iter()
-            .find(move |node| node.local_name() == Some(name))
-    };
-    let text = DocumentText {
-        title: named("title").map(Node::text_content).unwrap_or_default(),
-        body: named("body").map(Node::text_content),
-    };
-    let scripts = nodes
-        .iter()
-        .filter(|node| node.local_name() == Some("script"))
-        .filter(|node| is_classic(node.attribute("type")))
-        .map(|node| match node.attribute("src") {
-            Some(src) => Script::External(src),
-            None => Script::Inline(node.text_content()),
-        })
-        .collect();
-    (text, scripts)
-}
-
-/// The same, with inline scripts only.
-pub(crate) fn read_text(html: &str) -> (DocumentText, Vec<String>) {
-    let (text, scripts) = read_document(html);
-    let inline = scripts.into_iter().filter_map(|script| match script {
-        Script::Inline(source) => Some(source),
-        Script::External(_) => None,
-    });
-    (text, inline.collect())
-}
-
-/// Whether a script element's type is JavaScript. Modules are not run yet; a data block never is.
-fn is_classic(script_type: Option<String>) -> bool {
-    let script_type = script_type.unwrap_or_default();
-    if script_type.eq_ignore_ascii_case("module") {
-        tracing::warn!("module scripts of pages are not run yet");
-    }
-    matches!(
-        script_type.trim().to_ascii_lowercase().as_str(),
-        "" | "text/javascript" | "application/javascript"
-    )
-}
-
-fn open_realm(
-    parts: &Arc<Parts>,
-    environment: &Environment,
-    text: DocumentText,
-) -> io::Result<js::Page> {
+fn open_realm(client: &Arc<Client>) -> io::Result<js::Page> {
+    let (parts, environment) = (&client.parts, &client.environment);
     let mut options = PageOptions::new(
         environment.clone(),
         Arc::clone(&parts.console),
         Arc::new(parts.facade.clone()),
     );
     options.limits = parts.page_limits();
-    let (services, text) = (Arc::clone(parts), Arc::new(text));
+    options.client = Some(Box::new(Shown(Arc::clone(client))));
+    let services = Arc::clone(parts);
     let documents = Arc::new(DocumentSource(Arc::new(BrowserDocuments(Arc::clone(
         parts,
     )))));
     options.prepare = Some(Arc::new(move |realm| {
         services
             .services(realm)
-            .with_service(Arc::clone(&text))
             .with_service(Arc::clone(&documents))
     }));
     let url = environment.creation_url.clone();
@@ -379,66 +323,6 @@ fn open_realm(
             reporter.ended(&death);
         }
     })
-}
-
-impl Page {
-    /// Runs the scripts of the document in order. One that fails is said in the console, and the
-    /// next one runs.
-    async fn run_scripts(&self, scripts: Vec<Script>) {
-        for script in scripts {
-            let ran = match script {
-                Script::Inline(source) => self.run_classic(source, self.url().as_str()).await,
-                Script::External(src) => self.run_external(&src).await,
-            };
-            if let Err(error) = ran {
-                let console = &self.client.parts.console;
-                console.message(self.url().as_str(), ConsoleLevel::Error, &error);
-            }
-        }
-        self.realm.loaded();
-    }
-
-    async fn run_external(&self, src: &str) -> Result<(), String> {
-        let Client { parts, environment } = &self.client;
-        let url = self
-            .url()
-            .join(src)
-            .map_err(|error| format!("script {src:?}: {error}"))?;
-        let head = RequestHead {
-            destination: Destination::Script,
-            mode: RequestMode::NoCors,
-            credentials: CredentialsMode::Include,
-            referrer: Some(self.url().clone()),
-            ..RequestHead::get(url.clone(), environment.origin.clone())
-        };
-        let params = FetchParams {
-            head,
-            body: bytes::Bytes::new(),
-            client: environment.clone(),
-            reserved: None,
-            referrer_policy: ReferrerPolicy::default(),
-            by_user: false,
-        };
-        let response = parts
-            .fetches
-            .fetch(params)
-            .await
-            .map_err(|error| error.to_string())?;
-        if !response.head.status.is_success() {
-            return Err(format!("{url}: status {}", response.head.status));
-        }
-        let source = read(response, &url)
-            .await
-            .map_err(|error| error.to_string())?;
-        self.run_classic(source, url.as_str()).await
-    }
-
-    async fn run_classic(&self, source: String, name: &str) -> Result<(), String> {
-        self.realm
-            .run_classic(source, name)
-            .await
-            .map_err(|error| error.to_string())
-    }
 }
 
 impl fmt::Debug for Page {

@@ -35,6 +35,7 @@ fn get(url: &str) -> NetworkRequest {
         cache: CacheMode::Default,
         credentials: false,
         site_for_cookies: None,
+        top_level_navigation: false,
         partition: None,
     }
 }
@@ -160,7 +161,7 @@ async fn over_tls_host_and_server_name_stay_the_real_ones() {
     );
     assert_eq!(log[0].path_and_query, "/one?q=1");
     assert_eq!(log[0].headers["origin"], "https://page.test");
-    assert_eq!(log[0].headers["accept-encoding"], "gzip");
+    assert_eq!(log[0].headers["accept-encoding"], "gzip, deflate, br, zstd");
     assert_eq!(log[0].headers.len(), 2);
     assert_eq!(log[1].host, "b.test:8443");
     assert!(

@@ -1,6 +1,5 @@
 //! *HTTP-redirect fetch*.
 
-use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, LOCATION,
 };
@@ -10,7 +9,7 @@ use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode
 use url::Url;
 
 use super::network_headers::asking_origin;
-use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, Source};
+use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, RequestBody, Source};
 
 /// How often a request was redirected.
 #[derive(Debug, Default)]
@@ -82,8 +81,12 @@ pub(super) fn http_redirect(
     if current != target && *asking != current {
         head.tainted_origin = true;
     }
-    // Step 12. (Step 11 is about streams, and a body here is bytes.)
+    // Step 11.
     let status = response.head.status;
+    if status != StatusCode::SEE_OTHER && head.has_body && params.body.is_stream() {
+        return Err(FetchErrorReason::StreamRedirected);
+    }
+    // Step 12.
     let becomes_get = match status {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => head.method == Method::POST,
         StatusCode::SEE_OTHER => !matches!(head.method, Method::GET | Method::HEAD),
@@ -92,7 +95,7 @@ pub(super) fn http_redirect(
     if becomes_get {
         head.method = Method::GET;
         head.has_body = false;
-        params.body = Bytes::new();
+        params.body = RequestBody::default();
         for name in [
             CONTENT_ENCODING,
             CONTENT_LANGUAGE,

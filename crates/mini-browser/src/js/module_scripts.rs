@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::ptr::NonNull;
 
-use rquickjs::{Ctx, Object, Promise, Result, Value, qjs};
+use rquickjs::{Ctx, Exception, Object, Promise, Result, Value, qjs};
 
 use super::modules;
 use super::realm::RealmState;
@@ -22,6 +22,8 @@ pub(super) struct ModuleScripts {
     last: Cell<u32>,
     /// Why something could not be fetched since this was last looked at.
     failed: RefCell<Option<String>>,
+    /// Which specifier could not be resolved since then.
+    unresolved: RefCell<Option<String>>,
 }
 
 /// What the creation of a module script gives.
@@ -50,6 +52,7 @@ impl ModuleScripts {
         url: &str,
     ) -> Result<Created<'js>> {
         self.failed.take();
+        self.unresolved.take();
         let (source, name) = (CString::new(source)?, CString::new(url)?);
         let flags =
             qjs::JS_EVAL_TYPE_MODULE | qjs::JS_EVAL_FLAG_STRICT | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
@@ -91,6 +94,10 @@ impl ModuleScripts {
         if let Some(why) = self.failed.take() {
             return Ok(Created::Failed(why));
         }
+        if let Some(why) = self.unresolved.take() {
+            Exception::throw_type(ctx, &why);
+            return Ok(Created::Error(ctx.catch()));
+        }
         self.last.set(self.last.get() + 1);
         self.linked.borrow_mut().insert(self.last.get(), definition);
         Ok(Created::Script(self.last.get()))
@@ -114,6 +121,15 @@ impl ModuleScripts {
             Promise::from_value(promise)
         })
     }
+}
+
+/// A specifier could not be resolved.
+pub(super) fn unresolved(realm: &RealmState, why: &str) {
+    let scripts = realm.local::<ModuleScripts>();
+    scripts
+        .unresolved
+        .borrow_mut()
+        .get_or_insert_with(|| why.to_owned());
 }
 
 /// A module of the realm could not be fetched.

@@ -74,7 +74,9 @@ pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declar
         Err(_) if realm.is_killed() => return Err(Exception::throw_type(ctx, "the agent ends")),
         Err(failure) => failure,
     };
-    if failure.name == "TypeError" && !name.starts_with(UNRESOLVED) {
+    if name.starts_with(UNRESOLVED) {
+        module_scripts::unresolved(&realm, &failure.message);
+    } else if failure.name == "TypeError" {
         module_scripts::failed(&realm, &failure.message);
     }
     Module::declare(ctx.clone(), name, failure.source())

@@ -1,7 +1,9 @@
 //! A page: an agent with a window.
 
+use std::any::Any;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function, Promise, Value};
 use service_worker::ClientMessage;
@@ -14,6 +16,7 @@ use super::console::ConsoleSink;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
 use super::messages;
+use super::navigation;
 use super::notice;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::Seam;
@@ -32,6 +35,8 @@ pub struct PageOptions {
     pub memory_limit: usize,
     /// How much of other things it may have.
     pub limits: Limits,
+    /// Dropped when its first document is gone.
+    pub client: Option<Box<dyn Any + Send>>,
     /// Called with the options of its realm before it is made, to add services to it.
     pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
 }
@@ -49,6 +54,7 @@ impl PageOptions {
             seam,
             memory_limit: 256 << 20,
             limits: Limits::default(),
+            client: None,
             prepare: None,
         }
     }
@@ -84,7 +90,17 @@ impl Page {
             Some(prepare) => prepare(realm),
             None => realm,
         };
-        let agent = Agent::start(agent, realm, Box::new(|_| ()), ended)?;
+        let client = options.client;
+        let begin = Box::new(move |realm: &Realm| {
+            let event_loop = realm.state().event_loop();
+            let Some(id) = event_loop.main_navigable() else {
+                return;
+            };
+            if let Some(navigable) = event_loop.navigables_mut().get_mut(id) {
+                navigable.client = client;
+            }
+        });
+        let agent = Agent::start(agent, realm, begin, ended)?;
         let closed = Arc::new(watch::Sender::new(false));
         Ok(Self {
             agent,
@@ -122,23 +138,24 @@ impl Page {
         self.answer(receiver).await
     }
 
-    /// Runs a classic script of the document. Its completion value is not looked at.
+    /// Makes the page's document of a resource, and waits until it has loaded: its scripts have run,
+    /// and all that delays its load event is there.
     ///
     /// # Errors
-    /// What it threw; that the page is gone.
-    pub async fn run_classic(
+    /// That the page is gone, or shows another document by then.
+    pub async fn open_document(
         &self,
-        source: impl Into<String>,
-        url: impl Into<String>,
+        resource: Bytes,
+        content_type: impl Into<String>,
+        referrer: impl Into<String>,
     ) -> Result<(), ScriptError> {
-        let (source, url) = (source.into(), url.into());
         let (sender, receiver) = oneshot::channel();
+        let (content_type, referrer) = (content_type.into(), referrer.into());
         self.agent
-            .post(self.realm, TaskSource::UserInteraction, move |realm| {
+            .post(self.realm, TaskSource::Networking, move |realm| {
                 realm.with(|ctx| {
-                    let ran = evaluate(ctx, source, &url).map(drop);
-                    // Nobody waits any more if the caller dropped the future.
-                    drop(sender.send(ran));
+                    navigation::open_resource(ctx, realm, resource, content_type, &referrer);
+                    tell_when_loaded(ctx, realm.state(), sender);
                 });
             });
         self.answer(receiver).await
@@ -161,19 +178,6 @@ impl Page {
         }
     }
 
-    /// All scripts of the document have run: `DOMContentLoaded` and `load` fire.
-    pub fn loaded(&self) {
-        self.agent.post(
-            RealmId::MAIN,
-            TaskSource::UserInteraction,
-            |realm: &Realm| {
-                realm.with(|ctx| {
-                    realm.state().call(ctx, "loaded", ());
-                });
-            },
-        );
-    }
-
     /// Tells the page something of its registrations.
     pub fn notify(&self, notice: ClientNotice) {
         self.agent
@@ -193,6 +197,26 @@ impl Page {
     pub fn close(&self) {
         self.agent.kill("closed");
         self.closed.send_replace(true);
+    }
+}
+
+/// Says once that the document of a realm has loaded.
+fn tell_when_loaded(
+    ctx: &Ctx<'_>,
+    realm: &RealmState,
+    sender: oneshot::Sender<Result<(), ScriptError>>,
+) {
+    let sender = std::cell::Cell::new(Some(sender));
+    let then = Function::new(ctx.clone(), move || {
+        if let Some(sender) = sender.take() {
+            // Nobody waits any more if the caller dropped the future.
+            drop(sender.send(Ok(())));
+        }
+    });
+    match then {
+        Ok(then) => drop(realm.call(ctx, "whenLoaded", (then,))),
+        // Out of memory: the page ends, and so does the wait.
+        Err(_) => drop(ctx.catch()),
     }
 }
 

@@ -7,6 +7,7 @@ use service_worker::types::Environment;
 use url::Url;
 
 use super::History;
+use crate::js::JsBytes;
 use crate::js::documents::FetchedDocument;
 use crate::js::json::Json;
 use crate::js::realm::Realm;
@@ -44,7 +45,7 @@ pub(super) fn of_response(
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let content = Content {
-        content_type: content_type.unwrap_or("text/html").to_owned(),
+        content_type: content_type.unwrap_or_default().to_owned(),
         bytes: fetched.body,
     };
     let mut shown = fetched.environment.creation_url.clone();
@@ -95,16 +96,29 @@ pub(super) fn open(
     referrer: &str,
     is_initial: bool,
 ) {
-    let text = content.bytes.strip_prefix(b"\xef\xbb\xbf");
-    let text = String::from_utf8_lossy(text.unwrap_or(&content.bytes)).into_owned();
     let facts = json!({
-        "html": text,
         "contentType": content.content_type,
         "referrer": referrer,
         "isInitialAboutBlank": is_initial,
     });
-    let opened: Option<Value<'_>> = realm.state().call(ctx, "openDocument", (Json(facts),));
+    let args = (Json(facts), JsBytes(content.bytes.clone()));
+    let opened: Option<Value<'_>> = realm.state().call(ctx, "openDocument", args);
     if opened.is_none() && !realm.state().is_killed() {
         tracing::debug!(url = %realm.state().url().as_str(), "a document was not opened");
     }
+}
+
+/// Has the prelude make the document of a window of a resource that was fetched.
+pub(in crate::js) fn open_resource(
+    ctx: &Ctx<'_>,
+    realm: &Realm,
+    bytes: Bytes,
+    content_type: String,
+    referrer: &str,
+) {
+    let content = Content {
+        bytes,
+        content_type,
+    };
+    open(ctx, realm, &content, referrer, false);
 }

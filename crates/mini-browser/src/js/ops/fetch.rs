@@ -50,6 +50,16 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         },
     )?;
 
+    // For an element: what it may know of a response that a script may not look into.
+    let realm = ops.realm();
+    ops.add(
+        "op_fetch_element",
+        move |ctx: Ctx<'js>, operation: f64, head: Json| {
+            let fetched = fetch_for_element(Rc::clone(&realm), head.0);
+            promise(&ctx, &realm, abortable(&realm, operation, fetched))
+        },
+    )?;
+
     let operations = ops.realm().local::<Operations>();
     ops.add("op_abort", move |operation: f64| {
         if let Some(handle) = operations.0.borrow_mut().remove(&number(operation)) {
@@ -84,6 +94,35 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             _ => tracing::debug!(kind, "something unknown cannot be forgotten"),
         }
     })
+}
+
+/// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
+/// response.
+async fn fetch_for_element(
+    realm: Rc<RealmState>,
+    head: Value,
+) -> std::result::Result<Json, OpError> {
+    let failed = |why: &str| {
+        realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
+        OpError::type_error("Failed to fetch")
+    };
+    let service = realm.service::<FetchService>();
+    let service = service.ok_or_else(|| failed("this realm has no network"))?;
+    let params = fetch_params(&realm, &head, None)?;
+    let fetched = service.fetch(params).await;
+    let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
+    let head = fetched.head;
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let body = fetched.body.map(|body| realm.local::<Bodies>().keep(body));
+    Ok(Json(json!({
+        "status": head.status.as_u16(),
+        "type": head.response_type.as_str(),
+        "url": head.url().map(Url::as_str),
+        "contentType": header("content-type"),
+        "isNoSniff": header("x-content-type-options")
+            .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff")),
+        "body": body,
+    })))
 }
 
 /// *Fetch* for a script: `{ head, body }`. Why it failed is for people, in the console; the script
@@ -141,14 +180,10 @@ fn fetch_params(
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
     let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
-    Ok(FetchParams {
-        head: request,
-        body: body.unwrap_or_default(),
-        client: realm.environment().clone(),
-        reserved: None,
-        referrer_policy: policy.unwrap_or_default(),
-        by_user: false,
-    })
+    let mut params = FetchParams::new(request, realm.environment().clone());
+    params.body = body.unwrap_or_default().into();
+    params.referrer_policy = policy.unwrap_or_default();
+    Ok(params)
 }
 
 /// The request that `requestToHost` gave, made by the realm's environment.

@@ -1,7 +1,6 @@
 //! Of registrations, for pages and workers: what `navigator.serviceWorker` asks.
 
 use rquickjs::{Ctx, Promise, Result};
-use serde_json::json;
 use service_worker::JobError;
 use service_worker::types::{RegistrationId, RegistrationView, UpdateViaCache, WorkerType};
 
@@ -10,7 +9,6 @@ use crate::js::json::Json;
 use crate::js::realm::RealmKind;
 use crate::js::seam::{Pending, Registering};
 use crate::js::views;
-use crate::page::{DocumentText, read_text};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -40,17 +38,6 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             promise(&ctx, &realm, view_of(job))
         },
     )?;
-
-    let realm = ops.realm();
-    ops.add("op_document_text", move || {
-        let text = realm.service::<DocumentText>().unwrap_or_default();
-        Json(json!({ "title": text.title, "body": text.body }))
-    })?;
-
-    ops.add("op_read_document", |html: String| {
-        let (text, scripts) = read_text(&html);
-        Json(json!({ "title": text.title, "body": text.body, "scripts": scripts }))
-    })?;
 
     let realm = ops.realm();
     ops.add("op_ready", move |ctx: Ctx<'js>| -> Result<Promise<'js>> {

@@ -110,9 +110,7 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         |ctx: Ctx<'js>, source: String, url: String| -> Result<Value<'js>> {
             evaluate_script(&ctx, source, &url)
         },
-    )?;
-
-    Ok(())
+    )
 }
 
 fn import(

@@ -57,6 +57,9 @@ export class TextDecoder {
 }
 idl(TextDecoder);
 
+// *UTF-8 decode*: without a byte order mark, with U+FFFD for what is not UTF-8.
+export const utf8Decode = (bytes) => call(op_utf8_decode, 0, bytes, [false, false, false]);
+
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 export function btoa(data) {

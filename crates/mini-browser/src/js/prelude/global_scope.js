@@ -41,6 +41,10 @@ export function installGlobalScope(Class) {
   lazy("performance.js", ["performance", "crypto"], true);
   lazy("performance.js", ["Performance", "Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);
+  lazy("blob.js", ["Blob"]);
+  lazy("file.js", ["File", "FileList"]);
+  lazy("file_reader.js", ["FileReader"]);
+  lazy("progress_event.js", ["ProgressEvent"]);
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);

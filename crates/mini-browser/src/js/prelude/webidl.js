@@ -66,6 +66,14 @@ export function lazy(file, names, enumerable = false) {
   }
 }
 
+// The exports of a module of the prelude, which is loaded when it is first asked for.
+export function load(file) {
+  let exports = loaded.get(file);
+  if (exports === undefined) loaded.set(file, exports = op_load(file));
+  return exports;
+}
+const loaded = new Map();
+
 // A [LegacyUnforgeable] attribute of the global.
 export function defineUnforgeable(name, get, set = undefined) {
   defineProperty(global, name, {
@@ -157,11 +165,17 @@ export function dictionary(value, what) {
 }
 
 export function sequence(value, convert, what) {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null || typeof value[Symbol.iterator] !== "function") {
-    throw new TypeError(`${what} is not iterable`);
-  }
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) throw new TypeError(`${what} is not iterable`);
+  // The method is looked up once.
+  const method = value[Symbol.iterator];
+  if (typeof method !== "function") throw new TypeError(`${what} is not iterable`);
+  return sequenceOver(value, method, convert);
+}
+
+// *Create a sequence from an iterable*, with the method that was looked up.
+export function sequenceOver(iterable, method, convert) {
   const items = [];
-  for (const item of value) items.push(convert(item));
+  for (const item of { [Symbol.iterator]: () => Reflect.apply(method, iterable, []) }) items.push(convert(item));
   return items;
 }
 
@@ -176,4 +190,57 @@ export function bytesOf(value) {
   const tag = Object.prototype.toString.call(value);
   if (tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]") return new Uint8Array(value);
   return null;
+}
+
+// The bytes of a BufferSource that is neither [AllowShared] nor [AllowResizable] as a Uint8Array over the same
+// memory, or null if the value is none. What is shared is none; a view of it throws.
+export function bufferSource(value) {
+  if (ArrayBuffer.isView(value)) {
+    if (isSharedBuffer(value.buffer)) throw new TypeError("A view of shared memory is not accepted here");
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  return isArrayBuffer(value) ? new Uint8Array(value) : null;
+}
+
+const byteLengthOf = getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength").get;
+const sharedByteLengthOf = typeof SharedArrayBuffer === "function" ? getOwnPropertyDescriptor(SharedArrayBuffer.prototype, "byteLength").get : null;
+
+// Whether a value is an ArrayBuffer of any realm.
+export function isArrayBuffer(value) { return answers(byteLengthOf, value); }
+
+// Whether a value is a SharedArrayBuffer of any realm.
+export function isSharedBuffer(value) { return sharedByteLengthOf !== null && answers(sharedByteLengthOf, value); }
+
+function answers(getter, value) {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    Reflect.apply(getter, value, []);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// long long with [Clamp].
+export function clampLongLong(value) {
+  const number = +value;
+  if (Number.isNaN(number)) return 0;
+  // Rounded to the nearest, half to even.
+  const clamped = Math.min(Math.max(number, -(2 ** 53 - 1)), 2 ** 53 - 1);
+  const floor = Math.floor(clamped);
+  const rest = clamped - floor;
+  return (rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1) + 0;
+}
+
+// long long, which wraps around at 2 to the 64th.
+export function longLong(value) {
+  const number = Math.trunc(+value);
+  return Number.isFinite(number) ? Number(BigInt.asIntN(64, BigInt(number))) : 0;
+}
+
+// double.
+export function double(value, what) {
+  const number = +value;
+  if (!Number.isFinite(number)) throw new TypeError(`${what} is not a finite number`);
+  return number;
 }

@@ -4,12 +4,12 @@ import { op_child_count, op_child_named, op_frame_element, op_incumbent_function
 import { EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
 import { facts, installGlobalScope } from "./global_scope.js";
 import { DOMStringList, Location, location, setLocation } from "./location.js";
-import { Document, HTMLBodyElement, document, loaded, openDocument } from "./minimal_document.js";
+import { ELEMENT_CONSTRUCTORS, MODULES } from "./dom/interface_names.js";
 import { Navigator, navigator } from "./navigator.js";
 import { closeWindow } from "./open.js";
 import { global, windowProxy } from "./realms.js";
 import "./test_report.js";
-import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, replaceable } from "./webidl.js";
+import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, load, replaceable } from "./webidl.js";
 
 class Window extends EventTarget {
   constructor(token) { illegal(token); super(); }
@@ -91,7 +91,9 @@ export function nameChanged(name) {
 op_set_hook("nameChanged", nameChanged);
 
 installGlobalScope(Window);
-install({ Window, Document, HTMLBodyElement, Location, DOMStringList, Navigator });
+install({ Window, Location, DOMStringList, Navigator });
+for (const [file, names] of Object.entries(MODULES)) lazy(file, names);
+lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("history.js", ["History"]);
 lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
@@ -103,7 +105,10 @@ const related = (what) => {
 };
 op_set_hook("set location", (by, self, [url]) => setLocation(by, url));
 defineUnforgeable("window", () => windowProxy);
-defineUnforgeable("document", () => document);
+// The document is made when it is first wanted: a window that nobody looks into needs none.
+const documents = () => load("dom/window_document.js");
+const theDocument = () => documents().documentObject();
+defineUnforgeable("document", theDocument);
 defineUnforgeable("location", () => location, op_incumbent_function("set location", 1));
 defineUnforgeable("top", () => related("top"));
 // [Replaceable] ones.
@@ -130,9 +135,11 @@ op_set_hook("dropWindowMessage", (record) => op_load("cloning.js").drop(record))
 op_set_hook("crossOrigin", (trap, args) => op_load("cross_origin.js").windowTrap(trap, args));
 op_set_hook("fragment", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
 op_set_hook("traversed", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
-op_set_hook("document", () => document);
-op_set_hook("loaded", loaded);
-op_set_hook("openDocument", openDocument);
+op_set_hook("document", theDocument);
+op_set_hook("openDocument", (facts, bytes) => {
+  if (!facts.isInitialAboutBlank) documents().openDocument(facts, bytes);
+});
+op_set_hook("whenLoaded", (then) => documents().whenLoaded(then));
 
 // HTML, "unload a document".
 op_set_hook("unload", () => {

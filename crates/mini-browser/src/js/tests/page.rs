@@ -19,7 +19,7 @@ fn a_script_gives_its_completion_value_or_what_its_promise_gives() {
     assert_eq!(evaluate("undefined"), serde_json::Value::Null);
     assert_eq!(
         evaluate("[location.href, window === self, document.readyState, document.characterSet]"),
-        serde_json::json!([PAGE, true, "loading", "UTF-8"])
+        serde_json::json!([PAGE, true, "complete", "UTF-8"])
     );
 }
 

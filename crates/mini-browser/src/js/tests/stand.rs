@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was written to consoles.
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<String>>>);
+pub(in crate::js) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl ConsoleSink for Lines {
     fn message(&self, _: &str, level: ConsoleLevel, text: &str) {
@@ -55,7 +55,7 @@ impl Lines {
 
 /// A facade that answers at once, and remembers what it was asked.
 #[derive(Clone, Default)]
-pub(super) struct Facade {
+pub(in crate::js) struct Facade {
     pub(super) asked: Arc<Mutex<Vec<String>>>,
 }
 

@@ -1,0 +1,97 @@
+// HTMLMediaElement, HTMLAudioElement and HTMLVideoElement. (HTML, "Media elements".)
+
+import { fireEvent } from "../events.js";
+import { queueTask } from "../event_loop.js";
+import { DOMString, HOST, errorOf, idl, illegal } from "../webidl.js";
+import { HTMLElement } from "./html_element.js";
+import { attribute, wrap } from "./nodes.js";
+import { recordOf } from "./node.js";
+import { CROSS_ORIGIN, keywords, reflect } from "./reflect.js";
+import { loadMedia, mediaOf } from "./resource_media.js";
+
+const errors = new WeakMap();
+
+export class MediaError {
+  constructor(...args) {
+    illegal(args[0]);
+    errors.set(this, args[1]);
+  }
+  get code() { return errors.get(this).code; }
+  get message() { return errors.get(this).message; }
+}
+idl(MediaError, { constants: { MEDIA_ERR_ABORTED: 1, MEDIA_ERR_NETWORK: 2, MEDIA_ERR_DECODE: 3, MEDIA_ERR_SRC_NOT_SUPPORTED: 4 } });
+
+export class HTMLMediaElement extends HTMLElement {
+  #volume = 1;
+  #muted = false;
+  #rate = 1;
+  get error() {
+    const media = mediaOf(recordOf(this));
+    if (media.error === null) return null;
+    return (media.error.object ??= new MediaError(HOST, media.error));
+  }
+  get currentSrc() { return mediaOf(recordOf(this)).currentSrc; }
+  get networkState() { return mediaOf(recordOf(this)).networkState; }
+  get readyState() { return mediaOf(recordOf(this)).readyState; }
+  get paused() { return mediaOf(recordOf(this)).isPaused; }
+  get ended() { recordOf(this); return false; }
+  get seeking() { recordOf(this); return false; }
+  get duration() { return this.readyState === 0 ? NaN : 0; }
+  get currentTime() { recordOf(this); return 0; }
+  set currentTime(value) { recordOf(this); Number(value); }
+  get srcObject() { recordOf(this); return null; }
+  get volume() { return this.#volume; }
+  set volume(value) {
+    if (!(value >= 0 && value <= 1)) throw errorOf("IndexSizeError", "The volume is not between 0 and 1");
+    this.#volume = Number(value);
+  }
+  get muted() { return this.#muted; }
+  set muted(value) { this.#muted = !!value; }
+  get playbackRate() { return this.#rate; }
+  set playbackRate(value) { this.#rate = Number(value); }
+  load() { loadMedia(recordOf(this)); }
+  canPlayType(type) {
+    recordOf(this);
+    return /^(audio|video)\/(ogg|webm|mp4|mpeg|wav)|^application\/ogg/i.test(DOMString(type).trim()) ? "maybe" : "";
+  }
+  play() {
+    const record = recordOf(this);
+    const media = mediaOf(record);
+    if (media.networkState === 0 && (attribute(record, "src") !== null || record.first !== null)) loadMedia(record);
+    return new Promise((resolve, reject) => {
+      if (media.error !== null) {
+        reject(errorOf("NotSupportedError", "The resource cannot be played"));
+        return;
+      }
+      media.isPaused = false;
+      const begin = () => queueTask("dom", () => {
+        fireEvent(wrap(record), "play", true);
+        fireEvent(wrap(record), "playing", true);
+        resolve();
+      });
+      if (media.readyState > 0) begin();
+      else (media.onPlayable ??= []).push(begin);
+    });
+  }
+  pause() { mediaOf(recordOf(this)).isPaused = true; }
+}
+reflect(HTMLMediaElement, {
+  src: "url", crossOrigin: CROSS_ORIGIN, autoplay: "boolean", loop: "boolean", controls: "boolean", defaultMuted: ["boolean", "muted"],
+  preload: ["enumerated", "preload", { values: { ...keywords("none", "metadata", "auto"), "": "auto" }, missing: "metadata" }],
+});
+idl(HTMLMediaElement, {
+  constants: {
+    NETWORK_EMPTY: 0, NETWORK_IDLE: 1, NETWORK_LOADING: 2, NETWORK_NO_SOURCE: 3, HAVE_NOTHING: 0, HAVE_METADATA: 1, HAVE_CURRENT_DATA: 2, HAVE_FUTURE_DATA: 3,
+    HAVE_ENOUGH_DATA: 4,
+  },
+});
+
+export class HTMLAudioElement extends HTMLMediaElement {}
+idl(HTMLAudioElement);
+
+export class HTMLVideoElement extends HTMLMediaElement {
+  get videoWidth() { recordOf(this); return 0; }
+  get videoHeight() { recordOf(this); return 0; }
+}
+reflect(HTMLVideoElement, { width: "unsigned long", height: "unsigned long", poster: "url", playsInline: "boolean" });
+idl(HTMLVideoElement);
