@@ -93,6 +93,7 @@ export function setUpByteFromUnderlyingSource(stream, source, { autoAllocateChun
   const calling = (method, args) => promising(() => resolvedWith(apply(method, source, args)));
   if (autoAllocateChunkSize === 0) throw new TypeError("The underlying source's autoAllocateChunkSize is 0");
   setUpByteController(stream, {
+    __proto__: null,
     start: start === undefined ? undefined : (controller) => apply(start, source, [objectOf(controller)]),
     pull: pull === undefined ? undefined : (controller) => calling(pull, [objectOf(controller)]),
     cancel: cancel === undefined ? undefined : (reason) => calling(cancel, [reason]),

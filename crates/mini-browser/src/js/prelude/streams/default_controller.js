@@ -52,6 +52,7 @@ export function setUpFromUnderlyingSource(stream, source, { cancel, pull, start 
   const objectOf = (controller) => (controller.object ??= Reflect.construct(ReadableStreamDefaultController, [HOST, controller]));
   const calling = (method, args) => promising(() => resolvedWith(apply(method, source, args)));
   setUpDefaultController(stream, {
+    __proto__: null,
     start: start === undefined ? undefined : (controller) => apply(start, source, [objectOf(controller)]),
     pull: pull === undefined ? undefined : (controller) => calling(pull, [objectOf(controller)]),
     cancel: cancel === undefined ? undefined : (reason) => calling(cancel, [reason]),

@@ -27,7 +27,7 @@ export function fromIterable(asyncIterable) {
       if (!isObject(result)) throw new TypeError("ReadableStream.from: the iterator's return gave no object");
     });
   });
-  return newReadable({ pull, cancel }, 0);
+  return newReadable({ __proto__: null, pull, cancel }, 0);
 }
 
 // GetIterator(value, async).

@@ -1,7 +1,7 @@
 // ReadableStreamPipeTo. (Streams, "Working with readable streams".) Without byte stream optimisations.
 
 import { whenAborted } from "../abort.js";
-import { newPromise, react, resolvedWith, setHandled, upon, waitForAll } from "../promises.js";
+import { newPromise, react, resolvedWith, upon, waitForAll } from "../promises.js";
 import { acquireDefaultReader, cancel, read, release } from "./readable_ops.js";
 import { abort, closeQueuedOrInFlight } from "./writable_ops.js";
 import { closeWithErrorPropagation, releaseWriter, setUpWriter, writerWrite } from "./writable_writer.js";
@@ -67,19 +67,18 @@ function loop(pipe) {
     if (pipe.shuttingDown) return;
     read(pipe.reader, {
       chunk(chunk) {
-        const write = writerWrite(pipe.writer, chunk);
-        setHandled(write);
-        pipe.currentWrite = react(write, undefined, () => {});
-        loopLater(pipe);
+        // Not at once: what enqueues it must not call the sink.
+        pipe.currentWrite = react(resolvedWith(undefined), () => {
+          const write = writerWrite(pipe.writer, chunk);
+          loop(pipe);
+          return react(write, undefined, () => {});
+        });
       },
       close() {},
       error() {},
     });
   });
 }
-
-// Not at once: a source may give all that it has synchronously.
-function loopLater(pipe) { upon(resolvedWith(undefined), () => loop(pipe)); }
 
 // Shutdown, with an action if there is one. `original` is `{ error }`, or null for none.
 function shutdown(pipe, action, original) {

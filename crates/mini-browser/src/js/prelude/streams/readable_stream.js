@@ -5,12 +5,12 @@ import { asyncIterable, endOfIteration } from "../async_iterable.js";
 import { enforceRange } from "../fetch_idl.js";
 import { newPromise, promising, rejectedWith, resolvedWith, setHandled } from "../promises.js";
 import { HOST, dictionary, enumeration, idl, required } from "../webidl.js";
-import { setUpByteFromUnderlyingSource } from "./byte_controller.js";
+import { byteClose, byteEnqueue, controllerRespond, setUpByteFromUnderlyingSource } from "./byte_controller.js";
 import { setUpFromUnderlyingSource } from "./default_controller.js";
 import { fromIterable } from "./from.js";
 import { pipeTo } from "./pipe.js";
 import { callbacksOf, extractHighWaterMark, extractSizeAlgorithm, queuingStrategy } from "./queue.js";
-import { acquireDefaultReader, cancel, initialize, isLocked, read, readerCancel, release } from "./readable_ops.js";
+import { acquireDefaultReader, cancel, initialize, isLocked, newReadableByte, read, readerCancel, release } from "./readable_ops.js";
 import { newByobReader, newDefaultReader } from "./readers.js";
 import { tee } from "./tee.js";
 import { makeTransferable } from "./transfer.js";
@@ -34,7 +34,7 @@ export class ReadableStream {
     const converted = queuingStrategy(strategy);
     // Steps 1 and 2.
     const source = underlyingSource === undefined ? null : underlyingSource;
-    const members = source === null ? {} : underlyingSourceOf(source);
+    const members = source === null ? { __proto__: null } : underlyingSourceOf(source);
     // Step 3.
     const stream = this.#stream;
     stream.object = this;
@@ -180,3 +180,26 @@ export const isReadableStream = (value) => isOne(value);
 export const readableObject = (stream) => stream.object ?? adopt(stream);
 
 makeTransferable(ReadableStream, "ReadableStream", isOne, recordOf, readableObject);
+
+// A byte stream of bytes that are there already and that nobody writes to: it gives copies, in chunks.
+export function byteStreamOf(bytes) {
+  let at = 0;
+  const stream = newReadableByte({
+    __proto__: null,
+    pull() {
+      const { controller } = stream;
+      const chunk = bytes.slice(at, at + CHUNK);
+      at += chunk.byteLength;
+      if (chunk.byteLength > 0) byteEnqueue(controller, chunk);
+      if (at >= bytes.byteLength) {
+        byteClose(controller);
+        if (controller.pendingPullIntos.length > 0) controllerRespond(controller, 0);
+      }
+      return resolvedWith(undefined);
+    },
+  });
+  return readableObject(stream);
+}
+
+// How many bytes a chunk has at most.
+const CHUNK = 65536;

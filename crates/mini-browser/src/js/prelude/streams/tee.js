@@ -79,7 +79,7 @@ function defaultTee(stream, cloneForBranch2) {
     read(reader, readRequest);
     return resolvedWith(undefined);
   };
-  for (let i = 0; i < 2; i++) branches.push(newReadable({ pull, cancel: (reason) => cancelBranch(teeing, i, reason) }));
+  for (let i = 0; i < 2; i++) branches.push(newReadable({ __proto__: null, pull, cancel: (reason) => cancelBranch(teeing, i, reason) }));
   upon(reader.closedPromise.promise, undefined, (r) => {
     errorBoth(teeing, controllerError, r);
     if (isAnyWanted(teeing)) teeing.cancelPromise.resolve(undefined);
@@ -106,7 +106,7 @@ function byteTee(stream) {
   for (let i = 0; i < 2; i++) {
     teeing.pull ??= [];
     teeing.pull.push(pull(i));
-    branches.push(newReadableByte({ pull: teeing.pull[i], cancel: (reason) => cancelBranch(teeing, i, reason) }));
+    branches.push(newReadableByte({ __proto__: null, pull: teeing.pull[i], cancel: (reason) => cancelBranch(teeing, i, reason) }));
   }
   forwardReaderError(teeing, teeing.reader);
   return branches;

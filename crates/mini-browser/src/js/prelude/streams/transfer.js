@@ -15,13 +15,12 @@ import { isLocked as isWritableLocked, newWritable } from "./writable_ops.js";
 
 // Makes ReadableStream or WritableStream transferable.
 export function makeTransferable(Class, tag, is, recordOf, objectOf) {
-  const [send, receive] = tag === "ReadableStream" ? [sendReadable, receiveReadable] : [sendWritable, receiveWritable];
-  const isLocked = tag === "ReadableStream" ? isReadableLocked : isWritableLocked;
+  const isReadable = tag === "ReadableStream";
   transferable(Class, tag, {
     is,
-    detached: (value) => isLocked(recordOf(value)),
-    transfer: (value) => ({ port: send(recordOf(value)) }),
-    receive: ({ port }) => objectOf(receive(port)),
+    detached: (value) => (isReadable ? isReadableLocked : isWritableLocked)(recordOf(value)),
+    transfer: (value) => ({ port: (isReadable ? sendReadable : sendWritable)(recordOf(value)) }),
+    receive: ({ port }) => objectOf((isReadable ? crossRealmReadable : crossRealmWritable)(port)),
   });
 }
 
@@ -37,7 +36,7 @@ export function makeTransferablePair(Class, tag, is, recordOf, adopt) {
       const { readable, writable } = recordOf(value);
       return { readable: sendReadable(readable), writable: sendWritable(writable) };
     },
-    receive: ({ readable, writable }) => adopt(receiveReadable(readable), receiveWritable(writable)),
+    receive: ({ readable, writable }) => adopt(crossRealmReadable(readable), crossRealmWritable(writable)),
   });
 }
 
@@ -53,10 +52,6 @@ function sendWritable(stream) {
   setHandled(pipeTo(crossRealmReadable(port1), stream, false, false, false));
   return port2;
 }
-
-// The transfer-receiving steps.
-const receiveReadable = (port) => crossRealmReadable(port);
-const receiveWritable = (port) => crossRealmWritable(port);
 
 const { postMessage, start, close } = MessagePort.prototype;
 const disentangle = (port) => Reflect.apply(close, port, []);
@@ -102,6 +97,7 @@ function listen(port, message, messageError) {
 // SetUpCrossRealmTransformReadable.
 function crossRealmReadable(port) {
   const stream = newReadable({
+    __proto__: null,
     pull() {
       packAndPostMessage(port, "pull", undefined);
       return resolvedWith(undefined);
@@ -143,6 +139,7 @@ function crossRealmWritable(port) {
     backpressure = undefined;
   };
   const stream = newWritable({
+    __proto__: null,
     write(chunk) {
       const ready = backpressure === undefined ? resolvedWith(undefined) : backpressure.promise;
       return react(ready, () => {

@@ -31,7 +31,7 @@ export class TransformStream {
     const forReadable = queuingStrategy(readableStrategy);
     // Steps 1 to 4.
     const given = transformer === undefined ? null : transformer;
-    const { cancel, flush, readableType, start, transform, writableType } = given === null ? {} : transformerOf(given);
+    const { cancel, flush, readableType, start, transform, writableType } = given === null ? { __proto__: null } : transformerOf(given);
     if (readableType !== undefined) throw new RangeError("TransformStream: the transformer's readableType is reserved");
     if (writableType !== undefined) throw new RangeError("TransformStream: the transformer's writableType is reserved");
     // Steps 5 to 8.
@@ -65,7 +65,7 @@ function transformerOf(transformer) {
   const { readableType } = transformer;
   const { start, transform } = callbacksOf(transformer, ["start", "transform"], "The transformer");
   const { writableType } = transformer;
-  return { cancel, flush, readableType, start, transform, writableType };
+  return { __proto__: null, cancel, flush, readableType, start, transform, writableType };
 }
 
 export class TransformStreamDefaultController {
@@ -105,12 +105,14 @@ function initialize(startPromise, writableHighWaterMark, writableSizeAlgorithm, 
   };
   const start = () => startPromise;
   stream.writable = newWritable({
+    __proto__: null,
     start,
     write: (chunk) => sinkWrite(stream, chunk),
     abort: (reason) => sinkAbort(stream, reason),
     close: () => sinkClose(stream),
   }, writableHighWaterMark, writableSizeAlgorithm);
   stream.readable = newReadable({
+    __proto__: null,
     start,
     pull: () => sourcePull(stream),
     cancel: (reason) => sourceCancel(stream, reason),

@@ -55,6 +55,7 @@ export function setUpFromUnderlyingSink(stream, sink, { abort, close, start, wri
   const calling = (method, args) => promising(() => resolvedWith(apply(method, sink, args)));
   const nothing = () => resolvedWith(undefined);
   setUpController(stream, {
+    __proto__: null,
     start: start === undefined ? undefined : (controller) => apply(start, sink, [objectOf(controller)]),
     write: write === undefined ? nothing : (chunk, controller) => calling(write, [chunk, objectOf(controller)]),
     close: close === undefined ? nothing : () => calling(close, []),

@@ -63,7 +63,7 @@ export class WritableStream {
 idl(WritableStream);
 
 function underlyingSinkOf(sink) {
-  if (sink === null) return {};
+  if (sink === null) return { __proto__: null };
   const { abort, close, start } = callbacksOf(sink, ["abort", "close", "start"], "The underlying sink");
   const { type } = dictionary(sink);
   const { write } = callbacksOf(sink, ["write"], "The underlying sink");
