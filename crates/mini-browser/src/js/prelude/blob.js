@@ -3,6 +3,8 @@
 // The bytes of a blob are a Uint8Array that no script ever sees, so that slices share them.
 
 import { op_load, op_utf8_encode } from "ops";
+import { bodyOf } from "./body.js";
+import { addBodyType } from "./body_types.js";
 import { serializable } from "./serializable.js";
 import { DOMString, HOST, USVString, bufferSource, clampLongLong, dictionary, enumeration, idl, sequence } from "./webidl.js";
 
@@ -114,4 +116,10 @@ serializable(Blob, "Blob", {
   is: isBlob,
   serialize: (blob) => ({ bytes: bytesOf(blob).slice(), type: blob.type }),
   deserialize: ({ bytes, type }) => newBlob(bytes, type),
+});
+
+// Fetch, "extract", for Blob.
+addBodyType({
+  is: isBlob,
+  extract: (blob) => ({ body: bodyOf(bytesOf(blob), true), type: blob.type === "" ? null : blob.type }),
 });

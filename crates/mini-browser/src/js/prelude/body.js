@@ -1,63 +1,100 @@
-// The Body mixin, and what a body can be made of. (Fetch, "BodyInit unions" and "Body mixin".)
+// Bodies, the Body mixin, and what a body can be made of. (Fetch, "Bodies", "BodyInit unions", "Body mixin".)
 //
-// A body here is `{ pull, used, shared }`: `pull()` gives a promise of all its bytes, and is asked
-// once by whoever consumes it. The `body` attribute, a stream, is not offered.
+// A body here is `{ pull, openStream, stream, used, shared, isStream, host }`. As long as no script has seen its
+// stream, `pull()` gives a promise of all its bytes at once; `openStream()` makes the record of its stream, once
+// somebody asks for it. `isStream`: its source is null. `shared`: others have the same bytes.
 
-import { TextDecoder, TextEncoder } from "./encoding.js";
-import { URLSearchParams } from "./url.js";
-import { USVString, bytesOf } from "./webidl.js";
+import { op_load, op_utf8_encode } from "ops";
+import { copyOfBytes, isBufferSource } from "./buffers.js";
+import { bodyTypeOf } from "./body_types.js";
+import { utf8Decode } from "./encoding.js";
+import { USVString, arrayBufferLike } from "./webidl.js";
 
 // BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {
-  const isKept =
-    value === null ||
-    value instanceof URLSearchParams ||
-    value instanceof ArrayBuffer ||
-    ArrayBuffer.isView(value);
-  return isKept ? value : USVString(value);
+  return value === null || isBufferSource(value) || bodyTypeOf(value) !== undefined ? value : USVString(value);
 }
 
 // *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`.
-export function extract(init) {
-  if (init instanceof URLSearchParams) {
-    return {
-      body: bodyOf(encode(`${init}`)),
-      type: "application/x-www-form-urlencoded;charset=UTF-8",
-    };
+export function extract(init, keepalive = false) {
+  if (typeof init === "string") return { body: bodyOf(op_utf8_encode(init)), type: "text/plain;charset=UTF-8" };
+  if (isBufferSource(init)) return { body: bodyOf(copyOfBytes(init)), type: null };
+  return bodyTypeOf(init).extract(init, keepalive);
+}
+
+const streams = () => op_load("streams/body_streams.js");
+
+// A body of bytes that nobody else writes to; `shared`: or reads as if they were his own.
+export function bodyOf(bytes, shared = false) {
+  return newBody({ pull: () => Promise.resolve(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
+}
+
+// A body that the host keeps, `{ id }`, whose bytes come when they are asked for: all by `pull()`, or one after
+// another as `open()` gives them: `{ next() -> promise of a Uint8Array or null, cancel(reason), watch(error) }`.
+export function bodyFrom(host, pull, open) {
+  return newBody({ host, pull, openStream: () => streams().streamOfChunks(open()) });
+}
+
+// Takes the number of a body that the host keeps and nobody has touched: it is used from now on. Else null.
+export function takeHostBody(body) {
+  if (body.host === null || body.used || body.shared || body.stream !== undefined) return null;
+  body.used = true;
+  body.pull = null;
+  return body.host.id;
+}
+
+// A body of a stream.
+export function bodyOfStream(stream) {
+  return newBody({ pull: () => streams().allBytes(stream), stream, isStream: true });
+}
+
+function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null }) {
+  return { pull, openStream, stream, used: false, shared, isStream, host };
+}
+
+// The stream of a body, which is made if there is none yet.
+export function streamOf(body) {
+  if (body.stream === undefined) {
+    body.stream = body.used ? streams().usedStream() : body.openStream();
+    body.pull = () => streams().allBytes(body.stream);
   }
-  const bytes = typeof init === "string" ? null : bytesOf(init);
-  if (bytes !== null) {
-    return { body: bodyOf(Uint8Array.from(bytes)), type: null };
-  }
-  return { body: bodyOf(encode(init)), type: "text/plain;charset=UTF-8" };
+  return body.stream;
 }
 
-// A body of bytes that nobody else writes to.
-export function bodyOf(bytes) {
-  return bodyFrom(() => Promise.resolve(bytes));
-}
-
-// A body whose bytes come when they are asked for.
-export function bodyFrom(pull) {
-  return { pull, used: false, shared: false };
-}
-
-// *Clone* a body: both halves have the same bytes, which are pulled once.
+// *Clone* a body. As long as nobody asks for a stream, both halves have the same bytes, which are pulled once;
+// else the stream is teed.
 export function cloneBody(body) {
-  if (body === null) {
-    return null;
+  if (body === null) return null;
+  if (body.stream !== undefined) {
+    const [first, second] = streams().teeForClone(body.stream);
+    body.stream = first;
+    body.pull = () => streams().allBytes(first);
+    return { ...newBody({ pull: () => streams().allBytes(second), stream: second }), isStream: body.isStream };
   }
-  const { pull } = body;
+  const { pull, openStream } = body;
   let pulled = null;
-  body.pull = () => (pulled ??= pull());
-  body.shared = true;
-  return { pull: body.pull, used: false, shared: true };
+  let branches = null;
+  const half = (index) => ({
+    pull() {
+      if (branches !== null) return streams().allBytes(branches[index]);
+      return (pulled ??= pull());
+    },
+    openStream() {
+      if (pulled !== null) return streams().streamOfPromise(pulled);
+      branches ??= streams().teeForClone(openStream());
+      return branches[index];
+    },
+  });
+  Object.assign(body, half(0), { shared: true });
+  return { ...newBody({ ...half(1), shared: true }), isStream: body.isStream };
 }
 
 // Moves a body into another object: the old one is used up. (*Create a proxy*.)
 export function moveBody(body) {
-  if (body === null) {
-    return null;
+  if (body === null) return null;
+  if (body.stream !== undefined) {
+    const moved = bodyOfStream(streams().proxyOf(body.stream));
+    return { ...moved, isStream: body.isStream };
   }
   const moved = { ...body };
   body.used = true;
@@ -65,19 +102,18 @@ export function moveBody(body) {
   return moved;
 }
 
-// *Unusable*: read already.
+// *Unusable*: disturbed or locked.
 export function isUnusable(body) {
-  return body !== null && body.used;
+  if (body === null) return false;
+  return body.stream === undefined ? body.used : body.stream.disturbed || body.stream.reader !== undefined;
 }
+
+const isDisturbed = (body) => body !== null && (body.stream === undefined ? body.used : body.stream.disturbed);
 
 // Takes all bytes of a body, which is used from now on. A null body is null.
 export function takeBytes(body) {
-  if (body === null) {
-    return Promise.resolve(null);
-  }
-  if (body.used) {
-    return Promise.reject(new TypeError("the body has been read already"));
-  }
+  if (body === null) return Promise.resolve(null);
+  if (isUnusable(body)) return Promise.reject(new TypeError("the body has been read already, or is locked"));
   const { pull } = body;
   body.used = true;
   body.pull = null;
@@ -85,8 +121,8 @@ export function takeBytes(body) {
 }
 
 // Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
-// for a wrong `this`.
-export function includeBody(Class, bodyOfObject) {
+// for a wrong `this`; `mimeTypeOf` the MIME type of its headers, or null.
+export function includeBody(Class, bodyOfObject, mimeTypeOf) {
   // *Consume body*; the promise of a wrong `this` is rejected, as that of any failure.
   const consume = async (object) => {
     const body = bodyOfObject(object);
@@ -95,34 +131,27 @@ export function includeBody(Class, bodyOfObject) {
     return body !== null && body.shared ? bytes.slice() : bytes;
   };
   const mixin = {
-    async arrayBuffer() {
-      const { buffer, byteOffset, byteLength } = await consume(this);
-      return buffer.byteLength === byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
-    },
-    async bytes() {
-      return consume(this);
-    },
-    async json() {
-      return JSON.parse(decode(await consume(this)));
-    },
-    async text() {
-      return decode(await consume(this));
-    },
-    get bodyUsed() {
+    get body() {
       const body = bodyOfObject(this);
-      return body !== null && body.used;
+      return body === null ? null : streams().readableObject(streamOf(body));
     },
+    get bodyUsed() { return isDisturbed(bodyOfObject(this)); },
+    async arrayBuffer() { return arrayBufferLike(await consume(this)); },
+    async blob() {
+      const bytes = await consume(this);
+      const mimeType = mimeTypeOf(this);
+      const type = mimeType === null ? "" : op_load("mime_type.js").serializeMimeType(mimeType);
+      return op_load("blob.js").newBlob(bytes, type);
+    },
+    async bytes() { return consume(this); },
+    async formData() {
+      const bytes = await consume(this);
+      return op_load("multipart.js").formDataOf(bytes, mimeTypeOf(this));
+    },
+    async json() { return JSON.parse(utf8Decode(await consume(this))); },
+    async text() { return utf8Decode(await consume(this)); },
   };
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(mixin))) {
     Object.defineProperty(Class.prototype, name, descriptor);
   }
-}
-
-function encode(string) {
-  return new TextEncoder().encode(string);
-}
-
-// *UTF-8 decode*: a byte order mark is dropped, what is not UTF-8 becomes U+FFFD.
-function decode(bytes) {
-  return new TextDecoder().decode(bytes);
 }

@@ -51,6 +51,7 @@ export function installGlobalScope(Class) {
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);
   lazy("fetch.js", ["fetch"], true);
+  lazy("form_data.js", ["FormData"]);
   lazy("caches.js", ["caches"], true);
   lazy("caches.js", ["Cache", "CacheStorage"]);
   replaceable("self", () => windowProxy);

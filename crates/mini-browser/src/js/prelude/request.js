@@ -8,8 +8,9 @@ import { op_request_url } from "ops";
 import { abortSignal, dependentSignal, newSignal, shown } from "./abort.js";
 import { bodyInit, bodyOf, cloneBody, extract, includeBody, isUnusable, moveBody } from "./body.js";
 import { choice, members } from "./fetch_idl.js";
-import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
+import { append, combined, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
+import { extractMimeType } from "./mime_type.js";
 import { ByteString, DOMString, HOST, USVString, idl, required } from "./webidl.js";
 
 let stateOf;
@@ -114,7 +115,11 @@ export class Request {
   }
 }
 
-includeBody(Request, (object) => stateOf(object).request.body);
+includeBody(
+  Request,
+  (object) => stateOf(object).request.body,
+  (object) => extractMimeType(combined(stateOf(object).request.headers, "Content-Type")),
+);
 idl(Request);
 
 // Whether a value is a Request.
@@ -318,17 +323,34 @@ function constructBody(inputState, init, request, headers) {
   }
   // Step 37.
   if (hasInit) {
-    const { body, type } = extract(init.body);
+    const { body, type } = extract(init.body, request.keepalive);
     if (type !== null && !contains(headers.list, "Content-Type")) {
       append(headers, "Content-Type", type);
     }
+    // Step 39.
+    if (body.isStream) {
+      if (init.duplex === undefined) {
+        throw new TypeError("a request whose body is a stream needs duplex: 'half'");
+      }
+      refuseStream(request);
+    }
     return body;
+  }
+  if (inputBody !== null && inputBody.isStream) {
+    refuseStream(request);
   }
   // Step 41.
   if (isUnusable(inputBody)) {
     throw new TypeError("the body of the given Request has been read already");
   }
   return moveBody(inputBody);
+}
+
+// Step 39.3.
+function refuseStream({ mode }) {
+  if (mode !== "same-origin" && mode !== "cors") {
+    throw new TypeError(`a request of mode ${mode} cannot have a stream as its body`);
+  }
 }
 
 // Step 5: the input's URL.

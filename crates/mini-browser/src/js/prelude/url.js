@@ -1,10 +1,12 @@
 // URL and URLSearchParams. (URL, "API".)
 
-import { op_form_parse, op_form_serialize, op_url_parse, op_url_set } from "ops";
+import { op_form_parse, op_form_serialize, op_url_parse, op_url_set, op_utf8_encode } from "ops";
+import { bodyOf } from "./body.js";
+import { addBodyType } from "./body_types.js";
+import { pairIterable } from "./pair_iterable.js";
 import { USVString, call, idl, required } from "./webidl.js";
 
-let attach;
-let refresh;
+let attach, isParams, listOf, refresh;
 
 export class URLSearchParams {
   #list = [];
@@ -78,23 +80,21 @@ export class URLSearchParams {
     this.#update();
   }
   toString() { return op_form_serialize(this.#list); }
-  *entries() { for (let i = 0; i < this.#list.length; i++) yield [...this.#list[i]]; }
-  *keys() { for (let i = 0; i < this.#list.length; i++) yield this.#list[i][0]; }
-  *values() { for (let i = 0; i < this.#list.length; i++) yield this.#list[i][1]; }
-  forEach(callback, thisArg = undefined) {
-    required(arguments.length, 1, "forEach");
-    if (typeof callback !== "function") throw new TypeError("forEach: the callback is not a function");
-    for (let i = 0; i < this.#list.length; i++) callback.call(thisArg, this.#list[i][1], this.#list[i][0], this);
-  }
   #update() { this.#url?.(this.#list.length === 0 ? "" : op_form_serialize(this.#list)); }
   static {
+    listOf = (params) => params.#list;
+    isParams = (value) => #list in value;
     attach = (params, update) => { params.#url = update; };
     refresh = (params, query) => { params.#list = op_form_parse(query); };
   }
 }
+pairIterable(URLSearchParams, "URLSearchParams", (params) => listOf(params));
 idl(URLSearchParams);
-Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
-  value: URLSearchParams.prototype.entries, writable: true, configurable: true,
+
+// Fetch, "extract", for URLSearchParams.
+addBodyType({
+  is: isParams,
+  extract: (params) => ({ body: bodyOf(op_utf8_encode(op_form_serialize(listOf(params)))), type: "application/x-www-form-urlencoded;charset=UTF-8" }),
 });
 
 function parse(url, base) {

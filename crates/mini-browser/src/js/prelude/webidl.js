@@ -244,3 +244,8 @@ export function double(value, what) {
   if (!Number.isFinite(number)) throw new TypeError(`${what} is not a finite number`);
   return number;
 }
+
+// The ArrayBuffer of bytes that are the whole of it, else one of a copy.
+export function arrayBufferLike(bytes) {
+  return bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer;
+}
