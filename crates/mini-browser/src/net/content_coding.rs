@@ -15,6 +15,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use service_worker::{Body, BodyError};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
+/// A reader that undoes one coding.
+type Decoding = Pin<Box<dyn AsyncRead + Send>>;
+
 /// More layers than this are left as they are: nobody sends them in earnest.
 const MAX_LAYERS: usize = 3;
 const CHUNK: usize = 32 * 1024;
@@ -75,7 +78,7 @@ fn undo(body: Body, coding: Coding) -> Body {
 struct Decoded {
     /// What the decoder will be made over, as soon as there are bytes to tell which one.
     reader: Option<ChunkReader>,
-    decoder: Option<Pin<Box<dyn AsyncRead + Send>>>,
+    decoder: Option<Decoding>,
     coding: Coding,
     scratch: Vec<u8>,
 }
@@ -83,10 +86,7 @@ struct Decoded {
 impl Decoded {
     /// The decoder; `None` if there are no bytes at all, which are an empty body whatever its
     /// coding says.
-    fn poll_decoder(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<&mut Pin<Box<dyn AsyncRead + Send>>>>> {
+    fn poll_decoder(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<&mut Decoding>>> {
         if let Some(mut reader) = self.reader.take() {
             let start = match Pin::new(&mut reader).poll_fill_buf(cx) {
                 Poll::Ready(start) => start?,
@@ -128,7 +128,7 @@ impl Stream for Decoded {
     }
 }
 
-fn decoder(reader: ChunkReader, coding: Coding, is_zlib: bool) -> Pin<Box<dyn AsyncRead + Send>> {
+fn decoder(reader: ChunkReader, coding: Coding, is_zlib: bool) -> Decoding {
     match coding {
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(reader);
