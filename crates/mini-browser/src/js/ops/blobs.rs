@@ -8,7 +8,7 @@ use crate::js::JsBytes;
 pub(super) fn declare(ops: &mut Ops<'_, '_>) -> Result<()> {
     ops.add("op_base64", |bytes: JsBytes| base64(&bytes.0))?;
 
-    ops.add("op_decode", |bytes: JsBytes, labels: Vec<String>| {
+    ops.add("op_package_text", |bytes: JsBytes, labels: Vec<String>| {
         decode(&bytes.0, &labels)
     })
 }
