@@ -6,6 +6,7 @@ mod documents;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -75,7 +76,7 @@ impl From<FetchError> for NavigateError {
 pub struct Page {
     // In this order: the scripts end before the client is gone.
     realm: js::Page,
-    client: Client,
+    client: Arc<Client>,
 }
 
 /// A client that the registry knows: the environment of a page, or the reserved one of a navigation
@@ -83,6 +84,17 @@ pub struct Page {
 struct Client {
     parts: Arc<Parts>,
     environment: Environment,
+    is_discarded: AtomicBool,
+}
+
+/// What the window of a page's first document holds of its client: the page may navigate itself, and
+/// that document be gone before the page is.
+struct Shown(Arc<Client>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.discard();
+    }
 }
 
 impl Client {
@@ -98,6 +110,15 @@ impl Client {
         Self {
             parts: Arc::clone(parts),
             environment,
+            is_discarded: AtomicBool::new(false),
+        }
+    }
+
+    /// Its document is gone.
+    fn discard(&self) {
+        if !self.is_discarded.swap(true, Ordering::Relaxed) {
+            self.parts.host.remove_page(self.id());
+            self.parts.host_event(HostEvent::ClientGone(self.id()));
         }
     }
 
@@ -108,8 +129,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.parts.host.remove_page(self.id());
-        self.parts.host_event(HostEvent::ClientGone(self.id()));
+        self.discard();
         self.parts.facade.forget(self.id());
     }
 }
@@ -134,9 +154,9 @@ impl Page {
         self.client.parts.facade.records(self.client.id())
     }
 
-    /// Its URL, after redirects.
+    /// The URL of the document that it was opened with, after redirects.
     #[must_use]
-    pub const fn url(&self) -> &Url {
+    pub fn url(&self) -> &Url {
         &self.client.environment.creation_url
     }
 
@@ -153,6 +173,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.realm.close();
+        self.client.discard();
     }
 }
 
@@ -176,6 +197,7 @@ enum Opening {
 }
 
 async fn open(client: Client) -> Result<Opening, NavigateError> {
+    let client = Arc::new(client);
     let (parts, environment) = (&client.parts, &client.environment);
     let url = &environment.creation_url;
     let response = fetch_document(parts, environment).await?;
@@ -190,12 +212,15 @@ async fn open(client: Client) -> Result<Opening, NavigateError> {
     }
     // The realm reads its controller as it is made: by then the facade must know who that is.
     parts.facade.handle().caught_up().await;
-    let realm = open_realm(parts, environment).map_err(|error| NavigateError::Thread {
+    let realm = open_realm(&client).map_err(|error| NavigateError::Thread {
         url: url.clone(),
         error,
     })?;
     parts.host.add_page(environment.id, realm.clone());
-    let page = Page { realm, client };
+    let page = Page {
+        realm,
+        client: Arc::clone(&client),
+    };
     let (parts, id) = (&page.client.parts, page.client.id());
     parts.host_event(HostEvent::ClientReady(id));
     let loaded = page.realm.open_document(resource, content_type, "").await;
@@ -277,13 +302,15 @@ async fn read(response: FetchedResponse, url: &Url) -> Result<Bytes, NavigateErr
     })
 }
 
-fn open_realm(parts: &Arc<Parts>, environment: &Environment) -> io::Result<js::Page> {
+fn open_realm(client: &Arc<Client>) -> io::Result<js::Page> {
+    let (parts, environment) = (&client.parts, &client.environment);
     let mut options = PageOptions::new(
         environment.clone(),
         Arc::clone(&parts.console),
         Arc::new(parts.facade.clone()),
     );
     options.limits = parts.page_limits();
+    options.client = Some(Box::new(Shown(Arc::clone(client))));
     let services = Arc::clone(parts);
     let documents = Arc::new(DocumentSource(Arc::new(BrowserDocuments(Arc::clone(
         parts,

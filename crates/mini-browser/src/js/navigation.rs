@@ -139,7 +139,7 @@ impl EventLoop {
                 }
                 let new = match fetched {
                     Some(Ok(fetched)) if matches!(fetched.status, 204 | 205) => {
-                        event_loop.loaded(ctx, id);
+                        event_loop.settled(ctx, id);
                         return;
                     }
                     Some(Ok(fetched)) => of_response(url, fetched, sandbox, history),
@@ -277,12 +277,21 @@ impl EventLoop {
     /// The document of a navigable has loaded: its container hears of it.
     /// (*Completely finish loading*, step 4.)
     pub(super) fn loaded(&self, ctx: &Ctx<'_>, id: NavigableId) {
+        self.tell_container(ctx, id, "frameLoaded");
+    }
+
+    /// A navigation came to nothing: its container's document waits for it no longer.
+    fn settled(&self, ctx: &Ctx<'_>, id: NavigableId) {
+        self.tell_container(ctx, id, "frameSettled");
+    }
+
+    fn tell_container(&self, ctx: &Ctx<'_>, id: NavigableId, hook: &str) {
         let parent = self.navigables().get(id).and_then(|found| found.parent);
         let parent = parent.and_then(|parent| self.active(parent));
         if let Some(parent) = parent {
             #[expect(clippy::cast_precision_loss, reason = "ids are counters below 2^53")]
             let id = id.0 as f64;
-            parent.state().call(ctx, "frameLoaded", (id,));
+            parent.state().call(ctx, hook, (id,));
         }
     }
 

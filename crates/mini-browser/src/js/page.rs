@@ -1,5 +1,6 @@
 //! A page: an agent with a window.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub struct PageOptions {
     pub memory_limit: usize,
     /// How much of other things it may have.
     pub limits: Limits,
+    /// Dropped when its first document is gone.
+    pub client: Option<Box<dyn Any + Send>>,
     /// Called with the options of its realm before it is made, to add services to it.
     pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
 }
@@ -51,6 +54,7 @@ impl PageOptions {
             seam,
             memory_limit: 256 << 20,
             limits: Limits::default(),
+            client: None,
             prepare: None,
         }
     }
@@ -86,7 +90,17 @@ impl Page {
             Some(prepare) => prepare(realm),
             None => realm,
         };
-        let agent = Agent::start(agent, realm, Box::new(|_| ()), ended)?;
+        let client = options.client;
+        let begin = Box::new(move |realm: &Realm| {
+            let event_loop = realm.state().event_loop();
+            let Some(id) = event_loop.main_navigable() else {
+                return;
+            };
+            if let Some(navigable) = event_loop.navigables_mut().get_mut(id) {
+                navigable.client = client;
+            }
+        });
+        let agent = Agent::start(agent, realm, begin, ended)?;
         let closed = Arc::new(watch::Sender::new(false));
         Ok(Self {
             agent,

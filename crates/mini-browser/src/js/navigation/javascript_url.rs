@@ -22,6 +22,7 @@ pub(super) fn navigate_to_javascript(
     // Step 3: only by whoever may look into the document.
     let is_same = by.environment().origin == realm.state().environment().origin;
     if !is_same || realm.state().options().sandbox.scripts {
+        event_loop.settled(ctx, id);
         return;
     }
     let encoded = &to.url.as_str()["javascript:".len()..];
@@ -33,13 +34,14 @@ pub(super) fn navigate_to_javascript(
         Ok(value) => match value.as_string().map(rquickjs::String::to_string) {
             Some(Ok(html)) => html,
             _ => {
-                // Step 9: no document comes of it, and the frame has loaded what it had.
-                event_loop.loaded(ctx, id);
+                // Step 9: no document comes of it.
+                event_loop.settled(ctx, id);
                 return;
             }
         },
         Err(_) => {
             realm.state().report(ctx);
+            event_loop.settled(ctx, id);
             return;
         }
     };

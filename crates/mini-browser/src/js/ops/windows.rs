@@ -297,9 +297,13 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_run_classic",
         move |ctx: Ctx<'js>, source: String, url: String, is_muted: Opt<Option<bool>>| {
             if realm.options().sandbox.scripts {
-                return true;
+                return Ok(true);
             }
             let ran = evaluate_script(&ctx, source, &url);
+            // Interrupted: so is what runs the scripts of the document.
+            if realm.is_killed() {
+                return Err(rquickjs::Error::Exception);
+            }
             if ran.is_err() {
                 if is_muted.0.flatten() == Some(true) {
                     realm.report_muted(&ctx);
@@ -307,7 +311,7 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     realm.report(&ctx);
                 }
             }
-            ran.is_ok()
+            Result::Ok(ran.is_ok())
         },
     )
 }

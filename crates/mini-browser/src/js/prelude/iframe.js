@@ -129,6 +129,13 @@ op_set_hook("frameLoaded", (id) => {
   });
 });
 
+// A navigation of a frame came to nothing.
+op_set_hook("frameSettled", (id) => {
+  const frame = frames.get(containers.get(id));
+  frame?.release?.();
+  if (frame !== undefined) frame.release = null;
+});
+
 op_set_hook("frameElement", (id) => containers.get(id) ?? null);
 
 export const iframeSteps = { inserted, removed, attributeChanged };

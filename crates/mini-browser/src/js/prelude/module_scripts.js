@@ -1,14 +1,17 @@
 // Module scripts of documents. (HTML, "Fetching scripts"; "Calling scripts".)
 
 import { op_create_module, op_fetch_module, op_report, op_run_module } from "ops";
+import { errorOf } from "./webidl.js";
 
 // The module map: URLs to promises of module scripts, or of null.
 const map = new Map();
 
 // Fetch an external module script graph: a promise of a module script, or of null if it cannot be fetched.
-export function fetchExternal(url, { credentials = "same-origin" } = {}) {
+// `crossOrigin` is the state of a crossorigin attribute.
+export function fetchExternal(url, { crossOrigin = null } = {}) {
   let script = map.get(url);
-  if (script === undefined) map.set(url, script = fetch(url, credentials));
+  // CORS settings attribute credentials mode.
+  if (script === undefined) map.set(url, script = fetch(url, crossOrigin === "use-credentials" ? "include" : "same-origin"));
   return script;
 }
 
@@ -37,3 +40,6 @@ export function run(module) {
   module.evaluation ??= op_run_module(module.script).then(() => undefined, op_report);
   return module.evaluation;
 }
+
+// Import maps are not offered.
+export function parseImportMap() { throw errorOf("NotSupportedError", "import maps are not offered"); }

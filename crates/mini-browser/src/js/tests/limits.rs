@@ -242,6 +242,13 @@ fn a_page_that_wants_too_many_of_something_is_stopped_and_others_go_on() {
     );
     assert_eq!(
         death_of_page(
+            "let d = document; for (;;) { const frame = d.createElement('iframe'); d.body.append(frame); d = frame.contentDocument; }",
+            None
+        ),
+        "too many frames: more than 10"
+    );
+    assert_eq!(
+        death_of_page(
             "const kept = []; for (;;) kept.push('x'.repeat(1 << 20) + kept.length);",
             None
         ),

@@ -5,6 +5,7 @@ mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod frames;
 mod lifecycle;
 mod limits;
 mod messages;

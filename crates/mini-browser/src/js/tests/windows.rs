@@ -63,7 +63,7 @@ impl Documents for Site {
 }
 
 /// A page in a browser of these documents.
-fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
+pub(super) fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
     let site = Site {
         documents: documents
             .iter()
@@ -86,13 +86,13 @@ fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>)
     (page_with(options).0, lines, log)
 }
 
-fn run(page: &Page, source: &str) -> Value {
+pub(super) fn run(page: &Page, source: &str) -> Value {
     wait(page.run_script(source, SCRIPT)).unwrap()
 }
 
-const CHILD: &str = "https://fonts.example.com/child.html";
-const OTHER: &str = "https://other.example/child.html";
-const ECHO: &str = "<title>child</title><script>
+pub(super) const CHILD: &str = "https://fonts.example.com/child.html";
+pub(super) const OTHER: &str = "https://other.example/child.html";
+pub(super) const ECHO: &str = "<title>child</title><script>
     onmessage = (event) => event.source.postMessage([event.data, event.origin, event.isTrusted], '*');
     var shown = 5;
     opener.postMessage('here', '*');
@@ -428,4 +428,36 @@ fn a_page_that_opens_pages_without_end_is_stopped_and_no_other() {
         "too many frames: more than 20"
     );
     assert_eq!(run(&other, "1"), 1);
+}
+
+#[test]
+fn the_realms_of_pages_that_are_gone_are_freed() {
+    let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());
+    let mut options = PageOptions::new(
+        environment,
+        Arc::new(Lines::default()),
+        Arc::new(Facade::default()),
+    );
+    options.memory_limit = 32 << 20;
+    options.limits.realms = 8;
+    let (page, _) = page_with(options);
+    assert_eq!(
+        run(
+            &page,
+            "(async () => {
+                let kept;
+                for (let i = 0; i < 200; i++) {
+                    const opened = open();
+                    opened.array = new opened.Array(1000);
+                    opened.addEventListener('x', () => opened);
+                    opened.setTimeout(() => opened, 1e6);
+                    if (i === 0) kept = opened.Array;
+                    opened.close();
+                    await new Promise((done) => setTimeout(done));
+                }
+                return kept.from([1]).length;
+            })()"
+        ),
+        1
+    );
 }
