@@ -206,6 +206,10 @@ export class Document extends Node {
   }
   get hidden() { return !recordOf(this).isShown; }
   get visibilityState() { return recordOf(this).isShown ? "visible" : "hidden"; }
+  get fonts() {
+    const record = recordOf(this);
+    return same(record, "fonts", () => load("dom/fonts.js").newFontFaceSet());
+  }
   get designMode() { recordOf(this); return "off"; }
   getSelection() { recordOf(this); return null; }
 }
