@@ -2,6 +2,7 @@
 
 mod dedicated;
 mod dom_documents;
+mod dom_nodes;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
