@@ -6,6 +6,7 @@ mod dom_documents;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod forms;
 mod frames;
 mod lifecycle;
 mod limits;
