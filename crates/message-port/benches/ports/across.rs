@@ -66,11 +66,9 @@ fn round_trip(id: &'static str, name: &'static str, length: usize, count: u32) -
         move || ours.round_trips(count, length),
         vec![
             contender("raw socket, tokio", move || raw.round_trips(count, length)),
-            contender("ipc-channel", move || {
-                microseconds(count, || ipc.round_trip(length))
-            }),
+            contender("ipc-channel", move || ipc.round_trips(count, length)),
             contender("raw socket, blocking", move || {
-                microseconds(count, || blocking.round_trip_blocking(length))
+                blocking.round_trips_blocking(count, length)
             }),
         ],
     )

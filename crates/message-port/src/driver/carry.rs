@@ -100,28 +100,31 @@ impl Driver {
     /// Reads what has come by the links that are due. Those that have more stay due.
     fn read(&mut self) {
         let mut due = mem::take(&mut self.due);
-        due.retain(|link| self.read_once(*link));
+        due.retain(|link| self.read_link(*link));
         self.due = due;
     }
 
     /// Whether there may be more to read.
-    fn read_once(&mut self, link: LinkId) -> bool {
-        let Some(carried) = self.links.get_mut(&link) else {
-            return false;
-        };
-        carried.rearm();
-        match carried.poll_read() {
-            Poll::Pending => false,
-            Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
-                self.input(Input::Received { link, bytes });
-                true
-            }
-            Poll::Ready(end) => {
-                tracing::debug!(link = link.0, ?end, "a stream has ended");
-                self.lose(link);
-                false
+    fn read_link(&mut self, link: LinkId) -> bool {
+        // Twice, since most streams have nothing after the first read, and have to be asked.
+        for _ in 0..2 {
+            let Some(carried) = self.links.get_mut(&link) else {
+                return false;
+            };
+            carried.rearm();
+            match carried.poll_read() {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    self.input(Input::Received { link, bytes });
+                }
+                Poll::Ready(end) => {
+                    tracing::debug!(link = link.0, ?end, "a stream has ended");
+                    self.lose(link);
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Does what the node wants done, and writes as much as the streams take.

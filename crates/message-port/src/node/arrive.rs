@@ -164,6 +164,14 @@ impl Node {
 
     fn message(&mut self, at: Address, head: Head, payload: Bytes) -> Result<(), LinkError> {
         self.charge(at, payload.len() as u64)?;
+        let payload = if head.grants.is_empty() {
+            match self.post_plain(at, head.sequence, payload) {
+                Ok(()) => return Ok(()),
+                Err(payload) => payload,
+            }
+        } else {
+            payload
+        };
         let cargo = self.granted(at.link, &head.grants)?;
         self.admit(at, arrival(at, head.sequence, payload, cargo))
     }

@@ -23,14 +23,6 @@ impl Node {
     pub(super) fn enter(&mut self, id: PipeId, side: usize, item: Item) {
         match self.pipes.get_mut(&id) {
             Some(pipe) if pipe.flows[side].takes(&item) => {
-                // Most messages go to a port that is here, and find nothing queued before them.
-                let local = matches!(pipe.sides[1 - side], Side::Local(_));
-                let item = match item {
-                    Item::Message(parcel) if local && pipe.flows[side].queue.is_empty() => {
-                        return self.post(id, side, parcel);
-                    }
-                    item => item,
-                };
                 pipe.flows[side].queue.push_back(item);
                 self.work.push_back(Work::Advance(id, side));
             }

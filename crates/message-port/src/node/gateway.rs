@@ -11,6 +11,8 @@
 use std::mem;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+
 use super::link::MAX_CREDIT_MESSAGES;
 use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Place, Side, Unread};
 use super::{Node, Work};
@@ -316,7 +318,7 @@ impl Node {
         self.release_if_read(id, exit);
     }
 
-    pub(super) fn post(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
+    fn post(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
         let mut message = Message::new(parcel.payload);
         message.attachment = parcel.attachment;
         let mut adopts = Vec::new();
@@ -339,13 +341,51 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[1 - entry] else {
             return;
         };
-        let first = local.unread.is_none();
         let stale = local.delivered(parcel.from, length, adopts);
         local.port.post_message(message);
         self.release_unread(stale);
-        if first {
-            self.release_if_read(id, 1 - entry);
+    }
+
+    /// Posts a message that has come by a channel, if it needs nothing more: it brought no ports,
+    /// its port is here, and nothing is queued before it. Most are so, and need one look-up. If
+    /// not, its payload is handed back.
+    pub(super) fn post_plain(
+        &mut self,
+        at: Address,
+        sequence: u64,
+        payload: Bytes,
+    ) -> Result<(), Bytes> {
+        let link = self.links.get_mut(&at.link);
+        let Some(wire) = link.and_then(|link| link.wires.get_mut(&at.channel)) else {
+            return Err(payload);
+        };
+        let Some((id, side)) = wire.owner() else {
+            return Err(payload);
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Err(payload);
+        };
+        let flow = &mut pipe.flows[side];
+        let due = wire.due == Some(sequence) && flow.entered == sequence;
+        let next = due && flow.queue.is_empty() && !flow.done && !flow.stopped;
+        if !next || !matches!(pipe.sides[side], Side::Wire(reads) if reads == at) {
+            return Err(payload);
         }
+        let Side::Local(local) = &mut pipe.sides[1 - side] else {
+            return Err(payload);
+        };
+        wire.due = Some(sequence.wrapping_add(1));
+        flow.entered = sequence.wrapping_add(1);
+        flow.left = flow.left.wrapping_add(1);
+        // While something is unread the port is watched.
+        let watched = local.unread.is_some();
+        let stale = local.delivered(Some(at), payload.len() as u64, Vec::new());
+        local.port.post_message(Message::new(payload));
+        self.release_unread(stale);
+        if !watched {
+            self.release_if_read(id, 1 - side);
+        }
+        Ok(())
     }
 
     fn post_close(&mut self, id: PipeId, entry: usize, from: Option<Address>) {

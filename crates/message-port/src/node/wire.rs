@@ -58,8 +58,9 @@ pub(super) const MAX_GRANTS: usize = 4096;
 /// The most links that a message with ports passes. One that has passed so many runs after a port
 /// that travels in itself (or in one that does), which nobody could ever receive.
 pub(super) const MAX_HOPS: u32 = 128;
-/// Payloads shorter than this are copied out of what was read, so that they do not pin it.
-const COPY_BELOW: usize = 4096;
+/// Payloads shorter than this are copied out of what was read, so that they do not pin it. (A driver
+/// reads some 128 KiB at a time: what is queued pins no more than eight times its length.)
+const COPY_BELOW: usize = 16 * 1024;
 
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! the beginnings of the ids to run. A rival is measured where its program is installed; which were
 //! not is said. `--ours` measures without rivals, and repeats often: for a profiler.
 
-mod agents;
 #[path = "../../../message-port/benches/ports/measure.rs"]
 mod measure;
 mod messages;
@@ -36,7 +35,6 @@ fn main() -> ExitCode {
         messages::alone(&plan);
         return ExitCode::SUCCESS;
     }
-    println!("The workers of this browser are agents that the benchmark makes.");
     let rivals = rivals::installed();
     if rivals.is_empty() {
         println!("Nothing to compare with is installed.");

@@ -1,38 +1,33 @@
-//! Rows J1 to J3: messages between a page and a worker.
+//! Rows J1 to J3: messages between a page and a dedicated worker.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use service_worker::message_port::MessageChannel;
+use mini_browser::js::TracingConsole;
+use mini_browser::net::NetworkConfig;
+use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
+use mini_browser::{Browser, BrowserOptions, Page};
+use tokio::runtime::Runtime;
 
-use crate::agents::{agent, pair, run};
 use crate::measure::{Contender, Plan, Row, Title, contender, measure};
 use crate::rivals::Rival;
 
 /// Runs of each contender that count.
 const RUNS: usize = 9;
-/// Round trips of a run.
-const TRIPS: u32 = 5_000;
-/// Messages of a run.
-const MESSAGES: u32 = 100_000;
-/// Workers of a run.
-const WORKERS: u32 = 20;
 
 struct Measurement {
     title: Title,
-    run: fn() -> f64,
+    /// How many round trips, messages or workers a run has.
     count: u32,
 }
 
 fn measurements(plan: &Plan) -> Vec<Measurement> {
-    let row = |id, name, unit, run, count| Measurement {
+    let row = |id, name, unit, count| Measurement {
         title: Title {
             id,
             name,
             unit,
             runs: RUNS,
         },
-        run,
         count,
     };
     let all = [
@@ -40,127 +35,94 @@ fn measurements(plan: &Plan) -> Vec<Measurement> {
             "J1",
             "page and worker, round trip, short string",
             "µs",
-            round_trip as fn() -> f64,
-            TRIPS,
+            5_000,
         ),
-        row(
-            "J2",
-            "one way, objects with a 100 B string",
-            "M/s",
-            one_way,
-            MESSAGES,
-        ),
-        row(
-            "J3",
-            "start a worker, get its first message",
-            "ms",
-            start,
-            WORKERS,
-        ),
+        row("J2", "one way, objects with a 100 B string", "M/s", 100_000),
+        row("J3", "start a worker, get its first message", "ms", 20),
     ];
-    all.into_iter()
-        .filter(|row| plan.wants(row.title.id))
-        .collect()
+    let wanted = all.into_iter().filter(|row| plan.wants(row.title.id));
+    wanted.collect()
 }
 
 pub(crate) fn rows(plan: &Plan, rivals: &[&Rival]) -> Vec<Row> {
+    let ours = Ours::start();
     let measurements = measurements(plan).into_iter();
     measurements
-        .map(|Measurement { title, run, count }| {
+        .map(|Measurement { title, count }| {
             let id = title.id;
             let contenders: Vec<Contender<'_>> = rivals
                 .iter()
                 .map(|rival| contender(rival.name, move || rival.run(id, count)))
                 .collect();
-            measure(title, run, contenders)
+            measure(title, || ours.run(id, count), contenders)
         })
         .collect()
 }
 
 /// Without rivals, many times: what each run gave.
 pub(crate) fn alone(plan: &Plan) {
-    for Measurement { title, run, .. } in measurements(plan) {
-        let mut values: Vec<f64> = (0..30).map(|_| run()).collect();
+    let ours = Ours::start();
+    for Measurement { title, count } in measurements(plan) {
+        let runs = (0..30).map(|_| ours.run(title.id, count));
+        let mut values: Vec<f64> = runs.collect();
         values.sort_by(f64::total_cmp);
         let [low, median, high] = [2, 15, 27].map(|at| values[at]);
-        println!(
-            "{} {}: {median:.3} {} ({low:.3} – {high:.3})",
-            title.id, title.name, title.unit
-        );
+        let Title { id, name, unit, .. } = title;
+        println!("{id} {name}: {median:.3} {unit} ({low:.3} – {high:.3})");
     }
 }
 
-fn round_trip() -> f64 {
-    let pair = pair();
-    run(
-        &pair.second,
-        "port.onmessage = ({ data }) => port.postMessage(data); done();",
-    )
-    .wait();
-    let script = format!(
-        "let left = {TRIPS};
-        port.onmessage = () => {{ if (--left === 0) done(); else port.postMessage('ping'); }};
-        port.postMessage('ping');"
-    );
-    let begun = Instant::now();
-    run(&pair.first, &script).wait();
-    begun.elapsed().as_secs_f64() * 1e6 / f64::from(TRIPS)
+/// A browser with a page.
+struct Ours {
+    page: Page,
+    runtime: Runtime,
+    _browser: Browser,
+    _server: Server,
+    _profile: tempfile::TempDir,
 }
 
-fn one_way() -> f64 {
-    let pair = pair();
-    let received = run(
-        &pair.second,
-        &format!(
-            "let left = {MESSAGES}; port.onmessage = ({{ data }}) => {{ if (data.text.length === 100 && --left === 0) done(); }};"
-        ),
-    );
-    let script = format!(
-        "const text = 'x'.repeat(100);
-        for (let id = 0; id < {MESSAGES}; id++) port.postMessage({{ id, text }});"
-    );
-    let begun = Instant::now();
-    run(&pair.first, &script);
-    received.wait();
-    f64::from(MESSAGES) / begun.elapsed().as_secs_f64() / 1e6
-}
-
-fn start() -> f64 {
-    let mut spent = Duration::ZERO;
-    for _ in 0..WORKERS {
-        let (page, worker) = MessageChannel::new().into();
-        let (sender, heard) = channel();
-        let page = agent(
+impl Ours {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+        let started = runtime.block_on(async {
+            let address = "127.0.0.1:0".parse()?;
+            let server = Server::start(address, None, async |_: ServerRequest| {
+                ServerResponse::ok("text/html", "<title>bench</title>")
+            });
+            let server = server.await?;
+            let profile = tempfile::tempdir()?;
+            let options = BrowserOptions {
+                profile: profile.path().to_owned(),
+                network: NetworkConfig::default(),
+                policies: service_worker::Policies::shipping(),
+                console: Arc::new(TracingConsole),
+            };
+            let browser = Browser::open(options)?.browser;
+            let url = format!("http://{}/", server.local_addr()).parse()?;
+            let page = browser.navigate(&url).await?;
+            Ok::<_, Box<dyn std::error::Error>>((page, browser, server, profile))
+        });
+        let (page, browser, server, profile) =
+            started.unwrap_or_else(|error| panic!("the browser does not start: {error}"));
+        Self {
             page,
-            "port.onmessage = () => done();".to_owned(),
-            Some(sender),
-        );
-        let (sender, ready) = channel();
-        page.post(
-            mini_browser::js::RealmId::MAIN,
-            mini_browser::js::TaskSource::Dom,
-            move |_| {
-                sender.send(()).unwrap_or_default();
-            },
-        );
-        ready.wait();
-        let begun = Instant::now();
-        let worker = agent(worker, "port.postMessage('first');".to_owned(), None);
-        heard.wait();
-        spent += begun.elapsed();
-        drop((page, worker));
-    }
-    spent.as_secs_f64() * 1e3 / f64::from(WORKERS)
-}
-
-trait Wait {
-    fn wait(self);
-}
-
-impl Wait for Receiver<()> {
-    fn wait(self) {
-        if self.recv_timeout(Duration::from_secs(120)).is_err() {
-            panic!("an agent did not answer");
+            runtime,
+            _browser: browser,
+            _server: server,
+            _profile: profile,
         }
+    }
+
+    /// One run, measured by the page itself, as the rivals' is.
+    fn run(&self, id: &str, count: u32) -> f64 {
+        let source = format!(
+            "(\n{})({id:?}, {count})",
+            include_str!("measure.js").trim_end().trim_end_matches(';')
+        );
+        let value = self
+            .runtime
+            .block_on(self.page.run_script(&source, "bench"));
+        let value = value.unwrap_or_else(|error| panic!("{id}: {error}"));
+        value.as_f64().unwrap_or_else(|| panic!("{id}: {value}"))
     }
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
+use super::microseconds;
 use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, KEEP, SERVANT, SERVE};
 
 /// The other process; it ends with this.
@@ -102,17 +103,19 @@ impl Raw {
         })
     }
 
-    pub(super) fn round_trip_blocking(&mut self, length: usize) {
+    pub(super) fn round_trips_blocking(&mut self, count: u32, length: usize) -> f64 {
         let Err(socket) = &mut self.socket else {
             panic!("it is a tokio one");
         };
         let mut message = vec![7; 4 + length];
         let header = u32::try_from(length).expect("short").to_be_bytes();
         message[..4].copy_from_slice(&header);
-        socket.write_all(&message).expect("the servant reads");
-        socket
-            .read_exact(&mut message[4..])
-            .expect("the servant answers");
+        microseconds(count, || {
+            socket.write_all(&message).expect("the servant reads");
+            socket
+                .read_exact(&mut message[4..])
+                .expect("the servant answers");
+        })
     }
 }
 
@@ -137,10 +140,13 @@ impl IpcChannel {
         }
     }
 
-    pub(super) fn round_trip(&self, length: usize) {
-        self.send(ECHO, length);
-        let answer = self.receiver.recv().expect("the servant answers");
-        assert_eq!(answer.len(), length);
+    pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
+        let message = bytes(ECHO, length);
+        microseconds(count, || {
+            self.sender.send(&message).expect("the servant lives");
+            let answer = self.receiver.recv().expect("the servant answers");
+            assert_eq!(answer.len(), length);
+        })
     }
 
     pub(super) fn one_way(&self, count: u32, length: usize) {
@@ -153,8 +159,7 @@ impl IpcChannel {
     }
 
     fn send(&self, what: u8, length: usize) {
-        let mut message = vec![7; length];
-        message[0] = what;
+        let message = bytes(what, length);
         self.sender.send(&message).expect("the servant lives");
     }
 
@@ -303,9 +308,10 @@ fn round_trips_in_a_task(
 }
 
 async fn round_trips(port: &mut MessagePort, count: u32, length: usize) -> f64 {
+    let payload = message(ECHO, length).payload;
     let start = Instant::now();
     for _ in 0..count {
-        port.post_message(message(ECHO, length));
+        port.post_message(Message::new(payload.clone()));
         let answer = next(port).await;
         assert_eq!(answer.payload.len(), length);
     }
@@ -313,9 +319,13 @@ async fn round_trips(port: &mut MessagePort, count: u32, length: usize) -> f64 {
 }
 
 fn message(what: u8, length: usize) -> Message {
-    let mut payload = vec![7; length];
-    payload[0] = what;
-    Message::new(Bytes::from(payload))
+    Message::new(Bytes::from(bytes(what, length)))
+}
+
+fn bytes(what: u8, length: usize) -> Vec<u8> {
+    let mut bytes = vec![7; length];
+    bytes[0] = what;
+    bytes
 }
 
 async fn next(port: &mut MessagePort) -> Message {

@@ -43,7 +43,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 
     ops.add("op_base64", |bytes: JsBytes| base64(&bytes.0))?;
 
-    ops.add("op_decode_blob", |bytes: JsBytes, labels: Vec<String>| {
+    ops.add("op_package_text", |bytes: JsBytes, labels: Vec<String>| {
         decode(&bytes.0, &labels)
     })
 }

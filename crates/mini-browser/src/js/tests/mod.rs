@@ -3,6 +3,7 @@
 mod blobs;
 mod dedicated;
 mod dom_documents;
+mod dom_nodes;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
