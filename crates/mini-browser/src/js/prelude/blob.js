@@ -3,6 +3,7 @@
 // The bytes of a blob are a Uint8Array that no script ever sees, so that slices share them.
 
 import { op_load, op_utf8_encode } from "ops";
+import { brands } from "./brands.js";
 import { serializable } from "./serializable.js";
 import { DOMString, HOST, USVString, bufferSource, clampLongLong, dictionary, enumeration, idl, sequence } from "./webidl.js";
 
@@ -65,6 +66,7 @@ export class Blob {
   }
 }
 idl(Blob);
+brands.isBlob = isOne;
 
 // Whether a value is a Blob.
 export const isBlob = isOne;

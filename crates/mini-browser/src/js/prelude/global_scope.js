@@ -34,6 +34,7 @@ export function installGlobalScope(Class) {
   lazy("blob.js", ["Blob"]);
   lazy("file.js", ["File", "FileList"]);
   lazy("file_reader.js", ["FileReader"]);
+  lazy("form_data.js", ["FormData"]);
   lazy("progress_event.js", ["ProgressEvent"]);
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);

@@ -7,6 +7,7 @@ mod dom_nodes;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod forms;
 mod frames;
 mod lifecycle;
 mod limits;
