@@ -20,7 +20,9 @@ use crate::cache_storage::{self, CacheStore};
 use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::{BlobStore, FetchService};
-use crate::js::{BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::js::{
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+};
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
@@ -152,7 +154,8 @@ impl Browser {
         notices.extend(quarantined);
         let facade = Facade::new(handle);
         let blob_urls = Arc::<BlobUrls>::default();
-        let fetches = FetchService::new(Arc::new(facade.clone())).with_cookies(cookies)
+        let fetches = FetchService::new(Arc::new(facade.clone()))
+            .with_cookies(cookies)
             .with_blobs(Arc::clone(&blob_urls) as Arc<dyn BlobStore>);
         let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);

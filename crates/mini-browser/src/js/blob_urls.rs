@@ -175,7 +175,9 @@ impl BlobStore for ResolvedBlob {
 
 impl std::fmt::Debug for ResolvedBlob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ResolvedBlob").field(&self.url.as_str()).finish()
+        f.debug_tuple("ResolvedBlob")
+            .field(&self.url.as_str())
+            .finish()
     }
 }
 

@@ -78,7 +78,9 @@ impl DocumentRequest {
             None => Origin::of(&url),
         };
         let origin = match origin {
-            origin if self.sandboxed || self.blob.is_none() && origin.is_opaque() => Origin::opaque(id.0),
+            origin if self.sandboxed || self.blob.is_none() && origin.is_opaque() => {
+                Origin::opaque(id.0)
+            }
             origin => origin,
         };
         self.place.environment(id, url, origin)

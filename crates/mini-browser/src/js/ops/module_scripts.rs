@@ -28,10 +28,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     .unwrap_or(CredentialsMode::SameOrigin),
                 referrer: realm.referrer_source(),
             };
-            let (service, params) = (
-                fetch_service(&realm, &request.url),
-                request.params(&realm),
-            );
+            let (service, params) = (fetch_service(&realm, &request.url), request.params(&realm));
             let fetched = async move {
                 let service =
                     service.ok_or_else(|| OpError::type_error("this realm has no network"))?;

@@ -22,8 +22,8 @@ impl Hop for Nothing {
 
 /// A page with a blob URL store.
 fn page_of(store: &Arc<BlobUrls>, url: &str) -> Page {
-    let service = FetchService::new(Arc::new(Nothing))
-        .with_blobs(Arc::clone(store) as Arc<dyn BlobStore>);
+    let service =
+        FetchService::new(Arc::new(Nothing)).with_blobs(Arc::clone(store) as Arc<dyn BlobStore>);
     let (service, store) = (Arc::new(service), Arc::clone(store));
     let environment = Environment::top_level(ClientId(9), Url::parse(url).unwrap());
     let mut options = PageOptions::new(
@@ -227,9 +227,6 @@ fn workers_start_from_blob_urls_and_import_them() {
     );
     assert_eq!(
         told,
-        json!([
-            [5, false, "https://fonts.example.com", "function"],
-            "error"
-        ])
+        json!([[5, false, "https://fonts.example.com", "function"], "error"])
     );
 }
