@@ -19,8 +19,10 @@ use url::Url;
 use crate::cache_storage::{self, CacheStore};
 use crate::conformance::Reporter;
 use crate::facade::Facade;
-use crate::fetch::FetchService;
-use crate::js::{Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::fetch::{BlobStore, FetchService};
+use crate::js::{
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+};
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
@@ -97,6 +99,7 @@ pub(crate) struct Parts {
     page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
     broadcasts: Arc<Broadcasts>,
+    blob_urls: Arc<BlobUrls>,
     /// Where the results of a page under test go.
     pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -150,7 +153,10 @@ impl Browser {
         .map_err(|error| BrowserError::Store { path, error })?;
         notices.extend(quarantined);
         let facade = Facade::new(handle);
-        let fetches = FetchService::new(Arc::new(facade.clone())).with_cookies(cookies);
+        let blob_urls = Arc::<BlobUrls>::default();
+        let fetches = FetchService::new(Arc::new(facade.clone()))
+            .with_cookies(cookies)
+            .with_blobs(Arc::clone(&blob_urls) as Arc<dyn BlobStore>);
         let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);
         let broadcasts = Arc::default();
@@ -170,6 +176,7 @@ impl Browser {
             page_limits: Mutex::default(),
             caches,
             broadcasts,
+            blob_urls,
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -228,6 +235,7 @@ impl Parts {
             .with_service(Arc::clone(&self.fetches))
             .with_service(Arc::clone(&self.caches))
             .with_service(Arc::clone(&self.broadcasts))
+            .with_service(Arc::clone(&self.blob_urls))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),

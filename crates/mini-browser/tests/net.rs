@@ -5,6 +5,9 @@
     reason = "the helpers of a test may panic as a test may"
 )]
 
+#[path = "net/wire.rs"]
+mod wire;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mini_browser::net::server::{Server, ServerError, ServerRequest, ServerResponse};
 use mini_browser::net::{Authority, HostMap, HyperNetwork, NetworkConfig};
 use service_worker::types::fetch::CacheMode;
+use service_worker::types::{Origin, Site, StorageKey};
 use service_worker::{Body, BodyError, Network, NetworkErrorKind, NetworkRequest, NetworkResponse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -14,6 +14,7 @@ pub(super) fn do_bytes_match(bytes: &[u8], metadata: &str) -> bool {
         return true;
     };
     let actual = encode_base64(digest(ALGORITHMS[strongest].1, bytes).as_ref());
+    let actual = actual.trim_end_matches('=');
     parsed
         .iter()
         .any(|(strength, expected)| *strength == strongest && *expected == actual)
@@ -37,7 +38,8 @@ fn parse(metadata: &str) -> Vec<(usize, String)> {
             let strength = ALGORITHMS
                 .iter()
                 .position(|(known, _)| name.eq_ignore_ascii_case(known))?;
-            // The URL-safe alphabet is taken too, as engines do.
+            // The URL-safe alphabet and missing padding are taken too, as engines do.
+            let value = value.trim_end_matches('=');
             Some((strength, value.replace('-', "+").replace('_', "/")))
         })
         .collect()
@@ -83,6 +85,7 @@ mod tests {
         assert!(!do_bytes_match(b"hellO", HELLO_256));
         let url_safe = HELLO_256.replace('+', "-").replace('/', "_");
         assert!(matches(&url_safe));
+        assert!(matches(HELLO_512.trim_end_matches('=')));
         assert!(matches(&HELLO_256.replace("sha", "SHA")));
     }
 

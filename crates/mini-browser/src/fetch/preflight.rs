@@ -107,22 +107,21 @@ pub(super) fn check(
     };
     // Step 7.5.
     let star_counts = request.credentials != CredentialsMode::Include;
-    let allows = |list: &[String], item: &str| list.iter().any(|allowed| allowed == item);
-    if !allows(&methods, method)
-        && !is_cors_safelisted_method(&request.method)
-        && !(star_counts && allows(&methods, "*"))
-    {
+    let names = |list: &[String], item: &str| list.iter().any(|allowed| allowed == item);
+    let allows =
+        |list: &[String], item: &str| names(list, item) || (star_counts && names(list, "*"));
+    if !is_cors_safelisted_method(&request.method) && !allows(&methods, method) {
         return Err(PreflightError::Method(method.to_owned()));
     }
     // Step 7.6.
     for name in request.headers.keys().map(HeaderName::as_str) {
-        if is_non_wildcard_request_header_name(name) && !allows(&headers, name) {
+        if is_non_wildcard_request_header_name(name) && !names(&headers, name) {
             return Err(PreflightError::Header(name.to_owned()));
         }
     }
     // Step 7.7.
     for name in unsafe_request_header_names(&request.headers) {
-        if !allows(&headers, &name) && !(star_counts && allows(&headers, "*")) {
+        if !allows(&headers, &name) {
             return Err(PreflightError::Header(name));
         }
     }

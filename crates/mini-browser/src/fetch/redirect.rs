@@ -31,7 +31,7 @@ pub(crate) fn location_url(
     };
     let location = match std::str::from_utf8(value.as_bytes()) {
         Ok(location) => location.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        Err(_) => percent_encoded(value.as_bytes()),
     };
     let bad = || FetchErrorReason::BadLocation(location.clone());
     // *Extract header list values* fails for two that do not make one.
@@ -49,6 +49,17 @@ pub(crate) fn location_url(
         return Err(bad());
     }
     Ok(Some(url))
+}
+
+/// A location that is not UTF-8, its bytes beyond ASCII as they are in percent-encoding.
+fn percent_encoded(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            0..0x80 => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// *HTTP-redirect fetch*, steps 7 to 19: the request as it goes on.

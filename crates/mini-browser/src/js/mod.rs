@@ -7,6 +7,7 @@
 
 mod agent;
 mod answer_body;
+mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
@@ -44,6 +45,7 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use blob_urls::{BlobUrls, ResolvedBlob};
 pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};

@@ -210,8 +210,19 @@ impl Shared {
         let message = Message::new(request, cookie.flatten())?;
         let sent_credentials = message.has_credentials();
 
+        let copy = message.copy();
         let (sender, response) = self.exchange(&url, &key, message).await?;
-        self.keep_when_done(key, sender);
+        self.keep_when_done(key.clone(), sender);
+        // HTTP-network-or-cache fetch, "If all of the following are true: response's status is 421;
+        // isNewConnectionFetch is false; request's body is null, or … source is non-null".
+        let response = match copy {
+            Some(again) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
+                let (sender, response) = self.over_new_connection(&url, again).await?;
+                self.keep_when_done(key, sender);
+                response
+            }
+            _ => response,
+        };
 
         let (mut head, incoming) = response.into_parts();
         if let Some(cookies) = &cookies {
@@ -264,6 +275,14 @@ impl Shared {
                 },
             }
         }
+        self.over_new_connection(url, message).await
+    }
+
+    async fn over_new_connection(
+        &self,
+        url: &Url,
+        message: Message,
+    ) -> Result<(Sender, Response<Incoming>), NetworkErrorKind> {
         let mut sender = self.connector.connect(url).await?;
         match self.send_over(&mut sender, message).await {
             Ok(response) => Ok((sender, response)),

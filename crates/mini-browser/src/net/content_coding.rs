@@ -72,10 +72,12 @@ fn undo(body: Body, coding: Coding) -> Body {
     })
 }
 
+type Decoder = Pin<Box<dyn AsyncRead + Send>>;
+
 struct Decoded {
     /// What the decoder will be made over, as soon as there are bytes to tell which one.
     reader: Option<ChunkReader>,
-    decoder: Option<Pin<Box<dyn AsyncRead + Send>>>,
+    decoder: Option<Decoder>,
     coding: Coding,
     scratch: Vec<u8>,
 }
@@ -83,10 +85,7 @@ struct Decoded {
 impl Decoded {
     /// The decoder; `None` if there are no bytes at all, which are an empty body whatever its
     /// coding says.
-    fn poll_decoder(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<&mut Pin<Box<dyn AsyncRead + Send>>>>> {
+    fn poll_decoder(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<&mut Decoder>>> {
         if let Some(mut reader) = self.reader.take() {
             let start = match Pin::new(&mut reader).poll_fill_buf(cx) {
                 Poll::Ready(start) => start?,
@@ -128,7 +127,7 @@ impl Stream for Decoded {
     }
 }
 
-fn decoder(reader: ChunkReader, coding: Coding, is_zlib: bool) -> Pin<Box<dyn AsyncRead + Send>> {
+fn decoder(reader: ChunkReader, coding: Coding, is_zlib: bool) -> Decoder {
     match coding {
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(reader);
@@ -152,7 +151,7 @@ fn decoder(reader: ChunkReader, coding: Coding, is_zlib: bool) -> Pin<Box<dyn As
 fn is_zlib(start: &[u8]) -> bool {
     match start {
         [method, flags, ..] => {
-            method & 0x0F == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0
+            method & 0x0F == 8 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31)
         }
         [method] => method & 0x8F == 8,
         [] => false,

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use hyper::Request;
 use hyper::body::{Frame, SizeHint};
 use service_worker::types::Origin;
-use service_worker::{BodyError, NetworkErrorKind, NetworkRequest};
+use service_worker::{Body, BodyError, NetworkErrorKind, NetworkRequest};
 use url::{Position, Url};
 
 use super::outgoing::Outgoing;
@@ -84,14 +84,21 @@ impl Message {
         self.headers.contains_key(AUTHORIZATION) || self.headers.contains_key(COOKIE)
     }
 
-    /// A second copy, if there is no body and doing it twice is doing it once (RFC 9110, 9.2.2).
-    pub(super) fn copy_if_repeatable(&self) -> Option<Self> {
-        (self.body.is_empty() && self.method.is_idempotent()).then(|| Self {
+    /// A second copy, if all of the body is there.
+    pub(super) fn copy(&self) -> Option<Self> {
+        let body = self.body.full()?;
+        Some(Self {
             method: self.method.clone(),
             target: self.target.clone(),
             headers: self.headers.clone(),
-            body: Outgoing::empty(),
+            body: Outgoing::new(Body::from(body)),
         })
+    }
+
+    /// A second copy, if there is no body and doing it twice is doing it once (RFC 9110, 9.2.2).
+    pub(super) fn copy_if_repeatable(&self) -> Option<Self> {
+        let is_repeatable = self.body.is_empty() && self.method.is_idempotent();
+        self.copy().filter(|_| is_repeatable)
     }
 
     /// For hyper, with what is done when all of it has been sent.
@@ -172,7 +179,6 @@ fn host(url: &Url) -> Result<HeaderValue, NetworkErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use service_worker::Body;
     use service_worker::types::fetch::CacheMode;
 
     fn message(method: Method, url: &str, headers: &[(&str, &str)], body: Body) -> Message {

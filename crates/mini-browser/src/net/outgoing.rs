@@ -45,10 +45,6 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn empty() -> Self {
-        Self::new(Body::empty())
-    }
-
     /// All the bytes, if they are there already.
     pub(super) fn full(&self) -> Option<Bytes> {
         match self.ready.front() {

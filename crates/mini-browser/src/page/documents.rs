@@ -56,7 +56,10 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         if let Some((body, _)) = &body {
             params.body = body.clone().into();
         }
-        let fetched = parts.fetches.fetch(params).await;
+        let fetched = match &request.blob {
+            Some(blob) => blob.clone().service(&parts.fetches).fetch(params).await,
+            None => parts.fetches.fetch(params).await,
+        };
         let fetched = fetched.map_err(|error| error.to_string())?;
         let target = redirect_of(&url, &fetched.head).map_err(|error| error.to_string())?;
         if let Some(target) = target {

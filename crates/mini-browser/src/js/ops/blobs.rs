@@ -1,14 +1,49 @@
-//! Text and base64 of the bytes of blobs.
+//! Of blobs: their URLs, and text and base64 of their bytes.
 
-use rquickjs::Result;
+use rquickjs::{Ctx, Result};
+use url::Url;
 
-use super::Ops;
+use super::{OpError, Ops};
 use crate::js::JsBytes;
+use crate::js::blob_urls::OwnBlobs;
+use crate::js::realm::RealmKind;
 
-pub(super) fn declare(ops: &mut Ops<'_, '_>) -> Result<()> {
+pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    // Create object URL: `unique` is a new UUID.
+    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    ops.add(
+        "op_create_object_url",
+        move |ctx: Ctx<'js>, unique: String, bytes: JsBytes, media_type: String| {
+            let refused = || OpError::new("NotSupportedError", "this realm has no blob URL store");
+            own.create(&realm, &unique, bytes.0, media_type)
+                .ok_or_else(|| refused().throw(&ctx))
+        },
+    )?;
+
+    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    ops.add("op_revoke_object_url", move |url: String| {
+        // Step 1: what is no URL is no blob URL.
+        if let Ok(url) = Url::parse(&url) {
+            own.revoke(&realm, &url);
+        }
+    })?;
+
+    // A service worker makes none.
+    let realm = ops.realm();
+    ops.add("op_makes_object_urls", move || {
+        !matches!(realm.kind(), RealmKind::ServiceWorker(_))
+    })?;
+
+    // The number of what a URL leads to now, or null.
+    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    ops.add("op_resolve_blob", move |url: String| {
+        let url = Url::parse(&url).ok()?;
+        own.resolve(&realm, &url).map(super::windows::to_number)
+    })?;
+
     ops.add("op_base64", |bytes: JsBytes| base64(&bytes.0))?;
 
-    ops.add("op_decode_labelled", |bytes: JsBytes, labels: Vec<String>| {
+    ops.add("op_package_text", |bytes: JsBytes, labels: Vec<String>| {
         decode(&bytes.0, &labels)
     })
 }

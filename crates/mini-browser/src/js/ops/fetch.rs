@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -22,6 +23,7 @@ use url::Url;
 use super::{OpError, Ops, caches, heads, promise};
 use crate::fetch::{FetchParams, FetchService, ReferrerPolicy, RequestBody};
 use crate::js::JsBytes;
+use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
@@ -99,6 +101,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         let id = number(id);
         match kind.as_str() {
             "body" => drop(realm.local::<Bodies>().take(id)),
+            "blob" => realm.local::<OwnBlobs>().forget(id),
             "cache" => caches::forget(&realm, id),
             "requester" => realm.local::<heads::Heads>().forget_requester(id),
             "response" => realm.local::<heads::Heads>().forget_response(id),
@@ -179,6 +182,12 @@ async fn fetch(
     };
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
+    let blob = head["blobId"].as_u64();
+    let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+    let service = match blob {
+        Some(blob) => Arc::new(blob.service(&service)),
+        None => service,
+    };
     let params = fetch_params(&realm, &head, body)?;
     let fetched = service.fetch(params).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;

@@ -19,7 +19,6 @@ mod encoding;
 mod fetch;
 pub(super) mod heads;
 mod module_scripts;
-mod multipart;
 mod navigation;
 mod page;
 pub(super) mod ports;
@@ -89,7 +88,6 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     broadcast::declare(ops)?;
     encoding::declare(ops)?;
     compression::declare(ops)?;
-    multipart::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
     clients::declare(ops)?;

@@ -3,8 +3,7 @@
 // The bytes of a blob are a Uint8Array that no script ever sees, so that slices share them.
 
 import { op_load, op_utf8_encode } from "ops";
-import { bodyOf } from "./body.js";
-import { addBodyType } from "./body_types.js";
+import { brands } from "./brands.js";
 import { serializable } from "./serializable.js";
 import { DOMString, HOST, USVString, bufferSource, clampLongLong, dictionary, enumeration, idl, sequence } from "./webidl.js";
 
@@ -67,6 +66,7 @@ export class Blob {
   }
 }
 idl(Blob);
+brands.isBlob = isOne;
 
 // Whether a value is a Blob.
 export const isBlob = isOne;
@@ -116,10 +116,4 @@ serializable(Blob, "Blob", {
   is: isBlob,
   serialize: (blob) => ({ bytes: bytesOf(blob).slice(), type: blob.type }),
   deserialize: ({ bytes, type }) => newBlob(bytes, type),
-});
-
-// Fetch, "extract", for Blob.
-addBodyType({
-  is: isBlob,
-  extract: (blob) => ({ body: bodyOf(bytesOf(blob), true), type: blob.type === "" ? null : blob.type }),
 });

@@ -5,21 +5,49 @@
 // somebody asks for it. `isStream`: its source is null. `shared`: others have the same bytes.
 
 import { op_load, op_utf8_encode } from "ops";
+import { brands } from "./brands.js";
 import { copyOfBytes, isBufferSource } from "./buffers.js";
-import { bodyTypeOf } from "./body_types.js";
 import { utf8Decode } from "./encoding.js";
-import { USVString, arrayBufferLike } from "./webidl.js";
+import { extractMimeType, serializeMimeType } from "./mime_type.js";
+import { URLSearchParams } from "./url.js";
+import { USVString } from "./webidl.js";
 
 // BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {
-  return value === null || isBufferSource(value) || bodyTypeOf(value) !== undefined ? value : USVString(value);
+  const isKept =
+    value === null ||
+    isBufferSource(value) ||
+    value instanceof URLSearchParams ||
+    brands.isBlob(value) ||
+    brands.isFormData(value) ||
+    brands.isReadableStream(value);
+  return isKept ? value : USVString(value);
 }
 
-// *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`.
+// *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`. `keepalive`: a stream is
+// refused.
 export function extract(init, keepalive = false) {
   if (typeof init === "string") return { body: bodyOf(op_utf8_encode(init)), type: "text/plain;charset=UTF-8" };
-  if (isBufferSource(init)) return { body: bodyOf(copyOfBytes(init)), type: null };
-  return bodyTypeOf(init).extract(init, keepalive);
+  if (brands.isReadableStream(init)) {
+    if (keepalive) throw new TypeError("a request that is kept alive cannot have a stream as its body");
+    const stream = streams().recordOf(init);
+    if (isUnusable({ stream })) throw new TypeError("the stream has been read already, or is locked");
+    return { body: bodyOfStream(stream), type: null };
+  }
+  if (init instanceof URLSearchParams) {
+    return { body: bodyOf(op_utf8_encode(`${init}`)), type: "application/x-www-form-urlencoded;charset=UTF-8" };
+  }
+  if (brands.isBlob(init)) {
+    const { blobBytes } = op_load("blob.js");
+    // Nobody writes to these bytes, and nobody may.
+    return { body: bodyOf(blobBytes(init), true), type: init.type === "" ? null : init.type };
+  }
+  if (brands.isFormData(init)) {
+    const { encodeMultipart, entryList } = op_load("form_data.js");
+    const { bytes, boundary } = encodeMultipart(entryList(init));
+    return { body: bodyOf(bytes), type: `multipart/form-data; boundary=${boundary}` };
+  }
+  return { body: bodyOf(copyOfBytes(init)), type: null };
 }
 
 const streams = () => op_load("streams/body_streams.js");
@@ -47,6 +75,9 @@ export function takeHostBody(body) {
 export function bodyOfStream(stream) {
   return newBody({ pull: () => streams().allBytes(stream), stream, isStream: true });
 }
+
+// Whether a body's source is null: nothing but a stream.
+export const isStreamBody = (body) => body !== null && body.isStream;
 
 function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null }) {
   return { pull, openStream, stream, used: false, shared, isStream, host };
@@ -121,8 +152,8 @@ export function takeBytes(body) {
 }
 
 // Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
-// for a wrong `this`; `mimeTypeOf` the MIME type of its headers, or null.
-export function includeBody(Class, bodyOfObject, mimeTypeOf) {
+// for a wrong `this`; `headersOfObject` gives its header list.
+export function includeBody(Class, bodyOfObject, headersOfObject) {
   // *Consume body*; the promise of a wrong `this` is rejected, as that of any failure.
   const consume = async (object) => {
     const body = bodyOfObject(object);
@@ -136,22 +167,43 @@ export function includeBody(Class, bodyOfObject, mimeTypeOf) {
       return body === null ? null : streams().readableObject(streamOf(body));
     },
     get bodyUsed() { return isDisturbed(bodyOfObject(this)); },
-    async arrayBuffer() { return arrayBufferLike(await consume(this)); },
+    async arrayBuffer() {
+      const bytes = await consume(this);
+      return bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer;
+    },
     async blob() {
       const bytes = await consume(this);
-      const mimeType = mimeTypeOf(this);
-      const type = mimeType === null ? "" : op_load("mime_type.js").serializeMimeType(mimeType);
-      return op_load("blob.js").newBlob(bytes, type);
+      const mimeType = extractMimeType(headersOfObject(this));
+      return op_load("blob.js").newBlob(bytes, mimeType === null ? "" : serializeMimeType(mimeType));
     },
     async bytes() { return consume(this); },
     async formData() {
       const bytes = await consume(this);
-      return op_load("multipart.js").formDataOf(bytes, mimeTypeOf(this));
+      return formDataOf(bytes, extractMimeType(headersOfObject(this)));
     },
     async json() { return JSON.parse(utf8Decode(await consume(this))); },
     async text() { return utf8Decode(await consume(this)); },
   };
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(mixin))) {
     Object.defineProperty(Class.prototype, name, descriptor);
+  }
+}
+
+// formData(), step 1.
+function formDataOf(bytes, mimeType) {
+  const { newFormData, parseMultipart } = op_load("form_data.js");
+  switch (mimeType?.essence) {
+    case "multipart/form-data": {
+      const boundary = mimeType.parameters.get("boundary");
+      const list = boundary === undefined ? null : parseMultipart(bytes, boundary);
+      if (list === null) {
+        throw new TypeError("the body is no multipart/form-data");
+      }
+      return newFormData(list);
+    }
+    case "application/x-www-form-urlencoded":
+      return newFormData(Array.from(new URLSearchParams(`?${op_load("encoding.js").utf8DecodeWithoutBOM(bytes)}`)));
+    default:
+      throw new TypeError("the body's type is none of a form");
   }
 }

@@ -77,6 +77,7 @@ export class FileList {
   }
 }
 idl(FileList);
+Object.defineProperty(FileList, "length", { value: 0, configurable: true });
 Object.defineProperty(FileList.prototype, Symbol.iterator, { value: Array.prototype[Symbol.iterator], writable: true, configurable: true });
 
 // A FileList of these Files. Host only.

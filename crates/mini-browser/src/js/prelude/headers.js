@@ -1,8 +1,7 @@
 // Headers and its guards. (Fetch, "Headers class".)
 
 import { pairs } from "./fetch_idl.js";
-import { pairIterable } from "./pair_iterable.js";
-import { ByteString, idl, required } from "./webidl.js";
+import { ByteString, idl, pairIterable, required } from "./webidl.js";
 
 let stateOf;
 let create;
@@ -61,7 +60,7 @@ export class Headers {
   }
 }
 
-pairIterable(Headers, "Headers", (headers) => sortAndCombine(stateOf(headers).list));
+pairIterable(Headers, (headers) => sortAndCombine(stateOf(headers).list));
 idl(Headers);
 // A Headers object over a header list that is shared, not copied.
 export function headersOver(list, guard) {

@@ -1,88 +1,79 @@
-// MIME types. (MIME Sniffing, "Parsing a MIME type", "Serializing a MIME type"; Fetch, "Extract a MIME type".)
+// MIME types. (MIME Sniffing, "Parsing a MIME type" and "Serializing a MIME type"; Fetch, "extract a MIME type".)
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const QUOTED = /^[\t\x20-\x7e\x80-\xff]*$/;
-const trim = (string) => string.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+const QUOTABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-// *Parse a MIME type*: `{ essence, parameters }`, where `parameters` is a Map; null for failure.
+// Parse a MIME type: `{ essence, parameters }`, where the parameters are a Map, or null.
 export function parseMimeType(input) {
-  const string = trim(input);
-  // Steps 3 to 9.
-  const slash = string.indexOf("/");
-  if (slash < 0) return null;
-  const semicolon = string.indexOf(";", slash);
-  const type = string.slice(0, slash);
-  const subtype = string.slice(slash + 1, semicolon < 0 ? undefined : semicolon).replace(/[\t\n\r ]+$/, "");
+  const text = input.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+  const match = /^([^/]*)\/([^;]*)/.exec(text);
+  if (match === null) return null;
+  const type = match[1];
+  const subtype = match[2].replace(/[\t\n\r ]+$/, "");
   if (!TOKEN.test(type) || !TOKEN.test(subtype)) return null;
+  return { essence: `${type}/${subtype}`.toLowerCase(), parameters: parseParameters(text, match[0].length) };
+}
+
+// Step 11.
+function parseParameters(text, start) {
   const parameters = new Map();
-  // Step 11.
-  let at = semicolon < 0 ? string.length : semicolon;
-  while (at < string.length) {
+  let at = start;
+  while (at < text.length) {
     at += 1;
-    while (/[\t\n\r ]/.test(string[at] ?? "")) at += 1;
-    const nameEnd = indexOfAny(string, /[;=]/g, at);
-    const name = string.slice(at, nameEnd).toLowerCase();
+    while (/[\t\n\r ]/.test(text.charAt(at))) at += 1;
+    const nameEnd = indexOfAny(text, /[;=]/g, at);
+    const name = text.slice(at, nameEnd).toLowerCase();
     at = nameEnd;
-    if (at >= string.length) break;
-    if (string[at] === ";") continue;
+    if (at >= text.length) break;
+    if (text[at] === ";") continue;
     at += 1;
     let value;
-    if (string[at] === '"') {
-      [value, at] = quotedString(string, at);
-      at = indexOfAny(string, /;/g, at);
+    if (text[at] === '"') {
+      [value, at] = quotedString(text, at);
+      at = indexOfAny(text, /;/g, at);
     } else {
-      const end = indexOfAny(string, /;/g, at);
-      value = string.slice(at, end).replace(/[\t\n\r ]+$/, "");
+      const end = indexOfAny(text, /;/g, at);
+      value = text.slice(at, end).replace(/[\t\n\r ]+$/, "");
       at = end;
       if (value === "") continue;
     }
-    if (TOKEN.test(name) && QUOTED.test(value) && !parameters.has(name)) parameters.set(name, value);
+    if (TOKEN.test(name) && QUOTABLE.test(value) && !parameters.has(name)) parameters.set(name, value);
   }
-  return { essence: `${type}/${subtype}`.toLowerCase(), parameters };
+  return parameters;
 }
 
-function indexOfAny(string, pattern, from) {
+function indexOfAny(text, pattern, from) {
   pattern.lastIndex = from;
-  return pattern.exec(string)?.index ?? string.length;
+  return pattern.exec(text)?.index ?? text.length;
 }
 
-// *Collect an HTTP quoted string*, with the extract-value flag: the value and where it ends.
-function quotedString(string, from) {
+// Collect an HTTP quoted string, of which the value is wanted: that, and where it ends.
+export function quotedString(text, start) {
+  let at = start + 1;
   let value = "";
-  let at = from + 1;
-  while (at < string.length) {
-    const character = string[at];
+  while (at < text.length && text[at] !== '"') {
+    if (text[at] === "\\" && at + 1 < text.length) at += 1;
+    value += text[at];
     at += 1;
-    if (character === '"') break;
-    if (character === "\\" && at < string.length) {
-      value += string[at];
-      at += 1;
-    } else {
-      value += character;
-    }
   }
-  return [value, at];
+  return [value, Math.min(at + 1, text.length)];
 }
 
-// *Serialize a MIME type*.
+// Serialize a MIME type.
 export function serializeMimeType({ essence, parameters }) {
-  let string = essence;
-  for (const [name, value] of parameters) {
-    string += `;${name}=${TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`;
-  }
-  return string;
+  const texts = Array.from(parameters, ([name, value]) => `;${name}=${TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`);
+  return essence + texts.join("");
 }
 
-// *Extract a MIME type* from the values of Content-Type, combined; null for failure.
-export function extractMimeType(combined) {
-  if (combined === null) return null;
+// Extract a MIME type from a header list, or null.
+export function extractMimeType(list) {
   let charset = null;
   let essence = null;
   let mimeType = null;
-  for (const value of splitHeader(combined)) {
-    const temporary = parseMimeType(value);
-    if (temporary === null || temporary.essence === "*/*") continue;
-    mimeType = temporary;
+  for (const value of splitValues(list, "content-type")) {
+    const parsed = parseMimeType(value);
+    if (parsed === null || parsed.essence === "*/*") continue;
+    mimeType = parsed;
     if (mimeType.essence !== essence) {
       charset = mimeType.parameters.get("charset") ?? null;
       essence = mimeType.essence;
@@ -93,25 +84,26 @@ export function extractMimeType(combined) {
   return mimeType;
 }
 
-// *Get, decode, and split*, of a combined value: at commas that are not in quoted strings.
-function splitHeader(combined) {
-  const values = [];
-  let value = "";
-  for (let at = 0; at < combined.length;) {
-    const end = indexOfAny(combined, /[",]/g, at);
-    value += combined.slice(at, end);
-    at = end;
-    if (combined[at] === '"') {
-      const [, after] = quotedString(combined, at);
-      value += combined.slice(at, after);
-      at = after;
-      continue;
+// Get, decode, and split.
+export function splitValues(list, name) {
+  const values = list.filter(([have]) => have.toLowerCase() === name).map(([, value]) => value);
+  if (values.length === 0) return [];
+  const input = values.join(", ");
+  const found = [];
+  let current = "";
+  for (let at = 0; at <= input.length; ) {
+    if (at === input.length || input[at] === ",") {
+      found.push(current.replace(/^[\t ]+|[\t ]+$/g, ""));
+      current = "";
+      at += 1;
+    } else if (input[at] === '"') {
+      const [, end] = quotedString(input, at);
+      current += input.slice(at, end);
+      at = end;
+    } else {
+      current += input[at];
+      at += 1;
     }
-    values.push(trim(value));
-    value = "";
-    if (at === combined.length - 1) values.push("");
-    at += 1;
   }
-  if (value !== "") values.push(trim(value));
-  return values;
+  return found;
 }

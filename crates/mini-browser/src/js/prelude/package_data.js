@@ -1,6 +1,7 @@
 // What a read operation makes of the bytes of a Blob. (File API, "package data".)
 
-import { op_base64, op_decode_labelled } from "ops";
+import { op_base64, op_package_text } from "ops";
+import { parseMimeType } from "./mime_type.js";
 
 // `bytes` are not used by anybody else afterwards.
 export function packageData(bytes, type, mimeType, encodingName = null) {
@@ -9,15 +10,13 @@ export function packageData(bytes, type, mimeType, encodingName = null) {
     case "BinaryString": return binaryString(bytes);
     case "DataURL": return `data:${mimeType === "" ? "application/octet-stream" : mimeType};base64,${op_base64(bytes)}`;
     // The encoding of that name, else of the type's charset parameter, else UTF-8; a byte order mark overrides it.
-    default: return op_decode_labelled(bytes, [encodingName, charsetOf(mimeType), "utf-8"].filter((label) => label !== null));
+    default: return op_package_text(bytes, [encodingName, charsetOf(mimeType), "utf-8"].filter((label) => label !== null));
   }
 }
 
 // The charset parameter of a MIME type, or null.
-export function charsetOf(mimeType) {
-  const match = /;[\t\n\r ]*charset=(?:"((?:[^"\\]|\\.)*)"|([^;]*))/i.exec(mimeType);
-  if (match === null) return null;
-  return match[1] === undefined ? match[2].trim() : match[1].replace(/\\(.)/g, "$1");
+function charsetOf(mimeType) {
+  return parseMimeType(mimeType)?.parameters.get("charset") ?? null;
 }
 
 function binaryString(bytes) {

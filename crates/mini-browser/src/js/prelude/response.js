@@ -8,9 +8,8 @@ import { op_request_url } from "ops";
 
 import { bodyInit, cloneBody, extract, includeBody, isUnusable } from "./body.js";
 import { members } from "./fetch_idl.js";
-import { append, combined, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
+import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
-import { extractMimeType } from "./mime_type.js";
 import { ByteString, HOST, USVString, idl, required } from "./webidl.js";
 
 let stateOf;
@@ -124,7 +123,7 @@ export class Response {
 includeBody(
   Response,
   (object) => visibleBody(stateOf(object).response),
-  (object) => extractMimeType(combined(stateOf(object).response.headers, "Content-Type")),
+  (object) => stateOf(object).response.headers,
 );
 idl(Response);
 

@@ -13,6 +13,7 @@ const FILES = {
   CryptoKey: "crypto.js",
   ReadableStream: "streams/readable_stream.js", WritableStream: "streams/writable_stream.js", TransformStream: "streams/transform_stream.js",
   MessagePort: "message_port_class.js",
+  ImageData: "dom/image_data.js", ImageBitmap: "dom/image_data.js",
 };
 
 // In the order of their definition, so that subclasses come after what they extend.

@@ -1,12 +1,10 @@
 // URL and URLSearchParams. (URL, "API".)
 
-import { op_form_parse, op_form_serialize, op_url_parse, op_url_set, op_utf8_encode } from "ops";
-import { bodyOf } from "./body.js";
-import { addBodyType } from "./body_types.js";
-import { pairIterable } from "./pair_iterable.js";
-import { USVString, call, idl, required } from "./webidl.js";
+import { op_create_object_url, op_form_parse, op_form_serialize, op_load, op_makes_object_urls, op_revoke_object_url, op_url_parse, op_url_set } from "ops";
+import { DOMString, USVString, call, idl, required } from "./webidl.js";
 
-let attach, isParams, listOf, refresh;
+let attach;
+let refresh;
 
 export class URLSearchParams {
   #list = [];
@@ -80,21 +78,23 @@ export class URLSearchParams {
     this.#update();
   }
   toString() { return op_form_serialize(this.#list); }
+  *entries() { for (let i = 0; i < this.#list.length; i++) yield [...this.#list[i]]; }
+  *keys() { for (let i = 0; i < this.#list.length; i++) yield this.#list[i][0]; }
+  *values() { for (let i = 0; i < this.#list.length; i++) yield this.#list[i][1]; }
+  forEach(callback, thisArg = undefined) {
+    required(arguments.length, 1, "forEach");
+    if (typeof callback !== "function") throw new TypeError("forEach: the callback is not a function");
+    for (let i = 0; i < this.#list.length; i++) callback.call(thisArg, this.#list[i][1], this.#list[i][0], this);
+  }
   #update() { this.#url?.(this.#list.length === 0 ? "" : op_form_serialize(this.#list)); }
   static {
-    listOf = (params) => params.#list;
-    isParams = (value) => #list in value;
     attach = (params, update) => { params.#url = update; };
     refresh = (params, query) => { params.#list = op_form_parse(query); };
   }
 }
-pairIterable(URLSearchParams, "URLSearchParams", (params) => listOf(params));
 idl(URLSearchParams);
-
-// Fetch, "extract", for URLSearchParams.
-addBodyType({
-  is: isParams,
-  extract: (params) => ({ body: bodyOf(op_utf8_encode(op_form_serialize(listOf(params)))), type: "application/x-www-form-urlencoded;charset=UTF-8" }),
+Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
+  value: URLSearchParams.prototype.entries, writable: true, configurable: true,
 });
 
 function parse(url, base) {
@@ -155,5 +155,22 @@ export class URL {
   toJSON() { return this.#parts.href; }
   #set(part, value) { this.#parts = call(op_url_set, this.#parts.href, part, USVString(value)); }
   #refresh() { if (this.#params !== null) refresh(this.#params, this.#parts.search.slice(1)); }
+}
+
+// File API, "Creating and Revoking a blob URL"; not of service workers.
+if (op_makes_object_urls()) {
+  const statics = {
+    createObjectURL(object) {
+      required(arguments.length, 1, "createObjectURL");
+      const { blobBytes, isBlob } = op_load("blob.js");
+      if (!isBlob(object)) throw new TypeError("createObjectURL: the argument is not a Blob");
+      return call(op_create_object_url, op_load("performance.js").randomUUID(), blobBytes(object), object.type);
+    },
+    revokeObjectURL(url) {
+      required(arguments.length, 1, "revokeObjectURL");
+      op_revoke_object_url(DOMString(url).toWellFormed());
+    },
+  };
+  Object.defineProperties(URL, Object.getOwnPropertyDescriptors(statics));
 }
 idl(URL);

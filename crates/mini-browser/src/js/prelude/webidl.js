@@ -15,7 +15,8 @@ export function idl(Class, { name = Class.name, constants = {} } = {}) {
   defineProperty(Class, "name", { value: name, configurable: true });
   for (const target of [prototype, Class]) {
     for (const member of getOwnPropertyNames(target)) {
-      if (member === "constructor" || member === "prototype" || member === "name" || member === "length") continue;
+      const isFunctions = target === Class ? member === "prototype" || member === "name" || member === "length" : member === "constructor";
+      if (isFunctions) continue;
       const descriptor = getOwnPropertyDescriptor(target, member);
       descriptor.enumerable = true;
       defineProperty(target, member, descriptor);
@@ -245,7 +246,46 @@ export function double(value, what) {
   return number;
 }
 
-// The ArrayBuffer of bytes that are the whole of it, else one of a copy.
-export function arrayBufferLike(bytes) {
-  return bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer;
+const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
+
+// iterable<K, V>: `pairsOf(object)` gives the value pairs to iterate over, as they are now, and throws
+// for what is no such object. Call it before `idl`.
+export function pairIterable(Class, pairsOf) {
+  const positions = new WeakMap();
+  const iteratorPrototype = Object.create(IteratorPrototype, {
+    next: {
+      configurable: true, enumerable: true, writable: true,
+      value: { next() {
+        const position = positions.get(this);
+        if (position === undefined) throw new TypeError(`next was called on something that is no ${Class.name} Iterator`);
+        const pairs = pairsOf(position.object);
+        if (position.index >= pairs.length) return { value: undefined, done: true };
+        const pair = pairs[position.index++];
+        return { value: position.select(pair), done: false };
+      } }.next,
+    },
+    [Symbol.toStringTag]: { configurable: true, value: `${Class.name} Iterator` },
+  });
+  const iterate = (object, select) => {
+    pairsOf(object);
+    const iterator = Object.create(iteratorPrototype);
+    positions.set(iterator, { object, select, index: 0 });
+    return iterator;
+  };
+  const members = {
+    entries() { return iterate(this, ([key, value]) => [key, value]); },
+    keys() { return iterate(this, ([key]) => key); },
+    values() { return iterate(this, ([, value]) => value); },
+    forEach(callback, thisArg = undefined) {
+      pairsOf(this);
+      required(arguments.length, 1, "forEach");
+      if (typeof callback !== "function") throw new TypeError("forEach: the callback is not a function");
+      for (let index = 0; index < pairsOf(this).length; index++) {
+        const [key, value] = pairsOf(this)[index];
+        Reflect.apply(callback, thisArg, [value, key, this]);
+      }
+    },
+  };
+  for (const name in members) defineProperty(Class.prototype, name, { value: members[name], writable: true, enumerable: true, configurable: true });
+  defineProperty(Class.prototype, Symbol.iterator, { value: members.entries, writable: true, configurable: true });
 }

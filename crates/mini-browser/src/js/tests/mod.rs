@@ -3,9 +3,11 @@
 mod blobs;
 mod dedicated;
 mod dom_documents;
+mod dom_nodes;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod forms;
 mod frames;
 mod lifecycle;
 mod limits;

@@ -35,8 +35,6 @@ pub(super) const WORKER: WorkerId = WorkerId(7);
 /// Longer than anything here takes; reached only when something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port, where none crosses.
-
 /// What was written to consoles.
 #[derive(Clone, Default)]
 pub(in crate::js) struct Lines(Arc<Mutex<Vec<String>>>);

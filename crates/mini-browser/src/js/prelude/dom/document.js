@@ -4,7 +4,7 @@ import { op_url_parse } from "ops";
 import { defineEventHandler } from "../events.js";
 import { location } from "../location.js";
 import { windowProxy } from "../realms.js";
-import { DOMString, HOST, errorOf, idl, load, required } from "../webidl.js";
+import { DOMString, HOST, USVString, errorOf, idl, load, required } from "../webidl.js";
 import { checkAttributeName, checkElementName, extractName, lowercase } from "./attributes.js";
 import { createCDATASection } from "./character_data.js";
 import { byClassName, byTagName, byTagNameNS, liveCollection, liveList } from "./collections.js";
@@ -143,6 +143,15 @@ export class Document extends Node {
 
   // HTML.
   get domain() { return op_url_parse(home.urlOf(recordOf(this)), null)?.hostname ?? ""; }
+  set domain(value) {
+    const own = op_url_parse(home.urlOf(recordOf(this)), null)?.hostname ?? "";
+    const wanted = op_url_parse(`http://${USVString(value)}`, null)?.hostname ?? "";
+    // Is a registrable domain suffix of or is equal to.
+    if (!recordOf(this).isShown || wanted === "" || (own !== wanted && !own.endsWith(`.${wanted}`))) {
+      throw errorOf("SecurityError", `'${value}' is not the document's domain, nor one that it is in`);
+    }
+    // Step 7: agent clusters are origin-keyed, so that nothing comes of it.
+  }
   get referrer() { return recordOf(this).referrer ?? ""; }
   get cookie() { return readCookies(recordOf(this)); }
   set cookie(value) { writeCookie(recordOf(this), DOMString(value)); }
@@ -197,6 +206,10 @@ export class Document extends Node {
   }
   get hidden() { return !recordOf(this).isShown; }
   get visibilityState() { return recordOf(this).isShown ? "visible" : "hidden"; }
+  get fonts() {
+    const record = recordOf(this);
+    return same(record, "fonts", () => load("dom/fonts.js").newFontFaceSet());
+  }
   get designMode() { recordOf(this); return "off"; }
   getSelection() { recordOf(this); return null; }
 }

@@ -3,12 +3,11 @@
 import { op_form_serialize, op_url_set } from "ops";
 import { TextEncoder } from "../encoding.js";
 import { Event, fire } from "../events.js";
-import { errorOf, load } from "../webidl.js";
+import { load } from "../webidl.js";
 import { activations } from "./activation.js";
 import { lowercase } from "./attributes.js";
 import { isChecked, isSelected, optionValue, optionsOf, setChecked, typeOfInput, valueOf } from "./form_values.js";
 import { navigateFor, targetOf } from "./hyperlinks.js";
-import { recordIfNode } from "./node.js";
 import { attribute, elementsBelow, firstElement, isConnected, isHtml, ownOf, root, wrap } from "./nodes.js";
 import { resolve } from "./reflect.js";
 
@@ -95,19 +94,6 @@ export function entryList(form, submitter = null) {
     }
   }
   return entries;
-}
-
-// For FormData(form, submitter): the entries of a form element. (XMLHttpRequest, "new FormData".)
-export function entriesFor(formObject, submitterObject) {
-  const form = recordIfNode(formObject);
-  if (form === null || !isHtml(form, "form")) throw new TypeError("FormData: the argument is not a form element");
-  let submitter = null;
-  if (submitterObject !== null && submitterObject !== undefined) {
-    submitter = recordIfNode(submitterObject);
-    if (submitter === null || !isSubmitButton(submitter)) throw new TypeError("FormData: the submitter is not a submit button");
-    if (formOf(submitter) !== form) throw errorOf("NotFoundError", "FormData: the submitter is not of this form");
-  }
-  return entryList(form, submitter);
 }
 
 function isDisabled(element) {

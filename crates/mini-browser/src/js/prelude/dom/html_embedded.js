@@ -1,6 +1,6 @@
 // Embedded content. (HTML, "Embedded content".)
 
-import { DOMString, idl, load } from "../webidl.js";
+import { DOMString, idl, load, required } from "../webidl.js";
 import { setValue } from "./attributes.js";
 import { reflectWindowHandlers } from "./event_handlers.js";
 import { HTMLElement } from "./html_element.js";
@@ -99,6 +99,7 @@ idl(HTMLSourceElement);
 
 export class HTMLTrackElement extends HTMLElement {
   get readyState() { return recordOf(this).own?.readyState ?? 0; }
+  get track() { return load("dom/text_tracks.js").trackOf(recordOf(this)); }
 }
 reflect(HTMLTrackElement, { kind: "string", src: "url", srclang: "string", label: "string", default: "boolean" });
 idl(HTMLTrackElement, { constants: { NONE: 0, LOADING: 1, LOADED: 2, ERROR: 3 } });
@@ -107,11 +108,13 @@ export class HTMLMapElement extends HTMLElement {}
 reflect(HTMLMapElement, { name: "string" });
 idl(HTMLMapElement);
 
-// No context is offered: nothing is painted.
+// Of a canvas, its pixels: see canvas.js.
 export class HTMLCanvasElement extends HTMLElement {
-  getContext(type) { recordOf(this); DOMString(type); return null; }
-  toDataURL() { recordOf(this); return "data:,"; }
-  toBlob(callback) { recordOf(this); callback(null); }
+  getContext(type) {
+    required(arguments.length, 1, "getContext");
+    const record = recordOf(this);
+    return DOMString(type) === "2d" ? load("dom/canvas.js").contextOf(record, this) : null;
+  }
 }
 reflect(HTMLCanvasElement, { width: ["unsigned long", "width", 300], height: ["unsigned long", "height", 150] });
 idl(HTMLCanvasElement);

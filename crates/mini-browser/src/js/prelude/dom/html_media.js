@@ -2,7 +2,7 @@
 
 import { fireEvent } from "../events.js";
 import { queueTask } from "../event_loop.js";
-import { DOMString, HOST, errorOf, idl, illegal } from "../webidl.js";
+import { DOMString, HOST, errorOf, idl, illegal, load } from "../webidl.js";
 import { HTMLElement } from "./html_element.js";
 import { attribute, wrap } from "./nodes.js";
 import { recordOf } from "./node.js";
@@ -49,6 +49,7 @@ export class HTMLMediaElement extends HTMLElement {
   set muted(value) { this.#muted = !!value; }
   get playbackRate() { return this.#rate; }
   set playbackRate(value) { this.#rate = Number(value); }
+  get textTracks() { return load("dom/text_tracks.js").tracksObject(recordOf(this)); }
   load() { loadMedia(recordOf(this)); }
   canPlayType(type) {
     recordOf(this);

@@ -29,6 +29,10 @@ export const MODULES = {
     "HTMLMeterElement", "HTMLModElement", "HTMLOListElement", "HTMLParagraphElement", "HTMLPreElement", "HTMLProgressElement", "HTMLQuoteElement",
     "HTMLSlotElement", "HTMLSpanElement", "HTMLTimeElement", "HTMLUListElement", "SVGElement", "SVGSVGElement", "SVGScriptElement"],
   "dom/parsing_apis.js": ["DOMParser", "XMLSerializer"],
+  "dom/fonts.js": ["FontFace", "FontFaceSet"],
+  "dom/text_tracks.js": ["TextTrack", "TextTrackList"],
+  "dom/canvas.js": ["CanvasRenderingContext2D"],
+  "dom/image_data.js": ["ImageBitmap", "ImageData"],
   "dom/mutation_observer.js": ["MutationObserver", "MutationRecord"],
   "dom/ui_events.js": ["FocusEvent", "InputEvent", "KeyboardEvent", "MouseEvent", "PointerEvent", "SubmitEvent", "UIEvent", "WheelEvent"],
 };

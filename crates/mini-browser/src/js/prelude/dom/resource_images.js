@@ -12,9 +12,9 @@ import { resolve } from "./reflect.js";
 import { crossOriginOf } from "./scripts.js";
 import { recordSteps } from "./steps.js";
 
-const NOTHING = { state: "unavailable", url: "", width: 0, height: 0 };
+const NOTHING = { state: "unavailable", url: "", width: 0, height: 0, isClean: true };
 
-// The current request of an img: { state, url, width, height }.
+// The current request of an img: { state, url, width, height, isClean }; a clean one taints no canvas.
 export const imageOf = (element) => element.own?.image ?? NOTHING;
 
 // img.complete
@@ -71,7 +71,7 @@ function updateImageData(element) {
       return;
     }
     load(element, url).then(
-      ({ width, height }) => settle({ state: "completely available", url, width, height }, "load"),
+      (image) => settle({ state: "completely available", url, ...image }, "load"),
       () => settle({ ...NOTHING, state: "broken", url }, "error"),
     );
   });
@@ -83,7 +83,7 @@ async function load(element, url) {
   });
   const dimensions = dimensionsOf(await response.bytes(), response.contentType);
   if (dimensions === null) throw new TypeError("it is not an image");
-  return dimensions;
+  return { ...dimensions, isClean: response.type !== "opaque" };
 }
 
 // Select an image source: its URL, of density 1 if there is a choice; or null.

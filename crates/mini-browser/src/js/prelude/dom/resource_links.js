@@ -11,8 +11,8 @@ import { delayLoad } from "./loading.js";
 import { attribute, childTextContent, isConnected, ownOf, wrap } from "./nodes.js";
 import { resolve } from "./reflect.js";
 import { crossOriginOf } from "./scripts.js";
-import { recordSteps } from "./steps.js";
-import { newStyleSheet, urlsOfSheet } from "./style_sheets.js";
+import { attributeSteps, recordSteps } from "./steps.js";
+import { newStyleSheet, urlsOfDeclarations, urlsOfSheet } from "./style_sheets.js";
 
 const relations = (element) => new Set(lowercase(attribute(element, "rel") ?? "").split(/[\t\n\f\r ]+/));
 
@@ -83,7 +83,7 @@ async function loadSheet(document, url, settings, depth = 0) {
   const response = await fetchForElement({ url, destination: "style", ...settings });
   if (!response.isOk) throw new TypeError(`status ${response.status}`);
   const isCss = /^text\/css(;|$)/i.test((response.contentType ?? "").trim());
-  const isTolerated = document.mode === "quirks" && !response.isNoSniff && response.type === "basic";
+  const isTolerated = document.mode === "quirks" && !response.isNoSniff && (response.type === "basic" || response.type === "default");
   if (!isCss && !isTolerated) throw new TypeError(`its type is ${response.contentType}`);
   const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(response.contentType ?? "")?.[1] ?? "utf-8";
   const text = op_decode(await response.bytes(), charset);
@@ -94,20 +94,33 @@ async function loadSheet(document, url, settings, depth = 0) {
 
 // Fetches what a sheet imports, and the images and fonts that it names.
 export async function loadSheetResources(document, text, base, depth = 0) {
-  const { imports, images, fonts } = urlsOfSheet(text);
+  const { imports, images, corsImages, fonts } = urlsOfSheet(text);
   const resolved = (url) => op_url_parse(url.toWellFormed(), base)?.href ?? null;
   // A sheet that imports itself would never end.
   const sheets = depth < 8 ? imports.map(resolved).filter((url) => url !== null && url !== base) : [];
-  for (const [urls, destination, mode] of [[images, "image", "no-cors"], [fonts, "font", "cors"]]) {
-    for (const url of urls.map(resolved)) {
-      if (url === null || url.startsWith("data:")) continue;
-      const release = delayLoad(document);
-      const settings = destination === "font" ? { mode, crossOrigin: "anonymous" } : { mode };
-      fetchForElement({ url, destination, referrer: base, ...settings }).then((response) => response.bytes()).then(release, release);
-    }
-  }
-  await Promise.all(sheets.map((url) => loadSheet(document, url, { referrer: base }, depth + 1).catch(() => null)));
+  const referrer = /^https?:/.test(base) && base !== document.home.urlOf(document) ? base : undefined;
+  for (const url of images.map(resolved)) loadNamed(document, url, "image", false, referrer);
+  for (const url of corsImages.map(resolved)) loadNamed(document, url, "image", true, referrer);
+  for (const url of fonts.map(resolved)) loadNamed(document, url, "font", true, referrer);
+  await Promise.all(sheets.map((url) => loadSheet(document, url, { referrer }, depth + 1).catch(() => null)));
 }
+
+// Fetches an image or a font that style names.
+function loadNamed(document, url, destination, isCors, referrer = undefined) {
+  if (url === null || url.startsWith("data:")) return;
+  const release = delayLoad(document);
+  const settings = isCors ? { mode: "cors", crossOrigin: "anonymous" } : {};
+  fetchForElement({ url, destination, referrer, ...settings }).then((response) => response.bytes()).then(release, release);
+}
+
+// What a style attribute names is fetched when it first does.
+attributeSteps.set("style", (element, old, value) => {
+  if (value === null || !value.includes("url(") || !element.document.isShown || !isConnected(element)) return;
+  const before = urlsOfDeclarations(old ?? "");
+  const now = urlsOfDeclarations(value);
+  for (const url of now.images) if (!before.images.includes(url)) loadNamed(element.document, resolve(element, url), "image", false);
+  for (const url of now.corsImages) if (!before.corsImages.includes(url)) loadNamed(element.document, resolve(element, url), "image", true);
+});
 
 const TRIGGERS = new Set(["href", "rel", "as", "disabled", "crossorigin", "type", "media"]);
 

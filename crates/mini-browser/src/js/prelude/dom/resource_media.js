@@ -68,8 +68,8 @@ export function loadMedia(element) {
       return;
     }
     media.currentSrc = url;
-    fetchMedia(element, url).then(() => steps(() => {
-      Object.assign(media, { networkState: IDLE, readyState: HAVE_ENOUGH_DATA });
+    fetchMedia(element, url).then((isClean) => steps(() => {
+      Object.assign(media, { isClean, networkState: IDLE, readyState: HAVE_ENOUGH_DATA });
       for (const type of ["progress", "suspend", "durationchange", "loadedmetadata", "loadeddata", "canplay", "canplaythrough"]) {
         if (isCurrent()) fireEvent(wrap(element), type, true);
       }
@@ -90,6 +90,7 @@ async function fetchMedia(element, url) {
   const response = await fetchForElement({ url, destination: element.localName, crossOrigin: crossOriginOf(element), headers: [["Range", "bytes=0-"]] });
   const bytes = await response.bytes();
   if (!response.isOk || !isMedia(response.contentType, bytes)) throw new TypeError("it cannot be played");
+  return response.type !== "opaque";
 }
 
 for (const name of ["audio", "video"]) {
@@ -106,18 +107,21 @@ recordSteps.set("source", {
   },
 });
 
-// The text track of a track element.
-function loadTrack(element) {
+// Start the track processing model: a track that is wanted is fetched.
+export function loadTrack(element) {
+  const own = ownOf(element);
   const src = attribute(element, "src");
   const { parent } = element;
-  if (src === null || parent === null || !(isHtml(parent, "audio") || isHtml(parent, "video"))) return;
-  const own = ownOf(element);
+  const isWanted = (own.mode ?? (attribute(element, "default") === null ? "disabled" : "showing")) !== "disabled";
+  if (!isWanted || src === null || parent === null || !(isHtml(parent, "audio") || isHtml(parent, "video"))) return;
+  const url = src === "" ? null : resolve(element, src);
+  if (own.trackUrl === (url ?? "")) return;
+  own.trackUrl = url ?? "";
   own.readyState = 1;
   const settle = (type, state) => queueTask("dom", () => {
     own.readyState = state;
     fireEvent(wrap(element), type, true);
   });
-  const url = src === "" ? null : resolve(element, src);
   if (url === null) {
     settle("error", 3);
     return;
@@ -129,7 +133,7 @@ function loadTrack(element) {
     settle("load", 2);
   }).catch(() => settle("error", 3));
 }
-recordSteps.set("track", { connected: loadTrack, changed(element, name) { if (name === "src") loadTrack(element); } });
+recordSteps.set("track", { connected: loadTrack, changed(element, name) { if (name === "src" || name === "default") loadTrack(element); } });
 
 // Embed and object: an image, or anything else that was found, is shown; nothing is run.
 function loadEmbedded(element) {

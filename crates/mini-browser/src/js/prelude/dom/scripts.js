@@ -1,9 +1,9 @@
 // Script elements. (HTML, "Processing model" of "The script element".)
 
-import { op_decode, op_is_scripting, op_report } from "ops";
+import { op_console, op_decode, op_is_scripting, op_report } from "ops";
 import { queueTask } from "../event_loop.js";
 import { fireEvent } from "../events.js";
-import { errorOf, load } from "../webidl.js";
+import { load } from "../webidl.js";
 import { lowercase } from "./attributes.js";
 import { fetchForElement } from "./element_fetch.js";
 import { delayLoad, goOn, loadingOf } from "./loading.js";
@@ -58,9 +58,7 @@ export function prepareScript(element, parser = null) {
 
 function schedule(element, own, type, isAsync, parserDocument, parser) {
   const loading = loadingOf(element.document);
-  if (type === "importmap") {
-    executeScript(element);
-  } else if (type === "classic" && !own.isExternal) {
+  if (type === "classic" && !own.isExternal) {
     // Immediately execute the script element, even if other scripts are already executing.
     executeScript(element);
   } else if (isAsync) {
@@ -180,9 +178,8 @@ function createInline(element, own, type, source) {
       return true;
     }
     default:
-      op_report(errorOf("NotSupportedError", "Import maps are not offered"));
-      own.result = null;
-      return true;
+      op_console("error", "Import maps are not offered: module specifiers are resolved without this one");
+      return false;
   }
 }
 

@@ -86,20 +86,27 @@ function topLevelRules(text) {
 
 const URL_TOKEN = /url\(\s*(?:"([^"]*)"|'([^']*)'|([^)"'\s]*))\s*\)/gi;
 
-// What a sheet imports, and which images and fonts it names.
+// Properties whose images are fetched with CORS. (CSS Shapes; CSS Masking.)
+const WITH_CORS = /^(?:shape-outside|(?:-webkit-)?mask(?:-image|-border-source)?|clip-path|filter)$/i;
+
+const urlsIn = (text) => Array.from(text.matchAll(URL_TOKEN), ([, double, single, bare]) => double ?? single ?? bare).filter((url) => url !== "");
+
+// What a sheet imports, and which images (with and without CORS) and fonts it names.
 export function urlsOfSheet(text) {
-  const imports = [], images = [], fonts = [];
+  const urls = { imports: [], images: [], corsImages: [], fonts: [] };
   for (const rule of topLevelRules(text)) {
     const imported = /^@import\s+(?:url\(\s*)?(?:"([^"]*)"|'([^']*)'|([^)"'\s;]+))/i.exec(rule);
-    if (imported !== null) {
-      imports.push(imported[1] ?? imported[2] ?? imported[3]);
-      continue;
-    }
-    const into = /^@font-face/i.test(rule) ? fonts : images;
-    for (const [, double, single, bare] of rule.matchAll(URL_TOKEN)) {
-      const url = double ?? single ?? bare;
-      if (url !== "") into.push(url);
-    }
+    if (imported !== null) urls.imports.push(imported[1] ?? imported[2] ?? imported[3]);
+    else if (/^@font-face/i.test(rule)) urls.fonts.push(...urlsIn(rule));
+    else urlsOfDeclarations(rule, urls);
   }
-  return { imports, images, fonts };
+  return urls;
+}
+
+// The same of declarations; gives `urls`.
+export function urlsOfDeclarations(text, urls = { images: [], corsImages: [] }) {
+  for (const [, name, value] of withoutComments(text).matchAll(/([-\w]+)\s*:((?:"[^"]*"|'[^']*'|\((?:"[^"]*"|'[^']*'|\([^)]*\)|[^)"'(])*\)|[^;"'({}])*)/g)) {
+    (WITH_CORS.test(name) ? urls.corsImages : urls.images).push(...urlsIn(value));
+  }
+  return urls;
 }

@@ -5,11 +5,12 @@ import { newPromise, promising, react, resolvedWith, upon } from "../promises.js
 import { byteClose, byteEnqueue, byteError, controllerRespond } from "./byte_controller.js";
 import { pipeTo } from "./pipe.js";
 import { acquireDefaultReader, close, initialize, newReadableByte, read, readerCancel, release } from "./readable_ops.js";
-import { readableObject } from "./readable_stream.js";
+import { readableObject, readableOf } from "./readable_stream.js";
 import { tee } from "./tee.js";
 import { setUpTransform, transformEnqueue } from "./transform_stream.js";
 
 export { readableObject };
+export const recordOf = (object) => readableOf(object, "The body");
 
 // *Close* a stream with byte reading support.
 function closeStream({ controller }) {

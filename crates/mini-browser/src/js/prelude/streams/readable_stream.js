@@ -2,8 +2,7 @@
 
 import { abortSignal } from "../abort.js";
 import { asyncIterable, endOfIteration } from "../async_iterable.js";
-import { bodyOfStream } from "../body.js";
-import { addBodyType } from "../body_types.js";
+import { brands } from "../brands.js";
 import { enforceRange } from "../fetch_idl.js";
 import { newPromise, promising, rejectedWith, resolvedWith, setHandled } from "../promises.js";
 import { HOST, dictionary, enumeration, idl, required } from "../webidl.js";
@@ -177,6 +176,7 @@ export function readableOf(value, what) {
 }
 
 export const isReadableStream = (value) => isOne(value);
+brands.isReadableStream = isReadableStream;
 
 // The object of a stream, made when a script first sees it.
 export const readableObject = (stream) => stream.object ?? adopt(stream);
@@ -205,14 +205,3 @@ export function byteStreamOf(bytes) {
 
 // How many bytes a chunk has at most.
 const CHUNK = 65536;
-
-// Bodies of streams. (Fetch, "extract", for ReadableStream.)
-addBodyType({
-  is: isOne,
-  extract(object, keepalive) {
-    const stream = recordOf(object);
-    if (keepalive) throw new TypeError("a request that is kept alive cannot have a stream as its body");
-    if (stream.disturbed || isLocked(stream)) throw new TypeError("the stream has been read already, or is locked");
-    return { body: bodyOfStream(stream), type: null };
-  },
-});
