@@ -29,7 +29,7 @@ use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 
 /// The longest body that scripts can read, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
+pub(super) const BODY_LIMIT: usize = 64 << 20;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -176,22 +176,34 @@ async fn fetch(
     head: Value,
     body: Option<Bytes>,
 ) -> std::result::Result<Json, OpError> {
-    let failed = |why: &str| {
-        realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
-        OpError::type_error("Failed to fetch")
-    };
+    let (service, params) = prepare(&realm, &head, body)?;
+    let fetched = service.fetch(params).await;
+    let fetched = fetched.map_err(|error| failed(&realm, &error.to_string(), "TypeError"))?;
+    Ok(response_with_body(&realm, fetched.head, fetched.body))
+}
+
+/// What a script is told of a fetch that failed, and people of why.
+pub(super) fn failed(realm: &RealmState, why: &str, name: &str) -> OpError {
+    realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
+    OpError::new(name, "Failed to fetch")
+}
+
+/// What a request of a script is fetched with.
+pub(super) fn prepare(
+    realm: &RealmState,
+    head: &Value,
+    body: Option<Bytes>,
+) -> std::result::Result<(Arc<FetchService>, FetchParams), OpError> {
     let service = realm.service::<FetchService>();
-    let service = service.ok_or_else(|| failed("this realm has no network"))?;
+    let service =
+        service.ok_or_else(|| failed(realm, "this realm has no network", "TypeError"))?;
     let blob = head["blobId"].as_u64();
     let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
     let service = match blob {
         Some(blob) => Arc::new(blob.service(&service)),
         None => service,
     };
-    let params = fetch_params(&realm, &head, body)?;
-    let fetched = service.fetch(params).await;
-    let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
-    Ok(response_with_body(&realm, fetched.head, fetched.body))
+    Ok((service, fetch_params(realm, head, body)?))
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
@@ -205,7 +217,7 @@ pub(super) fn response_with_body(
 }
 
 /// What a script may see of a response, and the number of the rest.
-fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
+pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     let is_opaque = matches!(
         head.response_type,
         ResponseType::Opaque | ResponseType::Error
@@ -276,6 +288,7 @@ pub(super) fn request_from_js(
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
             RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
         },
+        use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
         integrity: text(head, "integrity")?.to_owned(),

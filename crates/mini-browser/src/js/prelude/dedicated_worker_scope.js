@@ -29,6 +29,7 @@ replaceable("name", op_worker_name);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("file_reader_sync.js", ["FileReaderSync"]);
 lazy("worker.js", ["Worker"]);
+lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 
 op_set_hook("insidePort", (id) => {
   inside = newMessagePort(id);

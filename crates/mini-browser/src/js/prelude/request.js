@@ -224,7 +224,7 @@ function construct(input, rawInit) {
 
   // Steps 5 and 6.
   const inputState = isObject ? stateOf(input) : null;
-  const base = isObject ? inputState.request : initial(requestUrl(url));
+  const base = isObject ? inputState.request : initialRequest(requestUrl(url));
   const fallbackMode = isObject ? null : "cors";
   let signal = isObject ? signalOf(inputState) : null;
 
@@ -351,7 +351,7 @@ function constructBody(inputState, init, request, headers) {
 }
 
 // Step 5: a request of that URL.
-function initial(url) {
+export function initialRequest(url) {
   const blob = url.startsWith("blob:") ? keep("blob", op_resolve_blob(url) ?? null) : null;
   return { ...INITIAL, urlList: [url], blob };
 }
@@ -390,7 +390,12 @@ function methodOf(method) {
   if (["CONNECT", "TRACE", "TRACK"].includes(upper)) {
     throw new TypeError(`method ${method} is forbidden`);
   }
-  // *Normalize*.
+  return normalizeMethod(method);
+}
+
+// *Normalize* a method.
+export function normalizeMethod(method) {
+  const upper = method.toUpperCase();
   return ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper) ? upper : method;
 }
 

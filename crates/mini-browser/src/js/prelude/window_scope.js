@@ -97,6 +97,7 @@ lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("dom/canvas.js", ["createImageBitmap"], true);
 lazy("history.js", ["History"]);
 lazy("worker.js", ["Worker"]);
+lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.
