@@ -10,7 +10,7 @@ import { global, windowProxy } from "./realms.js";
 import { normalizeMethod } from "./request.js";
 import { ByteString, DOMString, HOST, USVString, errorOf, idl, illegal, required } from "./webidl.js";
 import { allHeaders, networkError, responseObject, responseText, responseUrl, responseXml } from "./xhr_response.js";
-import { abort, send, setState, terminate, timeoutChanged } from "./xhr_send.js";
+import { abort, convertBody, send, setState, terminate, timeoutChanged } from "./xhr_send.js";
 
 const UNSENT = 0, OPENED = 1, HEADERS_RECEIVED = 2, LOADING = 3, DONE = 4;
 const isWindow = windowProxy !== global;
@@ -108,8 +108,9 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   send(body = null) {
     const xhr = this.#xhr;
+    const converted = convertBody(xhr, body);
     if (xhr.state !== OPENED || xhr.sendFlag) throw errorOf("InvalidStateError", "send: the request is not open, or is sent");
-    send(xhr, body);
+    send(xhr, converted);
   }
 
   abort() { abort(this.#xhr); }

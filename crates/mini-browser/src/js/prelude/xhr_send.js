@@ -34,6 +34,14 @@ export function terminate(xhr) {
   if (controller !== null) signalAbort(controller.signal, undefined);
 }
 
+// (Document or XMLHttpRequestBodyInit)?, converted: `{ init, document }` or null.
+export function convertBody(xhr, given) {
+  if (given === null || given === undefined) return null;
+  const document = xhr.isWindow ? load("dom/parsing_apis.js").documentAsBody(given) : null;
+  const init = document === null ? bodyInit(brands.isReadableStream(given) ? `${given}` : given) : document.text.toWellFormed();
+  return { init, document };
+}
+
 // send(), from step 3 on.
 export function send(xhr, given) {
   const body = requestBody(xhr, given);
@@ -60,11 +68,9 @@ export function send(xhr, given) {
 
 // Steps 3 and 4: the body, with its Content-Type.
 function requestBody(xhr, given) {
-  if (given === null || given === undefined) return null;
-  const document = xhr.isWindow ? load("dom/parsing_apis.js").documentAsBody(given) : null;
-  const init = document === null ? bodyInit(brands.isReadableStream(given) ? `${given}` : given) : document.text;
+  if (given === null || xhr.method === "GET" || xhr.method === "HEAD") return null;
+  const { init, document } = given;
   const isText = typeof init === "string";
-  if (xhr.method === "GET" || xhr.method === "HEAD") return null;
   const extracted = extract(init);
   const state = headersState(xhr.headers);
   const author = combined(state.list, "content-type");
@@ -121,6 +127,8 @@ async function run(xhr, request, controller, uploadLength) {
   setState(xhr, HEADERS_RECEIVED);
   if (!controller.isCurrent() || xhr.state !== HEADERS_RECEIVED) return;
   const length = contentLength(response);
+  // How many bytes the last progress event told of.
+  let told = -1;
   if (response.body !== null) {
     let last = -Infinity;
     const chunks = chunksOfBody(response.body);
@@ -140,13 +148,14 @@ async function run(xhr, request, controller, uploadLength) {
       xhr.receivedLength += chunk.byteLength;
       if (op_now() - last < PROGRESS) continue;
       last = op_now();
+      told = xhr.receivedLength;
       if (xhr.state === HEADERS_RECEIVED) xhr.state = LOADING;
       fireEvent(xhr.object, "readystatechange");
       if (controller.isCurrent()) fireProgress(xhr.object, "progress", xhr.receivedLength, length);
       if (!controller.isCurrent()) return;
     }
   }
-  responseEnded(xhr, length);
+  responseEnded(xhr, length, told);
 }
 
 // processRequestEndOfBody.
@@ -161,12 +170,12 @@ function uploadEnded(xhr, length) {
 }
 
 // Handle response end-of-body.
-function responseEnded(xhr, length) {
+function responseEnded(xhr, length, told = -1) {
   const { object, receivedLength } = xhr;
   clearTimeout(xhr.timer);
   xhr.timer = null;
   const { controller } = xhr;
-  if (!xhr.synchronous) fireProgress(object, "progress", receivedLength, length);
+  if (!xhr.synchronous && told !== receivedLength) fireProgress(object, "progress", receivedLength, length);
   if (xhr.controller !== controller) return;
   xhr.controller = null;
   xhr.sendFlag = false;
@@ -241,7 +250,7 @@ function sendAndWait(xhr, request) {
   const bytes = body === null ? null : body.bytes;
   let head, received;
   try {
-    [head, received] = op_fetch_sync(requestToHost(request), bytes, xhr.timeout);
+    [head, received = null] = op_fetch_sync(requestToHost(request), bytes, xhr.timeout);
   } catch (error) {
     const { name } = fromOp(error);
     xhr.timedOut = name === "TimeoutError";
