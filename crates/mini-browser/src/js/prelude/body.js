@@ -1,6 +1,7 @@
 // Bodies, the Body mixin, and what a body can be made of. (Fetch, "Bodies", "BodyInit unions", "Body mixin".)
 //
-// A body here is `{ pull, openStream, stream, used, shared, isStream, host, bytes, open }`. As long as no script has seen its
+// A body here is `{ pull, openStream, stream, used, shared, isStream, host, bytes, open,
+// failure }`. As long as no script has seen its
 // stream, `pull()` gives a promise of all its bytes at once; `openStream()` makes the record of its stream, once
 // somebody asks for it. `isStream`: its source is null. `shared`: others have the same bytes.
 
@@ -9,6 +10,7 @@ import { brands } from "./brands.js";
 import { copyOfBytes, isBufferSource } from "./buffers.js";
 import { utf8Decode } from "./encoding.js";
 import { extractMimeType, serializeMimeType } from "./mime_type.js";
+import { promising, react, rejectedWith, resolvedWith } from "./promises.js";
 import { URLSearchParams } from "./url.js";
 import { USVString } from "./webidl.js";
 
@@ -54,7 +56,7 @@ const streams = () => op_load("streams/body_streams.js");
 
 // A body of bytes that nobody else writes to; `shared`: or reads as if they were his own.
 export function bodyOf(bytes, shared = false) {
-  return newBody({ bytes, pull: () => Promise.resolve(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
+  return newBody({ bytes, pull: () => resolvedWith(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
 }
 
 // A body that the host keeps, `{ id }`, whose bytes come when they are asked for: all by `pull()`, or one after
@@ -93,7 +95,7 @@ export function chunksOfBody(body) {
 export const isStreamBody = (body) => body !== null && body.isStream;
 
 function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null, bytes = null, open = null }) {
-  return { pull, openStream, stream, used: false, shared, isStream, host, bytes, open };
+  return { pull, openStream, stream, used: false, shared, isStream, host, bytes, open, failure: null };
 }
 
 // The stream of a body, which is made if there is none yet.
@@ -156,46 +158,54 @@ const isDisturbed = (body) => body !== null && (body.stream === undefined ? body
 
 // Takes all bytes of a body, which is used from now on. A null body is null.
 export function takeBytes(body) {
-  if (body === null) return Promise.resolve(null);
-  if (isUnusable(body)) return Promise.reject(new TypeError("the body has been read already, or is locked"));
+  if (body === null) return resolvedWith(null);
+  if (body.failure !== null && body.stream === undefined) return rejectedWith(body.failure.reason);
+  if (isUnusable(body)) return rejectedWith(new TypeError("the body has been read already, or is locked"));
   const { pull } = body;
   body.used = true;
   body.pull = null;
   return pull();
 }
 
+// Aborts a body that is read by somebody, or would be: its stream is canceled.
+export function cancelBody(body, reason) {
+  if (body === null || body.stream === undefined) return;
+  if (body.stream.state === "readable") streams().cancelStream(body.stream, reason);
+}
+
 // Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
 // for a wrong `this`; `headersOfObject` gives its header list.
 export function includeBody(Class, bodyOfObject, headersOfObject) {
   // *Consume body*; the promise of a wrong `this` is rejected, as that of any failure.
-  const consume = async (object) => {
+  const consume = (object, steps) => promising(() => {
     const body = bodyOfObject(object);
-    const bytes = (await takeBytes(body)) ?? new Uint8Array(0);
-    // Nobody else may see what a script writes into its bytes.
-    return body !== null && body.shared ? bytes.slice() : bytes;
-  };
+    // What failed before is known at once.
+    if (body !== null && body.failure !== null && body.stream === undefined) return rejectedWith(body.failure.reason);
+    return react(takeBytes(body), (taken) => {
+      const bytes = taken ?? new Uint8Array(0);
+      // Nobody else may see what a script writes into its bytes.
+      return steps(body !== null && body.shared ? bytes.slice() : bytes);
+    });
+  });
   const mixin = {
     get body() {
       const body = bodyOfObject(this);
       return body === null ? null : streams().readableObject(streamOf(body));
     },
     get bodyUsed() { return isDisturbed(bodyOfObject(this)); },
-    async arrayBuffer() {
-      const bytes = await consume(this);
-      return bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer;
+    arrayBuffer() {
+      return consume(this, (bytes) => (bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer));
     },
-    async blob() {
-      const bytes = await consume(this);
-      const mimeType = extractMimeType(headersOfObject(this));
-      return op_load("blob.js").newBlob(bytes, mimeType === null ? "" : serializeMimeType(mimeType));
+    blob() {
+      return consume(this, (bytes) => {
+        const mimeType = extractMimeType(headersOfObject(this));
+        return op_load("blob.js").newBlob(bytes, mimeType === null ? "" : serializeMimeType(mimeType));
+      });
     },
-    async bytes() { return consume(this); },
-    async formData() {
-      const bytes = await consume(this);
-      return formDataOf(bytes, extractMimeType(headersOfObject(this)));
-    },
-    async json() { return JSON.parse(utf8Decode(await consume(this))); },
-    async text() { return utf8Decode(await consume(this)); },
+    bytes() { return consume(this, (bytes) => bytes); },
+    formData() { return consume(this, (bytes) => formDataOf(bytes, extractMimeType(headersOfObject(this)))); },
+    json() { return consume(this, (bytes) => JSON.parse(utf8Decode(bytes))); },
+    text() { return consume(this, utf8Decode); },
   };
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(mixin))) {
     Object.defineProperty(Class.prototype, name, descriptor);

@@ -3,31 +3,52 @@
 import { op_abort, op_body_bytes, op_body_chunk, op_fetch, op_forget } from "ops";
 
 import { whenAborted } from "./abort.js";
-import { bodyFrom, takeBytes } from "./body.js";
+import { bodyFrom, cancelBody, isStreamBody, takeBytes } from "./body.js";
 import { keep } from "./kept.js";
+import { newPromise, promising, react, rejectedWith, resolvedWith, upon } from "./promises.js";
 import { Request, requestOf, requestSignal, requestToHost } from "./request.js";
 import { responseFromHost } from "./response.js";
 import { fromOp, required } from "./webidl.js";
 
-export async function fetch(input, init = {}) {
-  required(arguments.length, 1, "fetch");
-  // Steps 2 and 3.
-  const request = new Request(input, init);
-  return responseFrom(requestOf(request), requestSignal(request));
+export function fetch(input, init = {}) {
+  return promising(() => {
+    required(arguments.length, 1, "fetch");
+    // Steps 2 and 3.
+    const request = new Request(input, init);
+    return responseFrom(requestOf(request), requestSignal(request));
+  });
 }
 
 // Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
 // network error (why is for people, in the console) and with the signal's reason if it is aborted.
-export async function responseFrom(request, signal) {
-  // Step 4.
-  signal?.throwIfAborted();
-  const isStream = request.body !== null && request.body.isStream;
-  const bytes = await takeBytes(request.body);
+export function responseFrom(request, signal) {
+  const isStream = isStreamBody(request.body);
+  // Step 4, *abort the fetch() call*: the request's body is aborted too.
+  if (signal?.aborted) {
+    cancelBody(request.body, signal.reason);
+    return rejectedWith(signal.reason);
+  }
+  const bytes = request.body === null ? resolvedWith(null) : takeBytes(request.body);
   // Steps 11 and 12.
-  const { head, body } = await unlessAborted(signal, (operation) =>
-    op_fetch(operation, { ...requestToHost(request), isStream }, bytes),
+  const { promise, resolve, reject } = newPromise();
+  const forget = signal === null ? () => {} : whenAborted(signal, (reason) => {
+    if (request.body !== null) {
+      cancelBody(request.body, reason);
+    }
+    reject(reason);
+  });
+  upon(
+    react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), isStream }, bytes))),
+    ({ head, body }) => {
+      forget();
+      resolve(responseFromHost(head, hostBody(body, signal)));
+    },
+    (error) => {
+      forget();
+      reject(error);
+    },
   );
-  return responseFromHost(head, hostBody(body, signal));
+  return promise;
 }
 
 // A body that the host keeps, as `body.js` has bodies; null for a null body.
@@ -37,7 +58,17 @@ export function hostBody(id, signal) {
     return null;
   }
   const pull = () => unlessAborted(signal, (operation) => op_body_bytes(operation, kept.id));
-  return bodyFrom(kept, pull, () => chunksOf(kept, signal));
+  const body = bodyFrom(kept, pull, () => chunksOf(kept, signal));
+  if (signal !== null) {
+    // *Abort the fetch() call*: whatever nobody has read is let go, and its connection with it.
+    whenAborted(signal, (reason) => {
+      op_forget("body", kept.id);
+      if (!body.used) {
+        body.failure = { reason };
+      }
+    });
+  }
+  return body;
 }
 
 // The chunks of a body that the host keeps.

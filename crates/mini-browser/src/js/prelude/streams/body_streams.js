@@ -1,10 +1,10 @@
 // Streams of bodies. (Fetch, "Bodies"; Streams, "Using streams in other specifications".)
 
 import { typedArrayName } from "../buffers.js";
-import { newPromise, promising, react, resolvedWith, upon } from "../promises.js";
+import { newPromise, promising, react, resolvedWith, setHandled, upon } from "../promises.js";
 import { byteClose, byteEnqueue, byteError, controllerRespond } from "./byte_controller.js";
 import { pipeTo } from "./pipe.js";
-import { acquireDefaultReader, close, initialize, newReadableByte, read, readerCancel, release } from "./readable_ops.js";
+import { acquireDefaultReader, cancel, close, initialize, newReadableByte, read, readerCancel, release } from "./readable_ops.js";
 import { readableObject, readableOf } from "./readable_stream.js";
 import { tee } from "./tee.js";
 import { setUpTransform, transformEnqueue } from "./transform_stream.js";
@@ -23,7 +23,7 @@ export function streamOfBytes(bytes) { return streamOfPromise(resolvedWith(bytes
 
 // A stream of bytes that a promise gives.
 export function streamOfPromise(promise) {
-  return streamOfChunks({ next: () => promise.then((bytes) => {
+  return streamOfChunks({ next: () => react(promise, (bytes) => {
     promise = resolvedWith(null);
     // The stream detaches what it is given.
     return bytes === null ? null : bytes.slice();
@@ -120,6 +120,9 @@ export async function forEachChunk(stream, write) {
     }
   }
 }
+
+// Cancels a stream, whoever reads it.
+export const cancelStream = (stream, reason) => setHandled(cancel(stream, reason));
 
 // Tees for a clone: the second branch has copies.
 export const teeForClone = (stream) => tee(stream, true);
