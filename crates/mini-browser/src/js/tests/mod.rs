@@ -15,6 +15,7 @@ mod messages;
 mod messages_across;
 mod page;
 pub(super) mod stand;
+mod streams;
 mod structured_clone;
 mod web_apis;
 mod windows;
