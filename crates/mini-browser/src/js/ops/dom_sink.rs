@@ -212,10 +212,10 @@ impl TreeSink for Sink {
     }
 
     fn append(&self, parent: &Rc<Handle>, child: NodeOrText<Rc<Handle>>) {
-        if let NodeOrText::AppendText(text) = &child {
-            if coalesces(&mut self.operations.borrow_mut(), parent.id, text) {
-                return;
-            }
+        if let NodeOrText::AppendText(text) = &child
+            && coalesces(&mut self.operations.borrow_mut(), parent.id, text)
+        {
+            return;
         }
         let (parent, child) = (parent.id, Child::of(child));
         self.push(Operation::Append { parent, child });

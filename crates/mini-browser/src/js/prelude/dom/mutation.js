@@ -99,7 +99,7 @@ export function insert(node, parent, child, suppressObservers = false) {
   // Steps 10 to 12.
   if (!isConnected(parent)) return;
   const elements = nodes.length === 1 && nodes[0].first === null ? nodes : nodes.flatMap(inclusiveDescendants);
-  for (const each of elements) if (each.type === ELEMENT) home.namesChanged(each);
+  for (const each of elements) if (each.type === ELEMENT) home.namesChanged(each, true);
   for (const each of elements) if (each.type === ELEMENT && isConnected(each)) each.document.home.connected(each);
 }
 
@@ -136,7 +136,7 @@ export function remove(node, suppressObservers = false) {
     const elements = node.first === null ? [node] : inclusiveDescendants(node);
     for (const each of elements) {
       if (each.type !== ELEMENT) continue;
-      document.home.namesChanged(each);
+      document.home.namesChanged(each, false);
       document.home.disconnected(each);
     }
   }
