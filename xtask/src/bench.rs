@@ -12,17 +12,25 @@ struct Bench {
     features: &'static str,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: "ports",
-    package: "message-port",
-    target: "ports",
-    features: "tokio",
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "js",
+        package: "mini-browser",
+        target: "js",
+        features: "",
+    },
+    Bench {
+        name: "ports",
+        package: "message-port",
+        target: "ports",
+        features: "tokio",
+    },
+];
 
 /// What of a benchmark to run, and where its rows go.
 #[derive(clap::Args)]
 pub(crate) struct Wanted {
-    /// Which benchmark: ports.
+    /// Which benchmark: js or ports.
     name: String,
     /// The beginnings of the ids of the rows to measure; all rows if none.
     ids: Vec<String>,

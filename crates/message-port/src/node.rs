@@ -79,6 +79,7 @@ mod introduce;
 mod introduced;
 mod join;
 mod link;
+mod numbered;
 mod out;
 mod pipe;
 mod splice;
@@ -96,11 +97,13 @@ use bytes::Bytes;
 pub use error::LinkError;
 
 use crate::MessagePort;
+use crate::pair::ReadyCallback;
 use gateway::Ready;
 use introduce::{Offered, Tried};
 use introduced::{Known, KnownKey};
 use link::Link;
-use pipe::{Pipe, PipeId};
+use numbered::Numbered;
+use pipe::{Pipe, PipeId, Travelling};
 
 /// Names a link. The host chooses the numbers, and uses each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -290,17 +293,16 @@ impl Default for Limits {
 pub struct Node {
     limits: Limits,
     links: BTreeMap<LinkId, Link>,
-    pipes: BTreeMap<PipeId, Pipe>,
+    pipes: Numbered<Pipe>,
     next_pipe: PipeId,
-    /// Local sides by number; and the numbers by the identity of their pair. (Identities are
-    /// addresses: they are looked up and never iterated, so that a seed replays a run.)
-    gates: BTreeMap<u64, (PipeId, usize)>,
-    gates_by_pair: BTreeMap<usize, u64>,
-    next_gate: u64,
     /// Sides that travel in a queued message, by number.
-    cargo: BTreeMap<u64, (PipeId, usize)>,
+    cargo: Numbered<Travelling>,
     next_cargo: u64,
     ready: Arc<Ready>,
+    /// An empty list, for those that are ready.
+    looked_at: Vec<u64>,
+    /// What the node's ports call: the same for all of them, by which it knows its own.
+    callback: ReadyCallback,
     /// Introductions that this node has made, by number and by pair of links.
     offered: BTreeMap<u64, Offered>,
     /// (The lower link is first.)
@@ -347,17 +349,17 @@ impl Node {
     /// something for the node: it should bring the host to [`poll_output`](Self::poll_output).
     #[must_use]
     pub fn new(limits: Limits, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let ready = Arc::new(Ready::new(Box::new(wake)));
         Self {
             limits,
             links: BTreeMap::new(),
-            pipes: BTreeMap::new(),
+            pipes: Numbered::default(),
             next_pipe: 0,
-            gates: BTreeMap::new(),
-            gates_by_pair: BTreeMap::new(),
-            next_gate: 0,
-            cargo: BTreeMap::new(),
+            cargo: Numbered::default(),
             next_cargo: 0,
-            ready: Arc::new(Ready::new(Box::new(wake))),
+            callback: Ready::callback(&ready),
+            ready,
+            looked_at: Vec::new(),
             offered: BTreeMap::new(),
             tried: BTreeMap::new(),
             next_introduction: 0,
@@ -379,7 +381,7 @@ impl Node {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::LinkOpened { link, kind } => self.open_link(now, link, kind),
-            Input::Received { link, bytes } => self.receive(link, &bytes),
+            Input::Received { link, bytes } => self.receive(link, bytes),
             Input::Written { link, count } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.out.written(count);
@@ -454,7 +456,7 @@ impl Node {
             match work {
                 Work::Advance(pipe, side) => self.advance(pipe, side),
                 Work::Cut(cargo) => {
-                    if let Some((pipe, side)) = self.cargo.get(&cargo).copied() {
+                    if let Some((pipe, side)) = self.cargo.get(&cargo).map(|cargo| cargo.place) {
                         self.end_from(pipe, side, true);
                     }
                 }

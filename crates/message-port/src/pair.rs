@@ -25,9 +25,10 @@ use std::task::Waker;
 use crate::sync::{Arc, AtomicU8, Mutex, MutexGuard, Ordering, constant};
 use crate::{Event, Message};
 
-/// Called when an event may be delivered; see `MessagePort::on_ready`. A thin pointer, since every
-/// end has room for one and few have one.
-pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn() + Send + Sync>>;
+/// Called when an event may be delivered, with the number that the listener gave; see
+/// `MessagePort::on_ready`. A thin pointer, since every end has room for one and few have one; with
+/// a number, so that one callback serves any number of ends.
+pub(crate) type ReadyCallback = std::sync::Arc<Box<dyn Fn(u64) + Send + Sync>>;
 
 /// An emptied queue that has room for more events than this gives its memory back.
 const RETAINED_EVENTS: usize = 8;
@@ -75,6 +76,8 @@ pub(crate) struct End {
     holder_side: Side,
     waker: Option<Waker>,
     on_ready: Option<ReadyCallback>,
+    /// What `on_ready` is called with.
+    label: u64,
     /// Whether the owner found nothing to deliver since it was last notified.
     armed: bool,
     /// Whether the owner wants to be notified when the other end takes what was posted to it.
@@ -103,15 +106,18 @@ enum Side {
     Second,
 }
 
-/// The older part of a port message queue, which only the port's owner reaches.
-pub(crate) type Inbox = VecDeque<Event>;
+/// The older part of a port message queue, which only the port's owner reaches. One pointer, since
+/// most ports wait for something most of the time. The mutex is locked by queries through `&self`
+/// alone, hence uncontended; it makes the port `Sync`.
+#[derive(Default)]
+pub(crate) struct Inbox(Option<Box<Mutex<VecDeque<Event>>>>);
 
 /// Whom to tell that an event can be delivered, once no lock is held.
 #[derive(Default)]
 #[must_use = "an unsent notification is a lost wake-up"]
 pub(crate) struct Notification {
     waker: Option<Waker>,
-    on_ready: Option<ReadyCallback>,
+    on_ready: Option<(ReadyCallback, u64)>,
 }
 
 /// What `EndRef::take_ready` found.
@@ -124,6 +130,51 @@ pub(crate) enum Taken {
     Ended,
     /// Nothing now; the owner will be notified.
     Nothing,
+}
+
+impl Inbox {
+    /// The events, if there ever were some.
+    #[inline]
+    pub(crate) fn events(&mut self) -> Option<&mut VecDeque<Event>> {
+        let events = self.0.as_mut()?.get_mut();
+        Some(events.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.events().is_none_or(|events| events.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |events| lock(events).len())
+    }
+
+    /// Whether the first event is a message; `None` if there is no event.
+    pub(crate) fn begins_with_message(&self) -> Option<bool> {
+        let events = lock(self.0.as_ref()?);
+        Some(matches!(events.front()?, Event::Message(_)))
+    }
+
+    /// Takes `events` in while it is empty, and hands out the memory of former ones. Takes
+    /// constant time and allocates nothing, except the first time.
+    fn refill(&mut self, events: Vec<Event>) -> Vec<Event> {
+        match self.events() {
+            Some(emptied) => mem::replace(emptied, events.into()).into(),
+            None => {
+                self.0 = Some(Box::new(Mutex::new(events.into())));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Gives its memory back if it is empty and has room for more than `retained` events.
+    fn shrink(&mut self, retained: usize) {
+        if self
+            .events()
+            .is_some_and(|events| events.is_empty() && events.capacity() > retained)
+        {
+            self.0 = None;
+        }
+    }
 }
 
 impl Pair {
@@ -191,11 +242,13 @@ impl EndRef {
 
     /// Whether `inbox` together with the shared queue holds something that may be delivered.
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
+        let received = inbox.begins_with_message();
         let mut state = self.lock();
         let own = state.own(self.side);
-        match inbox.front().or_else(|| own.queue.first()) {
-            Some(Event::Message(_)) => own.enabled,
-            Some(Event::Close) => true,
+        let is_message = |event: &Event| matches!(event, Event::Message(_));
+        match received.or_else(|| own.queue.first().map(is_message)) {
+            Some(true) => own.enabled,
+            Some(false) => true,
             None => own.closing,
         }
     }
@@ -299,9 +352,8 @@ impl EndRef {
             let entangled = state.entangled;
             let own = state.own(self.side);
             if own.enabled && !own.queue.is_empty() {
-                // The inbox is empty: both conversions take constant time and allocate nothing.
-                let emptied = Vec::from(mem::take(inbox));
-                *inbox = mem::replace(&mut own.queue, emptied).into();
+                let events = mem::take(&mut own.queue);
+                own.queue = inbox.refill(events);
                 self.set_hint(self.side, Hint::Idle);
                 return Taken::Refilled(state.own(self.side.other()).taken_from());
             }
@@ -321,12 +373,10 @@ impl EndRef {
                 own.armed = true;
                 let hint = own.waker.as_ref().map_or(Hint::Idle, |_| Hint::Waiting);
                 self.set_hint(self.side, hint);
-                let spare = own.shrink();
+                let spare = own.shrink(RETAINED_EVENTS);
                 drop(state);
                 drop((replaced, spare));
-                if inbox.is_empty() && inbox.capacity() > RETAINED_EVENTS {
-                    *inbox = Inbox::new();
-                }
+                inbox.shrink(RETAINED_EVENTS);
                 return Taken::Nothing;
             }
             drop(state);
@@ -334,19 +384,45 @@ impl EndRef {
         }
     }
 
-    /// Sets or clears the callback. `backlog`: whether the owner's inbox holds something that may
+    /// Gives back the memory of what was queued, if nothing is.
+    pub(crate) fn rest(&self, inbox: &mut Inbox) {
+        inbox.shrink(0);
+        let spare = self.lock().own(self.side).shrink(0);
+        drop(spare);
+    }
+
+    /// Sets or clears the callback, and what it is called with. `backlog`: whether the owner's inbox holds something that may
     /// be delivered. Hands out whom to call now, and the old callback for dropping.
     pub(crate) fn listen(
         &self,
         on_ready: Option<ReadyCallback>,
+        label: u64,
         backlog: bool,
     ) -> (Notification, Option<ReadyCallback>) {
         let mut state = self.lock();
         let own = state.own(self.side);
         let replaced = mem::replace(&mut own.on_ready, on_ready);
+        own.label = label;
         own.armed = true;
         let now = if backlog { own.notify() } else { own.arrived() };
         (now, replaced)
+    }
+
+    /// What `callback` is called with if it listens at the other end of the pair.
+    pub(crate) fn label_at_other(&self, callback: &ReadyCallback) -> Option<u64> {
+        let mut state = self.lock();
+        let other = state.own(self.side.other());
+        let same = |known: &ReadyCallback| std::sync::Arc::ptr_eq(known, callback);
+        other
+            .on_ready
+            .as_ref()
+            .is_some_and(same)
+            .then_some(other.label)
+    }
+
+    /// From now on the callback of this end is called with another number.
+    pub(crate) fn relabel(&self, label: u64) {
+        self.lock().own(self.side).label = label;
     }
 
     /// The end in whose queue this end's port travels.
@@ -430,13 +506,8 @@ impl EndRef {
         own.queue.len() + usize::from(own.closing)
     }
 
-    /// What both ends of a pair have in common and no other pair that exists now.
-    pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.pair).addr()
-    }
-
     /// The address of the pair and the side, to tell ports apart in logs.
-    pub(crate) fn label(&self) -> (*const (), usize) {
+    pub(crate) fn name(&self) -> (*const (), usize) {
         (Arc::as_ptr(&self.pair).cast(), self.side as usize)
     }
 
@@ -476,6 +547,7 @@ impl End {
         holder_side: Side::First,
         waker: None,
         on_ready: None,
+        label: 0,
         armed: false,
         watching: false,
         watching_close: false,
@@ -520,14 +592,14 @@ impl End {
         }
         Notification {
             waker: self.waker.take(),
-            on_ready: self.on_ready.clone(),
+            on_ready: self.listener(),
         }
     }
 
     /// The other end has taken what was posted to it.
     fn taken_from(&mut self) -> Notification {
         let on_ready = if mem::take(&mut self.watching) {
-            self.on_ready.clone()
+            self.listener()
         } else {
             None
         };
@@ -540,12 +612,16 @@ impl End {
     fn take_listeners(&mut self) -> Notification {
         Notification {
             waker: self.waker.take(),
-            on_ready: self.on_ready.take(),
+            on_ready: self.on_ready.take().map(|on_ready| (on_ready, self.label)),
         }
     }
 
-    fn shrink(&mut self) -> Vec<Event> {
-        if self.queue.is_empty() && self.queue.capacity() > RETAINED_EVENTS {
+    fn listener(&self) -> Option<(ReadyCallback, u64)> {
+        Some((self.on_ready.clone()?, self.label))
+    }
+
+    fn shrink(&mut self, retained: usize) -> Vec<Event> {
+        if self.queue.is_empty() && self.queue.capacity() > retained {
             mem::take(&mut self.queue)
         } else {
             Vec::new()
@@ -566,8 +642,8 @@ impl Notification {
         if let Some(waker) = self.waker {
             waker.wake();
         }
-        if let Some(on_ready) = self.on_ready {
-            on_ready();
+        if let Some((on_ready, label)) = self.on_ready {
+            on_ready(label);
         }
     }
 }

@@ -3,11 +3,9 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::PoisonError;
 
-use crate::pair::{End, EndRef, Inbox, Pair, lock};
+use crate::pair::{End, EndRef, Inbox, Pair};
 use crate::reclaim::{self, Refused};
-use crate::sync::Mutex;
 use crate::{EntangleError, Event, Message, TransferError};
 
 /// One end of an entangled pair, with its port message queue (HTML, "Message ports").
@@ -19,9 +17,8 @@ use crate::{EntangleError, Event, Message, TransferError};
 /// `&mut self`.
 pub struct MessagePort {
     end: EndRef,
-    /// The older part of the queue. Locked by queries through `&self` alone, hence uncontended;
-    /// the mutex makes the port `Sync`.
-    inbox: Mutex<Inbox>,
+    /// The older part of the queue.
+    inbox: Inbox,
     /// The owner's copy of the end's flag of the same name.
     enabled: bool,
 }
@@ -60,7 +57,7 @@ impl MessagePort {
     pub(crate) fn at(end: EndRef) -> Self {
         Self {
             end,
-            inbox: Mutex::default(),
+            inbox: Inbox::default(),
             enabled: false,
         }
     }
@@ -115,7 +112,7 @@ impl MessagePort {
         if mem::replace(&mut self.enabled, true) {
             return;
         }
-        let backlog = !self.inbox_mut().is_empty();
+        let backlog = !self.inbox.is_empty();
         self.end.enable(backlog).send();
     }
 
@@ -222,7 +219,7 @@ impl MessagePort {
     /// disentangles it.
     #[must_use]
     pub fn has_pending_activity(&self, listening: bool) -> bool {
-        (listening && self.is_entangled()) || self.end.has_deliverable(&lock(&self.inbox))
+        (listening && self.is_entangled()) || self.end.has_deliverable(&self.inbox)
     }
 
     #[inline]
@@ -232,24 +229,24 @@ impl MessagePort {
 
     /// How many events are queued.
     pub(crate) fn queued(&self) -> usize {
-        lock(&self.inbox).len() + self.end.queued_events()
+        self.inbox.len() + self.end.queued_events()
     }
 
     #[inline]
     pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
-        self.end_and_inbox().1
+        &mut self.inbox
     }
 
     #[inline]
     pub(crate) fn end_and_inbox(&mut self) -> (&EndRef, &mut Inbox) {
-        let inbox = self.inbox.get_mut();
-        (&self.end, inbox.unwrap_or_else(PoisonError::into_inner))
+        (&self.end, &mut self.inbox)
     }
 
     /// Makes `end` the end of this port, with the state of its former end. The ports that travel
     /// in its queue learn of it.
     fn move_to(&mut self, end: EndRef, state: End) {
-        for event in self.inbox_mut().iter().chain(state.queued()) {
+        let received = self.inbox.events().into_iter().flatten();
+        for event in received.map(|event| &*event).chain(state.queued()) {
             hold(event, &end);
         }
         end.put_in(state);
@@ -273,14 +270,14 @@ impl Default for MessagePort {
 
 impl Drop for MessagePort {
     fn drop(&mut self) {
-        let inbox = mem::take(self.inbox_mut());
+        let inbox = mem::take(&mut self.inbox);
         reclaim::destroy(&self.end, inbox);
     }
 }
 
 impl fmt::Debug for MessagePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (pair, side) = self.end.label();
+        let (pair, side) = self.end.name();
         f.debug_struct("MessagePort")
             .field("pair", &pair)
             .field("side", &side)

@@ -9,7 +9,7 @@ use std::hint;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::pair::{Hint, Taken};
+use crate::pair::{Hint, ReadyCallback, Taken};
 use crate::sync::{Thread, local, thread};
 use crate::{Event, MessagePort, TryRecvError};
 
@@ -112,17 +112,20 @@ impl MessagePort {
     /// One callback at a time; transferring the port forgets it. It is independent of
     /// [`poll_recv`](Self::poll_recv).
     pub fn on_ready(&mut self, callback: impl Fn() + Send + Sync + 'static) {
+        self.listen(Arc::new(Box::new(move |_| callback())), 0);
+    }
+
+    /// As [`on_ready`](Self::on_ready), for many ports: `callback` is called with `label`.
+    pub(crate) fn listen(&mut self, callback: ReadyCallback, label: u64) {
         let backlog = self.has_deliverable_backlog();
-        let (now, replaced) = self
-            .end()
-            .listen(Some(Arc::new(Box::new(callback))), backlog);
+        let (now, replaced) = self.end().listen(Some(callback), label, backlog);
         drop(replaced);
         now.send();
     }
 
     /// Forgets the callback of [`on_ready`](Self::on_ready).
     pub fn clear_on_ready(&mut self) {
-        let (now, replaced) = self.end().listen(None, false);
+        let (now, replaced) = self.end().listen(None, 0, false);
         drop(replaced);
         now.send();
     }
@@ -185,6 +188,7 @@ impl MessagePort {
     fn pop_backlog(&mut self) -> Option<Event> {
         let enabled = self.is_enabled();
         let (end, inbox) = self.end_and_inbox();
+        let inbox = inbox.events()?;
         if !enabled && matches!(inbox.front(), Some(Event::Message(_))) {
             return None;
         }
@@ -205,7 +209,7 @@ impl MessagePort {
     /// Whether the owner's part of the queue has an event that may be delivered.
     fn has_deliverable_backlog(&mut self) -> bool {
         let enabled = self.is_enabled();
-        match self.inbox_mut().front() {
+        match self.inbox_mut().events().and_then(|events| events.front()) {
             Some(Event::Message(_)) => enabled,
             Some(Event::Close) => true,
             None => false,

@@ -38,9 +38,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};
 
-use crate::pair::{EndRef, Notification, lock};
+use crate::pair::{EndRef, Inbox, Notification, lock};
 use crate::sync::{Mutex, constant, global, local};
-use crate::{Event, Message, TransferredPort};
+use crate::{Message, TransferredPort};
 
 global! {
     /// Held while holder edges are made. See the head of this file.
@@ -103,7 +103,7 @@ fn outermost(end: &EndRef) -> EndRef {
 /// What a destroyed port leaves behind.
 struct Remains {
     end: EndRef,
-    inbox: VecDeque<Event>,
+    inbox: Inbox,
 }
 
 /// The ports that were dropped while another one was being destroyed on this thread.
@@ -123,7 +123,7 @@ local! {
 /// Destroys the port of `end`: disentangles it, then drops its queue and what travelled there, to
 /// any depth. Ports below come back to this function from their destructors; the outermost call
 /// takes them one after another, so the stack stays flat (ports in attachments included).
-pub(crate) fn destroy(end: &EndRef, inbox: VecDeque<Event>) {
+pub(crate) fn destroy(end: &EndRef, inbox: Inbox) {
     let outermost = WORKLIST.with(|worklist| {
         let mut worklist = worklist.borrow_mut();
         if mem::replace(&mut worklist.draining, true) {
@@ -140,7 +140,7 @@ pub(crate) fn destroy(end: &EndRef, inbox: VecDeque<Event>) {
     }
 }
 
-fn take_apart(end: &EndRef, inbox: VecDeque<Event>) {
+fn take_apart(end: &EndRef, inbox: Inbox) {
     let (state, other) = end.take_out();
     other.send();
     // In order: what the owner had not yet received, then what lay behind it.

@@ -19,8 +19,10 @@ use url::Url;
 use crate::cache_storage::{self, CacheStore};
 use crate::conformance::Reporter;
 use crate::facade::Facade;
-use crate::fetch::FetchService;
-use crate::js::{ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions};
+use crate::fetch::{BlobStore, FetchService};
+use crate::js::{
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+};
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
 
@@ -96,6 +98,8 @@ pub(crate) struct Parts {
     policies: Policies,
     page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
+    broadcasts: Arc<Broadcasts>,
+    blob_urls: Arc<BlobUrls>,
     /// Where the results of a page under test go.
     pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -133,6 +137,7 @@ impl Browser {
         notices.extend(report.set_aside.iter().map(ToString::to_string));
         notices.extend(report.damage.iter().map(ToString::to_string));
         let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
+        let cookies = network.cookies();
         let ServiceWorkers {
             handle,
             driver,
@@ -148,9 +153,14 @@ impl Browser {
         .map_err(|error| BrowserError::Store { path, error })?;
         notices.extend(quarantined);
         let facade = Facade::new(handle);
-        let fetches = Arc::new(FetchService::new(Arc::new(facade.clone())));
+        let blob_urls = Arc::<BlobUrls>::default();
+        let fetches = FetchService::new(Arc::new(facade.clone()))
+            .with_cookies(cookies)
+            .with_blobs(Arc::clone(&blob_urls) as Arc<dyn BlobStore>);
+        let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);
-        let host = worker_host(&facade, &fetches, &caches, &console);
+        let broadcasts = Arc::default();
+        let host = worker_host(&facade, &fetches, &caches, &broadcasts, &console);
         let commanded = host.clone();
         drop(tokio::spawn(commands.for_each(move |(command, inbox)| {
             commanded.command(command, inbox);
@@ -165,6 +175,8 @@ impl Browser {
             policies,
             page_limits: Mutex::default(),
             caches,
+            broadcasts,
+            blob_urls,
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -222,6 +234,8 @@ impl Parts {
         let realm = realm
             .with_service(Arc::clone(&self.fetches))
             .with_service(Arc::clone(&self.caches))
+            .with_service(Arc::clone(&self.broadcasts))
+            .with_service(Arc::clone(&self.blob_urls))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),
@@ -238,14 +252,17 @@ fn worker_host(
     facade: &Facade,
     fetches: &Arc<FetchService>,
     caches: &Arc<CacheStore>,
+    broadcasts: &Arc<Broadcasts>,
     console: &Arc<dyn ConsoleSink>,
 ) -> WorkerHost {
     let mut options = WorkerHostOptions::new(Arc::clone(console), Arc::new(facade.clone()));
     let (fetches, caches) = (Arc::clone(fetches), Arc::clone(caches));
+    let broadcasts = Arc::clone(broadcasts);
     options.prepare = Some(Arc::new(move |realm: RealmOptions| {
         realm
             .with_service(Arc::clone(&fetches))
             .with_service(Arc::clone(&caches))
+            .with_service(Arc::clone(&broadcasts))
     }));
     let handle = facade.handle().clone();
     WorkerHost::new(options, Arc::new(move |event| handle.host_event(event)))

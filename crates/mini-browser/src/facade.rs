@@ -147,6 +147,10 @@ impl Hop for Facade {
                 }
                 Err(error) => {
                     let error_text = Some(error.to_string());
+                    if matches!(error, FetchError::NetworkForbidden(_)) {
+                        // Nothing was sent. It will be, after a preflight, and be recorded then.
+                        return Err(HopError::network_forbidden());
+                    }
                     facade.record(
                         recorded_for,
                         FetchRecord {
@@ -154,10 +158,7 @@ impl Hop for Facade {
                             ..record
                         },
                     );
-                    Err(match error {
-                        FetchError::NetworkForbidden(_) => HopError::needs_preflight(),
-                        error => HopError::new(error),
-                    })
+                    Err(HopError::new(error))
                 }
             }
         })

@@ -4,57 +4,97 @@
 //! around it: what is blocked before it is asked, redirects, the headers that the network gets, and
 //! what of a network response the requester may see.
 //!
-//! Not offered: CORS preflights, integrity metadata, Content Security Policy, upgrades of mixed
-//! content, HSTS. What would need the first two is a network error that says so.
+//! Not offered: an HTTP cache, Content Security Policy, HSTS, streaming uploads over HTTP/1.1
+//! (which the standard forbids), and prompts for a password.
 
+mod authentication;
 mod bad_port;
 mod data_url;
 mod hop;
+mod http_fetch;
+mod integrity;
+mod keepalive;
 mod main_fetch;
+#[cfg(test)]
+mod matrix_tests;
 mod media_type;
 mod network_headers;
+#[cfg(test)]
+mod network_tests;
+mod preflight;
+mod preflight_cache;
 mod redirect;
 mod referrer;
+mod request_body;
+mod scheme_fetch;
 #[cfg(test)]
 mod script_tests;
+mod secure_context;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use service_worker::Body;
+use http::{HeaderValue, Method};
 use service_worker::fetch_router::BlockedReason;
+pub use service_worker::fetch_router::EmbedderPolicy;
+use service_worker::tokio_adapter::TokioClock;
 use service_worker::types::Environment;
 use service_worker::types::fetch::{RequestHead, ResponseHead};
+use service_worker::{Body, BodyError, Clock};
 use url::Url;
 
+use crate::net::CookieJar;
+
+use self::authentication::AuthenticationEntries;
+use self::keepalive::InflightKeepalive;
+use self::preflight_cache::PreflightCache;
+
 pub use hop::{Hop, HopError, HopFuture, Hopped, Source};
-pub use main_fetch::fetch;
+pub use preflight::PreflightError;
 pub(crate) use redirect::location_url;
 pub use referrer::ReferrerPolicy;
 pub(crate) use referrer::determine_referrer;
+pub use request_body::RequestBody;
+pub use scheme_fetch::{BlobObject, BlobStore};
+pub use secure_context::{is_potentially_trustworthy, is_secure_context};
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "whoever fetches decides all of it"
-)]
+#[non_exhaustive]
 pub struct FetchParams {
     /// The request. Its referrer is the one before the referrer policy: of a request whose referrer
-    /// is "client", the client's URL.
+    /// is "client", the client's URL. Its *use-CORS-preflight flag* is that of the request alone;
+    /// what its method and headers need is seen here.
     pub head: RequestHead,
     /// Its body, if [`RequestHead::has_body`].
-    pub body: bytes::Bytes,
+    pub body: RequestBody,
     /// Its client.
     pub client: Environment,
     /// For a navigation or a worker's script: the environment that is being created.
     pub reserved: Option<Environment>,
-    /// The referrer policy.
+    /// The client's embedder policy.
+    pub embedder_policy: EmbedderPolicy,
+    /// The referrer policy: the request's own, or else the client's.
     pub referrer_policy: ReferrerPolicy,
     /// Whether the user made this navigation, and no page: `Sec-Fetch-Site` is then `none`.
     pub by_user: bool,
+}
+
+impl FetchParams {
+    /// A request without a body that a client makes for itself, with the default policies.
+    #[must_use]
+    pub fn new(head: RequestHead, client: Environment) -> Self {
+        Self {
+            head,
+            body: RequestBody::default(),
+            client,
+            reserved: None,
+            embedder_policy: EmbedderPolicy::UnsafeNone,
+            referrer_policy: ReferrerPolicy::default(),
+            by_user: false,
+        }
+    }
 }
 
 /// What a server is told of the program and its user.
@@ -76,35 +116,67 @@ impl Default for UserAgent {
     }
 }
 
-/// What the scripts of a realm fetch with: to be given to it as a service.
+/// What the scripts of a realm fetch with: to be given to it as a service. Cheap to clone; clones
+/// share what preflights allowed and what servers accepted.
 #[derive(Clone)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "what `fetch` takes beside its parameters"
-)]
+#[non_exhaustive]
 pub struct FetchService {
     /// Answers the hops.
     pub hop: Arc<dyn Hop>,
     /// What servers are told.
     pub agent: UserAgent,
+    /// Where `blob:` URLs lead; without a store, nowhere.
+    pub blobs: Option<Arc<dyn BlobStore>>,
+    /// The cookies of the network behind `hop`, for `document.cookie`.
+    pub cookies: Option<Arc<CookieJar>>,
+    /// Says how long a preflight counts.
+    pub clock: Arc<dyn Clock>,
+    state: Arc<State>,
+}
+
+/// What a user agent remembers between fetches.
+#[derive(Default)]
+struct State {
+    preflights: PreflightCache,
+    keepalive: InflightKeepalive,
+    authentication: AuthenticationEntries,
 }
 
 impl FetchService {
-    /// Over `hop`, as the default user agent.
+    /// Over `hop`, as the default user agent, with tokio's clock and nothing else.
     #[must_use]
     pub fn new(hop: Arc<dyn Hop>) -> Self {
         Self {
             hop,
             agent: UserAgent::default(),
+            blobs: None,
+            cookies: None,
+            clock: Arc::new(TokioClock),
+            state: Arc::default(),
         }
     }
 
-    /// See [`fetch`].
+    /// With the cookies of the network.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: Arc<CookieJar>) -> Self {
+        self.cookies = Some(cookies);
+        self
+    }
+
+    /// With a blob URL store.
+    #[must_use]
+    pub fn with_blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// *Fetch*: a response as its requester may see it, after all redirects that the request
+    /// follows. Dropping the future aborts.
     ///
     /// # Errors
     /// Why there is a network error.
     pub async fn fetch(&self, params: FetchParams) -> Result<FetchedResponse, FetchError> {
-        fetch(&*self.hop, &self.agent, params).await
+        main_fetch::fetch(self, params).await
     }
 }
 
@@ -155,12 +227,33 @@ pub enum FetchErrorReason {
     /// A `data:` URL without a comma, or with bad base64.
     #[error("the data: URL is malformed")]
     DataUrl,
-    /// A cross-origin request that is not simple.
-    #[error("the request needs a CORS preflight, which mini-browser does not offer yet")]
-    NeedsPreflight,
-    /// Integrity metadata was given.
-    #[error("integrity metadata is not offered yet")]
+    /// Nobody made this `blob:` URL, or it was revoked.
+    #[error("the blob: URL leads nowhere")]
+    NoBlob,
+    /// A blob is asked for with something other than `GET`.
+    #[error("a blob cannot be asked for with {0}")]
+    BlobMethod(Method),
+    /// A range that the blob does not have.
+    #[error("the blob does not have the range that is asked for")]
+    BlobRange,
+    /// The server does not allow what the request does.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The response is not the one that the integrity metadata means, or may not be read.
+    #[error("the response does not match its integrity metadata")]
     Integrity,
+    /// The response ended early, when it was read for its integrity.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// A stream cannot be sent over HTTP/1.1.
+    #[error("a stream cannot be sent over HTTP/1.1")]
+    StreamingUpload,
+    /// A stream cannot be sent again.
+    #[error("redirected, and a stream cannot be sent again")]
+    StreamRedirected,
+    /// The client's keepalive requests carry too much.
+    #[error("the bodies of keepalive requests are longer than 64 KiB together")]
+    KeepaliveLimit,
     /// The requester may not have this response.
     #[error(transparent)]
     Blocked(#[from] BlockedReason),

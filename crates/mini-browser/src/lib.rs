@@ -43,7 +43,7 @@
 //! It does not paint, has no DOM beyond a document's title and text, no frames and no module
 //! scripts in pages. Bodies are whole, not streams (there is no `ReadableStream`, `Blob` or
 //! `FormData`), and `TextDecoder` knows UTF-8 only. The network is HTTP/1.1 without cookies and
-//! without an HTTP cache. Messages, connections and stashed ports are not offered to scripts yet:
+//! without an HTTP cache. Connections and stashed ports are not offered to scripts yet:
 //! what is missing is not there, or throws a `NotSupportedError`.
 //!
 //! The [`scenario`] is what the program of this crate runs; [`conformance`] is how it runs a page

@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod connect;
 mod content_coding;
+mod cookies;
 mod host_map;
 mod incoming;
 mod message;
@@ -18,6 +19,7 @@ pub mod server;
 
 pub use authority::{Authority, AuthorityError};
 pub use client::{HyperNetwork, NetworkConfig, NetworkSetupError};
+pub use cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
 pub use host_map::{HostMap, HostRuleError};
 
 /// An error with its causes, for people: `a: b: c`.

@@ -21,7 +21,7 @@ use url::Url;
 use self::documents::BrowserDocuments;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
-use crate::fetch::{FetchError, FetchParams, FetchedResponse, ReferrerPolicy, location_url};
+use crate::fetch::{FetchError, FetchParams, FetchedResponse, location_url};
 use crate::js::{self, DocumentSource, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
@@ -243,14 +243,9 @@ async fn fetch_document(
         redirect: RedirectMode::Manual,
         ..RequestHead::get(url, environment.origin.clone())
     };
-    let params = FetchParams {
-        head,
-        body: Bytes::new(),
-        client: environment.clone(),
-        reserved: Some(environment.clone()),
-        referrer_policy: ReferrerPolicy::default(),
-        by_user: true,
-    };
+    let mut params = FetchParams::new(head, environment.clone());
+    params.reserved = Some(environment.clone());
+    params.by_user = true;
     parts.fetches.fetch(params).await
 }
 

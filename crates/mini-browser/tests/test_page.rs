@@ -49,6 +49,13 @@ async fn serve(request: ServerRequest) -> ServerResponse {
         "/endless" => page("result('holds', 0); result('does not', 1);"),
         "/loop" => page("result('holds', 0); for (;;);"),
         "/hungry" => page("const all = []; for (;;) all.push(new Array(1 << 20).fill(all));"),
+        "/opener" => page(
+            "const seen = [typeof miniBrowserReport, open('').eval('typeof miniBrowserReport')];
+             new BroadcastChannel('popup').onmessage = ({ data }) =>
+                 complete([result([...seen, data].join(), 0)], 0);
+             open('/popup', '_blank', 'noopener');",
+        ),
+        "/popup" => page("new BroadcastChannel('popup').postMessage(typeof miniBrowserReport);"),
         "/odd" => page("complete([{ name: 'a', status: 'fine' }], 0);"),
         "/text" => ServerResponse::ok("text/plain", "no page"),
         _ => ServerResponse::new(http::StatusCode::NOT_FOUND, ""),
@@ -123,6 +130,17 @@ async fn a_page_that_does_not_end_keeps_what_it_found_before() {
         assert_eq!(results["status"], "TIMEOUT", "{path}");
         assert_eq!(names(&results)[0], "holds", "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_opens_does_not_report_in_its_place() {
+    let output = run("/opener", &[]).await;
+    let results = results(&output);
+    assert_eq!(
+        names(&results),
+        ["function,undefined,undefined"],
+        "{results}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use stash::EntryId;
 use sw_registry::{EventOutcome, StopReason};
 use sw_types::{
     ClientId, ClientNotice, Environment, EventId, EventType, EventTypes, FetchHandler, Origin,
-    RegistrationId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState,
+    RegistrationView, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, WorkerId, WorkerState,
     WorkerType,
 };
 use url::Url;
@@ -137,8 +137,8 @@ pub struct StartWorker {
     /// This run of it. What the host tells of the run says which one it means: a worker that did
     /// not stop in time may have been started again by then.
     pub run: RunId,
-    /// Its registration.
-    pub registration: RegistrationId,
+    /// Its registration, as it is now; what changes comes as a notice to the worker's client.
+    pub registration: RegistrationView,
     /// Its environment: what its own fetches and connects are made with.
     pub environment: Environment,
     /// Whose it is.

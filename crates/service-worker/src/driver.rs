@@ -361,6 +361,10 @@ impl Driver {
         let environment = worker_environment(&start);
         let (endpoint, inbox) = WorkerEndpoint::pair(worker, self.shared.activity(worker));
         let registration = start.registration;
+        let Some(view) = self.registry.registration(registration) else {
+            // The registry starts workers of registrations that it has.
+            return tracing::warn!(%worker, "a worker without a registration was to start");
+        };
         let requesting = Requesting {
             environment: Arc::new(environment.clone()),
             registration,
@@ -373,7 +377,7 @@ impl Driver {
         let start = StartWorker {
             worker,
             run: start.run,
-            registration,
+            registration: view,
             environment,
             storage_key: start.storage_key,
             scope: start.scope,

@@ -20,8 +20,8 @@
 //! # impl Network for Hello {
 //! #     fn send(&self, _: NetworkRequest) -> NetworkFuture {
 //! #         Box::pin(async { Ok(NetworkResponse {
-//! #             status: http::StatusCode::OK, headers: Default::default(), body: Body::from("hello"),
-//! #             from_cache: false, sent_credentials: false,
+//! #             status: http::StatusCode::OK, status_text: "OK".into(), headers: Default::default(),
+//! #             body: Body::from("hello"), from_cache: false, sent_credentials: false,
 //! #         }) })
 //! #     }
 //! # }

@@ -42,6 +42,9 @@ pub struct NetworkRequest {
     pub credentials: bool,
     /// The site for cookies: whose top level asks. `None` sends no `SameSite` cookies.
     pub site_for_cookies: Option<Site>,
+    /// Whether this is a navigation of a top-level traversable: such a request gets `SameSite=Lax`
+    /// cookies from another site too if its method is safe, and may set `SameSite` cookies.
+    pub top_level_navigation: bool,
     /// The partition of cookies and HTTP cache. `None`: they are not used.
     pub partition: Option<StorageKey>,
 }
@@ -51,6 +54,8 @@ pub struct NetworkRequest {
 pub struct NetworkResponse {
     /// The status.
     pub status: StatusCode,
+    /// The status message, as it came.
+    pub status_text: String,
     /// The header list, after content decoding.
     pub headers: HeaderMap,
     /// The body, decoded.

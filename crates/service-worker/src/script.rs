@@ -37,6 +37,7 @@ pub(crate) async fn fetch(
         cache: fetch.cache,
         credentials: true,
         site_for_cookies: same_site.then_some(fetch.initiator),
+        top_level_navigation: false,
         partition: Some(fetch.storage_key),
     };
     let response = send(&shared, request).await?;
@@ -75,6 +76,7 @@ pub(crate) async fn fetch_import(
             // A module's imports are fetched with credentials "same-origin".
             credentials: !by_cors,
             site_for_cookies: same_site.then(|| fetch.initiator.clone()),
+            top_level_navigation: false,
             partition: Some(fetch.storage_key.clone()),
         };
         let response = send(&shared, request).await?;

@@ -21,6 +21,7 @@ pub enum ClientType {
 
 /// The *frame type* of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_enums, reason = "the values of the specification")]
 pub enum FrameType {
     /// A top-level window that another opened.
     Auxiliary,

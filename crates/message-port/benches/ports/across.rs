@@ -18,7 +18,7 @@ const RUNS: usize = 15;
 type Measurement = (&'static str, fn(&'static str) -> Row);
 
 pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
-    let measurements: [Measurement; 6] = [
+    let measurements: [Measurement; 7] = [
         ("X1", |id| {
             round_trip(id, "round trip to another process, 64 B", 64, 2_000)
         }),
@@ -26,7 +26,16 @@ pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
         ("X3", |id| {
             round_trip(id, "round trip to another process, 64 KiB", 64 * 1024, 500)
         }),
-        ("X4", memory),
+        ("X4", |id| {
+            memory(
+                id,
+                "heap of an open port, 100,000 over one link, a side",
+                false,
+            )
+        }),
+        ("X4-used", |id| {
+            memory(id, "the same after a round trip on each", true)
+        }),
         ("X4-fds", descriptors),
         ("X5", moved),
     ];
@@ -57,11 +66,9 @@ fn round_trip(id: &'static str, name: &'static str, length: usize, count: u32) -
         move || ours.round_trips(count, length),
         vec![
             contender("raw socket, tokio", move || raw.round_trips(count, length)),
-            contender("ipc-channel", move || {
-                microseconds(count, || ipc.round_trip(length))
-            }),
+            contender("ipc-channel", move || ipc.round_trips(count, length)),
             contender("raw socket, blocking", move || {
-                microseconds(count, || blocking.round_trip_blocking(length))
+                blocking.round_trips_blocking(count, length)
             }),
         ],
     )
@@ -87,12 +94,12 @@ fn one_way(id: &'static str) -> Row {
 }
 
 /// Heap of one side for each port whose partner is in the other process, all structures included.
-fn memory(id: &'static str) -> Row {
+fn memory(id: &'static str, name: &'static str, used: bool) -> Row {
     const OURS: usize = 100_000;
     const RIVAL: usize = 1_000;
     let title = Title {
         id,
-        name: "heap of an open port, 100,000 over one link, a side",
+        name,
         unit: "B",
         runs: 1,
     };
@@ -100,7 +107,7 @@ fn memory(id: &'static str) -> Row {
         title,
         || {
             let mut ours = Ours::start();
-            let held = heap::held_by(|| ours.open_ports(OURS));
+            let held = heap::held_by(|| ours.open_ports(OURS, used));
             held as f64 / OURS as f64
         },
         vec![contender("ipc-channel (1,000)", || {
@@ -126,7 +133,7 @@ fn descriptors(id: &'static str) -> Row {
             let mut ours = Ours::start();
             // The runtime's own, which a program has anyway, not counted.
             let runtime = ours.descriptors_of_runtime();
-            let ports = ours.open_ports(PORTS);
+            let ports = ours.open_ports(PORTS, false);
             let during = open_descriptors();
             drop(ports);
             (during - before - runtime) as f64

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Introduction;
 use super::stream::Carried;
-use super::wake::{Command, LinkWaker, News, Shared};
+use super::wake::{Command, LinkWaker, Shared};
 use crate::node::{Input, LinkError, LinkId, Node, Output};
 
 /// How often the driver goes round before it lets other tasks run.
@@ -28,6 +28,8 @@ pub struct Driver {
     links: BTreeMap<LinkId, Carried>,
     /// Links that are to be looked at in this round.
     due: Vec<LinkId>,
+    /// When this poll began.
+    now: Instant,
     flushes: Vec<oneshot::Sender<()>>,
     timeout: Option<Pin<Box<Sleep>>>,
     forsaken: bool,
@@ -45,6 +47,7 @@ impl Driver {
             introduce,
             links: BTreeMap::new(),
             due: Vec::new(),
+            now: Instant::now(),
             flushes: Vec::new(),
             timeout: None,
             forsaken: false,
@@ -83,7 +86,7 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
-        self.node.handle_input(Instant::now().into_std(), input);
+        self.node.handle_input(self.now.into_std(), input);
     }
 
     /// The stream of a link has ended, or is to end.
@@ -96,23 +99,32 @@ impl Driver {
 
     /// Reads what has come by the links that are due. Those that have more stay due.
     fn read(&mut self) {
-        for link in mem::take(&mut self.due) {
+        let mut due = mem::take(&mut self.due);
+        due.retain(|link| self.read_link(*link));
+        self.due = due;
+    }
+
+    /// Whether there may be more to read.
+    fn read_link(&mut self, link: LinkId) -> bool {
+        // Twice, since most streams have nothing after the first read, and have to be asked.
+        for _ in 0..2 {
             let Some(carried) = self.links.get_mut(&link) else {
-                continue;
+                return false;
             };
             carried.rearm();
             match carried.poll_read() {
-                Poll::Pending => {}
+                Poll::Pending => return false,
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
                     self.input(Input::Received { link, bytes });
-                    self.due.push(link);
                 }
                 Poll::Ready(end) => {
                     tracing::debug!(link = link.0, ?end, "a stream has ended");
                     self.lose(link);
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Does what the node wants done, and writes as much as the streams take.
@@ -128,7 +140,7 @@ impl Driver {
                     Poll::Pending | Poll::Ready(Ok(0)) => {}
                     Poll::Ready(Ok(count)) => {
                         let written = Input::Written { link: *link, count };
-                        self.node.handle_input(Instant::now().into_std(), written);
+                        self.node.handle_input(self.now.into_std(), written);
                         progress = true;
                     }
                     Poll::Ready(Err(error)) => {
@@ -194,14 +206,12 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
+        driver.now = Instant::now();
         for _ in 0..ROUNDS {
-            let news = driver.shared.take(cx.waker());
+            let news = driver.shared.take(cx.waker(), &mut driver.due);
             let idle = news.is_none() && driver.due.is_empty();
-            if let Some(News { commands, streams }) = news {
-                driver.due.extend(streams);
-                for command in commands {
-                    driver.command(command);
-                }
+            for command in news.into_iter().flatten() {
+                driver.command(command);
             }
             if driver.poll_timeout(cx).is_ready() {
                 driver.node.handle_timeout(Instant::now().into_std());

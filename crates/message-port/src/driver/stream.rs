@@ -17,8 +17,9 @@ use crate::node::LinkError;
 
 /// How much room there is for one read.
 const READ: usize = 128 * 1024;
-/// A read buffer with less room than this is not used again.
-const MIN_READ: usize = 16 * 1024;
+/// With less room than this a read begins anew: at the beginning of the buffer, or in another one
+/// if somebody still uses what was read. Any frame of a node fits that has begun with the read.
+const MIN_READ: usize = 66 * 1024;
 /// How many writes are handed to the stream at once.
 const SLICES: usize = 32;
 
@@ -70,7 +71,7 @@ impl Carried {
     /// Reads once. No bytes: the stream has ended.
     pub(super) fn poll_read(&mut self) -> Poll<io::Result<Bytes>> {
         if self.buffer.capacity() < MIN_READ {
-            self.buffer = BytesMut::with_capacity(READ);
+            self.buffer.reserve(READ);
         }
         let mut cx = Context::from_waker(&self.waker);
         let mut stream = self.stream.as_mut();

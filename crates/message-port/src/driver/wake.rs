@@ -68,12 +68,6 @@ struct Inbox {
     closed: bool,
 }
 
-/// What has happened since the driver looked.
-pub(super) struct News {
-    pub(super) commands: Vec<Command>,
-    pub(super) streams: Vec<LinkId>,
-}
-
 impl Shared {
     pub(super) fn next_link(&self) -> LinkId {
         LinkId(self.last_link.fetch_add(1, Ordering::Relaxed))
@@ -111,18 +105,17 @@ impl Shared {
         wake(waker);
     }
 
-    /// Takes what has happened; if nothing has, leaves the waker for when something does.
-    pub(super) fn take(&self, waker: &Waker) -> Option<News> {
+    /// Takes what has happened since the driver looked: adds the streams to `streams`. `None` if
+    /// nothing has; the waker is left then for when something does.
+    pub(super) fn take(&self, waker: &Waker, streams: &mut Vec<LinkId>) -> Option<Vec<Command>> {
         let mut inbox = lock(&self.inbox);
         let ports = mem::take(&mut inbox.ports);
         if !ports && inbox.commands.is_empty() && inbox.streams.is_empty() {
             inbox.waker = Some(waker.clone());
             return None;
         }
-        Some(News {
-            commands: mem::take(&mut inbox.commands),
-            streams: mem::take(&mut inbox.streams),
-        })
+        streams.append(&mut inbox.streams);
+        Some(mem::take(&mut inbox.commands))
     }
 
     /// The driver is gone: nothing is taken any more.

@@ -8,7 +8,7 @@ use super::wire::{Frame, Head, MAX_FRAME};
 use super::{LinkError, LinkId, Node, Work};
 
 impl Node {
-    pub(super) fn receive(&mut self, id: LinkId, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, id: LinkId, bytes: Bytes) {
         if let Some(link) = self.links.get_mut(&id) {
             link.decoder.push(bytes);
         }
@@ -69,7 +69,7 @@ impl Node {
             }
             Frame::End(channel, close) => self.end(at(channel), close),
             Frame::Switched(channel) => {
-                if self.open_wire(at(channel))?.assembling.is_some() {
+                if self.open_wire(at(channel))?.is_assembling() {
                     return Err(LinkError::UnexpectedFrame);
                 }
                 self.switched(at(channel))
@@ -83,10 +83,7 @@ impl Node {
                         Err(LinkError::UnknownPort(channel))
                     };
                 };
-                let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
-                let limited = |credit: i64, more| credit.saturating_add(more).min(1 << 48);
-                wire.credit_bytes = limited(wire.credit_bytes, clamp(bytes));
-                wire.credit_messages = limited(wire.credit_messages, clamp(messages));
+                wire.add_credit(bytes, messages);
                 link.enqueue(channel);
                 Ok(())
             }
@@ -127,7 +124,7 @@ impl Node {
                 Ok(())
             }
             Frame::Stop(channel) => {
-                if let Some((pipe, side)) = self.open_wire(at(channel))?.owner {
+                if let Some((pipe, side)) = self.open_wire(at(channel))?.owner() {
                     self.stop(pipe, side);
                 }
                 Ok(())
@@ -154,7 +151,7 @@ impl Node {
             return Err(LinkError::OversizedMessage(length));
         }
         let wire = self.open_wire(at)?;
-        if wire.assembling.is_some() {
+        if wire.is_assembling() {
             return Err(LinkError::UnexpectedFrame);
         }
         if wire.allowed_messages <= 0 || wire.allowed_bytes <= 0 {
@@ -167,6 +164,14 @@ impl Node {
 
     fn message(&mut self, at: Address, head: Head, payload: Bytes) -> Result<(), LinkError> {
         self.charge(at, payload.len() as u64)?;
+        let payload = if head.grants.is_empty() {
+            match self.post_plain(at, head.sequence, payload) {
+                Ok(()) => return Ok(()),
+                Err(payload) => payload,
+            }
+        } else {
+            payload
+        };
         let cargo = self.granted(at.link, &head.grants)?;
         self.admit(at, arrival(at, head.sequence, payload, cargo))
     }
@@ -184,22 +189,23 @@ impl Node {
             self.work.extend(cargo.into_iter().map(Work::Cut));
             return Ok(());
         }
-        wire.assembling = Some(Box::new(Assembly {
+        wire.assemble(Assembly {
             sequence: head.sequence,
             total,
             bytes: BytesMut::new(),
             cargo,
-        }));
+        });
         Ok(())
     }
 
     fn chunk(&mut self, at: Address, bytes: &Bytes) -> Result<(), LinkError> {
         let wire = self.open_wire(at)?;
-        let Some(assembly) = &mut wire.assembling else {
-            return if wire.owner.is_none() {
-                Ok(())
-            } else {
+        let awaited = wire.owner.is_some();
+        let Some(assembly) = wire.assembling() else {
+            return if awaited {
                 Err(LinkError::UnexpectedFrame)
+            } else {
+                Ok(())
             };
         };
         let have = (assembly.bytes.len() + bytes.len()) as u64;
@@ -214,7 +220,7 @@ impl Node {
         if have < assembly.total {
             return Ok(());
         }
-        let Some(whole) = wire.assembling.take() else {
+        let Some(whole) = wire.take_assembly() else {
             return Ok(());
         };
         let arrival = arrival(at, whole.sequence, whole.bytes.freeze(), whole.cargo);
@@ -224,7 +230,7 @@ impl Node {
     fn end(&mut self, at: Address, close: bool) -> Result<(), LinkError> {
         let wire = self.open_wire(at)?;
         wire.got_last = true;
-        let owner = wire.owner;
+        let owner = wire.owner();
         if let Some(link) = self.links.get_mut(&at.link) {
             link.reap(at.channel);
         }

@@ -6,6 +6,12 @@ use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
 use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
 use super::{LinkId, Node, Output, Work};
+use crate::{Event, Message};
+
+/// How many bytes a channel sends in its turn, if others wait. One message may go beyond.
+const TURN: usize = 16 * 1024;
+/// As how many bytes a message counts beside its payload.
+const LEAST: usize = 16;
 
 fn written((id, link): (&LinkId, &mut Link)) -> Option<Output> {
     let bytes = link.out.take()?;
@@ -37,14 +43,15 @@ impl Node {
         };
         match &pipe.sides[1 - entry] {
             Side::Local(_) => self.deliver(id, entry),
-            Side::Wire { output, .. } => {
-                if let Some(link) = self.links.get_mut(&output.link) {
-                    link.enqueue(output.channel);
+            // It reads from here already if its marker has come.
+            Side::Fold(fold) => self.work.push_back(Work::Advance(fold.with.0, fold.with.1)),
+            side => {
+                if let Some(output) = side.output() {
+                    if let Some(link) = self.links.get_mut(&output.link) {
+                        link.enqueue(output.channel);
+                    }
                 }
             }
-            // It reads from here already if its marker has come.
-            Side::Fold { with, .. } => self.work.push_back(Work::Advance(with.0, with.1)),
-            Side::Cargo(_) | Side::Gone => {}
         }
     }
 
@@ -86,8 +93,11 @@ impl Node {
             let Some(channel) = link.next_turn() else {
                 return;
             };
-            // One message or one piece of a long one; then it is the next channel's turn.
-            let more = self.send_one(Address { link: id, channel });
+            let at = Address { link: id, channel };
+            let more = match self.send_plain(at) {
+                Some(more) => more,
+                None => self.send_one(at),
+            };
             if let Some(link) = self.links.get_mut(&id) {
                 if more {
                     link.enqueue(channel);
@@ -98,7 +108,68 @@ impl Node {
         }
     }
 
-    /// Sends the next thing on a channel. Whether there may be more to send.
+    /// Sends what a local port has posted, up to [`TURN`], as long as it is short messages without
+    /// ports; most turns are that, and need one look-up for all of them. Whether there may be more
+    /// to send; `None` if something else is next, which is at the head of the queue then.
+    fn send_plain(&mut self, at: Address) -> Option<bool> {
+        let link = self.links.get_mut(&at.link)?;
+        let longest = link.peer.max_message.min(CHUNK as u64);
+        let wire = link.wires.get_mut(&at.channel)?;
+        let (id, side) = wire.owner()?;
+        let entry = 1 - side;
+        let pipe = self.pipes.get_mut(&id)?;
+        let flow = &mut pipe.flows[entry];
+        let steady = wire.last == Last::No && wire.sending().is_none();
+        if !steady || flow.done || flow.stopped || !flow.queue.is_empty() {
+            return None;
+        }
+        if pipe.sides[side].output() != Some(at) {
+            return None;
+        }
+        let Side::Local(local) = &mut pipe.sides[entry] else {
+            return None;
+        };
+        let mut sent = 0;
+        while sent < TURN && link.out.has_room(self.limits.link_buffer) {
+            if !wire.may_send() {
+                return Some(false);
+            }
+            let plain = |message: &Message| {
+                message.ports.is_empty() && message.payload.len() as u64 <= longest
+            };
+            let message = match local.port.try_recv() {
+                Ok(Event::Message(message)) if plain(&message) => message,
+                other => {
+                    let Some(item) = self.pulled(id, entry, other) else {
+                        return Some(false);
+                    };
+                    self.unpull(id, entry, item);
+                    return None;
+                }
+            };
+            let length = message.payload.len();
+            let sequence = flow.left;
+            flow.entered = flow.entered.wrapping_add(1);
+            flow.left = sequence.wrapping_add(1);
+            wire.spend(length as u64);
+            let grants = Vec::new();
+            let head = Head { sequence, grants };
+            link.out
+                .frame(&Frame::Message(at.channel, head, message.payload));
+            sent += length + LEAST;
+        }
+        Some(true)
+    }
+
+    /// Puts something back that was to leave next.
+    fn unpull(&mut self, id: PipeId, entry: usize, item: Item) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.flows[entry].queue.push_front(item);
+        }
+    }
+
+    /// Sends the next thing on a channel: one message, or one piece of a long one. Whether there
+    /// may be more to send.
     fn send_one(&mut self, at: Address) -> bool {
         let Some(link) = self.links.get_mut(&at.link) else {
             return false;
@@ -109,7 +180,7 @@ impl Node {
         let Some(wire) = link.wires.get(&at.channel) else {
             return false;
         };
-        let (Some((id, side)), Last::No) = (wire.owner, wire.last) else {
+        let (Some((id, side)), Last::No) = (wire.owner(), wire.last) else {
             return false;
         };
         let may_send = wire.may_send();
@@ -137,7 +208,7 @@ impl Node {
                     self.send(at.link, &Frame::Close(at.channel, sequence));
                 }
                 if let Some(wire) = self.wire_mut(at) {
-                    wire.credit_messages -= 1;
+                    wire.spend(0);
                 }
                 true
             }
@@ -188,9 +259,7 @@ impl Node {
         };
         if ports > 0 && !link.may_grant(at.channel, ports as u64) {
             link.starve(at.channel);
-            if let Some(pipe) = self.pipes.get_mut(&id) {
-                pipe.flows[entry].queue.push_front(Item::Message(parcel));
-            }
+            self.unpull(id, entry, Item::Message(parcel));
             return false;
         }
         let cargo = parcel.cargo.into_iter();
@@ -208,12 +277,11 @@ impl Node {
         let Some(wire) = link.wires.get_mut(&at.channel) else {
             return false;
         };
-        wire.credit_messages -= 1;
-        wire.credit_bytes = wire.credit_bytes.saturating_sub_unsigned(length);
+        wire.spend(length);
         if parcel.payload.len() <= CHUNK {
             link.send(&Frame::Message(at.channel, head, parcel.payload));
         } else {
-            wire.sending = Some(Box::new(parcel.payload));
+            wire.send(parcel.payload);
             link.send(&Frame::Head(at.channel, head, length));
         }
         true
@@ -226,8 +294,7 @@ impl Node {
             Cargo::Side(number) => self
                 .cargo
                 .get(number)
-                .and_then(|(pipe, side)| Some(self.pipes.get(pipe)?.hops[*side] >= MAX_HOPS))
-                .unwrap_or(false),
+                .is_some_and(|cargo| cargo.hops >= MAX_HOPS),
             Cargo::Port(_) => false,
         })
     }
@@ -264,7 +331,7 @@ impl Node {
             pipe.flows[side].queue.push_back(Item::End { close });
             self.work.push_back(Work::Advance(id, side));
         }
-        for item in dropped {
+        for item in dropped.into_iter() {
             self.discard(item);
         }
         self.work.push_back(Work::TellStop(id, 1 - side));
@@ -299,9 +366,15 @@ impl Node {
             return;
         }
         match &pipe.sides[side] {
-            Side::Wire { output, .. } => {
-                let link = self.links.get_mut(&output.link);
-                if let Some(link) = link {
+            Side::Fold(fold) => {
+                let with = fold.with;
+                self.stop(with.0, with.1);
+            }
+            side => {
+                let Some(output) = side.output() else {
+                    return;
+                };
+                if let Some(link) = self.links.get_mut(&output.link) {
                     let wire = link.wires.get_mut(&output.channel);
                     let untold = wire.filter(|wire| wire.last == Last::No && !wire.told_stop);
                     if let Some(wire) = untold {
@@ -310,11 +383,6 @@ impl Node {
                     }
                 }
             }
-            Side::Fold { with, .. } => {
-                let with = *with;
-                self.stop(with.0, with.1);
-            }
-            Side::Local(_) | Side::Cargo(_) | Side::Gone => {}
         }
     }
 
@@ -338,7 +406,11 @@ impl Node {
             self.vacate(id, 0, true);
             self.vacate(id, 1, true);
             if let Some(pipe) = self.remove_pipe(id) {
-                for item in pipe.flows.into_iter().flat_map(|flow| flow.queue) {
+                for item in pipe
+                    .flows
+                    .into_iter()
+                    .flat_map(|flow| flow.queue.into_iter())
+                {
                     self.discard(item);
                 }
             }
@@ -358,23 +430,19 @@ impl Node {
                 }
             }
         }
-        if let Some(adopt) = self.take_adopt(id, side) {
-            self.acknowledge(&adopt);
-        }
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
         match std::mem::replace(&mut pipe.sides[side], Side::Gone) {
             Side::Cargo(number) => {
-                self.cargo.remove(&number);
+                let cargo = self.cargo.remove(&number);
+                if let Some(adopt) = cargo.and_then(|cargo| cargo.adopt) {
+                    self.acknowledge(&adopt);
+                }
             }
-            Side::Fold {
-                input,
-                with: (other, other_side),
-                ..
-            } => {
-                self.orphan(input);
-                self.end_from(other, other_side, close);
+            Side::Fold(fold) => {
+                self.orphan(fold.input);
+                self.end_from(fold.with.0, fold.with.1, close);
             }
             place => {
                 for at in place.channels().into_iter().flatten() {
@@ -396,8 +464,8 @@ impl Node {
             return;
         };
         wire.owner = None;
-        let held = std::mem::take(&mut wire.held);
-        let assembling = wire.assembling.take();
+        let held = wire.take_held();
+        let assembling = wire.take_assembly();
         link.reap(at.channel);
         link.had_turn(at.channel);
         for arrival in held {

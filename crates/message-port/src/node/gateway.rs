@@ -11,87 +11,96 @@
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Side, Unread};
+use bytes::Bytes;
+
+use super::link::MAX_CREDIT_MESSAGES;
+use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Place, Side, Unread};
 use super::{Node, Work};
-use crate::pair::lock;
+use crate::pair::{ReadyCallback, lock};
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
+
+/// For how many local sides at a time there is always room in the list of those that are ready.
+const READY_KEPT: usize = 64;
 
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
-    gates: Mutex<Vec<u64>>,
+    places: Mutex<Vec<u64>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Ready {
     pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
-            gates: Mutex::default(),
+            places: Mutex::default(),
             wake,
         }
     }
 
-    fn push(&self, gate: u64) {
+    /// What a local side calls, with the number of its [`Place`].
+    pub(super) fn callback(this: &Arc<Self>) -> ReadyCallback {
+        let ready = Arc::clone(this);
+        Arc::new(Box::new(move |place| ready.push(place)))
+    }
+
+    fn push(&self, place: u64) {
         let first = {
-            let mut gates = lock(&self.gates);
-            gates.push(gate);
-            gates.len() == 1
+            let mut places = lock(&self.places);
+            places.push(place);
+            places.len() == 1
         };
         if first {
             (self.wake)();
         }
     }
 
-    fn take(&self) -> Vec<u64> {
-        mem::take(&mut *lock(&self.gates))
+    /// Moves what is ready to `places`, which is empty.
+    fn take(&self, places: &mut Vec<u64>) {
+        mem::swap(&mut *lock(&self.places), places);
     }
 }
 
 impl Node {
     /// Looks at the ports that were posted to, closed or received from.
     pub(super) fn take_ready(&mut self) {
-        for gate in self.ready.take() {
-            if let Some((pipe, side)) = self.gates.get(&gate).copied() {
-                self.release_if_read(pipe, side);
-                let gone = |pipe: &Pipe| match &pipe.sides[side] {
-                    Side::Local(local) => !local.port.is_entangled(),
-                    _ => false,
-                };
-                if self.pipes.get(&pipe).is_some_and(gone) {
-                    // Its end follows what it has posted, which may have to wait for credit. What
-                    // is on its way to it need not: ports may travel there that only go with it.
-                    self.stop(pipe, side);
-                }
-                self.work.push_back(Work::Advance(pipe, side));
+        let mut ready = mem::take(&mut self.looked_at);
+        self.ready.take(&mut ready);
+        for number in ready.drain(..) {
+            // A pipe that is no more was joined to another one, which was looked at since.
+            let (pipe, side) = Place::numbered(number);
+            self.release_if_read(pipe, side);
+            let gone = |pipe: &Pipe| match &pipe.sides[side] {
+                Side::Local(local) => !local.port.is_entangled(),
+                _ => false,
+            };
+            if self.pipes.get(&pipe).is_some_and(gone) {
+                // Its end follows what it has posted, which may have to wait for credit. What
+                // is on its way to it need not: ports may travel there that only go with it.
+                self.stop(pipe, side);
             }
+            self.work.push_back(Work::Advance(pipe, side));
         }
+        // Its memory is used again; what is left of a rush is given back.
+        ready.shrink_to(READY_KEPT);
+        self.looked_at = ready;
     }
 
     /// Makes `port` the local side of a pipe.
     pub(super) fn settle_in(&mut self, mut port: MessagePort, pipe: PipeId, side: usize) -> Side {
-        let gate = self.next_gate;
-        self.next_gate += 1;
-        self.gates.insert(gate, (pipe, side));
-        self.gates_by_pair.insert(port.end().identity(), gate);
         port.start();
         port.end().watch_close();
-        let ready = Arc::clone(&self.ready);
         // Calls back at once if something is queued already; it is looked at in the next poll.
-        port.on_ready(move || ready.push(gate));
-        Side::Local(Box::new(Local {
-            gate,
-            port,
-            unread: Unread::default(),
-        }))
+        let place = Place::new((pipe, side));
+        port.listen(Arc::clone(&self.callback), place.number());
+        Side::Local(Box::new(Local { port, unread: None }))
     }
 
     /// Gives a side that travelled in a message to somebody in this process.
     pub(super) fn land(&mut self, cargo: u64) -> Option<TransferredPort> {
-        let (id, side) = self.cargo.remove(&cargo)?;
+        let (id, side) = self.cargo.remove(&cargo)?.place;
         let MessageChannel { port1, port2 } = MessageChannel::new();
         let local = self.settle_in(port1, id, side);
         let pipe = self.pipes.get_mut(&id)?;
         pipe.sides[side] = local;
-        pipe.hops[side] = 0;
         self.work.push_back(Work::Advance(id, 1 - side));
         port2.transfer().ok()
     }
@@ -100,10 +109,9 @@ impl Node {
     /// is queued on either way. The side is [`Side::Gone`] until it is placed.
     pub(super) fn uproot(&mut self, mut port: MessagePort) -> (PipeId, usize) {
         port.start();
-        let gate = self.gates_by_pair.get(&port.end().identity()).copied();
-        let place = gate.and_then(|gate| self.gates.get(&gate).copied());
+        let place = port.end().label_at_other(&self.callback);
         let place = place.filter(|_| port.is_entangled());
-        if let Some((id, side)) = place {
+        if let Some((id, side)) = place.map(Place::numbered) {
             if let Some(local) = self.take_local(id, side) {
                 self.keep_backlog(id, side, port, *local);
                 return (id, side);
@@ -130,8 +138,6 @@ impl Node {
             return None;
         };
         local.port.clear_on_ready();
-        self.gates.remove(&local.gate);
-        self.gates_by_pair.remove(&local.port.end().identity());
         Some(local)
     }
 
@@ -147,7 +153,7 @@ impl Node {
             out.queue.push_back(Item::Backlog {
                 port: Box::new(local.port),
                 left: sent,
-                unread: Unread::default(),
+                unread: None,
             });
         }
         let back = &mut pipe.flows[1 - side];
@@ -166,17 +172,16 @@ impl Node {
     /// The next thing to leave a pipe: what is queued, else what the local port has posted, else
     /// what comes from the pipe that this one will be joined with, whose marker has come.
     pub(super) fn next_item(&mut self, id: PipeId, entry: usize) -> Option<Item> {
-        let mut passed = vec![(id, entry)];
-        let mut at = (id, entry);
+        let Some(mut at) = self.folded_into((id, entry)) else {
+            return self.next_here(id, entry);
+        };
+        let mut passed = vec![(id, entry), at];
         // No more than `MAX_FOLDS` times, and in no ring: see `folds_beyond`.
         while let Some(next) = self.folded_into(at) {
             passed.push(next);
             at = next;
         }
         let item = self.next_here(at.0, at.1)?;
-        if passed.len() == 1 {
-            return Some(item);
-        }
         // The end passes when the two are joined.
         if let Item::End { .. } = item {
             self.pipes.get_mut(&at.0)?.flows[at.1]
@@ -197,10 +202,10 @@ impl Node {
     fn folded_into(&self, (id, entry): (PipeId, usize)) -> Option<(PipeId, usize)> {
         let pipe = self.pipes.get(&id)?;
         let flow = &pipe.flows[entry];
-        match pipe.sides[entry] {
-            Side::Fold {
-                with, marked: true, ..
-            } if flow.queue.is_empty() && !flow.done => Some((with.0, 1 - with.1)),
+        match &pipe.sides[entry] {
+            Side::Fold(fold) if fold.marked && flow.queue.is_empty() && !flow.done => {
+                Some((fold.with.0, 1 - fold.with.1))
+            }
             _ => None,
         }
     }
@@ -238,7 +243,22 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[entry] else {
             return None;
         };
-        let close = match local.port.try_recv() {
+        let event = local.port.try_recv();
+        self.pulled(id, entry, event)
+    }
+
+    /// What leaves next, by what the local port at the entry has given.
+    pub(super) fn pulled(
+        &mut self,
+        id: PipeId,
+        entry: usize,
+        event: Result<Event, TryRecvError>,
+    ) -> Option<Item> {
+        let pipe = self.pipes.get_mut(&id)?;
+        let Side::Local(local) = &mut pipe.sides[entry] else {
+            return None;
+        };
+        let close = match event {
             Ok(Event::Message(message)) => {
                 pipe.flows[entry].entered = pipe.flows[entry].entered.wrapping_add(1);
                 return Some(item_of(Event::Message(message)));
@@ -249,7 +269,12 @@ impl Node {
             }
             Ok(Event::Close) => true,
             Err(TryRecvError::Closed) => false,
-            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Empty) => {
+                // One of very many, perhaps.
+                let (end, inbox) = local.port.end_and_inbox();
+                end.rest(inbox);
+                return None;
+            }
         };
         self.end_from(id, entry, close);
         // The end is in the queue now, unless nobody awaits it.
@@ -301,8 +326,8 @@ impl Node {
             match cargo {
                 Cargo::Port(port) => message.ports.extend(port.transfer().ok()),
                 Cargo::Side(number) => {
-                    if let Some((pipe, side)) = self.cargo.get(&number).copied() {
-                        adopts.extend(self.take_adopt(pipe, side));
+                    if let Some(cargo) = self.cargo.get_mut(&number) {
+                        adopts.extend(cargo.adopt.take());
                     }
                     message.ports.extend(self.land(number));
                 }
@@ -316,9 +341,51 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[1 - entry] else {
             return;
         };
-        let stale = local.unread.add(parcel.from, length, adopts);
+        let stale = local.delivered(parcel.from, length, adopts);
         local.port.post_message(message);
         self.release_unread(stale);
+    }
+
+    /// Posts a message that has come by a channel, if it needs nothing more: it brought no ports,
+    /// its port is here, and nothing is queued before it. Most are so, and need one look-up. If
+    /// not, its payload is handed back.
+    pub(super) fn post_plain(
+        &mut self,
+        at: Address,
+        sequence: u64,
+        payload: Bytes,
+    ) -> Result<(), Bytes> {
+        let link = self.links.get_mut(&at.link);
+        let Some(wire) = link.and_then(|link| link.wires.get_mut(&at.channel)) else {
+            return Err(payload);
+        };
+        let Some((id, side)) = wire.owner() else {
+            return Err(payload);
+        };
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return Err(payload);
+        };
+        let flow = &mut pipe.flows[side];
+        let due = wire.due == Some(sequence) && flow.entered == sequence;
+        let next = due && flow.queue.is_empty() && !flow.done && !flow.stopped;
+        if !next || !matches!(pipe.sides[side], Side::Wire(reads) if reads == at) {
+            return Err(payload);
+        }
+        let Side::Local(local) = &mut pipe.sides[1 - side] else {
+            return Err(payload);
+        };
+        wire.due = Some(sequence.wrapping_add(1));
+        flow.entered = sequence.wrapping_add(1);
+        flow.left = flow.left.wrapping_add(1);
+        // While something is unread the port is watched.
+        let watched = local.unread.is_some();
+        let stale = local.delivered(Some(at), payload.len() as u64, Vec::new());
+        local.port.post_message(Message::new(payload));
+        self.release_unread(stale);
+        if !watched {
+            self.release_if_read(id, 1 - side);
+        }
+        Ok(())
     }
 
     fn post_close(&mut self, id: PipeId, entry: usize, from: Option<Address>) {
@@ -327,7 +394,7 @@ impl Node {
         };
         pipe.flows[entry].left = pipe.flows[entry].left.wrapping_add(1);
         if let Side::Local(local) = &mut pipe.sides[1 - entry] {
-            let stale = local.unread.add(from, 0, Vec::new());
+            let stale = local.delivered(from, 0, Vec::new());
             local.port.end().post_close();
             self.release_unread(stale);
         }
@@ -341,20 +408,16 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[side] else {
             return;
         };
-        if local.unread.messages > 0 && local.port.end().watch_partner() {
-            let from = local.unread.from;
-            let read = mem::replace(
-                &mut local.unread,
-                Unread {
-                    from,
-                    ..Unread::default()
-                },
-            );
+        if local.unread.is_some() && local.port.end().watch_partner() {
+            let read = local.unread.take();
             self.release_unread(read);
         }
     }
 
-    pub(super) fn release_unread(&mut self, unread: Unread) {
+    pub(super) fn release_unread(&mut self, unread: Option<Box<Unread>>) {
+        let Some(unread) = unread else {
+            return;
+        };
         self.release(unread.from, unread.bytes, unread.messages);
         for adopt in unread.adopts {
             self.acknowledge(&adopt);
@@ -370,10 +433,6 @@ impl Node {
         }
     }
 
-    pub(super) fn take_adopt(&mut self, id: PipeId, side: usize) -> Option<Adopt> {
-        self.pipes.get_mut(&id)?.adopts[side].take()
-    }
-
     pub(super) fn acknowledge(&mut self, adopt: &Adopt) {
         if let Some(link) = self.links.get_mut(&adopt.link) {
             link.acknowledge(adopt);
@@ -382,7 +441,10 @@ impl Node {
 
     pub(super) fn window(&self) -> (u64, u64) {
         let limits = &self.limits;
-        (limits.window_bytes.into(), limits.window_messages.into())
+        (
+            limits.window_bytes.into(),
+            u64::from(limits.window_messages).min(MAX_CREDIT_MESSAGES),
+        )
     }
 }
 

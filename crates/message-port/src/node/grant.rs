@@ -1,7 +1,7 @@
 //! Moving ports: what is granted to a peer with a message, and what a peer grants.
 
 use super::link::{Arrival, Wire};
-use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side};
+use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side, Travelling};
 use super::wire::{Grant, MAX_HOPS};
 use super::{LinkError, LinkId, Node, Work};
 
@@ -9,27 +9,31 @@ impl Node {
     /// Opens a channel for a port that goes along with a message, and leaves a stub here, unless
     /// its partner is here.
     pub(super) fn grant(&mut self, link: LinkId, cargo: Cargo) -> Option<Grant> {
-        let (id, side) = match cargo {
-            Cargo::Port(port) => self.uproot(port),
+        let Travelling {
+            place: (id, side),
+            hops,
+            adopt,
+        } = match cargo {
+            Cargo::Port(port) => Travelling {
+                place: self.uproot(port),
+                hops: 0,
+                adopt: None,
+            },
             Cargo::Side(number) => self.cargo.remove(&number)?,
         };
         // The move that brought it here is complete: it has another place.
-        if let Some(adopt) = self.take_adopt(id, side) {
+        if let Some(adopt) = adopt {
             self.acknowledge(&adopt);
         }
         let due = self.pipes.get(&id)?.flows[side].entered;
         let at = self.open_channel(link, (id, side), Some(due))?;
         let pipe = self.pipes.get_mut(&id)?;
-        pipe.sides[side] = Side::Wire {
-            input: at,
-            output: at,
-        };
+        pipe.sides[side] = Side::Wire(at);
         pipe.epochs[side] = pipe.epochs[side].wrapping_add(1);
-        let hops = pipe.hops[side] + 1;
         let grant = Grant {
             channel: at.channel,
             epoch: pipe.epochs[side],
-            hops,
+            hops: hops + 1,
             incoming: pipe.flows[1 - side].left,
             outgoing: due,
             quiet: pipe.quiet[1 - side],
@@ -125,25 +129,24 @@ impl Node {
             link,
             channel: grant.channel,
         };
-        let wire = Side::Wire {
-            input: at,
-            output: at,
-        };
-        let mut pipe = Pipe::new([wire, Side::Cargo(number)]);
+        let mut pipe = Pipe::new([Side::Wire(at), Side::Cargo(number)]);
         pipe.flows[0].entered = grant.incoming;
         pipe.flows[0].left = grant.incoming;
         pipe.flows[1].entered = grant.outgoing;
         pipe.flows[1].left = grant.outgoing;
         pipe.quiet[0] = grant.quiet;
         pipe.epochs[1] = grant.epoch;
-        pipe.hops[1] = grant.hops;
-        pipe.adopts[1] = Some(Adopt {
-            link,
-            channel: grant.channel,
-            epoch: grant.epoch,
-        });
         self.pipes.insert(id, pipe);
-        self.cargo.insert(number, (id, 1));
+        let travelling = Travelling {
+            place: (id, 1),
+            hops: grant.hops,
+            adopt: Some(Adopt {
+                link,
+                channel: grant.channel,
+                epoch: grant.epoch,
+            }),
+        };
+        self.cargo.insert(number, travelling);
         Ok(number)
     }
 
@@ -178,7 +181,7 @@ impl Node {
         else {
             return Err(LinkError::UnknownPort(at.channel));
         };
-        let Some((id, side)) = wire.owner else {
+        let Some((id, side)) = wire.owner() else {
             self.discard(arrival.item);
             return Ok(());
         };
@@ -195,7 +198,7 @@ impl Node {
         }
         if pipe.sides[side].channels()[0] != Some(at) {
             let ends = matches!(arrival.item, Item::End { .. });
-            wire.held.push(arrival);
+            wire.hold(arrival);
             if ends {
                 self.stop(id, side);
             }

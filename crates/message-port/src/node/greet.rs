@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::link::{Link, Stage, Wire};
-use super::pipe::{Address, Pipe, Side};
+use super::pipe::{Address, Pipe, Side, Travelling};
 use super::wire::{Frame, Hello};
 use super::{LinkError, LinkId, LinkKind, Node, Output, Token, Work};
 
@@ -123,15 +123,17 @@ impl Node {
                 link: id,
                 channel: 0,
             };
-            let wire = Side::Wire {
-                input: at,
-                output: at,
-            };
+            let wire = Side::Wire(at);
             let number = self.next_cargo;
             self.next_cargo += 1;
             self.pipes
                 .insert(pipe, Pipe::new([wire, Side::Cargo(number)]));
-            self.cargo.insert(number, (pipe, 1));
+            let travelling = Travelling {
+                place: (pipe, 1),
+                hops: 0,
+                adopt: None,
+            };
+            self.cargo.insert(number, travelling);
             port = self.land(number).map(crate::TransferredPort::receive);
         }
         self.outputs.push_back(Output::LinkUp { link: id, port });
@@ -145,19 +147,19 @@ impl Node {
             return;
         };
         self.greeting.remove(&id);
-        for (channel, wire) in mem::take(&mut link.wires) {
+        for (channel, mut wire) in mem::take(&mut link.wires).into_iter() {
             let at = Address { link: id, channel };
-            for arrival in wire.held {
+            for arrival in wire.take_held() {
                 self.discard(arrival.item);
             }
             for number in wire
-                .assembling
+                .take_assembly()
                 .into_iter()
                 .flat_map(|assembly| assembly.cargo)
             {
                 self.work.push_back(Work::Cut(number));
             }
-            if let Some((pipe, side)) = wire.owner {
+            if let Some((pipe, side)) = wire.owner() {
                 let uses = |pipe: &&mut Pipe| pipe.sides[side].channels().contains(&Some(at));
                 let Some(used) = self.pipes.get_mut(&pipe).filter(uses) else {
                     continue;

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::pipe::{Address, Flow, Item, Pipe, PipeId, Side};
+use super::pipe::{Address, Flow, Fold, Item, Pipe, PipeId, Place, Side};
 use super::{LinkError, Node, Work};
 
 /// The most folds of pipes in a row that are half done: so many pipes are read through, and an end
@@ -21,11 +21,11 @@ impl Node {
                 link.send_switched(at.channel);
             }
             if let Some(pipe) = self.pipes.get_mut(&id) {
-                pipe.sides[side] = Side::Fold {
+                pipe.sides[side] = Side::Fold(Box::new(Fold {
                     input: at,
                     with,
                     marked: false,
-                };
+                }));
             }
         }
     }
@@ -37,11 +37,7 @@ impl Node {
         two: (PipeId, usize),
     ) -> Result<(), LinkError> {
         let input = |at: &(PipeId, usize)| match &self.pipes.get(&at.0)?.sides[at.1] {
-            Side::Fold {
-                input,
-                marked: true,
-                ..
-            } => Some(*input),
+            Side::Fold(fold) if fold.marked => Some(fold.input),
             _ => None,
         };
         let (Some(first), Some(second)) = (input(&one), input(&two)) else {
@@ -66,7 +62,7 @@ impl Node {
                 mem::take(&mut to.flows[leave]),
                 mem::take(&mut from.flows[enter]),
             );
-            older.queue.extend(newer.queue);
+            older.queue.extend(newer.queue.into_iter());
             older.entered = newer.entered;
             older.stopped |= newer.stopped;
             older
@@ -79,8 +75,6 @@ impl Node {
         ]);
         joined.epochs = [p.epochs[keep_p], q.epochs[keep_q]];
         joined.quiet = [p.quiet[keep_p], q.quiet[keep_q]];
-        joined.hops = [p.hops[keep_p], q.hops[keep_q]];
-        joined.adopts = [p.adopts[keep_p], q.adopts[keep_q]];
         joined.flows = [there, back];
         for (side, (from, kept)) in [(p.splicing, keep_p), (q.splicing, keep_q)]
             .into_iter()
@@ -98,7 +92,7 @@ impl Node {
             .flows
             .iter_mut()
             .flat_map(|flow| match flow {
-                flow if flow.done => mem::take(&mut flow.queue).into(),
+                flow if flow.done => mem::take(&mut flow.queue).into_iter().collect(),
                 flow if flow.stopped => flow.stop(),
                 _ => Vec::new(),
             })
@@ -143,25 +137,26 @@ impl Node {
         let awaited = pipe.awaited(to.1);
         let mut channels = Vec::new();
         match &pipe.sides[to.1] {
-            Side::Local(local) => {
-                self.gates.insert(local.gate, to);
-            }
+            // What it has called with its old label since is looked at by the caller.
+            Side::Local(local) => local.port.end().relabel(Place::new(to).number()),
             Side::Cargo(number) => {
-                self.cargo.insert(*number, to);
+                if let Some(cargo) = self.cargo.get_mut(number) {
+                    cargo.place = to;
+                }
             }
-            Side::Fold { input, with, .. } => {
-                channels.push(*input);
-                let with = *with;
+            Side::Fold(fold) => {
+                channels.push(fold.input);
+                let with = fold.with;
                 // The partner may be the other side of what was just joined.
                 let places = [with, (to.0, 1 - to.1)];
                 for place in places {
-                    if let Some(Side::Fold { with, .. }) = self
+                    if let Some(Side::Fold(fold)) = self
                         .pipes
                         .get_mut(&place.0)
                         .map(|pipe| &mut pipe.sides[place.1])
                     {
-                        if *with == from {
-                            *with = to;
+                        if fold.with == from {
+                            fold.with = to;
                         }
                     }
                 }
@@ -174,7 +169,7 @@ impl Node {
                 .get_mut(&at.link)
                 .and_then(|link| link.wires.get_mut(&at.channel));
             if let Some(wire) = wire {
-                wire.owner = Some(to);
+                wire.owner = Some(Place::new(to));
             }
         }
         if let Some((key, ticket)) = awaited {
@@ -201,7 +196,7 @@ impl Node {
                 return Err(LinkError::UnexpectedFrame);
             }
             match self.pipes.get(&at.0).map(|pipe| &pipe.sides[at.1]) {
-                Some(Side::Fold { with, .. }) => at = (with.0, 1 - with.1),
+                Some(Side::Fold(fold)) => at = (fold.with.0, 1 - fold.with.1),
                 _ => return Ok(folds),
             }
         }

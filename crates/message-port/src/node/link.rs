@@ -1,13 +1,15 @@
 //! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use super::numbered::Numbered;
 use super::out::Out;
-use super::pipe::{Adopt, Item, PipeId};
+use super::pipe::{Adopt, Item, PipeId, Place};
 use super::wire::{self, Decoder, Frame, Hello};
 use super::{LinkId, Token};
 
@@ -30,11 +32,11 @@ pub(super) struct Link {
     pub(super) out: Out,
     /// What the peer has said in its greeting.
     pub(super) peer: Hello,
-    pub(super) wires: BTreeMap<u64, Wire>,
+    pub(super) wires: Wires,
     pub(super) next_mine: u64,
     pub(super) next_theirs: u64,
     /// Ports granted to the peer that it has not acknowledged, with their epochs.
-    pub(super) granted: BTreeMap<u64, u32>,
+    pub(super) granted: Numbered<u32>,
     /// How many ports the peer has granted that were not acknowledged to it.
     pub(super) queued: u64,
     /// The channels that may have something to send, in turn.
@@ -61,19 +63,23 @@ pub(super) enum Stage {
     Up,
 }
 
+/// The channels of a link, by number: those of either side apart, so that their numbers rise.
+#[derive(Default)]
+pub(super) struct Wires([Numbered<Wire>; 2]);
+
 /// One side of a channel: a port, as this link sees it.
 pub(super) struct Wire {
     /// The pipe and side that it belongs to; none when only the last frame is awaited.
-    pub(super) owner: Option<(PipeId, usize)>,
+    pub(super) owner: Option<Place>,
     /// What may still be sent.
     pub(super) credit_bytes: i64,
-    pub(super) credit_messages: i64,
+    pub(super) credit_messages: i32,
     /// What the peer may still send.
     pub(super) allowed_bytes: i64,
-    pub(super) allowed_messages: i64,
+    pub(super) allowed_messages: i32,
     /// What was consumed here and not yet returned as credit.
     pub(super) owed_bytes: u64,
-    pub(super) owed_messages: u64,
+    pub(super) owed_messages: u32,
     pub(super) last: Last,
     pub(super) got_last: bool,
     pub(super) in_ring: bool,
@@ -82,15 +88,25 @@ pub(super) struct Wire {
     pub(super) told_stop: bool,
     /// Both last frames have passed, so that the channel counts no more. (A pipe may use it yet.)
     pub(super) over: bool,
-    /// What remains of a message that is sent in chunks.
-    pub(super) sending: Option<Box<Bytes>>,
-    pub(super) assembling: Option<Box<Assembly>>,
-    /// What came by this channel before the marker of the one that it replaces.
-    pub(super) held: Vec<Arrival>,
+    rare: Option<Box<Rare>>,
     /// The sequence number of the next event to come by this channel; the first one tells, if the
     /// channel replaces another.
     pub(super) due: Option<u64>,
 }
+
+/// What few channels have at a time; none if all of it is empty.
+#[derive(Default)]
+struct Rare {
+    /// What remains of a message that is sent in chunks.
+    sending: Bytes,
+    assembling: Option<Assembly>,
+    /// What came by this channel before the marker of the one that it replaces.
+    held: Vec<Arrival>,
+}
+
+/// The most bytes, and messages, for which credit is kept.
+const MAX_CREDIT_BYTES: i64 = 1 << 48;
+pub(super) const MAX_CREDIT_MESSAGES: u64 = 1 << 30;
 
 /// Whether the last frame was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +151,10 @@ impl Link {
             decoder: Decoder::default(),
             out: Out::default(),
             peer,
-            wires: BTreeMap::new(),
+            wires: Wires::default(),
             next_mine: 0,
             next_theirs: 0,
-            granted: BTreeMap::new(),
+            granted: Numbered::default(),
             queued: 0,
             ring: VecDeque::new(),
             starved: VecDeque::new(),
@@ -299,7 +315,7 @@ impl Link {
         if let Some(wire) = self.wires.get_mut(&channel) {
             if wire.last == Last::No {
                 wire.last = Last::Ended;
-                wire.sending = None;
+                wire.sent();
                 self.out.frame(&Frame::End(channel, close));
                 self.reap(channel);
             }
@@ -312,7 +328,7 @@ impl Link {
             if wire.last != Last::No {
                 return;
             }
-            if wire.sending.is_some() {
+            if wire.sending().is_some() {
                 wire.last = Last::Switches;
                 self.enqueue(channel);
             } else {
@@ -328,14 +344,14 @@ impl Link {
         let Some(wire) = self.wires.get_mut(&channel) else {
             return false;
         };
-        let Some(rest) = &mut wire.sending else {
+        let Some(rest) = wire.sending() else {
             return false;
         };
         let piece = rest.split_to(rest.len().min(wire::CHUNK));
         let through = rest.is_empty();
         self.out.frame(&Frame::Chunk(channel, piece));
         if through {
-            wire.sending = None;
+            wire.sent();
             if wire.last == Last::Switches {
                 wire.last = Last::Switched;
                 self.out.frame(&Frame::Switched(channel));
@@ -356,13 +372,18 @@ impl Link {
             return;
         }
         wire.owed_bytes += bytes;
-        wire.owed_messages += messages;
-        if wire.owed_bytes * 2 < window.0 && wire.owed_messages * 2 < window.1 {
+        // No more than was allowed, which fits.
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        wire.owed_messages = wire.owed_messages.saturating_add(messages);
+        let owed_messages = u64::from(wire.owed_messages);
+        if wire.owed_bytes * 2 < window.0 && owed_messages * 2 < window.1 {
             return;
         }
-        let credit = Frame::Credit(channel, wire.owed_bytes, wire.owed_messages);
+        let credit = Frame::Credit(channel, wire.owed_bytes, owed_messages);
         wire.allowed_bytes = wire.allowed_bytes.saturating_add_unsigned(wire.owed_bytes);
-        wire.allowed_messages += i64::try_from(wire.owed_messages).unwrap_or(i64::MAX);
+        wire.allowed_messages = wire
+            .allowed_messages
+            .saturating_add_unsigned(wire.owed_messages);
         wire.owed_bytes = 0;
         wire.owed_messages = 0;
         self.out.frame(&credit);
@@ -375,18 +396,64 @@ impl Link {
     }
 }
 
+impl Wires {
+    pub(super) fn get(&self, channel: &u64) -> Option<&Wire> {
+        self.0[side(*channel)].get(channel)
+    }
+
+    pub(super) fn get_mut(&mut self, channel: &u64) -> Option<&mut Wire> {
+        self.0[side(*channel)].get_mut(channel)
+    }
+
+    pub(super) fn contains_key(&self, channel: &u64) -> bool {
+        self.get(channel).is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(Numbered::len).sum()
+    }
+
+    pub(super) fn insert(&mut self, channel: u64, wire: Wire) {
+        self.0[side(channel)].insert(channel, wire);
+    }
+
+    pub(super) fn remove(&mut self, channel: &u64) {
+        self.0[side(*channel)].remove(channel);
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (u64, Wire)> {
+        self.0.into_iter().flat_map(Numbered::into_iter)
+    }
+}
+
+/// Which side has allotted a channel: 0 is the one that has opened the link.
+fn side(channel: u64) -> usize {
+    usize::from(channel % 2 == 1)
+}
+
+impl fmt::Debug for Wires {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let credit = (self.credit_bytes, self.credit_messages);
         let allowed = (self.allowed_bytes, self.allowed_messages);
+        let rare = self.rare.as_ref();
         let owed = (self.owed_bytes, self.owed_messages);
-        write!(f, "{:?} credit {credit:?} allowed {allowed:?} ", self.owner)?;
+        write!(
+            f,
+            "{:?} credit {credit:?} allowed {allowed:?} ",
+            self.owner()
+        )?;
         write!(f, "owed {owed:?} last {:?} {}", self.last, self.got_last)?;
         write!(
             f,
             " sending {} held {}",
-            self.sending.is_some(),
-            self.held.len()
+            rare.is_some_and(|rare| !rare.sending.is_empty()),
+            rare.map_or(0, |rare| rare.held.len())
         )
     }
 }
@@ -398,13 +465,12 @@ impl Wire {
         window: (u64, u64),
         due: Option<u64>,
     ) -> Self {
-        let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(1 << 48);
         Self {
-            owner: Some(owner),
-            credit_bytes: clamp(peer.window_bytes),
-            credit_messages: clamp(peer.window_messages),
-            allowed_bytes: clamp(window.0),
-            allowed_messages: clamp(window.1),
+            owner: Some(Place::new(owner)),
+            credit_bytes: bytes(peer.window_bytes),
+            credit_messages: messages(peer.window_messages),
+            allowed_bytes: bytes(window.0),
+            allowed_messages: messages(window.1),
             owed_bytes: 0,
             owed_messages: 0,
             last: Last::No,
@@ -413,14 +479,94 @@ impl Wire {
             starving: false,
             told_stop: false,
             over: false,
-            sending: None,
-            assembling: None,
-            held: Vec::new(),
+            rare: None,
             due,
         }
+    }
+
+    /// The pipe and side that it belongs to.
+    pub(super) fn owner(&self) -> Option<(PipeId, usize)> {
+        self.owner.map(Place::get)
+    }
+
+    pub(super) fn add_credit(&mut self, more_bytes: u64, more_messages: u64) {
+        let sum = self.credit_bytes.saturating_add(bytes(more_bytes));
+        self.credit_bytes = sum.min(MAX_CREDIT_BYTES);
+        let sum = self.credit_messages.saturating_add(messages(more_messages));
+        self.credit_messages = sum.min(messages(MAX_CREDIT_MESSAGES));
+    }
+
+    /// Begins to send a payload in chunks; it is not empty.
+    pub(super) fn send(&mut self, payload: Bytes) {
+        self.rare.get_or_insert_default().sending = payload;
+    }
+
+    /// What remains of a message that is sent in chunks.
+    pub(super) fn sending(&mut self) -> Option<&mut Bytes> {
+        let sending = &mut self.rare.as_mut()?.sending;
+        (!sending.is_empty()).then_some(sending)
+    }
+
+    /// All was sent, or is given up.
+    pub(super) fn sent(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.sending = Bytes::new();
+        }
+        self.tidy();
+    }
+
+    pub(super) fn assemble(&mut self, assembly: Assembly) {
+        self.rare.get_or_insert_default().assembling = Some(assembly);
+    }
+
+    pub(super) fn is_assembling(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.assembling.is_some())
+    }
+
+    pub(super) fn assembling(&mut self) -> Option<&mut Assembly> {
+        self.rare.as_mut()?.assembling.as_mut()
+    }
+
+    pub(super) fn take_assembly(&mut self) -> Option<Assembly> {
+        let assembly = self.rare.as_mut()?.assembling.take();
+        self.tidy();
+        assembly
+    }
+
+    /// Keeps what came before the marker of the channel that this one replaces.
+    pub(super) fn hold(&mut self, arrival: Arrival) {
+        self.rare.get_or_insert_default().held.push(arrival);
+    }
+
+    pub(super) fn take_held(&mut self) -> Vec<Arrival> {
+        let held = self.rare.as_mut().map(|rare| mem::take(&mut rare.held));
+        self.tidy();
+        held.unwrap_or_default()
+    }
+
+    fn tidy(&mut self) {
+        self.rare.take_if(|rare| {
+            rare.sending.is_empty() && rare.assembling.is_none() && rare.held.is_empty()
+        });
+    }
+
+    /// A message of that length is sent.
+    pub(super) fn spend(&mut self, length: u64) {
+        self.credit_messages -= 1;
+        self.credit_bytes = self.credit_bytes.saturating_sub_unsigned(length);
     }
 
     pub(super) fn may_send(&self) -> bool {
         self.credit_bytes > 0 && self.credit_messages > 0
     }
+}
+
+fn bytes(number: u64) -> i64 {
+    i64::try_from(number).map_or(MAX_CREDIT_BYTES, |number| number.min(MAX_CREDIT_BYTES))
+}
+
+fn messages(number: u64) -> i32 {
+    i32::try_from(number.min(MAX_CREDIT_MESSAGES)).unwrap_or(i32::MAX)
 }

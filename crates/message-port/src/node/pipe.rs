@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::num::NonZeroU64;
 
 use bytes::Bytes;
 
@@ -13,6 +14,28 @@ use super::wire::Proposal;
 use crate::MessagePort;
 
 pub(super) type PipeId = u64;
+
+/// A pipe and a side of it, as one number: for what refers to one and is there for each port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(NonZeroU64);
+
+impl Place {
+    pub(super) fn new((id, side): (PipeId, usize)) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(id << 1 | side as u64))
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0.get() - 1
+    }
+
+    pub(super) fn numbered(number: u64) -> (PipeId, usize) {
+        (number >> 1, usize::from(number & 1 == 1))
+    }
+
+    pub(super) fn get(self) -> (PipeId, usize) {
+        Self::numbered(self.number())
+    }
+}
 
 /// A channel of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,43 +52,52 @@ pub(super) struct Pipe {
     pub(super) epochs: [u32; 2],
     /// Whether the end beyond each side is gone and the other one has heard its `close`.
     pub(super) quiet: [bool; 2],
-    /// How many links a side that travels has passed since it was posted.
-    pub(super) hops: [u32; 2],
-    /// For each side that is cargo: the move that brought it, which is still to be acknowledged.
-    pub(super) adopts: [Option<Adopt>; 2],
     pub(super) splicing: Option<Box<Splicing>>,
 }
 
 pub(super) enum Side {
     /// The end is in this process.
     Local(Box<Local>),
-    /// The end is beyond a link. While a splice is under way what comes in still takes the old
-    /// channel, what goes out the new one.
-    Wire {
-        input: Address,
-        output: Address,
-    },
-    /// The last frame was sent; the rest of the route is to be joined in this node, once the
-    /// marker has come here (`marked`) and there. The pipe and side that await the other marker.
-    Fold {
-        input: Address,
-        with: (PipeId, usize),
-        marked: bool,
-    },
+    /// The end is beyond a link.
+    Wire(Address),
+    /// The same while a splice is under way.
+    Switching(Box<Switching>),
+    /// The last frame was sent; the rest of the route is to be joined in this node.
+    Fold(Box<Fold>),
     /// The end travels in a message that is queued here. Its number.
     Cargo(u64),
     Gone,
 }
 
+/// What comes in still takes the old channel, what goes out the new one.
+pub(super) struct Switching {
+    pub(super) input: Address,
+    pub(super) output: Address,
+}
+
+/// The pipe and side to join with, once the marker has come here (`marked`) and there.
+pub(super) struct Fold {
+    pub(super) input: Address,
+    pub(super) with: (PipeId, usize),
+    pub(super) marked: bool,
+}
+
 /// A port that this node holds, entangled with one in somebody's hands.
 pub(super) struct Local {
-    pub(super) gate: u64,
     pub(super) port: MessagePort,
-    pub(super) unread: Unread,
+    pub(super) unread: Option<Box<Unread>>,
+}
+
+/// A side that travels in a message which is queued here.
+pub(super) struct Travelling {
+    pub(super) place: (PipeId, usize),
+    /// How many links it has passed since it was posted.
+    pub(super) hops: u32,
+    /// What is still to be acknowledged of the move that brought it.
+    pub(super) adopt: Option<Adopt>,
 }
 
 /// What was delivered and not received yet: the credit and the acknowledgements to give then.
-#[derive(Default)]
 pub(super) struct Unread {
     pub(super) from: Option<Address>,
     pub(super) bytes: u64,
@@ -73,19 +105,28 @@ pub(super) struct Unread {
     pub(super) adopts: Vec<Adopt>,
 }
 
-impl Unread {
-    /// One event more. What is returned came by another channel; its credit is given at once,
-    /// since only one channel is kept in mind.
+impl Local {
+    /// One event more is delivered. What is returned came by another channel; its credit is given
+    /// at once, since only one channel is kept in mind.
     #[must_use]
-    pub(super) fn add(&mut self, from: Option<Address>, bytes: u64, adopts: Vec<Adopt>) -> Self {
-        let mut stale = Self::default();
-        if self.from != from {
-            stale = mem::take(self);
-            self.from = from;
-        }
-        self.bytes += bytes;
-        self.messages += 1;
-        self.adopts.extend(adopts);
+    pub(super) fn delivered(
+        &mut self,
+        from: Option<Address>,
+        bytes: u64,
+        adopts: Vec<Adopt>,
+    ) -> Option<Box<Unread>> {
+        let stale = self.unread.take_if(|unread| unread.from != from);
+        let unread = self.unread.get_or_insert_with(|| {
+            Box::new(Unread {
+                from,
+                bytes: 0,
+                messages: 0,
+                adopts: Vec::new(),
+            })
+        });
+        unread.bytes += bytes;
+        unread.messages += 1;
+        unread.adopts.extend(adopts);
         stale
     }
 }
@@ -100,7 +141,7 @@ pub(super) struct Adopt {
 
 #[derive(Default)]
 pub(super) struct Flow {
-    pub(super) queue: VecDeque<Item>,
+    pub(super) queue: Queue,
     /// The sequence numbers of the next event to enter and to leave.
     pub(super) entered: u64,
     pub(super) left: u64,
@@ -115,13 +156,70 @@ impl Flow {
     pub(super) fn stop(&mut self) -> Vec<Item> {
         self.stopped = true;
         let last = |item: &Item| matches!(item, Item::End { .. } | Item::Switched);
-        let (keep, drop): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(last);
+        let (keep, drop): (Vec<_>, _) = mem::take(&mut self.queue).into_iter().partition(last);
         self.queue.extend(keep);
         drop
     }
 
     pub(super) fn takes(&self, item: &Item) -> bool {
         !self.done && (!self.stopped || matches!(item, Item::End { .. } | Item::Switched))
+    }
+}
+
+/// A queue that has no memory while it is empty, as most are. (Its methods are `VecDeque`'s.)
+#[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "every port has two of these, and few have anything"
+)]
+pub(super) struct Queue(Option<Box<VecDeque<Item>>>);
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |items| items.len())
+    }
+
+    pub(super) fn front(&self) -> Option<&Item> {
+        self.0.as_ref()?.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Item> {
+        self.0.as_mut()?.front_mut()
+    }
+
+    pub(super) fn back(&self) -> Option<&Item> {
+        self.0.as_ref()?.back()
+    }
+
+    pub(super) fn push_front(&mut self, item: Item) {
+        self.0.get_or_insert_default().push_front(item);
+    }
+
+    pub(super) fn push_back(&mut self, item: Item) {
+        self.0.get_or_insert_default().push_back(item);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Item> {
+        let items = self.0.as_mut()?;
+        let item = items.pop_front();
+        if items.is_empty() {
+            self.0 = None;
+        }
+        item
+    }
+
+    pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            self.push_back(item);
+        }
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Item> {
+        self.0.into_iter().flat_map(|items| *items)
     }
 }
 
@@ -135,7 +233,7 @@ pub(super) enum Item {
     Backlog {
         port: Box<MessagePort>,
         left: usize,
-        unread: Unread,
+        unread: Option<Box<Unread>>,
     },
     /// The marker of a splice.
     Switched,
@@ -194,9 +292,10 @@ impl fmt::Debug for Pipe {
         for (side, place) in self.sides.iter().enumerate() {
             let flow = &self.flows[side];
             match place {
-                Side::Local(local) => write!(f, "local({})", local.gate)?,
-                Side::Wire { input, output } => write!(f, "wire({input:?}, {output:?})")?,
-                Side::Fold { input, marked, .. } => write!(f, "fold({input:?}, {marked})")?,
+                Side::Local(_) => f.write_str("local")?,
+                Side::Wire(at) => write!(f, "wire({at:?})")?,
+                Side::Switching(at) => write!(f, "switching({:?}, {:?})", at.input, at.output)?,
+                Side::Fold(fold) => write!(f, "fold({:?}, {})", fold.input, fold.marked)?,
                 Side::Cargo(number) => write!(f, "cargo({number})")?,
                 Side::Gone => f.write_str("gone")?,
             }
@@ -222,8 +321,6 @@ impl Pipe {
             flows: Default::default(),
             epochs: [0; 2],
             quiet: [false; 2],
-            hops: [0; 2],
-            adopts: [None; 2],
             splicing: None,
         }
     }
@@ -231,7 +328,7 @@ impl Pipe {
     pub(super) fn is_stub(&self) -> bool {
         self.sides
             .iter()
-            .all(|side| matches!(side, Side::Wire { .. } | Side::Fold { .. } | Side::Gone))
+            .all(|side| !matches!(side, Side::Local(_) | Side::Cargo(_)))
     }
 
     pub(super) fn splicing(&mut self) -> &mut Splicing {
@@ -253,12 +350,12 @@ impl Pipe {
     /// The channel of a side at which no splice is half done.
     pub(super) fn steady(&self, side: usize) -> Option<Address> {
         match &self.sides[side] {
-            Side::Wire { input, output } if input == output => {
+            Side::Wire(at) => {
                 let busy = self
                     .splicing
                     .as_ref()
                     .is_some_and(|splicing| splicing.consented[side].is_some());
-                (!busy).then_some(*input)
+                (!busy).then_some(*at)
             }
             _ => None,
         }
@@ -269,17 +366,18 @@ impl Side {
     /// The channels that a side uses: where it reads and where it writes.
     pub(super) fn channels(&self) -> [Option<Address>; 2] {
         match self {
-            Self::Wire { input, output } if input == output => [Some(*input), None],
-            Self::Wire { input, output } => [Some(*input), Some(*output)],
-            Self::Fold { input, .. } => [Some(*input), None],
+            Self::Wire(at) => [Some(*at), None],
+            Self::Switching(at) => [Some(at.input), Some(at.output)],
+            Self::Fold(fold) => [Some(fold.input), None],
             Self::Local(_) | Self::Cargo(_) | Self::Gone => [None, None],
         }
     }
 
     pub(super) fn output(&self) -> Option<Address> {
         match self {
-            Self::Wire { output, .. } => Some(*output),
-            _ => None,
+            Self::Wire(at) => Some(*at),
+            Self::Switching(at) => Some(at.output),
+            Self::Local(_) | Self::Fold(_) | Self::Cargo(_) | Self::Gone => None,
         }
     }
 }

@@ -30,7 +30,7 @@ use std::mem;
 
 use super::join::MAX_FOLDS;
 use super::link::{Last, Link, Wire};
-use super::pipe::{Address, Item, Own, PipeId, Side};
+use super::pipe::{Address, Item, Own, PipeId, Side, Switching};
 use super::wire::{Frame, Proposal};
 use super::{LinkError, LinkId, Node, Token, Work};
 
@@ -167,7 +167,7 @@ impl Node {
     /// The pipe whose side sends on this channel.
     fn user_of(&self, at: Address) -> Option<(PipeId, usize)> {
         let wire = self.links.get(&at.link)?.wires.get(&at.channel)?;
-        let (id, side) = wire.owner?;
+        let (id, side) = wire.owner()?;
         let uses = self.pipes.get(&id)?.sides[side].output() == Some(at);
         (uses && wire.last == Last::No).then_some((id, side))
     }
@@ -320,10 +320,10 @@ impl Node {
     /// From now on a side sends on the new channel; it reads the old one up to the marker.
     fn switch(&mut self, id: PipeId, side: usize, old: Address, new: Address) {
         if let Some(pipe) = self.pipes.get_mut(&id) {
-            pipe.sides[side] = Side::Wire {
+            pipe.sides[side] = Side::Switching(Box::new(Switching {
                 input: old,
                 output: new,
-            };
+            }));
         }
         if let Some(link) = self.links.get_mut(&old.link) {
             link.send_switched(old.channel);
@@ -336,21 +336,18 @@ impl Node {
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
-        let Side::Wire { input, output } = &mut pipe.sides[side] else {
+        let Side::Switching(switching) = &pipe.sides[side] else {
             return;
         };
-        let (old, new) = (*input, *output);
-        *input = new;
+        let (old, new) = (switching.input, switching.output);
+        pipe.sides[side] = Side::Wire(new);
         self.orphan(old);
         self.work.push_back(Work::Consider(id));
         let wire = self
             .links
             .get_mut(&new.link)
             .and_then(|link| link.wires.get_mut(&new.channel));
-        for arrival in wire
-            .map(|wire| mem::take(&mut wire.held))
-            .unwrap_or_default()
-        {
+        for arrival in wire.map(Wire::take_held).unwrap_or_default() {
             self.take_in(id, side, arrival);
         }
     }
@@ -365,7 +362,7 @@ impl Node {
             return Err(LinkError::UnknownPort(at.channel));
         };
         wire.got_last = true;
-        let owner = wire.owner;
+        let owner = wire.owner();
         if let Some(link) = self.links.get_mut(&at.link) {
             link.reap(at.channel);
         }
@@ -375,29 +372,21 @@ impl Node {
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return Err(LinkError::UnexpectedFrame);
         };
-        if let Side::Fold {
-            input,
-            with,
-            marked,
-        } = &mut pipe.sides[side]
-        {
-            if *input != at {
-                return Err(LinkError::UnexpectedFrame);
+        if pipe.sides[side].channels()[0] != Some(at) {
+            return Err(LinkError::UnexpectedFrame);
+        }
+        match &mut pipe.sides[side] {
+            Side::Fold(fold) => {
+                fold.marked = true;
+                let with = fold.with;
+                self.work.push_back(Work::Advance(id, side));
+                return self.join((id, side), with);
             }
-            *marked = true;
-            let with = *with;
-            self.work.push_back(Work::Advance(id, side));
-            return self.join((id, side), with);
-        }
-        let Side::Wire { input, output } = pipe.sides[side] else {
-            return Err(LinkError::UnexpectedFrame);
-        };
-        if input != at {
-            return Err(LinkError::UnexpectedFrame);
-        }
-        if input != output {
-            self.switch_input(id, side);
-            return Ok(());
+            Side::Switching(_) => {
+                self.switch_input(id, side);
+                return Ok(());
+            }
+            Side::Wire(_) | Side::Local(_) | Side::Cargo(_) | Side::Gone => {}
         }
         let splicing = pipe.splicing();
         if let Some(own) = &mut splicing.own {

@@ -68,7 +68,7 @@ impl Stand {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Write { link, bytes } => {
-                    self.decoder.push(&bytes);
+                    self.decoder.push(bytes.clone());
                     let count = bytes.len();
                     self.node
                         .handle_input(self.now, Input::Written { link, count });
@@ -416,7 +416,7 @@ fn a_long_message_does_not_hold_up_a_short_one() {
         let Output::Write { link, bytes } = output else {
             continue;
         };
-        stand.decoder.push(&bytes);
+        stand.decoder.push(bytes.clone());
         let count = bytes.len();
         stand
             .node
@@ -625,7 +625,7 @@ fn frames_survive_encoding_in_any_division() {
         let mut decoded = Vec::new();
         while !bytes.is_empty() {
             let count = 1 + random(&mut state) % bytes.len();
-            decoder.push(&bytes.split_to(count));
+            decoder.push(bytes.split_to(count).freeze());
             while let Some(frame) = decoder.next().expect("what was encoded") {
                 decoded.push(frame);
             }

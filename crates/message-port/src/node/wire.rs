@@ -39,12 +39,16 @@
 //! The side that has opened the link allots even channels, the other one odd, each in order without
 //! a gap; on a trusted link channel 0 is there from the start.
 
+use std::mem;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{LinkError, Token};
 
 pub(super) const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"MPrt";
+/// The length of the length of a frame.
+const PREFIX: usize = 4;
 /// The longest frame, without its length.
 pub(super) const MAX_FRAME: u32 = 256 * 1024;
 /// The longest piece of a payload in one frame.
@@ -54,8 +58,9 @@ pub(super) const MAX_GRANTS: usize = 4096;
 /// The most links that a message with ports passes. One that has passed so many runs after a port
 /// that travels in itself (or in one that does), which nobody could ever receive.
 pub(super) const MAX_HOPS: u32 = 128;
-/// Payloads shorter than this are copied out of what was read, so that they do not pin it.
-const COPY_BELOW: usize = 4096;
+/// Payloads shorter than this are copied out of what was read, so that they do not pin it. (A driver
+/// reads some 128 KiB at a time: what is queued pins no more than eight times its length.)
+const COPY_BELOW: usize = 16 * 1024;
 
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,67 +260,103 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Bytes in, frames out.
+/// Bytes in, frames out. Frames are read where the bytes are; only one that comes in several
+/// pieces is put together.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    buffer: BytesMut,
-    /// How much of the preface was read.
-    preface: usize,
+    /// The beginning of a frame, or of the preface.
+    begun: BytesMut,
+    /// What comes after it.
+    read: Bytes,
+    past_preface: bool,
 }
 
 impl Decoder {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// More bytes. Take [`next`](Self::next) until `None` before the next ones.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if self.read.is_empty() {
+            self.read = bytes;
+        } else {
+            self.read = [&self.read[..], &bytes[..]].concat().into();
+        }
     }
 
     /// The next frame, if all of it has come.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, LinkError> {
-        if !self.read_preface()? {
+        if !self.past_preface && !self.read_preface()? {
             return Ok(None);
         }
-        let Some(head) = self.buffer.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes(*head);
-        if length > MAX_FRAME {
-            return Err(LinkError::OversizedFrame(length));
+        if self.begun.is_empty() {
+            let length = frame_length(&self.read)?;
+            if let Some(length) = length.filter(|length| *length <= self.read.len()) {
+                let frame = decode(&self.read, &self.read[PREFIX..length])?;
+                self.skip(length);
+                return Ok(Some(frame));
+            }
         }
-        let length = length as usize;
-        if self.buffer.len() < 4 + length {
-            return Ok(None);
+        if self.gather(PREFIX) {
+            if let Some(length) = frame_length(&self.begun)? {
+                if self.gather(length) {
+                    let whole = mem::take(&mut self.begun).freeze();
+                    return decode(&whole, &whole[PREFIX..]).map(Some);
+                }
+            }
         }
-        self.buffer.advance(4);
-        let frame = decode(self.buffer.split_to(length).freeze())?;
-        if self.buffer.is_empty() {
-            // What was read is pinned by nobody here any more.
-            self.buffer = BytesMut::new();
-        }
-        Ok(Some(frame))
+        Ok(None)
     }
 
     fn read_preface(&mut self) -> Result<bool, LinkError> {
-        while self.preface < MAGIC.len() {
-            match self.buffer.first() {
-                Some(byte) if *byte == MAGIC[self.preface] => self.buffer.advance(1),
-                Some(_) => return Err(LinkError::Garbage),
-                None => return Ok(false),
-            }
-            self.preface += 1;
+        let complete = self.gather(MAGIC.len() + 2);
+        let magic = &self.begun[..self.begun.len().min(MAGIC.len())];
+        if !MAGIC.starts_with(magic) {
+            return Err(LinkError::Garbage);
         }
-        if self.preface == MAGIC.len() {
-            if self.buffer.len() < 2 {
-                return Ok(false);
-            }
-            match self.buffer.get_u16() {
-                VERSION => self.preface += 1,
-                other => return Err(LinkError::WrongVersion(other)),
-            }
+        if !complete {
+            return Ok(false);
+        }
+        match mem::take(&mut self.begun).split_off(MAGIC.len()).get_u16() {
+            VERSION => self.past_preface = true,
+            other => return Err(LinkError::WrongVersion(other)),
         }
         Ok(true)
     }
+
+    /// Gathers the first bytes of what has begun; whether there are so many.
+    fn gather(&mut self, count: usize) -> bool {
+        let missing = count.saturating_sub(self.begun.len());
+        let piece = missing.min(self.read.len());
+        if piece > 0 {
+            // Room for all of it: a frame has no more than `MAX_FRAME`.
+            self.begun.reserve(missing);
+            self.begun.extend_from_slice(&self.read[..piece]);
+            self.skip(piece);
+        }
+        piece == missing
+    }
+
+    /// What was read is pinned by nobody here once all of it is skipped.
+    fn skip(&mut self, count: usize) {
+        self.read.advance(count);
+        if self.read.is_empty() {
+            self.read = Bytes::new();
+        }
+    }
 }
 
-fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
+/// The length of a frame, its own length included; `None` if that has not come.
+fn frame_length(bytes: &[u8]) -> Result<Option<usize>, LinkError> {
+    let Some(length) = bytes.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*length);
+    if length > MAX_FRAME {
+        return Err(LinkError::OversizedFrame(length));
+    }
+    Ok(Some(PREFIX + length as usize))
+}
+
+/// Decodes a frame that is a part of `bytes`.
+fn decode(bytes: &Bytes, mut frame: &[u8]) -> Result<Frame, LinkError> {
     let from = &mut frame;
     let kind = byte(from)?;
     if kind == 0 {
@@ -333,13 +374,13 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
     let decoded = match kind {
         1 => {
             let head = take_head(from)?;
-            return Ok(Frame::Message(channel, head, rest(frame)));
+            return Ok(Frame::Message(channel, head, rest(bytes, from)));
         }
         2 => {
             let total = take(from)?;
             Frame::Head(channel, take_head(from)?, total)
         }
-        3 => return Ok(Frame::Chunk(channel, rest(frame))),
+        3 => return Ok(Frame::Chunk(channel, rest(bytes, from))),
         4 => Frame::Close(channel, take(from)?),
         5 => Frame::End(channel, flag(from)?),
         6 => Frame::Switched(channel),
@@ -366,7 +407,7 @@ fn decode(mut frame: Bytes) -> Result<Frame, LinkError> {
     end(from, decoded)
 }
 
-fn end(from: &Bytes, frame: Frame) -> Result<Frame, LinkError> {
+fn end(from: &[u8], frame: Frame) -> Result<Frame, LinkError> {
     if from.is_empty() {
         Ok(frame)
     } else {
@@ -374,15 +415,15 @@ fn end(from: &Bytes, frame: Frame) -> Result<Frame, LinkError> {
     }
 }
 
-fn rest(payload: Bytes) -> Bytes {
+fn rest(bytes: &Bytes, payload: &[u8]) -> Bytes {
     if payload.len() < COPY_BELOW {
-        Bytes::copy_from_slice(&payload)
+        Bytes::copy_from_slice(payload)
     } else {
-        payload
+        bytes.slice_ref(payload)
     }
 }
 
-fn take_hello(from: &mut Bytes) -> Result<Hello, LinkError> {
+fn take_hello(from: &mut &[u8]) -> Result<Hello, LinkError> {
     let flags = byte(from)?;
     if flags > 3 {
         return Err(LinkError::MalformedFrame);
@@ -415,7 +456,7 @@ fn put_head(out: &mut BytesMut, head: &Head) {
     }
 }
 
-fn take_head(from: &mut Bytes) -> Result<Head, LinkError> {
+fn take_head(from: &mut &[u8]) -> Result<Head, LinkError> {
     let sequence = take(from)?;
     let count = take(from)?;
     // Each grant is six bytes at least: nothing is reserved for what cannot be there.
@@ -456,7 +497,7 @@ fn put_proposal(out: &mut BytesMut, proposal: &Proposal) {
     put(out, *ticket);
 }
 
-fn take_proposal(from: &mut Bytes) -> Result<Proposal, LinkError> {
+fn take_proposal(from: &mut &[u8]) -> Result<Proposal, LinkError> {
     Ok(match byte(from)? {
         0 => Proposal::Fold { other: take(from)? },
         1 => Proposal::Open {
@@ -484,7 +525,7 @@ fn put(out: &mut BytesMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-fn take(from: &mut Bytes) -> Result<u64, LinkError> {
+fn take(from: &mut &[u8]) -> Result<u64, LinkError> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let next = byte(from)?;
@@ -499,18 +540,18 @@ fn take(from: &mut Bytes) -> Result<u64, LinkError> {
     Err(LinkError::MalformedFrame)
 }
 
-fn take_u32(from: &mut Bytes) -> Result<u32, LinkError> {
+fn take_u32(from: &mut &[u8]) -> Result<u32, LinkError> {
     u32::try_from(take(from)?).map_err(|_| LinkError::MalformedFrame)
 }
 
-fn take_token(from: &mut Bytes) -> Result<Token, LinkError> {
+fn take_token(from: &mut &[u8]) -> Result<Token, LinkError> {
     if from.len() < 16 {
         return Err(LinkError::MalformedFrame);
     }
     Ok(Token(from.get_u128()))
 }
 
-fn flag(from: &mut Bytes) -> Result<bool, LinkError> {
+fn flag(from: &mut &[u8]) -> Result<bool, LinkError> {
     match byte(from)? {
         0 => Ok(false),
         1 => Ok(true),
@@ -518,7 +559,7 @@ fn flag(from: &mut Bytes) -> Result<bool, LinkError> {
     }
 }
 
-fn byte(from: &mut Bytes) -> Result<u8, LinkError> {
+fn byte(from: &mut &[u8]) -> Result<u8, LinkError> {
     if from.is_empty() {
         return Err(LinkError::MalformedFrame);
     }

@@ -1,6 +1,7 @@
 //! Results, as `testharness.js` names them, and how a page hands them over.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 use futures_channel::mpsc::UnboundedSender;
 use serde::{Deserialize, Serialize};
@@ -137,11 +138,25 @@ pub(crate) enum Reported {
 
 /// Takes what the page under test says. Realms have it as a service, in a test only.
 #[derive(Debug)]
-pub(crate) struct Reporter(Mutex<UnboundedSender<Reported>>);
+pub(crate) struct Reporter {
+    sender: Mutex<UnboundedSender<Reported>>,
+    /// The thread of the agent of the page: the first that asked.
+    agent: OnceLock<ThreadId>,
+}
 
 impl Reporter {
     pub(super) const fn new(sender: UnboundedSender<Reported>) -> Self {
-        Self(Mutex::new(sender))
+        Self {
+            sender: Mutex::new(sender),
+            agent: OnceLock::new(),
+        }
+    }
+
+    /// Whether the agent that calls is that of the page under test, and not of one that it opened
+    /// without being its opener.
+    pub(crate) fn is_of_this_agent(&self) -> bool {
+        let this = std::thread::current().id();
+        *self.agent.get_or_init(|| this) == this
     }
 
     /// Takes a report: of a subtest, or that all is complete. One that cannot be read is the end,
@@ -169,7 +184,7 @@ impl Reporter {
     }
 
     fn send(&self, reported: Reported) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody listens any more once the tests are complete or took too long.
         drop(sender.unbounded_send(reported));
     }

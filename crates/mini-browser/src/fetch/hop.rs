@@ -44,17 +44,32 @@ pub enum Source {
 /// Why a hop has no response, for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct HopError(String);
+pub struct HopError(Why);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Why {
+    #[error("no worker answers, and the network may not be asked")]
+    NetworkForbidden,
+    #[error("{0}")]
+    Other(String),
+}
 
 impl HopError {
     /// With a reason in one line.
     pub fn new(reason: impl std::fmt::Display) -> Self {
-        Self(reason.to_string())
+        Self(Why::Other(reason.to_string()))
     }
 
-    /// Nobody but the network could answer, and it cannot be asked without a preflight.
+    /// Nobody but the network could answer, and it may not be asked
+    /// ([`NetworkUse::Forbidden`](service_worker::NetworkUse::Forbidden)). Nothing was sent.
     #[must_use]
-    pub fn needs_preflight() -> Self {
-        Self::new(super::FetchErrorReason::NeedsPreflight)
+    pub const fn network_forbidden() -> Self {
+        Self(Why::NetworkForbidden)
+    }
+
+    /// Whether it is [`Self::network_forbidden`].
+    #[must_use]
+    pub fn is_network_forbidden(&self) -> bool {
+        self.0 == Why::NetworkForbidden
     }
 }

@@ -1,23 +1,20 @@
-//! *Fetch*, *main fetch* and the part of *HTTP fetch* around a hop.
+//! *Fetch* and *main fetch*.
 
 use http::{Method, StatusCode};
-use service_worker::fetch_router::{
-    ResponseTainting, filter_network, has_only_cors_safelisted_headers, is_cors_safelisted_method,
-    response_tainting,
-};
-use service_worker::types::fetch::{
-    Destination, RedirectMode, RequestHead, ResponseHead, ResponseType,
-};
-use service_worker::{Body, FetchRequest, NetworkUse};
+use service_worker::Body;
+use service_worker::fetch_router::response_tainting;
+use service_worker::types::fetch::{RedirectMode, ResponseHead, ResponseType};
 
-use url::Url;
-
-use super::network_headers::{append_accept, cache_mode, network_headers};
+use super::http_fetch::http_fetch;
+use super::keepalive::Inflight;
+use super::network_headers::append_accept;
 use super::redirect::{Redirect, http_redirect, location_url};
-use super::referrer::{determine_referrer, is_potentially_trustworthy};
+use super::referrer::determine_referrer;
+use super::scheme_fetch::scheme_fetch;
+use super::secure_context::{is_mixed_content, upgrade_mixed_content};
 use super::{
-    FetchError, FetchErrorReason, FetchParams, FetchedResponse, Hop, Hopped, Source, UserAgent,
-    bad_port, data_url, media_type,
+    FetchError, FetchErrorReason, FetchParams, FetchService, FetchedResponse, bad_port, integrity,
+    media_type,
 };
 
 /// *Fetch*: a response as its requester may see it, after all redirects that the request follows.
@@ -25,25 +22,43 @@ use super::{
 ///
 /// # Errors
 /// Why there is a network error.
-pub async fn fetch(
-    hop: &dyn Hop,
-    agent: &UserAgent,
+pub(super) async fn fetch(
+    service: &FetchService,
     mut params: FetchParams,
 ) -> Result<FetchedResponse, FetchError> {
-    append_accept(&mut params.head, agent);
-    let mut redirects = Redirect::default();
+    append_accept(&mut params.head, &service.agent);
+    let mut fetching = Fetching {
+        service,
+        use_cors_preflight: params.head.use_cors_preflight,
+        params,
+        redirects: Redirect::default(),
+        inflight: None,
+    };
     loop {
-        let url = params.head.url().clone();
-        let step = main_fetch(hop, agent, &mut params).await;
-        let next = step.and_then(|fetched| follow(&mut redirects, &mut params, fetched));
-        match next {
-            Ok(Next::Follow) => {}
-            Ok(Next::Response(response)) => {
-                return finish(&params, *response).map_err(|reason| FetchError { url, reason });
-            }
-            Err(reason) => return Err(FetchError { url, reason }),
-        }
+        let step = fetching.main_fetch().await;
+        let next = step.and_then(|fetched| fetching.follow(fetched));
+        let finished = match next {
+            Ok(Next::Follow) => continue,
+            Ok(Next::Response(response)) => finish(&fetching.params, *response).await,
+            Err(reason) => Err(reason),
+        };
+        return finished.map_err(|reason| FetchError {
+            url: fetching.params.head.url().clone(),
+            reason,
+        });
     }
+}
+
+/// A fetch on its way.
+pub(super) struct Fetching<'a> {
+    pub(super) service: &'a FetchService,
+    pub(super) params: FetchParams,
+    /// The request's *use-CORS-preflight flag*. (That of the head says whether the current hop needs
+    /// a preflight, for whatever reason.)
+    pub(super) use_cors_preflight: bool,
+    /// What the body counts among the client's keepalive requests.
+    pub(super) inflight: Option<Inflight>,
+    redirects: Redirect,
 }
 
 /// What comes after one hop.
@@ -52,142 +67,75 @@ enum Next {
     Response(Box<FetchedResponse>),
 }
 
-/// *Main fetch*, steps 1 to 14, for the current URL.
-async fn main_fetch(
-    hop: &dyn Hop,
-    agent: &UserAgent,
-    params: &mut FetchParams,
-) -> Result<FetchedResponse, FetchErrorReason> {
-    // Step 7.
-    block(params)?;
-    // Steps 8 and 9.
-    params.head.referrer = determine_referrer(&params.head, params.referrer_policy);
-    // Step 12.
-    let tainting = response_tainting(&params.head)?;
-    match params.head.url().scheme() {
-        "http" | "https" => http_fetch(hop, agent, params, tainting).await,
-        _ => scheme_fetch(&params.head),
+impl Fetching<'_> {
+    /// *Main fetch*, steps 1 to 14, for the current URL.
+    async fn main_fetch(&mut self) -> Result<FetchedResponse, FetchErrorReason> {
+        let params = &mut self.params;
+        // Step 6.
+        upgrade_mixed_content(&params.client, &mut params.head);
+        // Step 7.
+        block(params)?;
+        // Steps 8 and 9.
+        params.head.referrer = determine_referrer(&params.head, params.referrer_policy);
+        match params.head.url().scheme() {
+            // Step 12.
+            "http" | "https" => {
+                let tainting = response_tainting(&params.head)?;
+                http_fetch(self, tainting).await
+            }
+            "blob" => self.scheme_fetch(),
+            _ => {
+                response_tainting(&params.head)?;
+                self.scheme_fetch()
+            }
+        }
+    }
+
+    fn scheme_fetch(&self) -> Result<FetchedResponse, FetchErrorReason> {
+        let blobs = self.service.blobs.as_deref();
+        scheme_fetch(&self.params.head, blobs, &self.params.client)
+    }
+
+    /// *HTTP fetch*, "If internalResponse's status is a redirect status": `error` and `manual` have
+    /// been dealt with by the filter.
+    fn follow(&mut self, fetched: FetchedResponse) -> Result<Next, FetchErrorReason> {
+        let status = fetched.head.status.as_u16();
+        if self.params.head.redirect != RedirectMode::Follow
+            || !matches!(status, 301 | 302 | 303 | 307 | 308)
+            || fetched.head.response_type == ResponseType::Error
+        {
+            return Ok(Next::Response(Box::new(fetched)));
+        }
+        // HTTP-redirect fetch, steps 3 to 5.
+        let Some(location) = location_url(&fetched.head, self.params.head.url())? else {
+            return Ok(Next::Response(Box::new(fetched)));
+        };
+        http_redirect(&mut self.redirects, &mut self.params, &fetched, location)?;
+        Ok(Next::Follow)
     }
 }
 
 /// *Main fetch*, step 7: what is never asked.
 fn block(params: &FetchParams) -> Result<(), FetchErrorReason> {
     let head = &params.head;
-    if !head.integrity.is_empty() {
-        return Err(FetchErrorReason::Integrity);
-    }
     if let Some(port) = bad_port::bad_port(head.url()) {
         return Err(FetchErrorReason::BadPort(port));
     }
-    if is_mixed_content(params, head.url()) {
+    if is_mixed_content(&params.client, head.destination, head.url()) {
         return Err(FetchErrorReason::MixedContent);
     }
     Ok(())
 }
 
-/// *Should fetching request be blocked as mixed content?* and the same for a response. (Schemes
-/// that nothing fetches have an error of their own.)
-fn is_mixed_content(params: &FetchParams, url: &Url) -> bool {
-    params.client.secure_context
-        && params.head.destination != Destination::Document
-        && matches!(url.scheme(), "http" | "https")
-        && !is_potentially_trustworthy(url)
-}
-
-/// *HTTP fetch* up to the response: one hop, with the checks of a network response.
-async fn http_fetch(
-    hop: &dyn Hop,
-    agent: &UserAgent,
-    params: &mut FetchParams,
-    tainting: ResponseTainting,
-) -> Result<FetchedResponse, FetchErrorReason> {
-    params.head.use_cors_preflight = needs_preflight(&params.head, tainting);
-    let network = if params.head.use_cors_preflight {
-        NetworkUse::Forbidden
-    } else {
-        NetworkUse::Allowed {
-            headers: network_headers(params, tainting, agent),
-            cache: cache_mode(&params.head),
-        }
-    };
-    let head = &params.head;
-    let request = FetchRequest {
-        head: head.clone(),
-        body: Body::from(params.body.clone()),
-        client: params.client.id,
-        reserved: params.reserved.clone(),
-        network,
-    };
-    let Hopped { response, source } = hop.hop(request).await?;
-    let response_head = match source {
-        Source::Network | Source::Url => filter_network(head, response.head)?,
-        Source::OwnWorker | Source::FallThrough => response.head,
-    };
-    Ok(FetchedResponse {
-        body: Some(response.body),
-        head: response_head,
-        source,
-    })
-}
-
-/// *Main fetch*, step 12, "request's use-CORS-preflight flag is set, or …".
-fn needs_preflight(head: &RequestHead, tainting: ResponseTainting) -> bool {
-    tainting == ResponseTainting::Cors
-        && !(is_cors_safelisted_method(&head.method)
-            && has_only_cors_safelisted_headers(&head.headers))
-}
-
-/// *Scheme fetch*, for what is neither http nor https.
-fn scheme_fetch(head: &RequestHead) -> Result<FetchedResponse, FetchErrorReason> {
-    let url = head.url();
-    let (media_type, body) = match url.scheme() {
-        "data" => data_url::process(url).ok_or(FetchErrorReason::DataUrl)?,
-        "about" if url.path() == "blank" => ("text/html;charset=utf-8".into(), Vec::new()),
-        scheme => return Err(FetchErrorReason::Scheme(scheme.to_owned())),
-    };
-    let mut response = ResponseHead::new(StatusCode::OK, http::HeaderMap::new());
-    "OK".clone_into(&mut response.status_text);
-    if let Ok(value) = http::HeaderValue::from_str(&media_type) {
-        response.headers.insert(http::header::CONTENT_TYPE, value);
-    }
-    Ok(FetchedResponse {
-        head: filter_network(head, response)?,
-        body: Some(Body::from(body)),
-        source: Source::Url,
-    })
-}
-
-/// *HTTP fetch*, "If internalResponse's status is a redirect status": `error` and `manual` have
-/// been dealt with by the filter.
-fn follow(
-    redirects: &mut Redirect,
-    params: &mut FetchParams,
-    fetched: FetchedResponse,
-) -> Result<Next, FetchErrorReason> {
-    let status = fetched.head.status.as_u16();
-    if params.head.redirect != RedirectMode::Follow
-        || !matches!(status, 301 | 302 | 303 | 307 | 308)
-        || fetched.head.response_type == ResponseType::Error
-    {
-        return Ok(Next::Response(Box::new(fetched)));
-    }
-    // HTTP-redirect fetch, steps 3 to 5.
-    let Some(location) = location_url(&fetched.head, params.head.url())? else {
-        return Ok(Next::Response(Box::new(fetched)));
-    };
-    http_redirect(redirects, params, &fetched, location)?;
-    Ok(Next::Follow)
-}
-
-/// *Main fetch*, steps 15 to 21, on the last response.
-fn finish(
+/// *Main fetch*, steps 15 to 22, on the last response.
+async fn finish(
     params: &FetchParams,
     mut fetched: FetchedResponse,
 ) -> Result<FetchedResponse, FetchErrorReason> {
     let head = &params.head;
     // Step 18: as mixed content, and by its type.
     let url = fetched.head.url();
-    if url.is_some_and(|url| is_mixed_content(params, url)) {
+    if url.is_some_and(|url| is_mixed_content(&params.client, head.destination, url)) {
         return Err(FetchErrorReason::MixedContent);
     }
     media_type::check(head.destination, &fetched.head)?;
@@ -197,7 +145,34 @@ fn finish(
     {
         fetched.body = None;
     }
+    // Step 22.
+    if !head.integrity.is_empty() {
+        fetched.body =
+            Some(body_with_integrity(&head.integrity, &fetched.head, fetched.body).await?);
+    }
     Ok(fetched)
+}
+
+/// Reads a body to the end, and gives it again if it is the one that was meant.
+async fn body_with_integrity(
+    metadata: &str,
+    head: &ResponseHead,
+    body: Option<Body>,
+) -> Result<Body, FetchErrorReason> {
+    // A filtered response that shows nothing has a null body.
+    let is_hidden = matches!(
+        head.response_type,
+        ResponseType::Opaque | ResponseType::OpaqueRedirect | ResponseType::Error
+    );
+    let body = body
+        .filter(|_| !is_hidden)
+        .ok_or(FetchErrorReason::Integrity)?;
+    let bytes = body.collect(integrity::LIMIT).await?;
+    if integrity::do_bytes_match(&bytes, metadata) {
+        Ok(Body::from(bytes))
+    } else {
+        Err(FetchErrorReason::Integrity)
+    }
 }
 
 /// Whether a response's body is null whatever came: for `HEAD`, and with a *null body status*.

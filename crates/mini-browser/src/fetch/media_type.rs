@@ -16,7 +16,13 @@ pub(super) fn check(
 ) -> Result<(), FetchErrorReason> {
     let essence = mime_essence(&response.headers).unwrap_or_default();
     let nosniff = is_nosniff(&response.headers);
+    let is_worker = matches!(destination, Destination::Worker | Destination::SharedWorker);
+    let is_http = response
+        .url()
+        .is_some_and(|url| matches!(url.scheme(), "http" | "https"));
     let wanted = match destination {
+        // *HTML*, "fetch a classic worker script", and the same of module scripts.
+        _ if is_worker && is_http && !is_javascript_mime_essence(&essence) => Some("worker"),
         destination if is_script_like(destination) => {
             let never = ["audio/", "image/", "video/"]
                 .iter()
@@ -91,6 +97,24 @@ mod tests {
             let response = ResponseHead::new(StatusCode::OK, headers);
             let checked = check(destination, &response);
             assert_eq!(checked.is_ok(), allowed, "{destination} {content_type}");
+        }
+    }
+
+    #[test]
+    fn a_worker_of_the_network_must_say_that_it_is_javascript() {
+        for (url, content_type, allowed) in [
+            ("https://a.test/", "text/javascript", true),
+            ("https://a.test/", "text/plain", false),
+            ("https://a.test/", "", false),
+            ("blob:https://a.test/1", "", true),
+            ("data:,x", "text/plain", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+            let mut response = ResponseHead::new(StatusCode::OK, headers);
+            response.url_list = vec![url::Url::parse(url).unwrap()];
+            let checked = check(Destination::Worker, &response);
+            assert_eq!(checked.is_ok(), allowed, "{url} {content_type}");
         }
     }
 }

@@ -1,15 +1,17 @@
 //! The headers that a request shows to servers, and not to workers.
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, REFERER, USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, PRAGMA, REFERER,
+    UPGRADE_INSECURE_REQUESTS, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use service_worker::fetch_router::ResponseTainting;
 use service_worker::types::fetch::{CacheMode, Destination, RequestHead, RequestMode};
 use service_worker::types::{Origin, Site};
 
-use super::referrer::{ReferrerPolicy, is_potentially_trustworthy};
+use super::referrer::ReferrerPolicy;
+use super::secure_context::is_potentially_trustworthy;
 use super::{FetchParams, UserAgent};
 
 /// *Fetch*, steps on `Accept` and `Accept-Language`: these two a worker is shown as well.
@@ -30,26 +32,61 @@ pub(super) fn append_accept(head: &mut RequestHead, agent: &UserAgent) {
     headers.entry(ACCEPT_LANGUAGE).or_insert(languages);
 }
 
-/// What *HTTP-network-or-cache fetch* appends to the request's own headers.
-pub(super) fn network_headers(
-    params: &FetchParams,
-    tainting: ResponseTainting,
-    agent: &UserAgent,
-) -> HeaderMap {
-    let head = &params.head;
-    let mut headers = HeaderMap::new();
-    if let Some(referrer) = &head.referrer {
-        append(&mut headers, REFERER, referrer.as_str());
+/// What *HTTP-network-or-cache fetch* appends to a request's own headers.
+#[derive(Clone, Debug)]
+pub(super) struct NetworkHeaders {
+    headers: HeaderMap,
+    has_authorization: bool,
+}
+
+impl NetworkHeaders {
+    /// For `head`, which is the request of `params`, or its preflight.
+    pub(super) fn of(
+        head: &RequestHead,
+        params: &FetchParams,
+        tainting: ResponseTainting,
+        agent: &UserAgent,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(referrer) = &head.referrer {
+            append(&mut headers, REFERER, referrer.as_str());
+        }
+        if let Some(origin) = origin_header(head, tainting, params.referrer_policy) {
+            append(&mut headers, ORIGIN, origin);
+        }
+        append_fetch_metadata(&mut headers, head, params.by_user);
+        // *Upgrade Insecure Requests*, §3.2.1.
+        if head.mode == RequestMode::Navigate {
+            append(&mut headers, UPGRADE_INSECURE_REQUESTS, "1");
+        }
+        if !head.headers.contains_key(USER_AGENT) {
+            headers.append(USER_AGENT, agent.name.clone());
+        }
+        append_cache_control(&mut headers, head);
+        Self {
+            headers,
+            has_authorization: head.headers.contains_key(AUTHORIZATION),
+        }
     }
-    if let Some(origin) = origin_header(head, tainting, params.referrer_policy) {
-        append(&mut headers, ORIGIN, origin);
+
+    /// The length of a body whose bytes are not all there yet, if it is known.
+    pub(super) fn append_content_length(&mut self, length: Option<u64>) {
+        if let Some(length) = length.filter(|length| *length > 0) {
+            self.headers.insert(CONTENT_LENGTH, length.into());
+        }
     }
-    append_fetch_metadata(&mut headers, params);
-    if !head.headers.contains_key(USER_AGENT) {
-        headers.append(USER_AGENT, agent.name.clone());
+
+    /// `Authorization`, unless the request brings its own.
+    pub(super) fn append_authorization(&mut self, value: HeaderValue) {
+        if !self.has_authorization {
+            self.headers.insert(AUTHORIZATION, value);
+        }
     }
-    append_cache_control(&mut headers, head);
-    headers
+
+    /// All of them.
+    pub(super) fn all(&self) -> HeaderMap {
+        self.headers.clone()
+    }
 }
 
 /// *HTTP-network-or-cache fetch*: a request that brings its own validators is not for the cache.
@@ -104,8 +141,7 @@ fn origin_header(
 }
 
 /// *Append the Fetch metadata headers for a request*. (*Fetch Metadata*, §2.)
-fn append_fetch_metadata(headers: &mut HeaderMap, params: &FetchParams) {
-    let head = &params.head;
+fn append_fetch_metadata(headers: &mut HeaderMap, head: &RequestHead, by_user: bool) {
     if !is_potentially_trustworthy(head.url()) {
         return;
     }
@@ -116,21 +152,25 @@ fn append_fetch_metadata(headers: &mut HeaderMap, params: &FetchParams) {
     for (name, value) in [
         ("sec-fetch-dest", destination),
         ("sec-fetch-mode", head.mode.as_str()),
-        ("sec-fetch-site", site(params)),
+        ("sec-fetch-site", site(head, by_user)),
     ] {
         append(headers, HeaderName::from_static(name), value);
+    }
+    // *Set `Sec-Fetch-User`*.
+    if by_user && head.mode == RequestMode::Navigate {
+        append(headers, HeaderName::from_static("sec-fetch-user"), "?1");
     }
 }
 
 /// *Set `Sec-Fetch-Site`*.
-fn site(params: &FetchParams) -> &'static str {
-    if params.by_user {
+fn site(head: &RequestHead, by_user: bool) -> &'static str {
+    if by_user {
         return "none";
     }
-    let origin = asking_origin(&params.head);
+    let origin = asking_origin(head);
     let own_site = Site::of(origin);
     let mut site = "same-origin";
-    for url in &params.head.url_list {
+    for url in &head.url_list {
         let of_url = Origin::of(url);
         if of_url == *origin && !of_url.is_opaque() {
             continue;

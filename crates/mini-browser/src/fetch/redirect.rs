@@ -1,6 +1,5 @@
 //! *HTTP-redirect fetch*.
 
-use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, LOCATION,
 };
@@ -10,7 +9,7 @@ use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode
 use url::Url;
 
 use super::network_headers::asking_origin;
-use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, Source};
+use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, RequestBody, Source};
 
 /// How often a request was redirected.
 #[derive(Debug, Default)]
@@ -32,7 +31,7 @@ pub(crate) fn location_url(
     };
     let location = match std::str::from_utf8(value.as_bytes()) {
         Ok(location) => location.to_owned(),
-        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        Err(_) => percent_encoded(value.as_bytes()),
     };
     let bad = || FetchErrorReason::BadLocation(location.clone());
     // *Extract header list values* fails for two that do not make one.
@@ -50,6 +49,17 @@ pub(crate) fn location_url(
         return Err(bad());
     }
     Ok(Some(url))
+}
+
+/// A location that is not UTF-8, its bytes beyond ASCII as they are in percent-encoding.
+fn percent_encoded(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            0..0x80 => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// *HTTP-redirect fetch*, steps 7 to 19: the request as it goes on.
@@ -82,8 +92,12 @@ pub(super) fn http_redirect(
     if current != target && *asking != current {
         head.tainted_origin = true;
     }
-    // Step 12. (Step 11 is about streams, and a body here is bytes.)
+    // Step 11.
     let status = response.head.status;
+    if status != StatusCode::SEE_OTHER && head.has_body && params.body.is_stream() {
+        return Err(FetchErrorReason::StreamRedirected);
+    }
+    // Step 12.
     let becomes_get = match status {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => head.method == Method::POST,
         StatusCode::SEE_OTHER => !matches!(head.method, Method::GET | Method::HEAD),
@@ -92,7 +106,7 @@ pub(super) fn http_redirect(
     if becomes_get {
         head.method = Method::GET;
         head.has_body = false;
-        params.body = Bytes::new();
+        params.body = RequestBody::default();
         for name in [
             CONTENT_ENCODING,
             CONTENT_LANGUAGE,

@@ -1,8 +1,9 @@
 //! What a request says of where it comes from. (*Referrer Policy*.)
 
-use service_worker::types::Origin;
 use service_worker::types::fetch::RequestHead;
 use url::Url;
+
+use super::secure_context::is_potentially_trustworthy;
 
 /// A referrer policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,6 +43,26 @@ impl ReferrerPolicy {
             "unsafe-url" => Self::UnsafeUrl,
             _ => return None,
         })
+    }
+
+    /// The policy of a `referrerpolicy` attribute, whose keywords are not case-sensitive; `None` for
+    /// the state that is no policy. (*HTML*, "referrer policy attribute".)
+    #[must_use]
+    pub fn from_attribute(value: &str) -> Option<Self> {
+        Self::from_keyword(value)
+    }
+
+    /// The policy of `<meta name=referrer content=…>`; `None` if it changes nothing. (*HTML*,
+    /// "standard metadata names": with the keywords that older drafts had.)
+    #[must_use]
+    pub fn from_meta(content: &str) -> Option<Self> {
+        match content.trim_ascii().to_ascii_lowercase().as_str() {
+            "never" => Some(Self::NoReferrer),
+            "default" => Some(Self::default()),
+            "always" => Some(Self::UnsafeUrl),
+            "origin-when-crossorigin" => Some(Self::OriginWhenCrossOrigin),
+            keyword => Self::from_keyword(keyword),
+        }
     }
 
     /// *Parse a referrer policy from a Referrer-Policy header*: the last known keyword.
@@ -88,15 +109,6 @@ pub(crate) fn determine_referrer(request: &RequestHead, policy: ReferrerPolicy) 
     }
 }
 
-/// *Is url potentially trustworthy?* (*Secure Contexts*, §3.2.)
-pub(super) fn is_potentially_trustworthy(url: &Url) -> bool {
-    match url.scheme() {
-        "data" => true,
-        "about" => matches!(url.path(), "blank" | "srcdoc"),
-        _ => Origin::of(url).is_potentially_trustworthy(),
-    }
-}
-
 /// *Strip url for use as a referrer*.
 fn strip(url: &Url) -> Option<Url> {
     if !matches!(url.scheme(), "http" | "https") {
@@ -120,6 +132,8 @@ fn strip_to_origin(url: &Url) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use service_worker::types;
+
     use super::*;
 
     #[test]
@@ -177,8 +191,27 @@ mod tests {
         );
     }
 
+    #[test]
+    fn documents_and_elements_name_a_policy_too() {
+        use ReferrerPolicy::*;
+        for (text, meta, attribute) in [
+            ("origin", Some(Origin), Some(Origin)),
+            ("Same-Origin", Some(SameOrigin), Some(SameOrigin)),
+            (" unsafe-url\n", Some(UnsafeUrl), None),
+            ("always", Some(UnsafeUrl), None),
+            ("NEVER", Some(NoReferrer), None),
+            ("default", Some(StrictOriginWhenCrossOrigin), None),
+            ("origin-when-crossorigin", Some(OriginWhenCrossOrigin), None),
+            ("", None, None),
+            ("nonsense", None, None),
+        ] {
+            assert_eq!(ReferrerPolicy::from_meta(text), meta, "{text:?}");
+            assert_eq!(ReferrerPolicy::from_attribute(text), attribute, "{text:?}");
+        }
+    }
+
     fn request(referrer: &str, target: &str) -> RequestHead {
-        let mut request = RequestHead::get(Url::parse(target).unwrap(), super::Origin::opaque(0));
+        let mut request = RequestHead::get(Url::parse(target).unwrap(), types::Origin::opaque(0));
         request.referrer = Some(Url::parse(referrer).unwrap());
         request
     }

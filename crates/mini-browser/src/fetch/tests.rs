@@ -64,7 +64,7 @@ impl Hop for Table {
             });
             let answer = answer.ok_or_else(|| HopError::new("nobody is there"))?;
             if answer.source == Source::Network && request.network == NetworkUse::Forbidden {
-                return Err(HopError::needs_preflight());
+                return Err(HopError::network_forbidden());
             }
             let mut head = answer.head;
             if head.url_list.is_empty() {
@@ -100,9 +100,23 @@ impl Table {
         self
     }
 
-    fn fetch(&self, params: FetchParams) -> Result<FetchedResponse, FetchErrorReason> {
+    pub(crate) fn fetch(&self, params: FetchParams) -> Result<FetchedResponse, FetchErrorReason> {
+        self.fetch_with(&self.service(), params)
+    }
+
+    /// A user agent that asks it.
+    pub(crate) fn service(&self) -> FetchService {
+        FetchService::new(Arc::new(self.clone()))
+    }
+
+    pub(crate) fn fetch_with(
+        &self,
+        service: &FetchService,
+        params: FetchParams,
+    ) -> Result<FetchedResponse, FetchErrorReason> {
         self.asked.lock().unwrap().clear();
-        fetch(self, &UserAgent::default(), params)
+        service
+            .fetch(params)
             .now_or_never()
             .expect("the table answers at once")
             .map_err(|error| error.reason)
@@ -124,7 +138,7 @@ pub(crate) fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
 pub(crate) const OPEN: (&str, &str) = ("access-control-allow-origin", "*");
 
 /// A `fetch()` by a page of `https://a.test`.
-fn by_page(url: &str) -> FetchParams {
+pub(crate) fn by_page(url: &str) -> FetchParams {
     by("https://a.test/page?q#f", url)
 }
 
@@ -133,14 +147,7 @@ fn by(page: &str, url: &str) -> FetchParams {
     let mut head = RequestHead::get(Url::parse(url).unwrap(), client.origin.clone());
     head.mode = RequestMode::Cors;
     head.referrer = Some(client.creation_url.clone());
-    FetchParams {
-        head,
-        body: Bytes::new(),
-        client,
-        reserved: None,
-        referrer_policy: ReferrerPolicy::default(),
-        by_user: false,
-    }
+    FetchParams::new(head, client)
 }
 
 fn post(url: &str, body: &'static str) -> FetchParams {
@@ -148,7 +155,7 @@ fn post(url: &str, body: &'static str) -> FetchParams {
     params.head.method = Method::POST;
     params.head.has_body = true;
     params.head.headers = header_map(&[("content-type", "text/plain")]);
-    params.body = Bytes::from_static(body.as_bytes());
+    params.body = body.into();
     params
 }
 
@@ -209,10 +216,7 @@ fn what_must_not_be_asked_is_not() {
     let as_it_is: fn(&mut RequestHead) = |_| {};
     assert_eq!(with("https://a.test:6667/", as_it_is), BadPort(6667));
     assert_eq!(with("http://b.test/", as_it_is), MixedContent);
-    assert_eq!(
-        with("https://a.test/", |head| head.integrity = "sha256-x".into()),
-        Integrity
-    );
+    assert_eq!(with("blob:https://a.test/1", as_it_is), NoBlob);
     assert!(matches!(with("about:config", as_it_is), Blocked(_)));
     assert_eq!(
         with("file:///etc/passwd", |head| head.mode = RequestMode::NoCors),
@@ -241,34 +245,6 @@ fn a_data_url_answers_itself() {
     assert_eq!(fetched.source, Source::Url);
     assert_eq!(text(fetched).as_deref(), Some("x"));
     assert!(table.asked().is_empty());
-}
-
-#[test]
-fn a_request_that_is_not_simple_may_only_be_answered_by_a_worker() {
-    let url = "https://b.test/";
-    let network = Table::default().with(url, 200, &[OPEN]);
-    let worker = Table::default().with_source(Source::OwnWorker, url, 200, &[]);
-    let put = || {
-        let mut params = by_page(url);
-        params.head.method = Method::PUT;
-        params
-    };
-    let with_header = || {
-        let mut params = by_page(url);
-        params.head.headers = header_map(&[("x-other", "1")]);
-        params
-    };
-    for params in [put(), with_header()] {
-        let refused = network.fetch(params.clone()).unwrap_err();
-        assert!(refused.to_string().contains("CORS preflight"), "{refused}");
-        assert!(worker.fetch(params).is_ok());
-        assert!(worker.asked()[0].head.use_cors_preflight);
-    }
-    // To one's own origin anything goes.
-    let own = Table::default().with("https://a.test/", 200, &[]);
-    let mut params = put();
-    params.head.url_list = vec![Url::parse("https://a.test/").unwrap()];
-    assert!(own.fetch(params).is_ok());
 }
 
 #[test]
@@ -660,7 +636,9 @@ fn modes_that_the_hop_decides_by_reach_it_unchanged() {
 #[test]
 fn an_error_says_where_and_why_in_one_line() {
     let hops = Table::default();
-    let error = fetch(&hops, &UserAgent::default(), by_page("https://a.test/x"))
+    let error = hops
+        .service()
+        .fetch(by_page("https://a.test/x"))
         .now_or_never()
         .unwrap()
         .unwrap_err();

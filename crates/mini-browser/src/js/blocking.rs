@@ -12,7 +12,7 @@ use service_worker::types::fetch::{
 use url::Url;
 
 use super::realm::{RealmKind, RealmState};
-use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
+use crate::fetch::{FetchParams, FetchService};
 
 /// The longest script, in bytes.
 const SCRIPT_LIMIT: usize = 64 << 20;
@@ -79,14 +79,7 @@ impl ScriptRequest {
             },
             ..RequestHead::get(self.url, environment.origin.clone())
         };
-        FetchParams {
-            head,
-            body: Bytes::new(),
-            client: environment,
-            reserved: None,
-            referrer_policy: ReferrerPolicy::default(),
-            by_user: false,
-        }
+        FetchParams::new(head, environment)
     }
 }
 

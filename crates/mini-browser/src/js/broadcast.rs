@@ -10,7 +10,7 @@ use service_worker::types::{PartitionPolicy, StorageKey};
 
 use super::agent::WeakAgent;
 use super::clone::{self, Serialized};
-use super::realm::{Realm, RealmState};
+use super::realm::{Realm, RealmKind, RealmState};
 use super::task::{RealmId, TaskSource};
 
 /// The channels of all agents of a browser: a service of their realms. Without it, an agent's
@@ -21,7 +21,7 @@ pub struct Broadcasts(Mutex<Channels>);
 #[derive(Default)]
 struct Channels {
     /// In the order of their creation.
-    by_name: BTreeMap<(StorageKey, String), Vec<Member>>,
+    by_name: BTreeMap<Name, Vec<Member>>,
     last: u32,
 }
 
@@ -47,8 +47,11 @@ impl Broadcasts {
 /// The channels of one realm. They are closed when it ends.
 #[derive(Default)]
 pub(super) struct OpenChannels {
-    open: RefCell<BTreeMap<u32, (Arc<Broadcasts>, (StorageKey, String))>>,
+    open: RefCell<BTreeMap<u32, (Arc<Broadcasts>, Name)>>,
 }
+
+/// What the channels that hear each other have in common.
+type Name = (StorageKey, String);
 
 impl OpenChannels {
     /// *new BroadcastChannel(name)*: its number.
@@ -134,6 +137,9 @@ fn deliver(realm: &Realm, id: u32, record: Bytes, origin: &str) {
 
 /// *Obtain a storage key for non-storage purposes*.
 fn storage_key(realm: &RealmState) -> StorageKey {
+    if let RealmKind::ServiceWorker(start) = realm.kind() {
+        return start.storage_key.clone();
+    }
     let mut environment = realm.environment().clone();
     environment.storage_blocked = false;
     let policy = realm.service::<PartitionPolicy>();

@@ -13,6 +13,7 @@ use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin
 use url::Url;
 
 use super::agent::{Agent, AgentOptions, WeakAgent};
+use super::blob_urls::fetch_service;
 use super::blocking::{FetchedScript, ScriptRequest, block_on, fetch};
 use super::console::ConsoleLevel;
 use super::documents::DocumentSource;
@@ -182,7 +183,7 @@ impl Starting {
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());
         Self {
-            fetches: realm.service::<FetchService>(),
+            fetches: fetch_service(realm, &new.url),
             params,
             documents,
             options: realm.options().for_document(environment.clone()),

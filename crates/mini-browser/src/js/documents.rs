@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
+use super::blob_urls::ResolvedBlob;
 use super::page::Page;
 use super::seam::Pending;
 
@@ -44,6 +45,8 @@ pub struct DocumentRequest {
     pub method: Method,
     /// The body, if there is one, and its type.
     pub body: Option<(Bytes, String)>,
+    /// What a `blob:` URL led to when the navigation began.
+    pub blob: Option<ResolvedBlob>,
     /// Who navigates.
     pub source: Environment,
     /// The document that links to it; `None` for no referrer.
@@ -70,8 +73,14 @@ impl DocumentRequest {
     /// The environment of the document that `url` gives: the request's, or one it redirects to.
     #[must_use]
     pub fn environment(&self, id: ClientId, url: Url) -> Environment {
-        let origin = match Origin::of(&url) {
-            origin if self.sandboxed || origin.is_opaque() => Origin::opaque(id.0),
+        let origin = match self.blob.as_ref() {
+            Some(blob) => blob.origin().clone(),
+            None => Origin::of(&url),
+        };
+        let origin = match origin {
+            origin if self.sandboxed || self.blob.is_none() && origin.is_opaque() => {
+                Origin::opaque(id.0)
+            }
             origin => origin,
         };
         self.place.environment(id, url, origin)

@@ -6,6 +6,7 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
@@ -43,6 +44,7 @@ mod worker_host;
 mod tests;
 
 pub use agent::{Agent, AgentOptions, Death, Limits};
+pub use blob_urls::{BlobUrls, ResolvedBlob};
 pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};

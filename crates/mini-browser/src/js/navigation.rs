@@ -18,6 +18,7 @@ use self::history::enter_history;
 use self::javascript_url::navigate_to_javascript;
 pub(super) use self::new_document::open_resource;
 use self::new_document::{NewDocument, of_response, of_text, open};
+use super::blob_urls::ResolvedBlob;
 use super::console::ConsoleLevel;
 use super::documents::{DocumentRequest, DocumentSource, Place};
 use super::event_loop::EventLoop;
@@ -113,6 +114,7 @@ impl EventLoop {
             url: to.url.clone(),
             method: to.method,
             body: to.body,
+            blob: ResolvedBlob::for_navigation(by, &to.url),
             source: by.environment().clone(),
             referrer: referrer.clone(),
             place: place.clone(),

@@ -8,14 +8,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rquickjs::{Ctx, Value};
+use rquickjs::{Ctx, Function, Value};
 use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
 
-use super::clone::{self, CloneError, Serialized};
+use super::clone::{self, CloneError, IdentityHasher, Serialized};
+use super::error::ScriptError;
 use super::event_loop::EventLoop;
 use super::ops::ports::UnderWay;
 use super::realm::{Realm, RealmState};
@@ -30,7 +32,7 @@ pub(super) type PortId = u32;
 /// The ports of an agent.
 #[derive(Default)]
 pub(super) struct Ports {
-    entries: RefCell<HashMap<PortId, Entry>>,
+    entries: RefCell<HashMap<PortId, Entry, BuildHasherDefault<IdentityHasher>>>,
     last: Cell<PortId>,
     under_way: UnderWay,
 }
@@ -286,6 +288,26 @@ pub(super) fn adopt(realm: &RealmState, port: MessagePort) -> PortId {
     realm.event_loop().ports().insert(port, realm.id())
 }
 
+impl Realm {
+    /// Makes a port that the host has an object of the realm, which its global has under `name`.
+    ///
+    /// # Errors
+    /// When memory is used up or the port is closed.
+    pub fn give_port(&self, name: &str, port: MessagePort) -> Result<(), ScriptError> {
+        let port = port
+            .transfer()
+            .map_err(|error| ScriptError::Threw(error.to_string()))?;
+        self.with(|ctx| {
+            let given = receive(ctx, self.state(), port)
+                .and_then(|port| Ok(ctx.globals().set(name, port)?));
+            given.map_err(|error| {
+                drop(ctx.catch());
+                ScriptError::Threw(error.to_string())
+            })
+        })
+    }
+}
+
 /// A number that the prelude got from here.
 #[expect(
     clippy::cast_possible_truncation,
@@ -298,52 +320,79 @@ pub(super) const fn number(id: f64) -> PortId {
 
 /// Dispatches what is queued at a port, each event as a task with a microtask checkpoint of its own.
 fn deliver(realm: &Realm, id: PortId) {
-    let event_loop = realm.state().event_loop();
-    let began = Instant::now();
+    let again = realm.with(|ctx| deliver_some(ctx, realm, id));
+    if again {
+        let rest = move |realm: &Realm| deliver(realm, id);
+        realm.state().queue(TaskSource::PostedMessage, rest);
+    }
+}
+
+/// True if there may be more, and it is others' turn.
+fn deliver_some(ctx: &Ctx<'_>, realm: &Realm, id: PortId) -> bool {
+    let state = realm.state();
+    let event_loop = state.event_loop();
+    let Some(hook) = state.hook(ctx, "port message") else {
+        return false;
+    };
+    let mut now = Instant::now();
+    let until = now + A_TURN;
     loop {
         match event_loop.ports().next(id) {
-            Next::Event(event) => dispatch(realm, id, event),
+            Next::Event(event) => dispatch(ctx, state, &hook, (id, now), event),
             Next::Nothing { let_go } => {
                 if let_go {
-                    realm.with(|ctx| drop(realm.state().call(ctx, "release port", (id,))));
+                    state.call(ctx, "release port", (id,));
                 }
-                return;
+                return false;
             }
-            Next::Gone => return,
+            Next::Gone => return false,
         }
-        if realm.state().has_ended() || realm.state().is_killed() {
-            return;
+        if state.has_ended() || state.is_killed() {
+            return false;
         }
-        if event_loop.has_tasks() || began.elapsed() > A_TURN {
-            // Others first: the rest is a task of its own.
-            realm
-                .state()
-                .queue(TaskSource::PostedMessage, move |realm| deliver(realm, id));
-            return;
+        // Perform a microtask checkpoint.
+        state.run_microtasks(ctx);
+        realm.notify_about_rejections();
+        now = Instant::now();
+        if event_loop.has_tasks() || now > until {
+            return true;
         }
-        realm.checkpoint();
         event_loop.begin_next();
     }
 }
 
 /// Steps 7.1 to 7.9 of the message port post message steps.
-fn dispatch(realm: &Realm, id: PortId, event: Event) {
-    let state = realm.state();
-    realm.with(|ctx| match event {
-        Event::Close => drop(state.call(ctx, "port close", (id,))),
-        Event::Message(message) => {
-            let received = clone::structured_deserialize_with_transfer(ctx, state, message.into());
-            match received {
-                Ok(received) => {
-                    let args = (id, received.value, received.transferred);
-                    drop(state.call(ctx, "port message", args));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a message could not be deserialized");
-                    drop(ctx.catch());
-                    drop(state.call(ctx, "port message error", (id,)));
-                }
+fn dispatch<'js>(
+    ctx: &Ctx<'js>,
+    state: &RealmState,
+    hook: &Function<'js>,
+    (id, now): (PortId, Instant),
+    event: Event,
+) {
+    let message = match event {
+        Event::Message(message) => message,
+        Event::Close => {
+            state.call(ctx, "port close", (id,));
+            return;
+        }
+    };
+    match clone::structured_deserialize_with_transfer(ctx, state, message.into()) {
+        Ok(received) => {
+            let now = now.saturating_duration_since(state.started());
+            let now = now.as_secs_f64() * 1e3;
+            let called = if received.transferred.is_empty() {
+                hook.call::<_, ()>((id, now, received.value))
+            } else {
+                hook.call((id, now, received.value, received.transferred))
+            };
+            if called.is_err() {
+                state.report(ctx);
             }
         }
-    });
+        Err(error) => {
+            tracing::debug!(%error, "a message could not be deserialized");
+            drop(ctx.catch());
+            state.call(ctx, "port message error", (id,));
+        }
+    }
 }

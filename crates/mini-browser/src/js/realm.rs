@@ -226,6 +226,12 @@ impl RealmState {
         self.hooks.borrow().contains_key(name)
     }
 
+    /// What the prelude registered under `name`, for who calls it often.
+    pub(super) fn hook<'js>(&self, ctx: &Ctx<'js>, name: &str) -> Option<Function<'js>> {
+        let hook = self.hooks.borrow().get(name).cloned()?;
+        hook.restore(ctx).ok()
+    }
+
     /// Calls what the prelude registered under `name`, in this realm, whichever realm `ctx` is of;
     /// `None` if it registered nothing or threw, which is reported.
     pub(super) fn call<'js, A: IntoArgs<'js>>(

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use http::Method;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
 use hyper::{Response, StatusCode};
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use service_worker::tokio_adapter::TokioClock;
+use service_worker::types::Origin;
 use service_worker::types::fetch::CacheMode;
 use service_worker::{
     Body, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
@@ -25,6 +28,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::connect::Connector;
+use super::cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
 use super::message::{Message, RequestBody};
 use super::pool::{Pool, PoolKey};
 use super::{HostMap, content_coding, describe, incoming};
@@ -84,11 +88,10 @@ pub enum NetworkSetupError {
 
 /// The network of the reference host: HTTP/1.1, with or without TLS, one hop at a time.
 ///
-/// It asks for `gzip` and undoes it, keeps idle connections for the next request of the same
+/// It asks for content codings and undoes them, keeps the profile's cookies, keeps idle connections for the next request of the same
 /// origin, partition and credentials flag, and streams bodies both ways, so that a slow reader
-/// holds the sender back. It has no cookies and no HTTP cache: no cookie is ever sent, no answer
-/// is ever `from_cache`, and [`CacheMode::OnlyIfCached`] is
-/// [`Blocked`](NetworkErrorKind::Blocked).
+/// holds the sender back. It has no HTTP cache: no answer is ever `from_cache`, and
+/// [`CacheMode::OnlyIfCached`] is [`Blocked`](NetworkErrorKind::Blocked).
 ///
 /// Connections live on the tokio runtime that it was made with; its futures and bodies may be
 /// polled anywhere.
@@ -104,6 +107,19 @@ impl HyperNetwork {
     /// # Errors
     /// [`NetworkSetupError`], if a certificate authority is not usable.
     pub fn new(config: NetworkConfig, runtime: Handle) -> Result<Self, NetworkSetupError> {
+        let cookies = Arc::new(CookieJar::new(Arc::new(TokioClock)));
+        Self::with_cookies(config, runtime, cookies)
+    }
+
+    /// The same, with the cookies of a profile.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_cookies(
+        config: NetworkConfig,
+        runtime: Handle,
+        cookies: Arc<CookieJar>,
+    ) -> Result<Self, NetworkSetupError> {
         let connector = Connector {
             tls: Arc::new(tls_config(config.extra_ca)?),
             host_map: config.host_map,
@@ -118,10 +134,17 @@ impl HyperNetwork {
                 connector,
                 head_timeout: config.head_timeout,
                 pool: Pool::default(),
+                cookies,
                 replaced_bodies: config.replaced_bodies,
             }),
             runtime,
         })
+    }
+
+    /// The cookies that it sends and stores.
+    #[must_use]
+    pub fn cookies(&self) -> Arc<CookieJar> {
+        Arc::clone(&self.shared.cookies)
     }
 }
 
@@ -157,6 +180,7 @@ struct Shared {
     connector: Connector,
     head_timeout: Duration,
     pool: Pool,
+    cookies: Arc<CookieJar>,
     replaced_bodies: BTreeMap<String, Bytes>,
 }
 
@@ -179,13 +203,31 @@ impl Shared {
             _ => None,
         };
         let key = PoolKey::new(&url, request.credentials, request.partition.clone());
-        let message = Message::new(request)?;
-        let sent_credentials = message.has_authorization();
+        let cookies = Cookies::of(&request);
+        let cookie = cookies
+            .as_ref()
+            .map(|cookies| cookies.header(&self.cookies));
+        let message = Message::new(request, cookie.flatten())?;
+        let sent_credentials = message.has_credentials();
 
+        let copy = message.copy();
         let (sender, response) = self.exchange(&url, &key, message).await?;
-        self.keep_when_done(key, sender);
+        self.keep_when_done(key.clone(), sender);
+        // HTTP-network-or-cache fetch, "If all of the following are true: response's status is 421;
+        // isNewConnectionFetch is false; request's body is null, or … source is non-null".
+        let response = match copy {
+            Some(again) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
+                let (sender, response) = self.over_new_connection(&url, again).await?;
+                self.keep_when_done(key, sender);
+                response
+            }
+            _ => response,
+        };
 
         let (mut head, incoming) = response.into_parts();
+        if let Some(cookies) = &cookies {
+            cookies.store(&self.cookies, &head.headers);
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkErrorKind::Http(
                 "the server switches protocols, which nobody asked for".into(),
@@ -205,6 +247,7 @@ impl Shared {
         };
         Ok(NetworkResponse {
             status: head.status,
+            status_text: status_text(&head),
             headers: head.headers,
             body,
             from_cache: false,
@@ -232,6 +275,14 @@ impl Shared {
                 },
             }
         }
+        self.over_new_connection(url, message).await
+    }
+
+    async fn over_new_connection(
+        &self,
+        url: &Url,
+        message: Message,
+    ) -> Result<(Sender, Response<Incoming>), NetworkErrorKind> {
         let mut sender = self.connector.connect(url).await?;
         match self.send_over(&mut sender, message).await {
             Ok(response) => Ok((sender, response)),
@@ -274,6 +325,72 @@ impl Shared {
                 shared.pool.put(key, sender);
             }
         });
+    }
+}
+
+/// The reason phrase of the status line, each byte a character. (hyper keeps one that is not the
+/// registered one of its status.)
+fn status_text(head: &hyper::http::response::Parts) -> String {
+    match head.extensions.get::<ReasonPhrase>() {
+        Some(phrase) => phrase.as_bytes().iter().copied().map(char::from).collect(),
+        None => head
+            .status
+            .canonical_reason()
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+/// The cookies of one request and its response.
+struct Cookies {
+    url: Url,
+    partition: CookiePartition,
+    same_site: SameSiteStatus,
+}
+
+impl Cookies {
+    /// Those of a request that includes credentials and that has a partition.
+    fn of(request: &NetworkRequest) -> Option<Self> {
+        let partition = request.partition.as_ref().filter(|_| request.credentials)?;
+        let site = request.site_for_cookies.as_ref();
+        // RFC 6265bis, §5.2.
+        let is_same_site = site.is_some_and(|site| site.contains(&Origin::of(&request.url)));
+        let same_site = match (is_same_site, request.top_level_navigation) {
+            (true, _) => SameSiteStatus::SameSite,
+            (false, true) if request.method.is_safe() => SameSiteStatus::CrossSiteNavigation,
+            (false, true) => SameSiteStatus::CrossSiteUnsafeNavigation,
+            (false, false) => SameSiteStatus::CrossSite,
+        };
+        Some(Self {
+            url: request.url.clone(),
+            partition: CookiePartition::of(partition),
+            same_site,
+        })
+    }
+
+    const fn access(&self) -> CookieAccess<'_> {
+        CookieAccess {
+            url: &self.url,
+            partition: &self.partition,
+            same_site: self.same_site,
+            http: true,
+        }
+    }
+
+    /// *Append a request `Cookie` header*; `None` if there are no cookies. (A cookie holds no byte
+    /// that a header cannot hold.)
+    fn header(&self, jar: &CookieJar) -> Option<HeaderValue> {
+        let cookies = jar.cookie_string(self.access());
+        HeaderValue::from_bytes(&cookies)
+            .ok()
+            .filter(|value| !value.is_empty())
+    }
+
+    /// *Parse and store response `Set-Cookie` headers*.
+    fn store(&self, jar: &CookieJar, headers: &HeaderMap) {
+        for value in headers.get_all(SET_COOKIE) {
+            jar.set(self.access(), value.as_bytes());
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use hyper::Request;
 use hyper::body::{Frame, SizeHint};
-use service_worker::{BodyError, NetworkErrorKind, NetworkRequest};
+use service_worker::types::Origin;
+use service_worker::{Body, BodyError, NetworkErrorKind, NetworkRequest};
 use url::{Position, Url};
 
 use super::outgoing::Outgoing;
@@ -38,14 +39,21 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(request: NetworkRequest) -> Result<Self, NetworkErrorKind> {
+    /// With the `Cookie` header that goes with it, if any.
+    pub(super) fn new(
+        request: NetworkRequest,
+        cookies: Option<HeaderValue>,
+    ) -> Result<Self, NetworkErrorKind> {
         let target = target(&request.url)?;
-        let body = Outgoing::new(request.body);
         let mut headers = request.headers;
+        let body = Outgoing::with_length(request.body, stated_length(&headers));
         for name in OWN_HEADERS {
             headers.remove(name);
         }
         headers.insert(HOST, host(&request.url)?);
+        if let Some(cookies) = cookies {
+            headers.insert(COOKIE, cookies);
+        }
         // HTTP-network-or-cache fetch: a null body has a length with POST and PUT only. All other
         // framing is hyper's.
         if body.is_empty() && matches!(request.method, Method::POST | Method::PUT) {
@@ -55,8 +63,11 @@ impl Message {
         if !headers.contains_key(ACCEPT_ENCODING) {
             let coding = if headers.contains_key(RANGE) {
                 "identity"
+            } else if Origin::of(&request.url).is_potentially_trustworthy() {
+                "gzip, deflate, br, zstd"
             } else {
-                "gzip"
+                // Machines on the way have been known to damage codings that they do not know.
+                "gzip, deflate"
             };
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
         }
@@ -68,18 +79,26 @@ impl Message {
         })
     }
 
-    pub(super) fn has_authorization(&self) -> bool {
-        self.headers.contains_key(AUTHORIZATION)
+    /// Whether cookies or authorization go with it.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION) || self.headers.contains_key(COOKIE)
+    }
+
+    /// A second copy, if all of the body is there.
+    pub(super) fn copy(&self) -> Option<Self> {
+        let body = self.body.full()?;
+        Some(Self {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: Outgoing::new(Body::from(body)),
+        })
     }
 
     /// A second copy, if there is no body and doing it twice is doing it once (RFC 9110, 9.2.2).
     pub(super) fn copy_if_repeatable(&self) -> Option<Self> {
-        (self.body.is_empty() && self.method.is_idempotent()).then(|| Self {
-            method: self.method.clone(),
-            target: self.target.clone(),
-            headers: self.headers.clone(),
-            body: Outgoing::empty(),
-        })
+        let is_repeatable = self.body.is_empty() && self.method.is_idempotent();
+        self.copy().filter(|_| is_repeatable)
     }
 
     /// For hyper, with what is done when all of it has been sent.
@@ -138,6 +157,12 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
+/// The length that *HTTP-network-or-cache fetch* states for a body that comes in chunks. (Of a body
+/// that is there at once it is counted, whatever is stated.)
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// The request target in origin form: path and query.
 fn target(url: &Url) -> Result<Uri, NetworkErrorKind> {
     let target = &url[Position::BeforePath..Position::AfterQuery];
@@ -154,7 +179,6 @@ fn host(url: &Url) -> Result<HeaderValue, NetworkErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use service_worker::Body;
     use service_worker::types::fetch::CacheMode;
 
     fn message(method: Method, url: &str, headers: &[(&str, &str)], body: Body) -> Message {
@@ -165,7 +189,7 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        Message::new(NetworkRequest {
+        let request = NetworkRequest {
             method,
             url: Url::parse(url).unwrap(),
             headers: map,
@@ -173,9 +197,10 @@ mod tests {
             cache: CacheMode::Default,
             credentials: false,
             site_for_cookies: None,
+            top_level_navigation: false,
             partition: None,
-        })
-        .unwrap()
+        };
+        Message::new(request, None).unwrap()
     }
 
     #[test]
@@ -208,13 +233,15 @@ mod tests {
 
     #[test]
     fn a_range_is_asked_for_without_a_coding() {
-        let coding = |headers: &[_]| {
-            let message = message(Method::GET, "http://a.test/", headers, Body::empty());
+        let coding = |url, headers: &[_]| {
+            let message = message(Method::GET, url, headers, Body::empty());
             message.headers[ACCEPT_ENCODING].clone()
         };
-        assert_eq!(coding(&[]), "gzip");
-        assert_eq!(coding(&[("Range", "bytes=0-1")]), "identity");
-        assert_eq!(coding(&[("Accept-Encoding", "br")]), "br");
+        let (plain, secure) = ("http://a.test/", "https://a.test/");
+        assert_eq!(coding(plain, &[]), "gzip, deflate");
+        assert_eq!(coding(secure, &[]), "gzip, deflate, br, zstd");
+        assert_eq!(coding(secure, &[("Range", "bytes=0-1")]), "identity");
+        assert_eq!(coding(plain, &[("Accept-Encoding", "br")]), "br");
     }
 
     #[test]

@@ -14,10 +14,17 @@ pub(super) struct Outgoing {
     ready: VecDeque<Result<Bytes, BodyError>>,
     rest: Body,
     all_ready: bool,
+    /// How many bytes a body that is not all there will have, if that is known.
+    length: Option<u64>,
 }
 
 impl Outgoing {
-    pub(super) fn new(mut body: Body) -> Self {
+    pub(super) fn new(body: Body) -> Self {
+        Self::with_length(body, None)
+    }
+
+    /// A body of so many bytes in all. With fewer than that the request is broken off.
+    pub(super) fn with_length(mut body: Body, length: Option<u64>) -> Self {
         // A body that is empty or in one piece says so when it is asked twice. A stream that is
         // not ready yet is asked again, with a real waker, when it is sent.
         let mut context = Context::from_waker(Waker::noop());
@@ -34,11 +41,8 @@ impl Outgoing {
             ready,
             rest: body,
             all_ready,
+            length,
         }
-    }
-
-    pub(super) fn empty() -> Self {
-        Self::new(Body::empty())
     }
 
     /// All the bytes, if they are there already.
@@ -77,9 +81,11 @@ impl hyper::body::Body for Outgoing {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.full().map_or_else(SizeHint::default, |bytes| {
-            SizeHint::with_exact(bytes.len() as u64)
-        })
+        match (self.full(), self.length) {
+            (Some(bytes), _) => SizeHint::with_exact(bytes.len() as u64),
+            (None, Some(length)) => SizeHint::with_exact(length),
+            (None, None) => SizeHint::default(),
+        }
     }
 }
 

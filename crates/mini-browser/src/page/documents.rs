@@ -51,17 +51,15 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         parts.facade.handle().caught_up().await;
         let head = head(&request, &url, &method, body.as_ref());
         let referrer = determine_referrer(&head, ReferrerPolicy::default());
-        let params = FetchParams {
-            head,
-            body: body
-                .as_ref()
-                .map_or_else(Bytes::new, |(body, _)| body.clone()),
-            client: request.source.clone(),
-            reserved: Some(environment.clone()),
-            referrer_policy: ReferrerPolicy::default(),
-            by_user: false,
+        let mut params = FetchParams::new(head, request.source.clone());
+        params.reserved = Some(environment.clone());
+        if let Some((body, _)) = &body {
+            params.body = body.clone().into();
+        }
+        let fetched = match &request.blob {
+            Some(blob) => blob.clone().service(&parts.fetches).fetch(params).await,
+            None => parts.fetches.fetch(params).await,
         };
-        let fetched = parts.fetches.fetch(params).await;
         let fetched = fetched.map_err(|error| error.to_string())?;
         let target = redirect_of(&url, &fetched.head).map_err(|error| error.to_string())?;
         if let Some(target) = target {

@@ -168,6 +168,7 @@ impl Asked<'_> {
             cache: CacheMode::NoStore,
             credentials: false,
             site_for_cookies: None,
+            top_level_navigation: false,
             partition: None,
         };
         self.network.send(request).await

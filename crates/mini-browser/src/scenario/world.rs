@@ -181,6 +181,7 @@ mod tests {
                 cache: CacheMode::Default,
                 credentials: false,
                 site_for_cookies: None,
+                top_level_navigation: false,
                 partition: None,
             })
             .await?;

@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod fetching;
+#[cfg(test)]
 mod pages;

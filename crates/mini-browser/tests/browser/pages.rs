@@ -19,6 +19,17 @@ const SITE_WORKER: &str = "addEventListener('install', () => skipWaiting());
         if (event.request.url.endsWith('/made-up')) event.respondWith(new Response('by the worker'));
     });";
 
+const SPEAKING_WORKER: &str = "importScripts('/part.js');
+    addEventListener('message', (event) => {
+        event.waitUntil((async () => {
+            const known = await clients.get(event.source.id);
+            const all = await clients.matchAll({ includeUncontrolled: true });
+            const answer = [event.data.map(part), event.origin, known.url, all.length, event.source.frameType];
+            if (event.ports.length > 0) event.ports[0].postMessage(answer);
+            else event.source.postMessage(answer);
+        })());
+    });";
+
 const FONT_WORKER: &str = "addEventListener('install', (event) => {
         event.handleFallThroughRequests(['/font']);
         event.waitUntil(skipWaiting());
@@ -45,6 +56,14 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             "var lib = inline + 1; var loaded = false;",
         ),
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
+        ("site.example", "/speaking/sw.js") => {
+            ServerResponse::ok("text/javascript", SPEAKING_WORKER)
+        }
+        ("site.example", "/speaking/") => ServerResponse::ok("text/html", "<p>speaking"),
+        ("site.example", "/part.js") => ServerResponse::ok(
+            "text/javascript",
+            "const part = (text) => `a part of ${text}`;",
+        ),
         ("site.example", "/private") => ServerResponse::ok("text/html", "<p>private")
             .with(http::HeaderName::from_static("fall-through"), "none"),
         ("fonts.example", "/sw.js") => ServerResponse::ok("text/javascript", FONT_WORKER),
@@ -233,5 +252,57 @@ async fn a_header_installed_worker_answers_another_site_and_still_does_after_a_r
         ),
         (2, 1, 1)
     );
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_and_its_worker_speak_also_after_a_restart_with_what_the_worker_imported() {
+    const ASK: &str = "(async () => {
+        const [registration] = await navigator.serviceWorker.getRegistrations();
+        const answered = new Promise((resolve) => {
+            navigator.serviceWorker.onmessage = ({ data, source, origin }) =>
+                resolve([data, source === registration.active, origin]);
+        });
+        registration.active.postMessage(['one', 'two']);
+        const { port1, port2 } = new MessageChannel();
+        const through = new Promise((resolve) => { port1.onmessage = ({ data }) => resolve(data[0]); });
+        registration.active.postMessage(['three'], [port2]);
+        return [await answered, await through];
+    })()";
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let page_url = "https://site.example/speaking/".parse().unwrap();
+    let expected = serde_json::json!([
+        [
+            [
+                ["a part of one", "a part of two"],
+                "https://site.example",
+                "https://site.example/speaking/",
+                1,
+                "top-level",
+            ],
+            true,
+            "https://site.example",
+        ],
+        ["a part of three"],
+    ]);
+
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let page = browser.navigate(&page_url).await.unwrap();
+    let register = "navigator.serviceWorker.register('sw.js').then(() => 1)";
+    page.run_script(register, "test").await.unwrap();
+    until_activated(&mut reports, "https://site.example/speaking/").await;
+    assert_eq!(page.run_script(ASK, "test").await.unwrap(), expected);
+    drop(page);
+    browser.close().await;
+
+    let Opened { browser, .. } = world.browser(profile.path());
+    let page = browser.navigate(&page_url).await.unwrap();
+    assert_eq!(page.run_script(ASK, "test").await.unwrap(), expected);
+    drop(page);
     browser.close().await;
 }

@@ -7,7 +7,9 @@ use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
 use installer::{Ignored, InstallRequest, ResponseContext, ResponseSource, install_request};
 use sw_registry::{Input, Provenance, Register};
-use sw_types::fetch::{CacheMode, CredentialsMode, RequestHead, ResponseHead};
+use sw_types::fetch::{
+    CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
+};
 use sw_types::{ClientId, Environment, Origin, Site, StorageKey, UpdateViaCache, WorkerType};
 
 use super::{AnsweredBy, FetchError};
@@ -42,10 +44,12 @@ impl Asked<'_> {
             cache,
             credentials: includes_credentials(head),
             site_for_cookies: site_for_cookies(head, self.environment),
+            top_level_navigation: is_top_level_navigation(head),
             partition: self.storage_key(),
         };
         let NetworkResponse {
             status,
+            status_text,
             headers,
             body,
             from_cache,
@@ -58,6 +62,7 @@ impl Asked<'_> {
         };
         self.maybe_install(status, &headers, answered_by);
         let head = ResponseHead {
+            status_text,
             url_list: head.url_list.clone(),
             from_cache,
             requested_with_credentials: sent_credentials,
@@ -183,11 +188,17 @@ fn includes_credentials(head: &RequestHead) -> bool {
     }
 }
 
-/// The site that `SameSite` cookies ask about: the hidden requester's, if there is one.
+/// The site that `SameSite` cookies ask about: the hidden requester's, if there is one. What
+/// navigates a top-level traversable is asked by whoever started that. (RFC 6265bis, §5.2.)
 fn site_for_cookies(head: &RequestHead, environment: &Environment) -> Option<Site> {
     match &head.requester {
         Some(requester) => Some(requester.site.clone()),
+        None if is_top_level_navigation(head) => Some(Site::of(&head.origin)),
         None if environment.cross_site_ancestor => None,
         None => Some(environment.top_level_site.clone()),
     }
+}
+
+fn is_top_level_navigation(head: &RequestHead) -> bool {
+    head.mode == RequestMode::Navigate && head.destination == Destination::Document
 }

@@ -75,6 +75,7 @@ impl Network for Pages {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             Ok(NetworkResponse {
                 status: StatusCode::OK,
+                status_text: "OK".into(),
                 headers,
                 body: body.into(),
                 from_cache: false,

@@ -11,8 +11,8 @@ use sw_registry::{Registry, Restored};
 use sw_types::fetch::RequestHead;
 use sw_types::{
     ClientId, ClientNotice, ClientType, Environment, EventId, EventType, EventTypes, FetchHandler,
-    RegistrationId, RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, WorkerId, WorkerState,
-    WorkerType,
+    RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey,
+    UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
 };
 use url::Url;
 
@@ -385,10 +385,22 @@ impl Wire {
             body: text.into(),
             headers,
         };
+        let view = RegistrationView {
+            id: registration,
+            scope: ScopeUrl::default_for(&script_url),
+            update_via_cache: UpdateViaCache::Imports,
+            installing: None,
+            waiting: None,
+            active: Some(WorkerView {
+                id: worker,
+                script_url: script_url.clone(),
+                state: WorkerState::Activated,
+            }),
+        };
         let start = StartWorker {
             worker,
             run,
-            registration,
+            registration: view,
             environment,
             storage_key: StorageKey::first_party(script_url.origin()),
             scope: ScopeUrl::default_for(&script_url),

@@ -102,6 +102,7 @@ impl Network for Scripts {
             );
             Ok(NetworkResponse {
                 status: StatusCode::OK,
+                status_text: "OK".into(),
                 headers,
                 body: script.into(),
                 from_cache: false,

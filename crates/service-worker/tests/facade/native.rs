@@ -51,6 +51,7 @@ impl Network for Pages {
                 .collect();
             Ok(NetworkResponse {
                 status: StatusCode::OK,
+                status_text: "OK".into(),
                 headers,
                 body: body.into(),
                 from_cache: false,

@@ -462,6 +462,7 @@ impl Network for Pages {
             };
             Ok(NetworkResponse {
                 status,
+                status_text: String::new(),
                 headers,
                 body: body.into(),
                 from_cache: false,

@@ -6,14 +6,9 @@ use crate::wpt::results::{Item, PageResult, Status};
 use super::{Expected, Scope};
 
 impl Expected {
-    /// What is not as expected, a line each.
+    /// What is not as expected, a line each: first what is wrong with the entries.
     pub(in crate::wpt) fn compare(&self, scope: &Scope<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
-        for result in scope.results {
-            let failing = result.failing();
-            let unexpected = failing.filter(|item| !self.expects(result, item));
-            wrong.extend(unexpected.map(|item| failure(result, &item)));
-        }
         for group in &self.failing {
             for pattern in &group.tests {
                 wrong.extend(compare_tests(scope, pattern));
@@ -21,6 +16,11 @@ impl Expected {
             for (pattern, names) in &group.subtests {
                 wrong.extend(compare_subtests(scope, pattern, names));
             }
+        }
+        for result in scope.results {
+            let failing = result.failing();
+            let unexpected = failing.filter(|item| !self.expects(result, item));
+            wrong.extend(unexpected.map(|item| failure(result, &item)));
         }
         wrong
     }

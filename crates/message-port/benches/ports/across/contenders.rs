@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
+use super::microseconds;
 use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, KEEP, SERVANT, SERVE};
 
 /// The other process; it ends with this.
@@ -102,17 +103,19 @@ impl Raw {
         })
     }
 
-    pub(super) fn round_trip_blocking(&mut self, length: usize) {
+    pub(super) fn round_trips_blocking(&mut self, count: u32, length: usize) -> f64 {
         let Err(socket) = &mut self.socket else {
             panic!("it is a tokio one");
         };
         let mut message = vec![7; 4 + length];
         let header = u32::try_from(length).expect("short").to_be_bytes();
         message[..4].copy_from_slice(&header);
-        socket.write_all(&message).expect("the servant reads");
-        socket
-            .read_exact(&mut message[4..])
-            .expect("the servant answers");
+        microseconds(count, || {
+            socket.write_all(&message).expect("the servant reads");
+            socket
+                .read_exact(&mut message[4..])
+                .expect("the servant answers");
+        })
     }
 }
 
@@ -137,10 +140,13 @@ impl IpcChannel {
         }
     }
 
-    pub(super) fn round_trip(&self, length: usize) {
-        self.send(ECHO, length);
-        let answer = self.receiver.recv().expect("the servant answers");
-        assert_eq!(answer.len(), length);
+    pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
+        let message = bytes(ECHO, length);
+        microseconds(count, || {
+            self.sender.send(&message).expect("the servant lives");
+            let answer = self.receiver.recv().expect("the servant answers");
+            assert_eq!(answer.len(), length);
+        })
     }
 
     pub(super) fn one_way(&self, count: u32, length: usize) {
@@ -153,8 +159,7 @@ impl IpcChannel {
     }
 
     fn send(&self, what: u8, length: usize) {
-        let mut message = vec![7; length];
-        message[0] = what;
+        let message = bytes(what, length);
         self.sender.send(&message).expect("the servant lives");
     }
 
@@ -228,14 +233,15 @@ impl Ours {
         });
     }
 
-    /// Ports whose partners the servant holds.
-    pub(super) fn open_ports(&mut self, count: usize) -> Vec<MessagePort> {
+    /// Ports whose partners the servant holds, or serves, and has answered a message on.
+    pub(super) fn open_ports(&mut self, count: usize, used: bool) -> Vec<MessagePort> {
+        let what = if used { SERVE } else { KEEP };
         self.runtime.block_on(async {
             let mut ports = Vec::with_capacity(count);
             for _ in 0..count {
                 let MessageChannel { port1, port2 } = MessageChannel::new();
                 let theirs = port2.transfer().expect("it is open");
-                self.port.post_message(message(KEEP, 1).with_port(theirs));
+                self.port.post_message(message(what, 1).with_port(theirs));
                 ports.push(port1);
                 if ports.len() % 256 == 0 {
                     tokio::task::yield_now().await;
@@ -244,6 +250,11 @@ impl Ours {
             // Answered after all of them have arrived.
             self.port.post_message(message(ECHO, 1));
             next(&mut self.port).await;
+            for port in ports.iter_mut().filter(|_| used) {
+                port.start();
+                port.post_message(message(ECHO, 64));
+                next(port).await;
+            }
             ports
         })
     }
@@ -297,9 +308,10 @@ fn round_trips_in_a_task(
 }
 
 async fn round_trips(port: &mut MessagePort, count: u32, length: usize) -> f64 {
+    let payload = message(ECHO, length).payload;
     let start = Instant::now();
     for _ in 0..count {
-        port.post_message(message(ECHO, length));
+        port.post_message(Message::new(payload.clone()));
         let answer = next(port).await;
         assert_eq!(answer.payload.len(), length);
     }
@@ -307,9 +319,13 @@ async fn round_trips(port: &mut MessagePort, count: u32, length: usize) -> f64 {
 }
 
 fn message(what: u8, length: usize) -> Message {
-    let mut payload = vec![7; length];
-    payload[0] = what;
-    Message::new(Bytes::from(payload))
+    Message::new(Bytes::from(bytes(what, length)))
+}
+
+fn bytes(what: u8, length: usize) -> Vec<u8> {
+    let mut bytes = vec![7; length];
+    bytes[0] = what;
+    bytes
 }
 
 async fn next(port: &mut MessagePort) -> Message {

@@ -42,7 +42,8 @@ pub(crate) fn serve(kind: &str, name: Option<&str>) {
     match (kind, name) {
         ("raw", None) => on_a_runtime(raw()),
         ("raw-blocking", None) => raw_blocking(),
-        ("ours", None) => on_a_runtime(ours()),
+        // As a task: what a runtime blocks on, it runs only between two looks at its sockets.
+        ("ours", None) => on_a_runtime(async { tokio::spawn(ours()).await.expect("it serves") }),
         ("ipc", Some(name)) => ipc(name),
         _ => panic!("no such servant: {kind}"),
     }
@@ -51,7 +52,7 @@ pub(crate) fn serve(kind: &str, name: Option<&str>) {
 fn on_a_runtime(service: impl Future<Output = ()>) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().expect("a runtime");
-    runtime.block_on(tokio::task::LocalSet::new().run_until(service));
+    runtime.block_on(service);
 }
 
 fn socket() -> StdStream {
@@ -124,35 +125,37 @@ fn ipc(name: &str) {
 
 async fn ours() {
     let (links, driver) = driver::new(Limits::default(), driver::refuse);
-    tokio::task::spawn_local(driver);
+    drop(tokio::spawn(driver));
     let opening = links.open(stream(), LinkKind::Trusted { initiator: false });
     let opened = opening.await.expect("a greeting");
     serve_port(opened.port.expect("a first port")).await;
 }
 
-type Serving = Pin<Box<dyn Future<Output = ()>>>;
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn serve_port(mut port: MessagePort) {
-    port.start();
-    let mut counted = 0_u32;
-    let mut kept = Vec::new();
-    while let Some(Event::Message(mut message)) = port.recv().await {
-        match message.payload[0] {
-            ECHO => drop(port.post_message(Message::new(message.payload))),
-            COUNTED => counted += 1,
-            ASK => {
-                let answer = std::mem::take(&mut counted).to_be_bytes().to_vec();
-                port.post_message(Message::new(answer));
-            }
-            KEEP => kept.push(message.ports.remove(0).receive()),
-            SERVE => {
-                let served = message.ports.remove(0).receive();
-                tokio::task::spawn_local(Box::pin(serve_port(served)) as Serving);
-            }
-            _ => {
-                let back = message.ports.remove(0);
-                port.post_message(Message::new("").with_port(back));
+fn serve_port(mut port: MessagePort) -> Serving {
+    Box::pin(async move {
+        port.start();
+        let mut counted = 0_u32;
+        let mut kept = Vec::new();
+        while let Some(Event::Message(mut message)) = port.recv().await {
+            match message.payload[0] {
+                ECHO => drop(port.post_message(Message::new(message.payload))),
+                COUNTED => counted += 1,
+                ASK => {
+                    let answer = std::mem::take(&mut counted).to_be_bytes().to_vec();
+                    port.post_message(Message::new(answer));
+                }
+                KEEP => kept.push(message.ports.remove(0).receive()),
+                SERVE => {
+                    let served = message.ports.remove(0).receive();
+                    drop(tokio::spawn(serve_port(served)));
+                }
+                _ => {
+                    let back = message.ports.remove(0);
+                    port.post_message(Message::new("").with_port(back));
+                }
             }
         }
-    }
+    })
 }

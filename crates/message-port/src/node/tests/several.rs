@@ -60,7 +60,7 @@ impl Several {
             match output {
                 Output::Write { link, bytes } => {
                     let decoder = self.decoders.entry(link).or_default();
-                    decoder.push(&bytes);
+                    decoder.push(bytes.clone());
                     while let Some(frame) = decoder.next().expect("a node speaks well") {
                         self.said.entry(link).or_default().push(frame);
                     }

@@ -126,11 +126,11 @@ fn scripts_see_one_error_for_all_network_errors_and_people_see_why() {
         ("fetch('https://b.test:25/')", "port 25 is blocked"),
         (
             "fetch('https://b.test/open', { method: 'PUT' })",
-            "needs a CORS preflight",
+            "the CORS preflight does not allow method PUT",
         ),
         (
             "fetch('https://b.test/open', { integrity: 'sha256-x' })",
-            "integrity metadata is not offered",
+            "does not match its integrity metadata",
         ),
     ] {
         let thrown = browser.run_async(&format!(

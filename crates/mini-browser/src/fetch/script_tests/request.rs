@@ -23,7 +23,7 @@ fn a_request_is_what_its_init_says() {
                r.keepalive, r.lookAside, r.cache, r.redirect, r.bodyUsed, r.signal.aborted, 'body' in r]; })()",
             json!([
                 "https://a.test/dir/x", "GET", "cors", "about:client", "same-origin", false, "default",
-                "default", "follow", false, false, false
+                "default", "follow", false, false, true
             ]),
         ),
         ("new Request('x', { method: 'patch' }).method", json!("patch")),

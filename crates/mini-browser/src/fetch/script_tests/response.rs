@@ -12,7 +12,7 @@ fn a_response_is_what_its_init_says() {
                return [r.type, r.url, r.redirected, r.status, r.ok, r.statusText, [...r.headers], r.bodyUsed, 'body' in r]; })()",
             json!([
                 "default", "", false, 201, true, "Yes",
-                [["a", "1"], ["content-type", "text/plain;charset=UTF-8"]], false, false
+                [["a", "1"], ["content-type", "text/plain;charset=UTF-8"]], false, true
             ]),
         ),
         ("new Response().status", json!(200)),

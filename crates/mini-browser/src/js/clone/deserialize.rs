@@ -1,5 +1,6 @@
 //! StructuredDeserialize, without recursion, from bytes that are not trusted.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use rquickjs::{Array, ArrayBuffer, Ctx, Object, Value};
@@ -19,7 +20,8 @@ type Result<T> = std::result::Result<T, CloneError>;
 pub(super) struct Deserializer<'a, 'js> {
     ctx: &'a Ctx<'js>,
     realm: &'a RealmState,
-    intrinsics: Rc<Intrinsics>,
+    /// Looked for once it is needed.
+    intrinsics: OnceCell<Rc<Intrinsics>>,
     /// What was received, by place among the transfers.
     transferred: &'a [Value<'js>],
     /// Objects by place; `None` for one that is not made yet.
@@ -68,11 +70,15 @@ impl<'a, 'js> Deserializer<'a, 'js> {
         Self {
             ctx,
             realm,
-            intrinsics: realm.local(),
+            intrinsics: OnceCell::new(),
             transferred,
             memory: Vec::new(),
             frames: Vec::new(),
         }
+    }
+
+    fn intrinsics(&self) -> &Intrinsics {
+        self.intrinsics.get_or_init(|| self.realm.local())
     }
 
     /// Reads one value and all that it refers to.
@@ -139,6 +145,8 @@ impl<'a, 'js> Deserializer<'a, 'js> {
 
     /// Gives a value to what it is a part of.
     fn attach(&mut self, value: Value<'js>) -> Result<Item<'js>> {
+        let (realm, intrinsics) = (self.realm, &self.intrinsics);
+        let intrinsics = || intrinsics.get_or_init(|| realm.local());
         match self.frames.last_mut() {
             Some(Frame::Object(object, key)) => {
                 if let Some(key) = key.take() {
@@ -152,10 +160,10 @@ impl<'a, 'js> Deserializer<'a, 'js> {
             }
             Some(Frame::Map(map, key)) => match key.take() {
                 None => *key = Some(value),
-                Some(key) => drop(self.intrinsics.call(Method::MapSet, map, &[&key, &value])?),
+                Some(key) => drop(intrinsics().call(Method::MapSet, map, &[&key, &value])?),
             },
             Some(Frame::Set(set)) => {
-                self.intrinsics.call(Method::SetAdd, set, &[&value])?;
+                intrinsics().call(Method::SetAdd, set, &[&value])?;
             }
             _ => return self.complete(value),
         }
@@ -233,11 +241,11 @@ impl<'a, 'js> Deserializer<'a, 'js> {
                 (value, Some(Frame::Array(array, length as f64, 0, None)))
             }
             format::MAP => {
-                let map = self.intrinsics.construct(ctx, Interface::Map, &[])?;
+                let map = self.intrinsics().construct(ctx, Interface::Map, &[])?;
                 (map.clone(), Some(Frame::Map(map, None)))
             }
             format::SET => {
-                let set = self.intrinsics.construct(ctx, Interface::Set, &[])?;
+                let set = self.intrinsics().construct(ctx, Interface::Set, &[])?;
                 (set.clone(), Some(Frame::Set(set)))
             }
             format::DATE => (raw::new_date(ctx, reader.double()?)?, None),
@@ -260,7 +268,7 @@ impl<'a, 'js> Deserializer<'a, 'js> {
             }
             format::REGEXP => (self.regexp(reader)?, None),
             format::ERROR => self.error(reader)?,
-            format::BUFFER => (read_buffer(ctx, &self.intrinsics, reader)?, None),
+            format::BUFFER => (read_buffer(ctx, self.intrinsics(), reader)?, None),
             format::VIEW => {
                 let frame = Frame::View(read_view(reader, place)?);
                 self.frames.push(frame);
@@ -297,7 +305,7 @@ impl<'a, 'js> Deserializer<'a, 'js> {
                 if digits.is_empty() || !is_digits {
                     return Err(CloneError::Damaged("a bigint is not a number"));
                 }
-                let bigint = self.intrinsics.bigint(self.ctx, &format!("0x{digits}"));
+                let bigint = self.intrinsics().bigint(self.ctx, &format!("0x{digits}"));
                 let bigint = self.undamaged(bigint)?;
                 if !minus {
                     return Ok(bigint);
@@ -316,7 +324,7 @@ impl<'a, 'js> Deserializer<'a, 'js> {
         let flags = raw::new_string(self.ctx, reader.text()?.as_text())?;
         let arguments = [&source, &flags];
         let made = self
-            .intrinsics
+            .intrinsics()
             .construct(self.ctx, Interface::RegExp, &arguments);
         self.undamaged(made)
     }
@@ -327,7 +335,7 @@ impl<'a, 'js> Deserializer<'a, 'js> {
             return Err(CloneError::Damaged("an error has no type"));
         }
         let bits = reader.byte()?;
-        let prototype = self.intrinsics.error_prototype(self.ctx, kind)?;
+        let prototype = self.intrinsics().error_prototype(self.ctx, kind)?;
         let error = raw::new_error(self.ctx, &prototype, Class::Error.id())?;
         for (bit, name) in [
             (format::HAS_MESSAGE, "message"),
@@ -358,7 +366,7 @@ impl<'a, 'js> Deserializer<'a, 'js> {
                 .length
                 .map_or_else(|| Value::new_undefined(self.ctx.clone()), number);
             let arguments = [buffer, &offset, &length];
-            self.intrinsics
+            self.intrinsics()
                 .construct(self.ctx, Interface::DataView, &arguments)
         } else {
             raw::new_typed_array(self.ctx, view.kind, object, view.offset, view.length)

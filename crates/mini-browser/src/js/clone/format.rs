@@ -35,6 +35,8 @@
 //! a buffer is as 1D; a port is its place among the ports that travel with the record; a platform
 //! object is its tag and the value of its data, whose memory is its own.
 
+use bytes::Bytes;
+
 use super::CloneError;
 use super::raw::Text;
 
@@ -97,6 +99,11 @@ impl Writer {
         let mut bytes = Vec::with_capacity(192);
         bytes.extend_from_slice(&HEADER);
         Self(bytes)
+    }
+
+    /// The record, in memory of its own size.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.0.into_boxed_slice().into()
     }
 
     pub(super) fn byte(&mut self, byte: u8) {

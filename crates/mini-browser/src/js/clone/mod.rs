@@ -11,6 +11,7 @@ mod class;
 mod deserialize;
 mod format;
 mod intrinsics;
+mod memory;
 mod platform;
 mod raw;
 mod serialize;
@@ -22,6 +23,7 @@ use service_worker::message_port::{Message, TransferredPort};
 
 use super::realm::RealmState;
 
+pub(super) use memory::IdentityHasher;
 pub(super) use transfer::{
     structured_clone, structured_deserialize_with_transfer, structured_serialize_with_transfer,
 };
@@ -150,3 +152,6 @@ pub(super) fn structured_deserialize<'js>(
     let serialized = Serialized::of_record(Bytes::copy_from_slice(record));
     Ok(structured_deserialize_with_transfer(ctx, realm, serialized)?.value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(super) struct Keys<'js> {
     ctx: Ctx<'js>,
     table: *mut qjs::JSPropertyEnum,
     /// How many entries the table has.
-    len: u32,
+    entries: u32,
     /// How many of them are strings; the others are private names.
     strings: u32,
 }
@@ -57,7 +57,7 @@ impl<'js> Keys<'js> {
         let mut keys = Self {
             ctx,
             table,
-            len,
+            entries: len,
             strings: len,
         };
         // Private names come last.
@@ -74,7 +74,7 @@ impl<'js> Keys<'js> {
 
     /// Whether the object has private elements: it is of a class of the prelude's, or a script's.
     pub(super) const fn has_private(&self) -> bool {
-        self.strings < self.len
+        self.strings < self.entries
     }
 
     /// Whether the key at `at` is the array index `index`.
@@ -120,8 +120,8 @@ impl<'js> Keys<'js> {
     }
 
     fn atom(&self, at: u32) -> qjs::JSAtom {
-        assert!(at < self.len, "a key that the object does not have");
-        // SAFETY: the table has `len` entries.
+        assert!(at < self.entries, "a key that the object does not have");
+        // SAFETY: the table has that many entries.
         unsafe { (*self.table.add(at as usize)).atom }
     }
 
@@ -133,7 +133,7 @@ impl<'js> Keys<'js> {
 impl Drop for Keys<'_> {
     fn drop(&mut self) {
         // SAFETY: the table came from JS_GetOwnPropertyNames with this length.
-        unsafe { qjs::JS_FreePropertyEnum(self.raw_ctx(), self.table, self.len) };
+        unsafe { qjs::JS_FreePropertyEnum(self.raw_ctx(), self.table, self.entries) };
     }
 }
 

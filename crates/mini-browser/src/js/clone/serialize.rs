@@ -1,8 +1,7 @@
 //! StructuredSerializeInternal, without recursion: however deep a value nests, the native stack
 //! does not.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use rquickjs::{ArrayBuffer, Ctx, Function, Persistent, Value};
 use super::class::Class;
 use super::format::{self, HEADER, Writer};
 use super::intrinsics::{ERROR_NAMES, Intrinsics, Method};
+use super::memory::{Memory, Place};
 use super::platform;
 use super::raw::{self, Keys, Text};
 use super::{CloneError, LONGEST_RECORD};
@@ -22,7 +22,8 @@ type Result<T> = std::result::Result<T, CloneError>;
 pub(super) struct Serializer<'a, 'js> {
     pub(super) ctx: &'a Ctx<'js>,
     pub(super) realm: &'a RealmState,
-    pub(super) intrinsics: Rc<Intrinsics>,
+    /// Looked for once it is needed.
+    intrinsics: OnceCell<Rc<Intrinsics>>,
     for_storage: bool,
     /// Whether ports in the value are transferred without being in any list: in the data of what is
     /// transferred itself.
@@ -49,7 +50,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
         Self {
             ctx,
             realm,
-            intrinsics: realm.local(),
+            intrinsics: OnceCell::new(),
             for_storage,
             implied: None,
             memory: Memory::default(),
@@ -66,6 +67,10 @@ impl<'a, 'js> Serializer<'a, 'js> {
         }
     }
 
+    fn intrinsics(&self) -> &Intrinsics {
+        self.intrinsics.get_or_init(|| self.realm.local())
+    }
+
     /// Remembers an object of the transfer list. False if it is there already.
     pub(super) fn expect_transfer(&mut self, transferable: &Value<'js>, at: u32) -> bool {
         self.memory.insert(transferable, Place::Transfer(at))
@@ -78,7 +83,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
 
     /// The record of a value without transfers.
     pub(super) fn into_record(self) -> Bytes {
-        self.out.0.into()
+        self.out.into_bytes()
     }
 
     /// What was written of the value.
@@ -182,7 +187,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
                 self.frames.push(Frame::Array(value.clone(), keys, 0, 0));
             }
             (Class::Boolean, _) => {
-                let boolean = self.intrinsics.is(Method::BooleanValue, value)?;
+                let boolean = self.intrinsics().is(Method::BooleanValue, value)?;
                 let byte = if boolean {
                     format::TRUE_OBJECT
                 } else {
@@ -192,33 +197,36 @@ impl<'a, 'js> Serializer<'a, 'js> {
             }
             (Class::Number, _) => {
                 self.out.byte(format::NUMBER_OBJECT);
-                let number = self.intrinsics.number(Method::NumberValue, value)?;
+                let number = self.intrinsics().number(Method::NumberValue, value)?;
                 self.out.double(number);
             }
             (Class::BigInt, _) => {
                 self.out.byte(format::BIGINT_OBJECT);
-                let bigint = self.intrinsics.call(Method::BigIntValue, value, &[])?;
+                let bigint = self.intrinsics().call(Method::BigIntValue, value, &[])?;
                 self.bigint(&bigint)?;
             }
             (Class::String, _) => {
                 self.out.byte(format::STRING_OBJECT);
-                let string = self.intrinsics.call(Method::StringValue, value, &[])?;
+                let string = self.intrinsics().call(Method::StringValue, value, &[])?;
                 self.text(&string)?;
             }
             (Class::Date, _) => {
                 self.out.byte(format::DATE);
-                let time = self.intrinsics.number(Method::DateTime, value)?;
+                let time = self.intrinsics().number(Method::DateTime, value)?;
                 self.out.double(time);
             }
             (Class::RegExp, _) => {
                 self.out.byte(format::REGEXP);
-                let source = self.intrinsics.call(Method::RegExpSource, value, &[])?;
+                let source = self.intrinsics().call(Method::RegExpSource, value, &[])?;
                 self.text(&source)?;
-                let flags = self.intrinsics.regexp_flags(value)?;
+                let flags = self.intrinsics().regexp_flags(value)?;
                 self.out.text(Text::Utf8(&flags));
             }
             (Class::ArrayBuffer, _) => {
-                write_buffer(&self.intrinsics, value, &mut self.out, format::BUFFER)?;
+                {
+                    let intrinsics = self.realm.local();
+                    write_buffer(&intrinsics, value, &mut self.out, format::BUFFER)?;
+                };
             }
             (Class::SharedArrayBuffer, _) => {
                 // Step 13.1: no realm of this browser is cross-origin isolated.
@@ -262,7 +270,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
             self.out.zigzag(number);
         } else {
             self.out.byte(format::LARGE_BIGINT);
-            let digits = self.intrinsics.bigint_digits(bigint)?;
+            let digits = self.intrinsics().bigint_digits(bigint)?;
             self.out.text(Text::Utf8(&digits));
         }
         Ok(())
@@ -278,7 +286,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
         // Step 14.1: if IsArrayBufferViewOutOfBounds(value) is true …
         let kind = if class == Class::DataView {
             // Its length throws if it is.
-            if self.intrinsics.number(Method::ViewLength, view).is_err() {
+            if self.intrinsics().number(Method::ViewLength, view).is_err() {
                 drop(self.ctx.catch());
                 return Err(CloneError::data_clone("A DataView that is out of bounds"));
             }
@@ -291,16 +299,16 @@ impl<'a, 'js> Serializer<'a, 'js> {
             }
             raw::typed_array_type(view).unwrap_or_default()
         };
-        let buffer = self.intrinsics.call(of.buffer, view, &[])?;
+        let buffer = self.intrinsics().call(of.buffer, view, &[])?;
         let tracks = self.tracks_length(view, &buffer, of)?;
         self.out.byte(format::VIEW);
         self.out.byte(kind);
         self.out
             .byte(if tracks { format::TRACKS_LENGTH } else { 0 });
-        let offset = self.intrinsics.number(of.offset, view)?;
+        let offset = self.intrinsics().number(of.offset, view)?;
         self.out.count(offset as u64);
         if !tracks {
-            let length = self.intrinsics.number(of.length, view)?;
+            let length = self.intrinsics().number(of.length, view)?;
             self.out.count(length as u64);
         }
         self.frames.push(Frame::One(Some(buffer)));
@@ -310,7 +318,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
     /// Whether \[\[ArrayLength]] or \[\[ByteLength]] is auto. Nothing tells, so the buffer is made
     /// longer, or if it cannot be, shorter, for a moment.
     fn tracks_length(&self, view: &Value<'js>, buffer: &Value<'js>, of: &View) -> Result<bool> {
-        let intrinsics = &*self.intrinsics;
+        let intrinsics = self.intrinsics();
         if Class::of(buffer) != Class::ArrayBuffer
             || !intrinsics.is(Method::BufferResizable, buffer)?
         {
@@ -374,7 +382,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
         // Step 17.6: interesting accompanying data: the stack and the cause.
         let stack = match raw::own_data(error, "stack")? {
             Some(stack) => stack,
-            None => self.intrinsics.call(Method::ErrorStack, error, &[])?,
+            None => self.intrinsics().call(Method::ErrorStack, error, &[])?,
         };
         let cause = raw::own_data(error, "cause")?;
         let mut bits = 0;
@@ -417,7 +425,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
             sink.push(Persistent::save(&ctx, value));
         };
         let collect = Function::new(self.ctx.clone(), collect)?;
-        self.intrinsics
+        self.intrinsics()
             .call(for_each, value, &[collect.as_value()])?;
         let entries = entries.take().into_iter();
         let entries: rquickjs::Result<Vec<_>> =
@@ -570,82 +578,4 @@ fn uncloneable(value: &Value<'_>) -> CloneError {
     } else {
         "An object with internal state"
     })
-}
-
-/// Where an object is.
-#[derive(Clone, Copy)]
-enum Place {
-    Memory(u32),
-    Transfer(u32),
-}
-
-/// The memory of serialization: objects that were met, by identity.
-#[derive(Default)]
-struct Memory<'js> {
-    /// Held, so that no other object gets the identity of one that a getter made.
-    objects: Vec<(Value<'js>, Place)>,
-    /// Once there are many.
-    places: HashMap<usize, Place, BuildHasherDefault<IdentityHasher>>,
-    next: u32,
-}
-
-/// Up to how many objects are looked for one by one.
-const FEW: usize = 8;
-
-impl<'js> Memory<'js> {
-    fn find(&self, object: &Value<'js>) -> Option<Place> {
-        let identity = raw::identity(object);
-        if self.objects.len() > FEW {
-            return self.places.get(&identity).copied();
-        }
-        let mut objects = self.objects.iter();
-        let found = objects.find(|(known, _)| raw::identity(known) == identity);
-        found.map(|(_, place)| *place)
-    }
-
-    /// Gives an object the next place.
-    fn add(&mut self, object: &Value<'js>) {
-        let place = Place::Memory(self.next);
-        self.next += 1;
-        self.insert(object, place);
-    }
-
-    /// False if it has a place.
-    fn insert(&mut self, object: &Value<'js>, place: Place) -> bool {
-        if self.find(object).is_some() {
-            return false;
-        }
-        self.objects.push((object.clone(), place));
-        if self.objects.len() == FEW + 1 {
-            let objects = self.objects.iter();
-            self.places = objects
-                .map(|(known, place)| (raw::identity(known), *place))
-                .collect();
-        } else if self.objects.len() > FEW {
-            self.places.insert(raw::identity(object), place);
-        }
-        true
-    }
-}
-
-/// Addresses are spread well enough by one multiplication.
-#[derive(Default)]
-struct IdentityHasher(u64);
-
-impl Hasher for IdentityHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize((*byte).into());
-        }
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.0 = (self.0 ^ number as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(26);
-    }
 }

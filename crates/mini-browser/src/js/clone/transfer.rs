@@ -74,9 +74,34 @@ pub(in crate::js) fn structured_clone<'js>(
     value: &Value<'js>,
     transfer: &[Value<'js>],
 ) -> Result<Value<'js>> {
-    let serialized = structured_serialize_with_transfer(ctx, realm, value, transfer)?;
-    let (ctx, realm) = target;
-    Ok(structured_deserialize_with_transfer(ctx, realm, serialized)?.value)
+    let mut serializer = Serializer::new(ctx, realm, false);
+    let list = expect(&mut serializer, transfer)?;
+    serializer.serialize(value)?;
+    let (target_ctx, target_realm) = target;
+    let mut transferred = Vec::with_capacity(list.len());
+    for transferable in &list {
+        transferred.push(match transferable {
+            Transferable::Buffer(buffer) => hand_over(target_realm, buffer)?,
+            Transferable::Platform(..) => {
+                let (mut out, mut ports) = (Writer::default(), Vec::new());
+                transferable.write(ctx, realm, &mut out, &mut ports)?;
+                let mut ports: Vec<_> = ports.into_iter().map(Some).collect();
+                let mut reader = Reader::new(&out.0);
+                receive(target_ctx, target_realm, &mut reader, &mut ports)?
+            }
+        });
+    }
+    let mut reader = Reader::new(serializer.value_bytes());
+    Deserializer::new(target_ctx, target_realm, &transferred).value(&mut reader)
+}
+
+/// Detaches a buffer, and gives one of the realm with its memory.
+fn hand_over<'js>(realm: &RealmState, buffer: &Value<'js>) -> Result<Value<'js>> {
+    let intrinsics = realm.local::<Intrinsics>();
+    if intrinsics.is(Method::BufferDetached, buffer)? {
+        return Err(CloneError::data_clone("An ArrayBuffer that is detached"));
+    }
+    Ok(intrinsics.call(Method::BufferTransfer, buffer, &[])?)
 }
 
 /// StructuredDeserializeWithTransfer.

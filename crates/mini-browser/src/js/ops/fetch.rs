@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
@@ -21,6 +22,7 @@ use url::Url;
 use super::{OpError, Ops, caches, heads, promise};
 use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
 use crate::js::JsBytes;
+use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
@@ -88,6 +90,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         let id = number(id);
         match kind.as_str() {
             "body" => drop(realm.local::<Bodies>().take(id)),
+            "blob" => realm.local::<OwnBlobs>().forget(id),
             "cache" => caches::forget(&realm, id),
             "requester" => realm.local::<heads::Heads>().forget_requester(id),
             "response" => realm.local::<heads::Heads>().forget_response(id),
@@ -138,6 +141,12 @@ async fn fetch(
     };
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
+    let blob = head["blobId"].as_u64();
+    let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+    let service = match blob {
+        Some(blob) => Arc::new(blob.service(&service)),
+        None => service,
+    };
     let params = fetch_params(&realm, &head, body)?;
     let fetched = service.fetch(params).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
@@ -180,14 +189,10 @@ fn fetch_params(
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
     let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
-    Ok(FetchParams {
-        head: request,
-        body: body.unwrap_or_default(),
-        client: realm.environment().clone(),
-        reserved: None,
-        referrer_policy: policy.unwrap_or_default(),
-        by_user: false,
-    })
+    let mut params = FetchParams::new(request, realm.environment().clone());
+    params.body = body.unwrap_or_default().into();
+    params.referrer_policy = policy.unwrap_or_default();
+    Ok(params)
 }
 
 /// The request that `requestToHost` gave, made by the realm's environment.

@@ -5,10 +5,12 @@
 //! that is the caller's). It takes and gives plain data, fails with an [`OpError`], and is never
 //! seen by a script: the prelude wraps it.
 
+mod blobs;
 mod broadcast;
 mod caches;
 mod clients;
 mod clone;
+mod cookies;
 mod dom;
 mod dom_decode;
 mod dom_sink;
@@ -81,6 +83,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     realm::declare(ops)?;
     clone::declare(ops)?;
     ports::declare(ops)?;
+    blobs::declare(ops)?;
     broadcast::declare(ops)?;
     encoding::declare(ops)?;
     url::declare(ops)?;
@@ -94,6 +97,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;
     caches::declare(ops)?;
+    cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     test_report::declare(ops)

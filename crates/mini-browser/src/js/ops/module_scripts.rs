@@ -6,8 +6,8 @@ use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
 use super::{OpError, Ops, promise};
-use crate::fetch::FetchService;
 use crate::js::ConsoleLevel;
+use crate::js::blob_urls::fetch_service;
 use crate::js::blocking::{ScriptRequest, fetch};
 use crate::js::json::Json;
 use crate::js::module_scripts::{Created, ModuleScripts};
@@ -28,7 +28,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     .unwrap_or(CredentialsMode::SameOrigin),
                 referrer: realm.referrer_source(),
             };
-            let (service, params) = (realm.service::<FetchService>(), request.params(&realm));
+            let (service, params) = (fetch_service(&realm, &request.url), request.params(&realm));
             let fetched = async move {
                 let service =
                     service.ok_or_else(|| OpError::type_error("this realm has no network"))?;

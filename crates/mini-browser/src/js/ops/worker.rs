@@ -2,13 +2,14 @@
 
 use rquickjs::{Ctx, Exception, Promise, Result};
 use serde_json::json;
-use service_worker::types::{EventId, WorkerId, WorkerState};
+use service_worker::types::{EventId, WorkerId};
 use service_worker::{EventOutcome, FetchAnswer, StartWorker};
 
 use super::{OpError, Ops, heads, promise};
 use crate::js::JsBytes;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
+use crate::js::views;
 use crate::js::worker::{Fetches, Signal, Signals, event_types};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
@@ -120,17 +121,9 @@ fn facts(start: &StartWorker) -> serde_json::Value {
         "scriptUrl": start.script_url.url().as_str(),
         "state": start.state.as_str(),
     });
-    let at = |states: &[WorkerState]| states.contains(&start.state).then(|| this.clone());
     json!({
         "self": this,
-        "registration": {
-            "id": start.registration.0,
-            "scope": start.scope.as_str(),
-            "updateViaCache": "imports",
-            "installing": at(&[WorkerState::Installing]),
-            "waiting": at(&[WorkerState::Installed]),
-            "active": at(&[WorkerState::Activating, WorkerState::Activated]),
-        },
+        "registration": views::registration(&start.registration),
     })
 }
 

@@ -1,10 +1,9 @@
 // DedicatedWorkerGlobalScope. (HTML, "Dedicated workers and the DedicatedWorkerGlobalScope interface".)
 
 import { op_close_worker, op_set_hook, op_worker_name } from "ops";
-import { defineEventHandler, fire } from "./events.js";
+import { defineEventHandler } from "./events.js";
 import { installGlobalScope } from "./global_scope.js";
-import { newMessageEvent } from "./message_event.js";
-import { newMessagePort } from "./message_port_class.js";
+import { newMessagePort, setMessageEventTarget } from "./message_port_class.js";
 import { global } from "./realms.js";
 import "./test_report.js";
 import { idl, illegal, install, lazy, replaceable } from "./webidl.js";
@@ -28,11 +27,11 @@ installGlobalScope(DedicatedWorkerGlobalScope);
 install({ WorkerGlobalScope, DedicatedWorkerGlobalScope });
 replaceable("name", op_worker_name);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
+lazy("file_reader_sync.js", ["FileReaderSync"]);
 lazy("worker.js", ["Worker"]);
 
 op_set_hook("insidePort", (id) => {
   inside = newMessagePort(id);
-  inside.addEventListener("message", ({ data, ports }) => fire(newMessageEvent("message", data, "", null, [...ports]), global));
-  inside.addEventListener("messageerror", () => fire(newMessageEvent("messageerror", null), global));
+  setMessageEventTarget(inside, global);
 });
 op_set_hook("evaluated", () => inside.start());

@@ -6,115 +6,155 @@ import { DOMString, callback, dictionary, errorOf, idl, required } from "./webid
 
 const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
 
-let internals;
+// What an event knows is one array, since private elements of their own would make it several times as
+// dear to create. From MORE on there are five places for what a subclass of the prelude's knows.
+const TYPE = 0, FLAGS = 1, TARGET = 2, CURRENT_TARGET = 3, PHASE = 4, PATH = 5, TIME = 6;
+export const MORE = 7;
+
+const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4, TRUSTED = 8, DISPATCHING = 16, STOPPED = 32, STOPPED_NOW = 64, CANCELED = 128, PASSIVE = 256;
+
+const { construct } = Reflect;
+
+let knownTo;
+
+// Puts what an event knows on an object of another class: `construct(Known, [known], Class)`.
+class Known {
+  #known;
+  constructor(known) { this.#known = known; }
+  static { knownTo = (event) => event.#known; }
+}
+
+// What an event knows; throws for anything else.
+export const knownOf = knownTo;
+
+const is = (event, flag) => (knownOf(event)[FLAGS] & flag) !== 0;
+const set = (event, flags) => { knownOf(event)[FLAGS] |= flags; };
+
+// Set the canceled flag.
+function cancel(event) {
+  if ((knownOf(event)[FLAGS] & (CANCELABLE | PASSIVE)) === CANCELABLE) set(event, CANCELED);
+}
 
 export class Event {
-  #type;
-  #bubbles = false;
-  #cancelable = false;
-  #composed = false;
-  #trusted = false;
-  #target = null;
-  #currentTarget = null;
-  #phase = NONE;
-  #dispatching = false;
-  #stopped = false;
-  #stoppedNow = false;
-  #canceled = false;
-  #passive = false;
-  #fromHost = false;
-  #path = [];
-  #timeStamp = op_now();
-
   constructor(type, init = undefined) {
     required(arguments.length, 1, new.target.name);
-    this.#type = DOMString(type);
+    type = DOMString(type);
     const { bubbles, cancelable, composed } = dictionary(init, "The event's init");
-    this.#bubbles = !!bubbles;
-    this.#cancelable = !!cancelable;
-    this.#composed = !!composed;
+    const flags = (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0) | (composed ? COMPOSED : 0);
+    return construct(Known, [[type, flags, null, null, NONE, null, op_now(), undefined, undefined, undefined, undefined, undefined]], new.target);
   }
-  get type() { return this.#type; }
-  get target() { return proxied(this.#target); }
-  get srcElement() { return proxied(this.#target); }
-  get currentTarget() { return proxied(this.#currentTarget); }
-  composedPath() { return this.#dispatching ? this.#path.map(proxied) : []; }
-  get eventPhase() { return this.#phase; }
-  stopPropagation() { this.#stopped = true; }
-  get cancelBubble() { return this.#stopped; }
-  set cancelBubble(value) { if (value) this.#stopped = true; }
-  stopImmediatePropagation() { this.#stopped = this.#stoppedNow = true; }
-  get bubbles() { return this.#bubbles; }
-  get cancelable() { return this.#cancelable; }
-  get returnValue() { return !this.#canceled; }
-  set returnValue(value) { if (!value) this.#cancel(); }
-  preventDefault() { this.#cancel(); }
-  get defaultPrevented() { return this.#canceled; }
-  get composed() { return this.#composed; }
-  get isTrusted() { return this.#trusted; }
-  get timeStamp() { return this.#timeStamp; }
+  get type() { return knownOf(this)[TYPE]; }
+  get target() { return proxied(knownOf(this)[TARGET]); }
+  get srcElement() { return proxied(knownOf(this)[TARGET]); }
+  get currentTarget() { return proxied(knownOf(this)[CURRENT_TARGET]); }
+  composedPath() {
+    const { [TARGET]: target, [PATH]: path } = knownOf(this);
+    return is(this, DISPATCHING) ? (path ?? [target]).map(proxied) : [];
+  }
+  get eventPhase() { return knownOf(this)[PHASE]; }
+  stopPropagation() { set(this, STOPPED); }
+  get cancelBubble() { return is(this, STOPPED); }
+  set cancelBubble(value) { if (value) set(this, STOPPED); }
+  stopImmediatePropagation() { set(this, STOPPED | STOPPED_NOW); }
+  get bubbles() { return is(this, BUBBLES); }
+  get cancelable() { return is(this, CANCELABLE); }
+  get returnValue() { return !is(this, CANCELED); }
+  set returnValue(value) { if (!value) cancel(this); }
+  preventDefault() { cancel(this); }
+  get defaultPrevented() { return is(this, CANCELED); }
+  get composed() { return is(this, COMPOSED); }
+  get isTrusted() { return is(this, TRUSTED); }
+  get timeStamp() { return knownOf(this)[TIME]; }
   initEvent(type, bubbles = false, cancelable = false) {
     required(arguments.length, 1, "initEvent");
-    if (this.#dispatching) return;
-    this.#stopped = this.#stoppedNow = this.#canceled = this.#trusted = false;
-    this.#target = null;
-    this.#type = DOMString(type);
-    this.#bubbles = !!bubbles;
-    this.#cancelable = !!cancelable;
+    if (is(this, DISPATCHING)) return;
+    const known = knownOf(this);
+    known[TARGET] = null;
+    known[TYPE] = DOMString(type);
+    known[FLAGS] = (known[FLAGS] & COMPOSED) | (bubbles ? BUBBLES : 0) | (cancelable ? CANCELABLE : 0);
   }
-  #cancel() {
-    if (this.#cancelable && !this.#passive) this.#canceled = true;
-  }
+}
 
-  static {
-    internals = {
-      isDispatching: (event) => event.#dispatching,
-      trust: (event, isTrusted = true) => { event.#trusted = isTrusted; },
-      // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
-      // `shown` is what the event has as its target.
-      dispatch(event, target, path, fromHost, shown) {
-        event.#fromHost = fromHost;
-        event.#dispatching = true;
-        event.#target = shown;
-        event.#path = path;
-        for (let i = path.length - 1; i > 0 && !event.#stopped; i--) event.#invoke(path[i], CAPTURING_PHASE, true);
-        if (!event.#stopped) event.#invoke(target, AT_TARGET, true);
-        if (!event.#stopped) event.#invoke(target, AT_TARGET, false);
-        for (let i = 1; event.#bubbles && i < path.length && !event.#stopped; i++) event.#invoke(path[i], BUBBLING_PHASE, false);
-        event.#phase = NONE;
-        event.#currentTarget = null;
-        event.#path = [];
-        event.#dispatching = event.#stopped = event.#stoppedNow = false;
-        return !event.#canceled;
-      },
-    };
+// DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
+// `shown` is what the event has as its target.
+function dispatch(event, target, path, fromHost, endsTask, shown) {
+  const known = knownOf(event);
+  known[FLAGS] |= DISPATCHING;
+  known[TARGET] = shown;
+  known[PATH] = path;
+  for (let i = path.length - 1; i > 0 && (known[FLAGS] & STOPPED) === 0; i--) invoke(event, known, path[i], CAPTURING_PHASE, true, fromHost, endsTask);
+  if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, true, fromHost, endsTask);
+  if ((known[FLAGS] & STOPPED) === 0) invoke(event, known, target, AT_TARGET, false, fromHost, endsTask);
+  if ((known[FLAGS] & BUBBLES) !== 0) {
+    for (let i = 1; i < path.length && (known[FLAGS] & STOPPED) === 0; i++) invoke(event, known, path[i], BUBBLING_PHASE, false, fromHost, endsTask);
   }
+  known[PHASE] = NONE;
+  known[CURRENT_TARGET] = null;
+  known[PATH] = null;
+  known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+  return (known[FLAGS] & CANCELED) === 0;
+}
 
-  // DOM, "inner invoke".
-  #invoke(target, phase, capture) {
-    const list = (listenersOf.get(target) ?? tree?.listenersOf(target))?.list;
-    if (list === undefined) return;
-    this.#phase = phase;
-    this.#currentTarget = target;
-    for (const listener of [...list]) {
-      if (listener.removed || listener.type !== this.#type || listener.capture !== capture) continue;
-      if (listener.once) remove(target, listener);
-      this.#passive = listener.passive;
-      try {
-        listener.call(this, target);
-      } catch (error) {
-        op_report(error);
-      }
-      this.#passive = false;
-      // Clean up after running script: no script is below the listeners of the host's own event.
-      if (this.#fromHost && depth === 1) op_microtasks();
-      if (this.#stoppedNow) break;
+// DOM, "inner invoke".
+function invoke(event, known, target, phase, capture, fromHost, endsTask) {
+  const list = (listenersOf.get(target) ?? tree?.listenersOf(target))?.list;
+  if (list === undefined) return;
+  known[PHASE] = phase;
+  known[CURRENT_TARGET] = target;
+  // Nobody changes this list: `add` and `remove` make new ones.
+  for (let i = 0; i < list.length; i++) {
+    const listener = list[i];
+    if (listener.removed || listener.type !== known[TYPE] || listener.capture !== capture) continue;
+    if (listener.once) remove(target, listener);
+    if (listener.passive) known[FLAGS] |= PASSIVE;
+    try {
+      listener.call(event, target);
+    } catch (error) {
+      op_report(error);
     }
+    known[FLAGS] &= ~PASSIVE;
+    // Clean up after running script: no script is below the listeners of the host's own event. After
+    // the last one the end of the task does it.
+    if (fromHost && depth === 1 && !(endsTask && i + 1 === list.length)) op_microtasks();
+    if ((known[FLAGS] & STOPPED_NOW) !== 0) break;
   }
+}
+
+// `fire` for a new event of the browser's (no ErrorEvent) at a target that is no window and has no
+// parent, at the end of a task. `now` is in milliseconds since the realm was made; what follows, what the
+// subclass knows. Most often there is one listener, and then little to do.
+export function fireNew(Class, type, target, now, first, second, third, fourth, fifth) {
+  const list = listenersOf.get(target)?.list;
+  if (list === undefined || list.length === 0) return;
+  const listener = list[0];
+  if (list.length !== 1 || listener.once || listener.passive || listener.capture || depth > 0) {
+    fire(newEvent(Class, type, now, first, second, third, fourth, fifth), target, true, true);
+    return;
+  }
+  if (listener.type !== type) return;
+  const known = [type, TRUSTED | DISPATCHING, target, target, AT_TARGET, null, now, first, second, third, fourth, fifth];
+  depth = 1;
+  try {
+    const event = construct(Known, [known], Class);
+    const { callback } = listener;
+    if (typeof callback !== "function") listener.call(event, target);
+    else if (callback.call(target, event) === false && listener.handler) cancel(event);
+  } catch (error) {
+    op_report(error);
+  }
+  depth = 0;
+  known[PHASE] = NONE;
+  known[CURRENT_TARGET] = null;
+  known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
+}
+
+// An event of the browser's, with what its class knows.
+export function newEvent(Class, type, now, first, second, third, fourth, fifth) {
+  return construct(Known, [[type, TRUSTED, null, null, NONE, null, now, first, second, third, fourth, fifth]], Class);
 }
 idl(Event, { constants: { NONE, CAPTURING_PHASE, AT_TARGET, BUBBLING_PHASE } });
 
-// Targets to { list: listeners in order, handlers: Map of type to listener }.
+// Targets to { list: listeners in order, never changed but replaced, handlers: Map of type to listener }.
 const listenersOf = new WeakMap();
 // How deep dispatches nest.
 let depth = 0;
@@ -134,16 +174,16 @@ function recordOf(target) {
 }
 
 function add(target, listener) {
-  recordOf(target).list.push(listener);
+  const record = recordOf(target);
+  record.list = [...record.list, listener];
   changed(target);
 }
 
 function remove(target, listener) {
-  const { list } = recordOf(target);
-  const at = list.indexOf(listener);
-  if (at < 0) return;
+  if (listener.removed) return;
   listener.removed = true;
-  list.splice(at, 1);
+  const record = recordOf(target);
+  record.list = record.list.filter((other) => other !== listener);
   changed(target);
 }
 
@@ -198,8 +238,8 @@ export class EventTarget {
   dispatchEvent(event) {
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
-    if (internals.isDispatching(event)) throw errorOf("InvalidStateError", "The event is already being dispatched");
-    internals.trust(event, false);
+    if (is(event, DISPATCHING)) throw errorOf("InvalidStateError", "The event is already being dispatched");
+    knownOf(event)[FLAGS] &= ~TRUSTED;
     return run(event, unproxied(this ?? global), false);
   }
 }
@@ -224,7 +264,7 @@ function flatten(options) {
 }
 
 // DOM, "dispatch": the path, the dispatch along it, and activation behaviour.
-function run(event, target, fromHost, shown = target) {
+function run(event, target, fromHost, endsTask = false, shown = target) {
   const path = [target];
   let activation = null;
   if (tree !== null) {
@@ -239,7 +279,7 @@ function run(event, target, fromHost, shown = target) {
   depth++;
   let isGoing;
   try {
-    isGoing = internals.dispatch(event, target, path, fromHost, shown);
+    isGoing = dispatch(event, target, path, fromHost, endsTask, shown);
   } finally {
     depth--;
   }
@@ -251,11 +291,11 @@ function run(event, target, fromHost, shown = target) {
 }
 
 // Dispatches an event of the browser's. False if canceled. `fromHost`: no script is running, so that
-// microtasks run after each listener. `shown` is what the event has as its target, where that is another
-// (the legacy target override flag).
-export function fire(event, target, fromHost = false, shown = target) {
-  internals.trust(event);
-  return run(event, target, fromHost, shown);
+// microtasks run after each listener. `endsTask`: the task does nothing after it. `shown` is what the event
+// has as its target, where that is another (the legacy target override flag).
+export function fire(event, target, fromHost = false, endsTask = false, shown = target) {
+  set(event, TRUSTED);
+  return run(event, target, fromHost, endsTask, shown);
 }
 
 // HTML, "event handlers": the value of `on<type>`.

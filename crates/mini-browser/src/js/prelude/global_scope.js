@@ -2,6 +2,7 @@
 
 import { op_facts } from "ops";
 import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
+import "./promises.js";
 import { global, windowProxy } from "./realms.js";
 import { install, lazy, replaceable } from "./webidl.js";
 
@@ -28,9 +29,23 @@ export function installGlobalScope(Class) {
   lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
   lazy("encoding.js", ["btoa", "atob"], true);
   lazy("url.js", ["URL", "URLSearchParams"]);
+  lazy("streams/queuing_strategies.js", ["ByteLengthQueuingStrategy", "CountQueuingStrategy"]);
+  lazy("streams/readable_stream.js", ["ReadableStream"]);
+  lazy("streams/readers.js", ["ReadableStreamDefaultReader", "ReadableStreamBYOBReader"]);
+  lazy("streams/default_controller.js", ["ReadableStreamDefaultController"]);
+  lazy("streams/byte_controller.js", ["ReadableByteStreamController", "ReadableStreamBYOBRequest"]);
+  lazy("streams/writable_stream.js", ["WritableStream"]);
+  lazy("streams/writable_writer.js", ["WritableStreamDefaultWriter"]);
+  lazy("streams/writable_controller.js", ["WritableStreamDefaultController"]);
+  lazy("streams/transform_stream.js", ["TransformStream", "TransformStreamDefaultController"]);
   lazy("performance.js", ["performance", "crypto"], true);
   lazy("performance.js", ["Performance", "Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);
+  lazy("blob.js", ["Blob"]);
+  lazy("file.js", ["File", "FileList"]);
+  lazy("file_reader.js", ["FileReader"]);
+  lazy("form_data.js", ["FormData"]);
+  lazy("progress_event.js", ["ProgressEvent"]);
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);

@@ -1,34 +1,46 @@
 // MessageEvent. (HTML, "The MessageEvent interface".)
 
-import { op_is_message_source } from "ops";
-import { Event } from "./events.js";
+import { op_is_message_source, op_now } from "ops";
+import { Event, MORE, knownOf, newEvent } from "./events.js";
 import { DOMString, USVString, dictionary, idl, required, sequence } from "./webidl.js";
 
 const { freeze } = Object;
 
-let change;
+// What a MessageEvent knows more than an Event. `ports` is null or a frozen array; an Event has neither.
+const DATA = MORE, ORIGIN = MORE + 1, LAST_EVENT_ID = MORE + 2, SOURCE = MORE + 3, PORTS = MORE + 4;
+
+function own(event) {
+  const known = knownOf(event);
+  if (known[PORTS] === undefined) throw new TypeError("This is not a MessageEvent");
+  return known;
+}
+
+function set(event, data, origin, lastEventId, source, ports) {
+  const known = knownOf(event);
+  known[DATA] = data;
+  known[ORIGIN] = origin;
+  known[LAST_EVENT_ID] = lastEventId;
+  known[SOURCE] = source;
+  known[PORTS] = ports;
+}
 
 export class MessageEvent extends Event {
-  #data = null;
-  #origin = "";
-  #lastEventId = "";
-  #source = null;
-  // A frozen array, made when somebody asks.
-  #ports = undefined;
-
   constructor(type, init = undefined) {
     required(arguments.length, 1, "MessageEvent");
     super(type, init);
-    if (init === undefined || init === null) return;
-    const { data = null, lastEventId = "", origin = "", ports = [], source = null } = init;
-    this.#set(data, USVString(origin), DOMString(lastEventId), messageEventSource(source), messagePorts(ports));
+    const { data = null, lastEventId = "", origin = "", ports = [], source = null } = dictionary(init, "The event's init");
+    set(this, data, USVString(origin), DOMString(lastEventId), messageEventSource(source), messagePorts(ports));
   }
-  get data() { return this.#data; }
-  get origin() { return this.#origin; }
-  get lastEventId() { return this.#lastEventId; }
-  get source() { return this.#source; }
-  get ports() { return this.#ports ??= freeze([]); }
+  get data() {
+    const known = knownOf(this);
+    return known[PORTS] === undefined ? own(this) : known[DATA];
+  }
+  get origin() { return own(this)[ORIGIN]; }
+  get lastEventId() { return own(this)[LAST_EVENT_ID]; }
+  get source() { return own(this)[SOURCE]; }
+  get ports() { return own(this)[PORTS] ??= freeze([]); }
   initMessageEvent(type, bubbles = false, cancelable = false, data = null, origin = "", lastEventId = "", source = null, ports = []) {
+    own(this);
     required(arguments.length, 1, "initMessageEvent");
     type = DOMString(type);
     origin = USVString(origin);
@@ -37,17 +49,7 @@ export class MessageEvent extends Event {
     ports = messagePorts(ports);
     if (this.eventPhase !== 0) return;
     this.initEvent(type, !!bubbles, !!cancelable);
-    this.#set(data, origin, lastEventId, source, ports);
-  }
-  #set(data, origin, lastEventId, source, ports) {
-    this.#data = data;
-    this.#origin = origin;
-    this.#lastEventId = lastEventId;
-    this.#source = source;
-    this.#ports = ports;
-  }
-  static {
-    change = (event, ...values) => event.#set(...values);
+    set(this, data, origin, lastEventId, source, ports);
   }
 }
 idl(MessageEvent);
@@ -67,9 +69,7 @@ function messagePorts(ports) {
   return freeze(list);
 }
 
-// An event of the browser's: `ports` is an array that nobody else holds, or undefined.
-export function newMessageEvent(type, data, origin = "", source = null, ports = undefined) {
-  const event = new MessageEvent(type);
-  change(event, data, origin, "", source, ports && freeze(ports));
-  return event;
+// An event of the browser's: `ports` is an array that nobody else holds, or null.
+export function newMessageEvent(type, data, origin = "", source = null, ports = null, now = op_now()) {
+  return newEvent(MessageEvent, type, now, data, origin, "", source, ports && freeze(ports));
 }

@@ -1,8 +1,8 @@
 // MessagePort. (HTML, "Message ports".)
 
 import { op_port_close, op_port_forget, op_port_listen, op_port_post, op_port_start, op_port_unlink, op_set_hook } from "ops";
-import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
-import { newMessageEvent } from "./message_event.js";
+import { EventTarget, defineEventHandler, fire, fireEvent, fireNew, handlerOf, hasListener, onListenersChanged, setHandler } from "./events.js";
+import { MessageEvent, newMessageEvent } from "./message_event.js";
 import { transferable } from "./serializable.js";
 import { transferList } from "./structured_clone.js";
 import { HOST, errorOf, idl, illegal, required } from "./webidl.js";
@@ -25,6 +25,8 @@ export class MessagePort extends EventTarget {
   #partner = undefined;
   // That port's object, if it has listeners: reachable as long as this one is.
   #listener = null;
+  // The message event target, if it is another object.
+  #target = null;
 
   constructor(token, id) {
     illegal(token);
@@ -67,11 +69,23 @@ export class MessagePort extends EventTarget {
       detached: (port) => port.#detached,
       // What listens is held by the entangled port, if that is an object of this heap, else by the agent.
       update(port) {
-        const listening = hasListener(port, "message") || hasListener(port, "messageerror") || hasListener(port, "close");
+        const listening = port.#target !== null || hasListener(port, "message") || hasListener(port, "messageerror") || hasListener(port, "close");
         if (op_port_listen(port.#id, listening)) held.set(port.#id, port);
         else held.delete(port.#id);
         const partner = port.#partner === undefined ? undefined : objects.get(port.#partner)?.deref();
         if (partner !== undefined) partner.#listener = listening ? port : null;
+      },
+      targetOf: (port) => port.#target ?? port,
+      setTarget(port, target) {
+        port.#target = target;
+        internals.update(port);
+      },
+      drop(port) {
+        port.#detached = true;
+        port.#target = null;
+        held.delete(port.#id);
+        objects.delete(port.#id);
+        op_port_forget(port.#id);
       },
       entangle(first, second) {
         first.#partner = second.#id;
@@ -115,6 +129,13 @@ export const isMessagePort = (value) => typeof value === "object" && value !== n
 // An object for a port of the agent's.
 export const newMessagePort = (id) => new MessagePort(HOST, id);
 
+// Sets the message event target: `message` and `messageerror` fire at it, as long as the port is
+// entangled. Not a window.
+export const setMessageEventTarget = internals.setTarget;
+
+// Destroys a port, and what is queued at it.
+export const dropPort = internals.drop;
+
 // The two ports of a channel.
 export const entangle = internals.entangle;
 
@@ -126,17 +147,17 @@ function hold(id) {
 op_set_hook("received port", newMessagePort);
 op_set_hook("release port", (id) => { held.delete(id); });
 
-op_set_hook("port message", (id, data, transferred) => {
-  const port = objects.get(id)?.deref();
+op_set_hook("port message", (id, now, data, transferred) => {
+  const port = held.get(id) ?? objects.get(id)?.deref();
   if (port === undefined) return;
   // Step 7.6: the MessagePort objects in deserializeRecord.[[TransferredValues]], in their order.
-  const ports = transferred.length === 0 ? undefined : transferred.filter(isMessagePort);
-  fire(newMessageEvent("message", data, "", null, ports), port, true);
+  const ports = transferred === undefined ? null : Object.freeze(transferred.filter(isMessagePort));
+  fireNew(MessageEvent, "message", internals.targetOf(port), now, data, "", "", null, ports);
 });
 
 op_set_hook("port message error", (id) => {
   const port = objects.get(id)?.deref();
-  if (port !== undefined) fire(newMessageEvent("messageerror", null), port, true);
+  if (port !== undefined) fire(newMessageEvent("messageerror", null), internals.targetOf(port), true);
 });
 
 op_set_hook("port close", (id) => {

@@ -26,13 +26,16 @@ export class Crypto {
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(call(op_random, array.byteLength));
     return array;
   }
-  randomUUID() {
-    const bytes = call(op_random, 16);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  }
+  randomUUID() { return randomUUID(); }
 }
 idl(Crypto);
+// Generate a random UUID.
+export function randomUUID() {
+  const bytes = call(op_random, 16);
+  bytes[6] = bytes[6] & 0x0f | 0x40;
+  bytes[8] = bytes[8] & 0x3f | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
 export const crypto = new Crypto(HOST);

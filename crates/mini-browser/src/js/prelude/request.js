@@ -3,10 +3,10 @@
 // What the standard calls a request is a plain object here, as it crosses to the host, plus `body`;
 // its `headers` is the list that the Request's Headers object writes to.
 
-import { op_request_url } from "ops";
+import { op_request_url, op_resolve_blob } from "ops";
 
 import { abortSignal, dependentSignal, newSignal, shown } from "./abort.js";
-import { bodyInit, bodyOf, cloneBody, extract, includeBody, isUnusable, moveBody } from "./body.js";
+import { bodyInit, bodyOf, cloneBody, extract, includeBody, isStreamBody, isUnusable, moveBody } from "./body.js";
 import { choice, members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
@@ -114,7 +114,11 @@ export class Request {
   }
 }
 
-includeBody(Request, (object) => stateOf(object).request.body);
+includeBody(
+  Request,
+  (object) => stateOf(object).request.body,
+  (object) => stateOf(object).request.headers,
+);
 idl(Request);
 
 // Whether a value is a Request.
@@ -145,8 +149,8 @@ export function requestFromHost(head, bytes = null) {
 
 // A request as it crosses to the host, without its body. Keep the request until it has crossed.
 export function requestToHost(request) {
-  const { body, kept, ...head } = request;
-  return { ...head, url: request.urlList.at(-1) };
+  const { body, kept, blob, ...head } = request;
+  return { ...head, blobId: blob?.id ?? null, url: request.urlList.at(-1) };
 }
 
 const INITIAL = {
@@ -169,6 +173,8 @@ const INITIAL = {
   // On whose behalf it is fetched, and what keeps the host from forgetting that.
   requesterId: null,
   kept: null,
+  // What a blob: URL led to when it was parsed.
+  blob: null,
   body: null,
 };
 
@@ -218,7 +224,7 @@ function construct(input, rawInit) {
 
   // Steps 5 and 6.
   const inputState = isObject ? stateOf(input) : null;
-  const base = isObject ? inputState.request : { ...INITIAL, urlList: [requestUrl(url)] };
+  const base = isObject ? inputState.request : initial(requestUrl(url));
   const fallbackMode = isObject ? null : "cors";
   let signal = isObject ? signalOf(inputState) : null;
 
@@ -318,17 +324,36 @@ function constructBody(inputState, init, request, headers) {
   }
   // Step 37.
   if (hasInit) {
-    const { body, type } = extract(init.body);
+    const { body, type } = extract(init.body, request.keepalive);
+    // Step 40.
+    if (isStreamBody(body)) {
+      if (init.duplex === undefined) {
+        throw new TypeError("a request with a stream as its body needs the member duplex");
+      }
+      if (request.mode !== "same-origin" && request.mode !== "cors") {
+        throw new TypeError(`a stream cannot be the body of a request of mode ${request.mode}`);
+      }
+    }
     if (type !== null && !contains(headers.list, "Content-Type")) {
       append(headers, "Content-Type", type);
     }
     return body;
+  }
+  // Step 40.
+  if (isStreamBody(inputBody) && request.mode !== "same-origin" && request.mode !== "cors") {
+    throw new TypeError(`a stream cannot be the body of a request of mode ${request.mode}`);
   }
   // Step 41.
   if (isUnusable(inputBody)) {
     throw new TypeError("the body of the given Request has been read already");
   }
   return moveBody(inputBody);
+}
+
+// Step 5: a request of that URL.
+function initial(url) {
+  const blob = url.startsWith("blob:") ? keep("blob", op_resolve_blob(url) ?? null) : null;
+  return { ...INITIAL, urlList: [url], blob };
 }
 
 // Step 5: the input's URL.

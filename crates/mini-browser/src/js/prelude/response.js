@@ -120,7 +120,11 @@ export class Response {
   }
 }
 
-includeBody(Response, (object) => visibleBody(stateOf(object).response));
+includeBody(
+  Response,
+  (object) => visibleBody(stateOf(object).response),
+  (object) => stateOf(object).response.headers,
+);
 idl(Response);
 
 // Whether a value is a Response.

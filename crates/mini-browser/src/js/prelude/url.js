@@ -1,7 +1,7 @@
 // URL and URLSearchParams. (URL, "API".)
 
-import { op_form_parse, op_form_serialize, op_url_parse, op_url_set } from "ops";
-import { USVString, call, idl, required } from "./webidl.js";
+import { op_create_object_url, op_form_parse, op_form_serialize, op_load, op_makes_object_urls, op_revoke_object_url, op_url_parse, op_url_set } from "ops";
+import { DOMString, USVString, call, idl, required } from "./webidl.js";
 
 let attach;
 let refresh;
@@ -155,5 +155,22 @@ export class URL {
   toJSON() { return this.#parts.href; }
   #set(part, value) { this.#parts = call(op_url_set, this.#parts.href, part, USVString(value)); }
   #refresh() { if (this.#params !== null) refresh(this.#params, this.#parts.search.slice(1)); }
+}
+
+// File API, "Creating and Revoking a blob URL"; not of service workers.
+if (op_makes_object_urls()) {
+  const statics = {
+    createObjectURL(object) {
+      required(arguments.length, 1, "createObjectURL");
+      const { blobBytes, isBlob } = op_load("blob.js");
+      if (!isBlob(object)) throw new TypeError("createObjectURL: the argument is not a Blob");
+      return call(op_create_object_url, op_load("performance.js").randomUUID(), blobBytes(object), object.type);
+    },
+    revokeObjectURL(url) {
+      required(arguments.length, 1, "revokeObjectURL");
+      op_revoke_object_url(DOMString(url).toWellFormed());
+    },
+  };
+  Object.defineProperties(URL, Object.getOwnPropertyDescriptors(statics));
 }
 idl(URL);

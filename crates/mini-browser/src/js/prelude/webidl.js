@@ -15,7 +15,8 @@ export function idl(Class, { name = Class.name, constants = {} } = {}) {
   defineProperty(Class, "name", { value: name, configurable: true });
   for (const target of [prototype, Class]) {
     for (const member of getOwnPropertyNames(target)) {
-      if (member === "constructor" || member === "prototype" || member === "name" || member === "length") continue;
+      const isFunctions = target === Class ? member === "prototype" || member === "name" || member === "length" : member === "constructor";
+      if (isFunctions) continue;
       const descriptor = getOwnPropertyDescriptor(target, member);
       descriptor.enumerable = true;
       defineProperty(target, member, descriptor);
@@ -165,11 +166,17 @@ export function dictionary(value, what) {
 }
 
 export function sequence(value, convert, what) {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null || typeof value[Symbol.iterator] !== "function") {
-    throw new TypeError(`${what} is not iterable`);
-  }
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) throw new TypeError(`${what} is not iterable`);
+  // The method is looked up once.
+  const method = value[Symbol.iterator];
+  if (typeof method !== "function") throw new TypeError(`${what} is not iterable`);
+  return sequenceOver(value, method, convert);
+}
+
+// *Create a sequence from an iterable*, with the method that was looked up.
+export function sequenceOver(iterable, method, convert) {
   const items = [];
-  for (const item of value) items.push(convert(item));
+  for (const item of { [Symbol.iterator]: () => Reflect.apply(method, iterable, []) }) items.push(convert(item));
   return items;
 }
 
@@ -184,4 +191,101 @@ export function bytesOf(value) {
   const tag = Object.prototype.toString.call(value);
   if (tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]") return new Uint8Array(value);
   return null;
+}
+
+// The bytes of a BufferSource that is neither [AllowShared] nor [AllowResizable] as a Uint8Array over the same
+// memory, or null if the value is none. What is shared is none; a view of it throws.
+export function bufferSource(value) {
+  if (ArrayBuffer.isView(value)) {
+    if (isSharedBuffer(value.buffer)) throw new TypeError("A view of shared memory is not accepted here");
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  return isArrayBuffer(value) ? new Uint8Array(value) : null;
+}
+
+const byteLengthOf = getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength").get;
+const sharedByteLengthOf = typeof SharedArrayBuffer === "function" ? getOwnPropertyDescriptor(SharedArrayBuffer.prototype, "byteLength").get : null;
+
+// Whether a value is an ArrayBuffer of any realm.
+export function isArrayBuffer(value) { return answers(byteLengthOf, value); }
+
+// Whether a value is a SharedArrayBuffer of any realm.
+export function isSharedBuffer(value) { return sharedByteLengthOf !== null && answers(sharedByteLengthOf, value); }
+
+function answers(getter, value) {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    Reflect.apply(getter, value, []);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// long long with [Clamp].
+export function clampLongLong(value) {
+  const number = +value;
+  if (Number.isNaN(number)) return 0;
+  // Rounded to the nearest, half to even.
+  const clamped = Math.min(Math.max(number, -(2 ** 53 - 1)), 2 ** 53 - 1);
+  const floor = Math.floor(clamped);
+  const rest = clamped - floor;
+  return (rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1) + 0;
+}
+
+// long long, which wraps around at 2 to the 64th.
+export function longLong(value) {
+  const number = Math.trunc(+value);
+  return Number.isFinite(number) ? Number(BigInt.asIntN(64, BigInt(number))) : 0;
+}
+
+// double.
+export function double(value, what) {
+  const number = +value;
+  if (!Number.isFinite(number)) throw new TypeError(`${what} is not a finite number`);
+  return number;
+}
+
+const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
+
+// iterable<K, V>: `pairsOf(object)` gives the value pairs to iterate over, as they are now, and throws
+// for what is no such object. Call it before `idl`.
+export function pairIterable(Class, pairsOf) {
+  const positions = new WeakMap();
+  const iteratorPrototype = Object.create(IteratorPrototype, {
+    next: {
+      configurable: true, enumerable: true, writable: true,
+      value: { next() {
+        const position = positions.get(this);
+        if (position === undefined) throw new TypeError(`next was called on something that is no ${Class.name} Iterator`);
+        const pairs = pairsOf(position.object);
+        if (position.index >= pairs.length) return { value: undefined, done: true };
+        const pair = pairs[position.index++];
+        return { value: position.select(pair), done: false };
+      } }.next,
+    },
+    [Symbol.toStringTag]: { configurable: true, value: `${Class.name} Iterator` },
+  });
+  const iterate = (object, select) => {
+    pairsOf(object);
+    const iterator = Object.create(iteratorPrototype);
+    positions.set(iterator, { object, select, index: 0 });
+    return iterator;
+  };
+  const members = {
+    entries() { return iterate(this, ([key, value]) => [key, value]); },
+    keys() { return iterate(this, ([key]) => key); },
+    values() { return iterate(this, ([, value]) => value); },
+    forEach(callback, thisArg = undefined) {
+      pairsOf(this);
+      required(arguments.length, 1, "forEach");
+      if (typeof callback !== "function") throw new TypeError("forEach: the callback is not a function");
+      for (let index = 0; index < pairsOf(this).length; index++) {
+        const [key, value] = pairsOf(this)[index];
+        Reflect.apply(callback, thisArg, [value, key, this]);
+      }
+    },
+  };
+  for (const name in members) defineProperty(Class.prototype, name, { value: members[name], writable: true, enumerable: true, configurable: true });
+  defineProperty(Class.prototype, Symbol.iterator, { value: members.entries, writable: true, configurable: true });
 }

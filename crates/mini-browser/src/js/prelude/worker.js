@@ -3,8 +3,7 @@
 import { op_escalate, op_resolve_url, op_set_hook, op_start_worker, op_terminate_worker } from "ops";
 import { ErrorEvent } from "./event_classes.js";
 import { EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
-import { newMessageEvent } from "./message_event.js";
-import { newMessagePort } from "./message_port_class.js";
+import { dropPort, newMessagePort, setMessageEventTarget } from "./message_port_class.js";
 import { own } from "./own.js";
 import { global } from "./realms.js";
 import { DOMString, USVString, call, dictionary, enumeration, errorOf, idl, required } from "./webidl.js";
@@ -26,15 +25,14 @@ export class Worker extends EventTarget {
     const [id, outside] = call(op_start_worker, resolved, ...wanted);
     this.#id = id;
     this.#outside = newMessagePort(outside);
-    this.#outside.addEventListener("message", ({ data, ports }) => fire(newMessageEvent("message", data, "", null, [...ports]), this));
-    this.#outside.addEventListener("messageerror", () => fire(newMessageEvent("messageerror", null), this));
+    setMessageEventTarget(this.#outside, this);
     this.#outside.start();
     workers.set(id, this);
   }
   terminate() {
     // Terminate a worker: what its port has queued is dropped.
     workers.delete(this.#id);
-    this.#outside.close();
+    dropPort(this.#outside);
     op_terminate_worker(this.#id);
   }
   postMessage(message, options = undefined) {

@@ -1,17 +1,20 @@
 //! What scripts and hosts see of agents, workers and pages.
 
+mod blobs;
 mod dedicated;
 mod dom_documents;
 mod dom_nodes;
 mod error;
 mod fetch_event;
 mod fetches_of_workers;
+mod forms;
 mod frames;
 mod lifecycle;
 mod limits;
 mod messages;
+mod messages_across;
 mod page;
-mod stand;
+pub(super) mod stand;
 mod structured_clone;
 mod web_apis;
 mod windows;

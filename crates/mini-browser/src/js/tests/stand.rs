@@ -35,11 +35,9 @@ pub(super) const WORKER: WorkerId = WorkerId(7);
 /// Longer than anything here takes; reached only when something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port, where none crosses.
-
 /// What was written to consoles.
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<String>>>);
+pub(in crate::js) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl ConsoleSink for Lines {
     fn message(&self, _: &str, level: ConsoleLevel, text: &str) {
@@ -55,7 +53,7 @@ impl Lines {
 
 /// A facade that answers at once, and remembers what it was asked.
 #[derive(Clone, Default)]
-pub(super) struct Facade {
+pub(in crate::js) struct Facade {
     pub(super) asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -417,7 +415,10 @@ fn start_worker(source: &str, worker_type: WorkerType) -> Box<StartWorker> {
     Box::new(StartWorker {
         worker: WORKER,
         run: RunId(1),
-        registration: RegistrationId(3),
+        registration: RegistrationView {
+            installing: Some(worker_view(WORKER.0, WorkerState::Installing)),
+            ..registration_view()
+        },
         storage_key: StorageKey::first_party(environment.origin.clone()),
         environment,
         scope: ScopeUrl::parse("https://fonts.example.com/", None).unwrap(),

@@ -16,8 +16,8 @@ pub struct LogEntry {
     pub host: String,
     /// Path and query.
     pub path_and_query: String,
-    /// `Service-Worker`, `Origin`, `Accept-Encoding` and `Sec-Fetch-*`, as far as they were sent;
-    /// names in lower case.
+    /// `Service-Worker`, `Origin`, `Accept-Encoding`, `Access-Control-Request-*` and `Sec-Fetch-*`,
+    /// as far as they were sent; names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The status; `None` until there is an answer.
     pub status: Option<u16>,
@@ -69,6 +69,7 @@ fn selected(headers: &HeaderMap) -> BTreeMap<String, String> {
     let is_selected = |name: &str| {
         matches!(name, "service-worker" | "origin" | "accept-encoding")
             || name.starts_with("sec-fetch-")
+            || name.starts_with("access-control-request-")
     };
     let mut selected = BTreeMap::<String, String>::new();
     for (name, value) in headers {

@@ -113,7 +113,10 @@ export class HTMLInputElement extends HTMLElement {
   set checked(value) { setChecked(recordOf(this), !!value); }
   get indeterminate() { return recordOf(this).own?.indeterminate ?? false; }
   set indeterminate(value) { ownOf(recordOf(this)).indeterminate = !!value; }
-  get files() { return this.type === "file" ? [] : null; }
+  get files() {
+    // No file can be chosen.
+    return this.type === "file" ? (ownOf(recordOf(this)).files ??= load("file.js").newFileList([])) : null;
+  }
   get valueAsNumber() { return this.value === "" ? NaN : Number(this.value); }
   set valueAsNumber(value) { this.value = Number.isNaN(Number(value)) ? "" : String(Number(value)); }
   get formAction() { return action(recordOf(this), "formaction"); }

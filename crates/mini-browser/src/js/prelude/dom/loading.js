@@ -105,9 +105,9 @@ export function goOn(document) {
     setReadyState(document, "complete");
     if (document.isShown) {
       const { global } = document.home;
-      fire(new Event("load"), global, true, wrap(document));
+      fire(new Event("load"), global, true, false, wrap(document));
       const { PageTransitionEvent } = load("navigation_events.js");
-      fire(new PageTransitionEvent("pageshow", { persisted: false }), global, true, wrap(document));
+      fire(new PageTransitionEvent("pageshow", { persisted: false }), global, true, false, wrap(document));
     }
     for (const then of loading.whenLoaded.splice(0)) then();
     // Completely finish loading.
