@@ -10,7 +10,7 @@ import { extractMimeType, serializeMimeType } from "./mime_type.js";
 import { URLSearchParams } from "./url.js";
 import { USVString, bufferSource } from "./webidl.js";
 
-const streams = () => op_load("streams/readable_stream.js");
+const streams = () => op_load("body_streams.js");
 
 // BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {

@@ -2,6 +2,7 @@
 
 import { abortSignal } from "../abort.js";
 import { asyncIterable, endOfIteration } from "../async_iterable.js";
+import { brands } from "../brands.js";
 import { enforceRange } from "../fetch_idl.js";
 import { newPromise, promising, rejectedWith, resolvedWith, setHandled } from "../promises.js";
 import { HOST, dictionary, enumeration, idl, required } from "../webidl.js";
@@ -175,6 +176,7 @@ export function readableOf(value, what) {
 }
 
 export const isReadableStream = (value) => isOne(value);
+brands.isReadableStream = isReadableStream;
 
 // The object of a stream, made when a script first sees it.
 export const readableObject = (stream) => stream.object ?? adopt(stream);
