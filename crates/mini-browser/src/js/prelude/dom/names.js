@@ -1,6 +1,6 @@
 // Which elements of a document have which id or name.
 
-import { attribute, elementsBelow } from "./nodes.js";
+import { ELEMENT, attribute, elementsBelow, inclusiveDescendants } from "./nodes.js";
 
 const namesOf = (document) => (document.names ??= new Map());
 
@@ -31,6 +31,9 @@ export function elementsNamed(document, name) {
 export const elementById = (document, id) => elementsNamed(document, id).find((element) => attribute(element, "id") === id) ?? null;
 
 // For a document whose tree was built out of sight.
-export function indexNames(document) {
-  for (const element of elementsBelow(document, () => true)) document.home.namesChanged(element, true);
+export function connectAll(document) {
+  for (const node of inclusiveDescendants(document)) {
+    node.isConnected = true;
+    if (node.type === ELEMENT) document.home.namesChanged(node, true);
+  }
 }

@@ -5,7 +5,7 @@ import { EventTarget } from "../events.js";
 import { DOMString, idl, illegal, required } from "../webidl.js";
 import { liveList } from "./collections.js";
 import { isEqual } from "./equality.js";
-import { indexNames } from "./names.js";
+import { connectAll } from "./names.js";
 import { append, clone, preInsert, preRemove, remove, replace, stringReplaceAll } from "./mutation.js";
 import {
   ATTRIBUTE, CDATA_SECTION, COMMENT, DOCUMENT, DOCUMENT_FRAGMENT, DOCUMENT_TYPE, ELEMENT, PROCESSING_INSTRUCTION, TEXT, XML, XMLNS, childrenOf,
@@ -102,7 +102,7 @@ export class Node extends EventTarget {
   }
   cloneNode(deep = false) {
     const copy = clone(recordOf(this), undefined, !!deep);
-    if (copy.type === DOCUMENT) indexNames(copy);
+    if (copy.type === DOCUMENT) connectAll(copy);
     return wrap(copy);
   }
   isEqualNode(other) {
