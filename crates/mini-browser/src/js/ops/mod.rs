@@ -12,6 +12,7 @@ mod clients;
 mod clone;
 mod cookies;
 mod dom;
+mod dom_cookies;
 mod dom_decode;
 mod dom_sink;
 mod encoding;
@@ -100,6 +101,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
+    dom_cookies::declare(ops)?;
     test_report::declare(ops)
 }
 
