@@ -188,7 +188,7 @@ export class Document extends Node {
   get scripts() { return collection(this, "scripts", (element) => isHtml(element, "script")); }
   get anchors() { return collection(this, "anchors", (element) => isHtml(element, "a") && attribute(element, "name") !== null); }
   get currentScript() { return wrap(recordOf(this).currentScript ?? null); }
-  get styleSheets() { recordOf(this); return []; }
+  get styleSheets() { return load("dom/computed_style.js").sheetsOf(recordOf(this)); }
   open(...args) {
     const record = recordOf(this);
     if (args.length >= 3) return windowProxy.open(...args);
