@@ -138,10 +138,16 @@ impl Ports {
     }
 
     /// `close()`. What is queued already is still dispatched.
-    pub(super) fn close(&self, id: PortId) {
-        if let Some(entry) = self.entries.borrow().get(&id) {
-            entry.port.close();
-        }
+    /// Gives the number of a port of this agent whose object must be held until it has heard of it.
+    pub(super) fn close(&self, id: PortId) -> Option<PortId> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get(&id)?;
+        entry.port.close();
+        let partner = entry.partner?;
+        let receiver = entries.get_mut(&partner)?;
+        let hold = receiver.listening && !receiver.held && receiver.port.is_enabled();
+        receiver.held |= hold;
+        hold.then_some(partner)
     }
 
     /// The object has listeners, or none any more. Gives whether the prelude is to hold it.

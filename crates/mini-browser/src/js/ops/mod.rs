@@ -10,6 +10,7 @@ mod broadcast;
 mod caches;
 mod clients;
 mod clone;
+mod compression;
 mod cookies;
 mod dom;
 mod dom_cookies;
@@ -87,6 +88,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     blobs::declare(ops)?;
     broadcast::declare(ops)?;
     encoding::declare(ops)?;
+    compression::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
     clients::declare(ops)?;

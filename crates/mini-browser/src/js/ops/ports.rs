@@ -47,7 +47,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 
     let realm = ops.realm();
     ops.add("op_port_close", move |port: f64| {
-        realm.event_loop().ports().close(number(port));
+        realm.event_loop().ports().close(number(port))
     })?;
 
     // Whether the object has listeners. True if it is to be held.

@@ -74,24 +74,24 @@ export function arrayBufferView(value, what) {
   return value;
 }
 
-function refuse(buffer, what, allowShared) {
+function refuse(buffer, what, allowShared, allowResizable = false) {
   if (isArrayBuffer(buffer)) {
-    if (isResizable(buffer)) throw new TypeError(`${what} is on a buffer that can be resized`);
+    if (!allowResizable && isResizable(buffer)) throw new TypeError(`${what} is on a buffer that can be resized`);
     return;
   }
   if (!allowShared) throw new TypeError(`${what} is on a shared buffer`);
-  if (isGrowable(buffer)) throw new TypeError(`${what} is on a buffer that can grow`);
+  if (!allowResizable && isGrowable(buffer)) throw new TypeError(`${what} is on a buffer that can grow`);
 }
 
 export const isBufferSource = (value) => isArrayBuffer(value) || isView(value);
 
 // Converts to BufferSource: a Uint8Array over the same memory, which is empty if that is detached.
-// `allowShared`: [AllowShared].
-export function bufferSource(value, what, allowShared = false) {
+// `allowShared` and `allowResizable`: [AllowShared] and [AllowResizable].
+export function bufferSource(value, what, allowShared = false, allowResizable = false) {
   const view = isView(value);
   if (!view && !isArrayBuffer(value) && !(allowShared && isSharedArrayBuffer(value))) throw new TypeError(`${what} is not a buffer or a view on one`);
   const buffer = view ? bufferOf(value) : value;
-  refuse(buffer, what, allowShared);
+  refuse(buffer, what, allowShared, allowResizable);
   if (isArrayBuffer(buffer) && isDetached(buffer)) return new Uint8Array(0);
   return view ? new Uint8Array(buffer, byteOffsetOf(value), byteLengthOf(value)) : new Uint8Array(buffer);
 }

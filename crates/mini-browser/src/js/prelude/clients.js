@@ -42,7 +42,7 @@ export const clientOf = (view) => new (view.type === "window" ? WindowClient : C
 
 export class Clients {
   #brand;
-  constructor(token) { illegal(token); }
+  constructor() { illegal(arguments[0]); }
   async get(id) {
     this.#brand;
     required(arguments.length, 1, "get");

@@ -27,7 +27,9 @@ export function installGlobalScope(Class) {
   lazy("broadcast_channel.js", ["BroadcastChannel"]);
   lazy("console.js", ["console"]);
   lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
-  lazy("encoding.js", ["btoa", "atob"], true);
+  lazy("base64.js", ["btoa", "atob"], true);
+  lazy("streams/encoding_streams.js", ["TextEncoderStream", "TextDecoderStream"]);
+  lazy("streams/compression_streams.js", ["CompressionStream", "DecompressionStream"]);
   lazy("url.js", ["URL", "URLSearchParams"]);
   lazy("streams/queuing_strategies.js", ["ByteLengthQueuingStrategy", "CountQueuingStrategy"]);
   lazy("streams/readable_stream.js", ["ReadableStream"]);

@@ -53,7 +53,8 @@ export class MessagePort extends EventTarget {
   close() {
     // close(), steps 1 and 2.
     this.#detached = true;
-    op_port_close(this.#id);
+    const receiver = op_port_close(this.#id);
+    if (receiver !== undefined) hold(receiver);
   }
   get onmessage() { return (this.#id, handlerOf(this, "message")); }
   set onmessage(value) {

@@ -85,6 +85,22 @@ fn close_is_heard_once_at_the_other_end_after_the_last_message() {
 }
 
 #[test]
+fn a_port_that_nobody_holds_hears_that_its_partner_was_closed() {
+    assert_eq!(
+        evaluate(
+            "new Promise((done) => {
+                const { port1, port2 } = new MessageChannel();
+                port1.start();
+                port2.start();
+                port2.onclose = () => done('heard');
+                port1.close();
+            })"
+        ),
+        json!("heard")
+    );
+}
+
+#[test]
 fn a_collected_port_closes_its_partner_and_one_that_is_expected_to_hear_is_kept() {
     assert_eq!(
         evaluate(

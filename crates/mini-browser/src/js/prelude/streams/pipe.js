@@ -4,7 +4,7 @@ import { whenAborted } from "../abort.js";
 import { newPromise, react, resolvedWith, upon, waitForAll } from "../promises.js";
 import { acquireDefaultReader, cancel, read, release } from "./readable_ops.js";
 import { abort, closeQueuedOrInFlight } from "./writable_ops.js";
-import { closeWithErrorPropagation, releaseWriter, setUpWriter, writerWrite } from "./writable_writer.js";
+import { closeWithErrorPropagation, releaseWriter, setUpWriter, writerDesiredSize, writerWrite } from "./writable_writer.js";
 
 // Pipes `source` to `dest`, neither of which is locked. `signal` may be undefined.
 export function pipeTo(source, dest, preventClose, preventAbort, preventCancel, signal) {
@@ -60,23 +60,26 @@ function whenClosed(stream, closed, action) {
   else upon(closed, action);
 }
 
-// Reads a chunk whenever the writer is ready for one, and writes it.
+// Reads a chunk as soon as the writer wants one, and writes it. (Backpressure must be enforced.)
 function loop(pipe) {
   if (pipe.shuttingDown) return;
-  upon(pipe.writer.readyPromise.promise, () => {
-    if (pipe.shuttingDown) return;
-    read(pipe.reader, {
-      chunk(chunk) {
-        // Not at once: what enqueues it must not call the sink.
-        pipe.currentWrite = react(resolvedWith(undefined), () => {
-          const write = writerWrite(pipe.writer, chunk);
-          loop(pipe);
-          return react(write, undefined, () => {});
-        });
-      },
-      close() {},
-      error() {},
-    });
+  if (pipe.dest.state === "writable" && writerDesiredSize(pipe.writer) > 0) readOne(pipe);
+  else upon(pipe.writer.readyPromise.promise, () => readOne(pipe));
+}
+
+function readOne(pipe) {
+  if (pipe.shuttingDown) return;
+  read(pipe.reader, {
+    chunk(chunk) {
+      // Not at once: what enqueues it must not call the sink.
+      pipe.currentWrite = react(resolvedWith(undefined), () => {
+        const write = writerWrite(pipe.writer, chunk);
+        loop(pipe);
+        return react(write, undefined, () => {});
+      });
+    },
+    close() {},
+    error() {},
   });
 }
 
