@@ -6,6 +6,7 @@
 //! native functions (`ops/`).
 
 mod agent;
+mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;

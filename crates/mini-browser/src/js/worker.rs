@@ -5,20 +5,19 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use futures_channel::oneshot;
 use futures_core::Stream;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::StreamExt;
 use rquickjs::Ctx;
 use rquickjs::context::EvalOptions;
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
 use service_worker::{
-    Body, BodyError, EventOutcome, FetchAnswer, FetchDetail, FetchDispatch, Response, StartWorker,
+    Body, EventOutcome, FetchAnswer, FetchDetail, FetchDispatch, Response, StartWorker,
 };
 
 use super::JsBytes;
+use super::answer_body::AnswerBody;
 use super::error::Exception;
 use super::json::Json;
 use super::modules;
@@ -293,8 +292,6 @@ pub(super) fn fail(realm: &RealmState, event: EventId) {
     }
 }
 
-type BodySender = oneshot::Sender<Result<Bytes, BodyError>>;
-
 /// The fetch events in progress: a service of the realm, which the host lets go of when the worker
 /// is gone, also if its thread is not.
 #[derive(Default)]
@@ -302,7 +299,7 @@ pub(super) struct Fetches(Mutex<BTreeMap<EventId, InProgress>>);
 
 struct InProgress {
     respond: Option<Respond>,
-    body: Option<BodySender>,
+    body: Option<AnswerBody>,
     /// The event is over, and only its response's body is still to come.
     over: bool,
     _keep_alive: Box<dyn Any + Send>,
@@ -351,24 +348,28 @@ impl Fetches {
         }
     }
 
-    /// Answers with a response whose body follows.
-    pub(super) fn respond(&self, event: EventId, head: ResponseHead) {
-        let (sender, body) = oneshot::channel();
-        if let Some(fetch) = self.lock().get_mut(&event) {
-            fetch.body = Some(sender);
-        }
-        let body = body.map(|body| body.unwrap_or(Err(BodyError::Aborted)));
-        let body = Body::from_stream(stream::once(body));
+    /// Answers with a response; its body, unless it is given, follows.
+    pub(super) fn respond(&self, event: EventId, head: ResponseHead, body: Option<Body>) {
+        let body = body.unwrap_or_else(|| {
+            let (sender, body) = AnswerBody::new();
+            if let Some(fetch) = self.lock().get_mut(&event) {
+                fetch.body = Some(sender);
+            }
+            body
+        });
         let response = Response { head, body };
         self.answer(event, FetchAnswer::Response(Box::new(response)));
     }
 
-    /// The body of the response.
-    pub(super) fn send_body(&self, event: EventId, body: Result<Bytes, String>) {
+    /// Where the body of the response is sent; `None` if it is sent already.
+    pub(super) fn body(&self, event: EventId) -> Option<AnswerBody> {
+        self.lock().get(&event)?.body.clone()
+    }
+
+    /// The same, for what is the last of it.
+    pub(super) fn take_body(&self, event: EventId) -> Option<AnswerBody> {
         let mut fetches = self.lock();
-        let Some(fetch) = fetches.get_mut(&event) else {
-            return;
-        };
+        let fetch = fetches.get_mut(&event)?;
         let sender = fetch.body.take();
         let done = if fetch.over {
             fetches.remove(&event)
@@ -376,11 +377,8 @@ impl Fetches {
             None
         };
         drop(fetches);
-        if let Some(sender) = sender {
-            // A client that no longer reads has dropped the other end.
-            drop(sender.send(body.map_err(BodyError::Broken)));
-        }
         drop(done);
+        sender
     }
 
     /// The event is over. False if it is no fetch event.

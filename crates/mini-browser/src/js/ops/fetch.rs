@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
 use rquickjs::{Ctx, Promise, Result};
@@ -20,7 +21,7 @@ use service_worker::types::fetch::{
 use url::Url;
 
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, ReferrerPolicy};
+use crate::fetch::{FetchParams, FetchService, ReferrerPolicy, RequestBody};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
@@ -85,6 +86,16 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         },
     )?;
 
+    // The next chunk; nothing at the end.
+    let realm = ops.realm();
+    ops.add(
+        "op_body_chunk",
+        move |ctx: Ctx<'js>, operation: f64, body: f64| -> Result<Promise<'js>> {
+            let chunk = next_chunk(realm.local::<Bodies>(), number(body));
+            promise(&ctx, &realm, abortable(&realm, operation, chunk))
+        },
+    )?;
+
     let realm = ops.realm();
     ops.add("op_forget", move |kind: String, id: f64| {
         let id = number(id);
@@ -97,6 +108,36 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             _ => tracing::debug!(kind, "something unknown cannot be forgotten"),
         }
     })
+}
+
+/// The longest chunk that a script gets, in bytes.
+const CHUNK_LIMIT: usize = 256 << 10;
+
+/// The next chunk of a body, which goes on being kept unless that was the end.
+async fn next_chunk(
+    bodies: Rc<Bodies>,
+    id: u64,
+) -> std::result::Result<Option<JsBytes>, OpError> {
+    let body = bodies.take(id);
+    let mut body = body.ok_or_else(|| OpError::type_error("the body was read already"))?;
+    let chunk = std::future::poll_fn(|cx| body.poll_chunk(cx)).await;
+    let Some(chunk) = chunk else {
+        return Ok(None);
+    };
+    let mut chunk = chunk.map_err(|error| OpError::type_error(error.to_string()))?;
+    if chunk.len() > CHUNK_LIMIT {
+        let first = chunk.split_to(CHUNK_LIMIT);
+        let rest = futures_util::stream::once(std::future::ready(Ok(chunk)));
+        body = Body::from_stream(rest.chain(body));
+        chunk = first;
+    }
+    bodies.kept.borrow_mut().insert(id, body);
+    Ok(Some(JsBytes(chunk)))
+}
+
+/// The body of that number, which is not kept any more.
+pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
+    realm.local::<Bodies>().take(number(id))
 }
 
 /// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
@@ -190,7 +231,12 @@ fn fetch_params(
     request.has_body = body.is_some();
     let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
     let mut params = FetchParams::new(request, realm.environment().clone());
-    params.body = body.unwrap_or_default().into();
+    let body = body.unwrap_or_default();
+    params.body = if head["isStream"].as_bool().unwrap_or(false) {
+        RequestBody::from_stream(Body::from(body))
+    } else {
+        body.into()
+    };
     params.referrer_policy = policy.unwrap_or_default();
     Ok(params)
 }

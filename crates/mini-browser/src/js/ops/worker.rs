@@ -5,7 +5,7 @@ use serde_json::json;
 use service_worker::types::{EventId, WorkerId};
 use service_worker::{EventOutcome, FetchAnswer, StartWorker};
 
-use super::{OpError, Ops, heads, promise};
+use super::{OpError, Ops, fetch, heads, promise};
 use crate::js::JsBytes;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
@@ -47,7 +47,12 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_answer",
-        move |ctx: Ctx<'js>, event: f64, kind: String, head: Option<Json>, why: Option<String>| {
+        move |ctx: Ctx<'js>,
+              event: f64,
+              kind: String,
+              head: Option<Json>,
+              why: Option<String>,
+              body: Option<f64>| {
             if realm.is_killed() {
                 return Ok(());
             }
@@ -58,7 +63,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             match (kind.as_str(), head) {
                 ("response", Some(Json(head))) => {
                     let head = heads::response_from_js(&realm, &head);
-                    fetches.respond(event, head.map_err(|error| error.throw(&ctx))?);
+                    let head = head.map_err(|error| error.throw(&ctx))?;
+                    let body = body.map(|id| fetch::take_body(&realm, id).unwrap_or_default());
+                    fetches.respond(event, head, body);
                 }
                 ("entered", _) => fetches.entered(event),
                 ("canceled", _) => fetches.answer(event, FetchAnswer::Canceled),
@@ -70,16 +77,43 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     )?;
 
     let realm = ops.realm();
+    ops.add("op_answer_body", move |event: f64, bytes: Option<JsBytes>| {
+        if realm.is_killed() {
+            return;
+        }
+        let fetches = realm.service::<Fetches>();
+        if let Some(body) = fetches.and_then(|fetches| fetches.take_body(event_id(event))) {
+            body.send_all(bytes.unwrap_or_default().0);
+        }
+    })?;
+
+    // A chunk: settles when the client takes more.
+    let realm = ops.realm();
     ops.add(
-        "op_answer_body",
-        move |event: f64, bytes: Option<JsBytes>, why: Option<String>| {
-            if realm.is_killed() {
-                return;
-            }
-            let body = why.map_or_else(|| Ok(bytes.unwrap_or_default().0), Err);
-            if let Some(fetches) = realm.service::<Fetches>() {
-                fetches.send_body(event_id(event), body);
-            }
+        "op_answer_chunk",
+        move |ctx: Ctx<'js>, event: f64, bytes: JsBytes| -> Result<Promise<'js>> {
+            let fetches = realm.service::<Fetches>();
+            let body = fetches.and_then(|fetches| fetches.body(event_id(event)));
+            promise(&ctx, &realm, async move {
+                let unread = || OpError::new("AbortError", "the client reads no more");
+                let body = body.ok_or_else(unread)?;
+                body.send(bytes.0).await.map_err(|_| unread())
+            })
+        },
+    )?;
+
+    let realm = ops.realm();
+    ops.add(
+        "op_answer_end",
+        move |ctx: Ctx<'js>, event: f64, why: Option<String>| -> Result<Promise<'js>> {
+            let fetches = realm.service::<Fetches>();
+            let body = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
+            promise(&ctx, &realm, async move {
+                if let Some(body) = body {
+                    body.end(why.map_or(Ok(()), Err)).await;
+                }
+                Ok(())
+            })
         },
     )?;
 

@@ -1,102 +1,131 @@
-// The Body mixin, and what a body can be made of. (Fetch, "BodyInit unions" and "Body mixin".)
+// Bodies, the Body mixin, and what a body can be made of. (Fetch, "Bodies", "BodyInit unions", "Body mixin".)
 //
-// A body here is `{ pull, used, shared, stream }`. As long as nobody asks for the `body` attribute there
-// is no stream: `pull()` gives a promise of all its bytes, and is asked once by whoever consumes it.
+// A body here is `{ pull, openStream, stream, used, shared, isStream, host }`. As long as no script has seen its
+// stream, `pull()` gives a promise of all its bytes at once; `openStream()` makes the record of its stream, once
+// somebody asks for it. `isStream`: its source is null. `shared`: others have the same bytes.
 
-import { op_load } from "ops";
+import { op_load, op_utf8_encode } from "ops";
 import { brands } from "./brands.js";
-import { TextDecoder, TextEncoder } from "./encoding.js";
+import { copyOfBytes, isBufferSource } from "./buffers.js";
+import { utf8Decode } from "./encoding.js";
 import { extractMimeType, serializeMimeType } from "./mime_type.js";
 import { URLSearchParams } from "./url.js";
-import { USVString, bufferSource } from "./webidl.js";
-
-const streams = () => op_load("body_streams.js");
+import { USVString } from "./webidl.js";
 
 // BodyInit, and null. What is none of its types is a string.
 export function bodyInit(value) {
   const isKept =
     value === null ||
+    isBufferSource(value) ||
     value instanceof URLSearchParams ||
     brands.isBlob(value) ||
     brands.isFormData(value) ||
-    brands.isReadableStream(value) ||
-    bufferSource(value) !== null;
+    brands.isReadableStream(value);
   return isKept ? value : USVString(value);
 }
 
 // *Extract* a body with its type from what `bodyInit` gave: `{ body, type }`. `keepalive`: a stream is
 // refused.
 export function extract(init, keepalive = false) {
+  if (typeof init === "string") return { body: bodyOf(op_utf8_encode(init)), type: "text/plain;charset=UTF-8" };
   if (brands.isReadableStream(init)) {
     if (keepalive) throw new TypeError("a request that is kept alive cannot have a stream as its body");
-    const { isDisturbed, isLocked } = streams();
-    if (isDisturbed(init) || isLocked(init)) {
-      throw new TypeError("the stream has been read already, or is locked");
-    }
-    return { body: { pull: null, used: false, shared: false, stream: init }, type: null };
+    const stream = streams().recordOf(init);
+    if (isUnusable({ stream })) throw new TypeError("the stream has been read already, or is locked");
+    return { body: bodyOfStream(stream), type: null };
   }
   if (init instanceof URLSearchParams) {
-    return {
-      body: bodyOf(encode(`${init}`)),
-      type: "application/x-www-form-urlencoded;charset=UTF-8",
-    };
+    return { body: bodyOf(op_utf8_encode(`${init}`)), type: "application/x-www-form-urlencoded;charset=UTF-8" };
   }
   if (brands.isBlob(init)) {
     const { blobBytes } = op_load("blob.js");
     // Nobody writes to these bytes, and nobody may.
-    return { body: { ...bodyOf(blobBytes(init)), shared: true }, type: init.type === "" ? null : init.type };
+    return { body: bodyOf(blobBytes(init), true), type: init.type === "" ? null : init.type };
   }
   if (brands.isFormData(init)) {
     const { encodeMultipart, entryList } = op_load("form_data.js");
     const { bytes, boundary } = encodeMultipart(entryList(init));
     return { body: bodyOf(bytes), type: `multipart/form-data; boundary=${boundary}` };
   }
-  const bytes = typeof init === "string" ? null : bufferSource(init);
-  if (bytes !== null) {
-    return { body: bodyOf(Uint8Array.from(bytes)), type: null };
-  }
-  return { body: bodyOf(encode(init)), type: "text/plain;charset=UTF-8" };
+  return { body: bodyOf(copyOfBytes(init)), type: null };
 }
 
-// A body of bytes that nobody else writes to.
-export function bodyOf(bytes) {
-  return bodyFrom(() => Promise.resolve(bytes));
+const streams = () => op_load("streams/body_streams.js");
+
+// A body of bytes that nobody else writes to; `shared`: or reads as if they were his own.
+export function bodyOf(bytes, shared = false) {
+  return newBody({ pull: () => Promise.resolve(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
 }
 
-// A body whose bytes come when they are asked for.
-export function bodyFrom(pull) {
-  return { pull, used: false, shared: false, stream: null };
+// A body that the host keeps, `{ id }`, whose bytes come when they are asked for: all by `pull()`, or one after
+// another as `open()` gives them: `{ next() -> promise of a Uint8Array or null, cancel(reason), watch(error) }`.
+export function bodyFrom(host, pull, open) {
+  return newBody({ host, pull, openStream: () => streams().streamOfChunks(open()) });
+}
+
+// Takes the number of a body that the host keeps and nobody has touched: it is used from now on. Else null.
+export function takeHostBody(body) {
+  if (body.host === null || body.used || body.shared || body.stream !== undefined) return null;
+  body.used = true;
+  body.pull = null;
+  return body.host.id;
+}
+
+// A body of a stream.
+export function bodyOfStream(stream) {
+  return newBody({ pull: () => streams().allBytes(stream), stream, isStream: true });
 }
 
 // Whether a body's source is null: nothing but a stream.
-export function isStreamBody(body) {
-  return body !== null && body.pull === null && body.stream !== null;
+export const isStreamBody = (body) => body !== null && body.isStream;
+
+function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null }) {
+  return { pull, openStream, stream, used: false, shared, isStream, host };
 }
 
-// *Clone* a body: both halves have the same bytes, which are pulled once.
+// The stream of a body, which is made if there is none yet.
+export function streamOf(body) {
+  if (body.stream === undefined) {
+    body.stream = body.used ? streams().usedStream() : body.openStream();
+    body.pull = () => streams().allBytes(body.stream);
+  }
+  return body.stream;
+}
+
+// *Clone* a body. As long as nobody asks for a stream, both halves have the same bytes, which are pulled once;
+// else the stream is teed.
 export function cloneBody(body) {
-  if (body === null) {
-    return null;
+  if (body === null) return null;
+  if (body.stream !== undefined) {
+    const [first, second] = streams().teeForClone(body.stream);
+    body.stream = first;
+    body.pull = () => streams().allBytes(first);
+    return { ...newBody({ pull: () => streams().allBytes(second), stream: second }), isStream: body.isStream };
   }
-  if (body.stream !== null) {
-    const [kept, given] = streams().teeForClone(body.stream);
-    body.stream = kept;
-    return { pull: null, used: false, shared: false, stream: given };
-  }
-  const { pull } = body;
+  const { pull, openStream } = body;
   let pulled = null;
-  body.pull = () => (pulled ??= pull());
-  body.shared = true;
-  return { pull: body.pull, used: false, shared: true, stream: null };
+  let branches = null;
+  const half = (index) => ({
+    pull() {
+      if (branches !== null) return streams().allBytes(branches[index]);
+      return (pulled ??= pull());
+    },
+    openStream() {
+      if (pulled !== null) return streams().streamOfPromise(pulled);
+      branches ??= streams().teeForClone(openStream());
+      return branches[index];
+    },
+  });
+  Object.assign(body, half(0), { shared: true });
+  return { ...newBody({ ...half(1), shared: true }), isStream: body.isStream };
 }
 
 // Moves a body into another object: the old one is used up. (*Create a proxy*.)
 export function moveBody(body) {
-  if (body === null) {
-    return null;
-  }
-  if (body.stream !== null) {
-    return { pull: null, used: false, shared: false, stream: streams().proxyOf(body.stream) };
+  if (body === null) return null;
+  if (body.stream !== undefined) {
+    const moved = bodyOfStream(streams().proxyOf(body.stream));
+    return { ...moved, isStream: body.isStream };
   }
   const moved = { ...body };
   body.used = true;
@@ -104,48 +133,22 @@ export function moveBody(body) {
   return moved;
 }
 
-// *Unusable*: its stream is disturbed or locked, or would be.
+// *Unusable*: disturbed or locked.
 export function isUnusable(body) {
-  if (body === null) {
-    return false;
-  }
-  if (body.stream !== null) {
-    const { isDisturbed, isLocked } = streams();
-    return isDisturbed(body.stream) || isLocked(body.stream);
-  }
-  return body.used;
+  if (body === null) return false;
+  return body.stream === undefined ? body.used : body.stream.disturbed || body.stream.reader !== undefined;
 }
+
+const isDisturbed = (body) => body !== null && (body.stream === undefined ? body.used : body.stream.disturbed);
 
 // Takes all bytes of a body, which is used from now on. A null body is null.
 export function takeBytes(body) {
-  if (body === null) {
-    return Promise.resolve(null);
-  }
-  if (isUnusable(body)) {
-    return Promise.reject(new TypeError("the body has been read already"));
-  }
-  if (body.stream !== null) {
-    return streams().readAllBytes(body.stream);
-  }
+  if (body === null) return Promise.resolve(null);
+  if (isUnusable(body)) return Promise.reject(new TypeError("the body has been read already, or is locked"));
   const { pull } = body;
   body.used = true;
   body.pull = null;
   return pull();
-}
-
-// The stream of a body, made when it is first wanted.
-function streamOf(body) {
-  if (body.stream === null) {
-    const { pull, shared, used } = body;
-    body.pull = null;
-    body.stream = used
-      ? streams().consumedStream()
-      : streams().byteStream(async () => {
-          const bytes = await pull();
-          return shared ? bytes.slice() : bytes;
-        });
-  }
-  return body.stream;
 }
 
 // Gives a class the members of the Body mixin; `bodyOfObject` gives an object's body, and throws
@@ -161,38 +164,25 @@ export function includeBody(Class, bodyOfObject, headersOfObject) {
   const mixin = {
     get body() {
       const body = bodyOfObject(this);
-      return body === null ? null : streamOf(body);
+      return body === null ? null : streams().readableObject(streamOf(body));
     },
-    get bodyUsed() {
-      const body = bodyOfObject(this);
-      if (body === null) {
-        return false;
-      }
-      return body.stream === null ? body.used : streams().isDisturbed(body.stream);
-    },
+    get bodyUsed() { return isDisturbed(bodyOfObject(this)); },
     async arrayBuffer() {
-      const { buffer, byteOffset, byteLength } = await consume(this);
-      return buffer.byteLength === byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+      const bytes = await consume(this);
+      return bytes.buffer.byteLength === bytes.byteLength ? bytes.buffer : bytes.slice().buffer;
     },
     async blob() {
       const bytes = await consume(this);
       const mimeType = extractMimeType(headersOfObject(this));
-      const { newBlob } = op_load("blob.js");
-      return newBlob(bytes, mimeType === null ? "" : serializeMimeType(mimeType));
+      return op_load("blob.js").newBlob(bytes, mimeType === null ? "" : serializeMimeType(mimeType));
     },
-    async bytes() {
-      return consume(this);
-    },
+    async bytes() { return consume(this); },
     async formData() {
       const bytes = await consume(this);
       return formDataOf(bytes, extractMimeType(headersOfObject(this)));
     },
-    async json() {
-      return JSON.parse(decode(await consume(this)));
-    },
-    async text() {
-      return decode(await consume(this));
-    },
+    async json() { return JSON.parse(utf8Decode(await consume(this))); },
+    async text() { return utf8Decode(await consume(this)); },
   };
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(mixin))) {
     Object.defineProperty(Class.prototype, name, descriptor);
@@ -216,13 +206,4 @@ function formDataOf(bytes, mimeType) {
     default:
       throw new TypeError("the body's type is none of a form");
   }
-}
-
-function encode(string) {
-  return new TextEncoder().encode(string);
-}
-
-// *UTF-8 decode*: a byte order mark is dropped, what is not UTF-8 becomes U+FFFD.
-function decode(bytes) {
-  return new TextDecoder().decode(bytes);
 }

@@ -72,7 +72,7 @@ idl(TextDecoder);
 export const utf8Encode = (string) => op_utf8_encode(string);
 
 // *UTF-8 decode without BOM*: a byte order mark stays.
-export const utf8DecodeWithoutBOM = (bytes) => call(op_utf8_decode, 0, bytes, [false, true, false]);
+export const utf8DecodeWithoutBOM = (bytes) => call(op_text_decode, 0, "utf-8", bytes, [false, true, false]);
 
 // *UTF-8 decode*: without a byte order mark, with U+FFFD for what is not UTF-8.
 export const utf8Decode = (bytes) => call(op_text_decode, 0, "utf-8", bytes, [false, false, false]);

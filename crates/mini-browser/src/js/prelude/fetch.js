@@ -1,9 +1,9 @@
 // fetch(). (Fetch, "Fetch method".)
 
-import { op_abort, op_body_bytes, op_fetch } from "ops";
+import { op_abort, op_body_bytes, op_body_chunk, op_fetch, op_forget } from "ops";
 
 import { whenAborted } from "./abort.js";
-import { takeBytes } from "./body.js";
+import { bodyFrom, takeBytes } from "./body.js";
 import { keep } from "./kept.js";
 import { Request, requestOf, requestSignal, requestToHost } from "./request.js";
 import { responseFromHost } from "./response.js";
@@ -21,20 +21,50 @@ export async function fetch(input, init = {}) {
 export async function responseFrom(request, signal) {
   // Step 4.
   signal?.throwIfAborted();
+  const isStream = request.body !== null && request.body.isStream;
   const bytes = await takeBytes(request.body);
   // Steps 11 and 12.
   const { head, body } = await unlessAborted(signal, (operation) =>
-    op_fetch(operation, requestToHost(request), bytes),
+    op_fetch(operation, { ...requestToHost(request), isStream }, bytes),
   );
   return responseFromHost(head, hostBody(body, signal));
 }
 
-// What pulls a body that the host keeps; null for a null body.
+// A body that the host keeps, as `body.js` has bodies; null for a null body.
 export function hostBody(id, signal) {
   const kept = keep("body", id);
-  return kept === null
-    ? null
-    : () => unlessAborted(signal, (operation) => op_body_bytes(operation, kept.id));
+  if (kept === null) {
+    return null;
+  }
+  const pull = () => unlessAborted(signal, (operation) => op_body_bytes(operation, kept.id));
+  return bodyFrom(kept, pull, () => chunksOf(kept, signal));
+}
+
+// The chunks of a body that the host keeps.
+function chunksOf(kept, signal) {
+  let running = null;
+  return {
+    async next() {
+      const chunk = await unlessAborted(signal, (operation) => {
+        running = operation;
+        return op_body_chunk(operation, kept.id);
+      });
+      running = null;
+      return chunk ?? null;
+    },
+    cancel() {
+      if (running !== null) {
+        op_abort(running);
+      }
+      op_forget("body", kept.id);
+    },
+    // An abort errors the stream also while nobody reads.
+    watch(error) {
+      if (signal !== null) {
+        whenAborted(signal, error);
+      }
+    },
+  };
 }
 
 let lastOperation = 0;

@@ -1,8 +1,8 @@
 // FetchEvent and its dispatch. (Service Workers, "FetchEvent", "Handle Fetch".)
 
-import { op_answer, op_answer_body, op_console, op_describe_error, op_load, op_settled } from "ops";
+import { op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_console, op_describe_error, op_load, op_settled } from "ops";
 import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
-import { USVString, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
+import { USVString, callAsync, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
 
 // `onAnswer(event, enter, answer)`: `enter` is called by respondWith, and `answer` with what its
 // promise settles to, as `(response)` or `(undefined, error, true)`.
@@ -66,6 +66,21 @@ export class FetchEvent extends ExtendableEvent {
 }
 idl(FetchEvent);
 
+// Sends the body of the response: at once if its bytes are there without a stream, else chunk by chunk as the
+// client takes them.
+async function sendBody(id, body) {
+  if (body === null) {
+    op_answer_body(id, null);
+  } else if (body.stream === undefined) {
+    const bytes = body.used ? null : await op_load("body.js").takeBytes(body);
+    // A body that was handed over needs no end.
+    if (bytes !== null) op_answer_body(id, bytes);
+  } else {
+    await op_load("streams/body_streams.js").forEachChunk(body.stream, (chunk) => callAsync(op_answer_chunk, id, chunk));
+    op_answer_end(id, null);
+  }
+}
+
 // Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
 export function dispatchFetch(id, detail, body) {
   const { requestFromHost } = op_load("request.js");
@@ -78,30 +93,32 @@ export function dispatchFetch(id, detail, body) {
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);
-    op_answer(id, "failed", null, why);
+    op_answer(id, "failed", null, why, null);
     fail(new TypeError(why));
   };
-  onAnswer(event, () => op_answer(id, "entered", null, null), (response, error, rejected) => {
+  onAnswer(event, () => op_answer(id, "entered", null, null, null), (response, error, rejected) => {
     if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
     const { isResponse, responseToHost } = op_load("response.js");
     if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
     if (response.bodyUsed || response.body?.locked) return refuse("respondWith was given a Response whose body is used already");
     const { head, body } = responseToHost(response);
+    const { takeHostBody } = op_load("body.js");
     try {
-      op_answer(id, "response", head, null);
+      // What the host keeps of a body that no script has touched needs no way through the worker.
+      op_answer(id, "response", head, null, body === null ? null : takeHostBody(body));
     } catch (error) {
       return refuse(fromOp(error).message);
     }
     handle();
-    react(body, (bytes) => op_answer_body(id, bytes, null), (error) => op_answer_body(id, null, op_describe_error(error)));
+    react(sendBody(id, body), () => {}, (error) => op_answer_end(id, op_describe_error(error)));
   });
   const after = () => {
     if (isAnswered(event)) return;
     if (event.defaultPrevented) {
-      op_answer(id, "canceled", null, null);
+      op_answer(id, "canceled", null, null, null);
       fail(new TypeError("the request was canceled"));
     } else {
-      op_answer(id, "unhandled", null, null);
+      op_answer(id, "unhandled", null, null, null);
       handle();
     }
   };

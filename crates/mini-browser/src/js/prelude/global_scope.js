@@ -46,12 +46,12 @@ export function installGlobalScope(Class) {
   lazy("blob.js", ["Blob"]);
   lazy("file.js", ["File", "FileList"]);
   lazy("file_reader.js", ["FileReader"]);
-  lazy("form_data.js", ["FormData"]);
   lazy("progress_event.js", ["ProgressEvent"]);
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);
   lazy("fetch.js", ["fetch"], true);
+  lazy("form_data.js", ["FormData"]);
   lazy("caches.js", ["caches"], true);
   lazy("caches.js", ["Cache", "CacheStorage"]);
   replaceable("self", () => windowProxy);

@@ -1,7 +1,7 @@
 // Headers and its guards. (Fetch, "Headers class".)
 
 import { pairs } from "./fetch_idl.js";
-import { ByteString, idl, required } from "./webidl.js";
+import { ByteString, idl, pairIterable, required } from "./webidl.js";
 
 let stateOf;
 let create;
@@ -58,41 +58,10 @@ export class Headers {
     required(arguments.length, 2, "Headers.set");
     set(state, ByteString(name), ByteString(value));
   }
-
-  entries() {
-    return iterate(this.#state, (pair) => pair);
-  }
-
-  keys() {
-    return iterate(this.#state, ([name]) => name);
-  }
-
-  values() {
-    return iterate(this.#state, ([, value]) => value);
-  }
-
-  forEach(callback, thisArg = undefined) {
-    const { list } = this.#state;
-    required(arguments.length, 1, "Headers.forEach");
-    if (typeof callback !== "function") {
-      throw new TypeError("Headers.forEach: the callback is not a function");
-    }
-    // Web IDL, "forEach": the pairs are looked up again at each step.
-    for (let index = 0, all = sortAndCombine(list); index < all.length; all = sortAndCombine(list)) {
-      const [name, value] = all[index];
-      index += 1;
-      Reflect.apply(callback, thisArg, [value, name, this]);
-    }
-  }
 }
 
+pairIterable(Headers, (headers) => sortAndCombine(stateOf(headers).list));
 idl(Headers);
-Object.defineProperty(Headers.prototype, Symbol.iterator, {
-  configurable: true,
-  writable: true,
-  value: Headers.prototype.entries,
-});
-
 // A Headers object over a header list that is shared, not copied.
 export function headersOver(list, guard) {
   return create({ list, guard });
@@ -317,34 +286,3 @@ function isHeaders(value) {
     return false;
   }
 }
-
-const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
-
-// A default iterator object. (Web IDL, "default iterator objects".)
-function iterate(state, select) {
-  const iterator = Object.create(HeadersIteratorPrototype);
-  positions.set(iterator, { state, select, index: 0 });
-  return iterator;
-}
-
-const positions = new WeakMap();
-const HeadersIteratorPrototype = Object.create(IteratorPrototype, {
-  next: {
-    configurable: true,
-    enumerable: true,
-    writable: true,
-    value: function next() {
-      const position = positions.get(this);
-      if (position === undefined) {
-        throw new TypeError("next was called on something that is not a Headers Iterator");
-      }
-      const all = sortAndCombine(position.state.list);
-      if (position.index >= all.length) {
-        return { value: undefined, done: true };
-      }
-      position.index += 1;
-      return { value: position.select(all[position.index - 1]), done: false };
-    },
-  },
-  [Symbol.toStringTag]: { configurable: true, value: "Headers Iterator" },
-});

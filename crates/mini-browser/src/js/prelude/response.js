@@ -6,7 +6,7 @@
 
 import { op_request_url } from "ops";
 
-import { bodyFrom, bodyInit, cloneBody, extract, includeBody, isUnusable, takeBytes } from "./body.js";
+import { bodyInit, cloneBody, extract, includeBody, isUnusable } from "./body.js";
 import { members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
@@ -137,23 +137,21 @@ export function responseOf(object) {
   return stateOf(object).response;
 }
 
-// A Response over what the host gave; its headers cannot be changed. `pull` gives a promise of the
-// body's bytes when they are asked for; null is a null body. Host only.
-export function responseFromHost(head, pull) {
+// A Response over what the host gave; its headers cannot be changed. `body` is a body or null. Host only.
+export function responseFromHost(head, body) {
   const response = {
     ...INITIAL,
     ...head,
     kept: keep("response", head.headId),
-    body: pull === null ? null : bodyFrom(pull),
+    body,
   };
   return newResponse(response, "immutable");
 }
 
-// What the host needs of a Response, whose body is used up by this: `{ head, body }`, where `body`
-// is a promise of the bytes or null. A body that has been read already rejects. Host only.
+// What the host needs of a Response: its head, and its body, which may be null. Host only.
 export function responseToHost(object) {
   const { response } = stateOf(object);
-  return { head: responseHead(response), body: takeBytes(response.body) };
+  return { head: responseHead(response), body: response.body };
 }
 
 // A response as it crosses to the host, without its body. As long as this object is held, the host
