@@ -114,10 +114,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 const CHUNK_LIMIT: usize = 256 << 10;
 
 /// The next chunk of a body, which goes on being kept unless that was the end.
-async fn next_chunk(
-    bodies: Rc<Bodies>,
-    id: u64,
-) -> std::result::Result<Option<JsBytes>, OpError> {
+async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<JsBytes>, OpError> {
     let body = bodies.take(id);
     let mut body = body.ok_or_else(|| OpError::type_error("the body was read already"))?;
     let chunk = std::future::poll_fn(|cx| body.poll_chunk(cx)).await;
