@@ -13,6 +13,7 @@ mod clone;
 mod compression;
 mod cookies;
 mod dom;
+mod dom_cookies;
 mod dom_decode;
 mod dom_sink;
 mod encoding;
@@ -102,6 +103,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
+    dom_cookies::declare(ops)?;
     test_report::declare(ops)
 }
 
