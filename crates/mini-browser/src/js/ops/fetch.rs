@@ -29,7 +29,7 @@ use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 
 /// The longest body that scripts can read, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
+pub(super) const BODY_LIMIT: usize = 64 << 20;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -114,10 +114,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 const CHUNK_LIMIT: usize = 256 << 10;
 
 /// The next chunk of a body, which goes on being kept unless that was the end.
-async fn next_chunk(
-    bodies: Rc<Bodies>,
-    id: u64,
-) -> std::result::Result<Option<JsBytes>, OpError> {
+async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<JsBytes>, OpError> {
     let body = bodies.take(id);
     let mut body = body.ok_or_else(|| OpError::type_error("the body was read already"))?;
     let chunk = std::future::poll_fn(|cx| body.poll_chunk(cx)).await;
@@ -205,7 +202,7 @@ pub(super) fn response_with_body(
 }
 
 /// What a script may see of a response, and the number of the rest.
-fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
+pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     let is_opaque = matches!(
         head.response_type,
         ResponseType::Opaque | ResponseType::Error
@@ -222,7 +219,7 @@ fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     })
 }
 
-fn fetch_params(
+pub(super) fn fetch_params(
     realm: &RealmState,
     head: &Value,
     body: Option<Bytes>,
@@ -279,6 +276,7 @@ pub(super) fn request_from_js(
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
         integrity: text(head, "integrity")?.to_owned(),
+        use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
         // A requester that is not known any more must not turn into the worker itself.
         requester: match requester {

@@ -77,15 +77,18 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     )?;
 
     let realm = ops.realm();
-    ops.add("op_answer_body", move |event: f64, bytes: Option<JsBytes>| {
-        if realm.is_killed() {
-            return;
-        }
-        let fetches = realm.service::<Fetches>();
-        if let Some(body) = fetches.and_then(|fetches| fetches.take_body(event_id(event))) {
-            body.send_all(bytes.unwrap_or_default().0);
-        }
-    })?;
+    ops.add(
+        "op_answer_body",
+        move |event: f64, bytes: Option<JsBytes>| {
+            if realm.is_killed() {
+                return;
+            }
+            let fetches = realm.service::<Fetches>();
+            if let Some(body) = fetches.and_then(|fetches| fetches.take_body(event_id(event))) {
+                body.send_all(bytes.unwrap_or_default().0);
+            }
+        },
+    )?;
 
     // A chunk: settles when the client takes more.
     let realm = ops.realm();

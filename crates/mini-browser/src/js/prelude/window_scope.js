@@ -96,6 +96,7 @@ for (const [file, names] of Object.entries(MODULES)) lazy(file, names);
 lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("dom/canvas.js", ["createImageBitmap"], true);
 lazy("history.js", ["History"]);
+lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
