@@ -2,7 +2,8 @@
 
 import { op_fetch, op_fetch_sync, op_now, op_request_url, op_resolve_blob, op_url_set } from "ops";
 import { newSignal, signalAbort } from "./abort.js";
-import { bodyInit, bytesNow, extract, takeBytes } from "./body.js";
+import { bodyInit, bytesNow, extract } from "./body.js";
+import { brands } from "./brands.js";
 import { queueTask } from "./event_loop.js";
 import { EventTarget, defineEventHandler, fireEvent, typesOf } from "./events.js";
 import { chunksOf, unlessAborted } from "./fetch.js";
@@ -57,10 +58,12 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   #overrideMimeType = null;
   #uploadListens = false;
   #uploadComplete = false;
+  #uploadLength = 0;
   #response = NETWORK_ERROR;
   #pieces = [];
   #received = 0;
   #cache = {};
+  #lastProgress = 0;
   // The fetch that goes on: the signal that terminates it, since when, and the timer of the timeout.
   #fetch = null;
 
@@ -141,7 +144,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   send(body = null) {
     this.#state;
-    const given = body === undefined || body === null ? null : (documentToSend(body) ?? bodyInit(body));
+    const given = body === undefined || body === null ? null : (documentToSend(body) ?? bodyInit(brands.isReadableStream(body) ? DOMString(body) : body));
     // Steps 1 to 3.
     this.#mustBeOpened("send");
     const isIgnored = given === null || this.#method === "GET" || this.#method === "HEAD";
@@ -180,23 +183,19 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   // Step 11.
   #sendAsync(request) {
     const signal = newSignal();
-    const bytes = takeBytes(request.body);
+    const bytes = request.body === null ? null : bytesNow(request.body);
     const fetch = this.#fetch = { signal, started: op_now(), timer: null };
     fireProgress(this, "loadstart", 0, 0);
     if (!this.#uploadComplete && this.#uploadListens) {
-      bytes.then((bytes) => { if (this.#fetch === fetch) this.#uploadLength = bytes.byteLength; });
-      fireProgress(this.#upload, "loadstart", 0, 0);
+      this.#uploadLength = bytes.byteLength;
+      fireProgress(this.#upload, "loadstart", 0, this.#uploadLength);
     }
     // Steps 11.4 and 11.5.
     if (this.#fetch !== fetch || this.#state !== OPENED || !this.#isSent) return;
     this.#startTimer();
     const useCorsPreflight = this.#uploadListens;
-    this.#run(fetch, signal, async (operation) => {
-      const sent = await bytes;
-      return op_fetch(operation, { ...requestToHost(request), useCorsPreflight }, sent);
-    });
+    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight }, bytes));
   }
-  #uploadLength = 0;
 
   async #run(fetch, signal, start) {
     // Each step of the fetch is a task, which does nothing once another fetch has begun.
@@ -244,8 +243,6 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     if (this.#state === HEADERS_RECEIVED && body === null) this.#handleEndOfBody();
   }
 
-  #lastProgress = 0;
-
   #processBodyChunk(chunk) {
     this.#pieces.push(chunk);
     this.#received += chunk.byteLength;
@@ -265,10 +262,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#state = DONE;
     this.#isSent = false;
     fireEvent(this, "readystatechange", !this.#isSync);
-    // Nothing but a new request comes between.
-    if (this.#state !== DONE || this.#fetch !== null) return;
     fireProgress(this, "load", this.#received, length, !this.#isSync);
-    if (this.#state !== DONE || this.#fetch !== null) return;
     fireProgress(this, "loadend", this.#received, length, !this.#isSync);
   }
 
@@ -286,7 +280,6 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#setResponse(NETWORK_ERROR);
     if (this.#isSync) throw exception;
     fireEvent(this, "readystatechange");
-    if (this.#isSent) return;
     if (!this.#uploadComplete) {
       this.#uploadComplete = true;
       if (this.#uploadListens) {
@@ -294,9 +287,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
         fireProgress(this.#upload, "loadend", 0, 0);
       }
     }
-    if (this.#isSent) return;
     fireProgress(this, event, 0, 0);
-    if (this.#isSent) return;
     fireProgress(this, "loadend", 0, 0);
   }
 
@@ -304,9 +295,8 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   #sendSync(request) {
     // What a window's synchronous request has of a timeout is none.
     const timeout = this.#timeout;
+    const bytes = request.body === null ? null : bytesNow(request.body);
     let answer;
-    const { body } = request;
-    const bytes = body === null ? null : bytesNow(body);
     try {
       answer = op_fetch_sync({ ...requestToHost(request), useCorsPreflight: this.#uploadListens }, bytes, timeout);
     } catch (error) {
