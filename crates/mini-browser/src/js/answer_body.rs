@@ -58,7 +58,8 @@ impl AnswerBody {
 
     /// The end, or why there is none.
     pub(super) async fn end(mut self, how: Result<(), String>) {
-        if self.0.send(Piece::End(how)).await.is_err() {
+        // Not flushed: nobody needs to wait until the client has taken it.
+        if self.0.feed(Piece::End(how)).await.is_err() {
             tracing::debug!("the client of a fetch event reads no more");
         }
     }

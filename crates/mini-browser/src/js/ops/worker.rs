@@ -84,8 +84,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 return;
             }
             let fetches = realm.service::<Fetches>();
-            if let Some(body) = fetches.and_then(|fetches| fetches.take_body(event_id(event))) {
+            let last = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
+            if let Some((body, kept)) = last {
                 body.send_all(bytes.unwrap_or_default().0);
+                drop(kept);
             }
         },
     )?;
@@ -110,10 +112,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_answer_end",
         move |ctx: Ctx<'js>, event: f64, why: Option<String>| -> Result<Promise<'js>> {
             let fetches = realm.service::<Fetches>();
-            let body = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
+            let last = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
             promise(&ctx, &realm, async move {
-                if let Some(body) = body {
+                if let Some((body, kept)) = last {
                     body.end(why.map_or(Ok(()), Err)).await;
+                    drop(kept);
                 }
                 Ok(())
             })
