@@ -120,7 +120,7 @@ pub(super) fn import_for_service_worker(
 }
 
 /// Lets the agent's thread wait.
-fn wait<T: Send + 'static>(
+pub(super) fn wait<T: Send + 'static>(
     realm: &RealmState,
     future: impl Future<Output = Result<T, String>> + Send + 'static,
 ) -> Result<T, String> {

@@ -29,7 +29,7 @@ use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 
 /// The longest body that scripts can read, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
+pub(super) const BODY_LIMIT: usize = 64 << 20;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -202,7 +202,7 @@ pub(super) fn response_with_body(
 }
 
 /// What a script may see of a response, and the number of the rest.
-fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
+pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     let is_opaque = matches!(
         head.response_type,
         ResponseType::Opaque | ResponseType::Error
@@ -219,7 +219,7 @@ fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     })
 }
 
-fn fetch_params(
+pub(super) fn fetch_params(
     realm: &RealmState,
     head: &Value,
     body: Option<Bytes>,
@@ -276,6 +276,7 @@ pub(super) fn request_from_js(
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
         integrity: text(head, "integrity")?.to_owned(),
+        use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
         // A requester that is not known any more must not turn into the worker itself.
         requester: match requester {

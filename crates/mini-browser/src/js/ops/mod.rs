@@ -30,6 +30,7 @@ mod window_messages;
 mod windows;
 mod worker;
 mod workers;
+mod xhr;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -99,6 +100,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     navigation::declare(ops)?;
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;
+    xhr::declare(ops)?;
     caches::declare(ops)?;
     cookies::declare(ops)?;
     dom::declare(ops)?;

@@ -54,7 +54,14 @@ const streams = () => op_load("streams/body_streams.js");
 
 // A body of bytes that nobody else writes to; `shared`: or reads as if they were his own.
 export function bodyOf(bytes, shared = false) {
-  return newBody({ pull: () => Promise.resolve(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
+  return newBody({ pull: () => Promise.resolve(bytes), openStream: () => streams().streamOfBytes(bytes), shared, bytes });
+}
+
+// The bytes of a body that was made of bytes, and is used by this.
+export function bytesNow(body) {
+  body.used = true;
+  body.pull = null;
+  return body.bytes;
 }
 
 // A body that the host keeps, `{ id }`, whose bytes come when they are asked for: all by `pull()`, or one after
@@ -79,8 +86,8 @@ export function bodyOfStream(stream) {
 // Whether a body's source is null: nothing but a stream.
 export const isStreamBody = (body) => body !== null && body.isStream;
 
-function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null }) {
-  return { pull, openStream, stream, used: false, shared, isStream, host };
+function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null, bytes = null }) {
+  return { pull, openStream, stream, used: false, shared, isStream, host, bytes };
 }
 
 // The stream of a body, which is made if there is none yet.

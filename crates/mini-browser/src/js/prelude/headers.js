@@ -170,7 +170,7 @@ function headerName(name) {
   return name;
 }
 
-function normalize(value) {
+export function normalize(value) {
   return value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
 }
 
@@ -233,7 +233,7 @@ const METHOD_OVERRIDES = new Set(["x-http-method", "x-http-method-override", "x-
 const FORBIDDEN_METHODS = new Set(["connect", "trace", "track"]);
 
 // *Forbidden request-header*.
-function isForbiddenRequestHeader(rawName, value) {
+export function isForbiddenRequestHeader(rawName, value) {
   const name = rawName.toLowerCase();
   if (FORBIDDEN_REQUEST_NAMES.has(name) || name.startsWith("proxy-") || name.startsWith("sec-")) {
     return true;

@@ -153,6 +153,11 @@ export function requestToHost(request) {
   return { ...head, blobId: blob?.id ?? null, url: request.urlList.at(-1) };
 }
 
+// A request with these members, and else as a new one. Host only.
+export function requestOver(members) {
+  return { ...INITIAL, ...members };
+}
+
 const INITIAL = {
   method: "GET",
   urlList: [],

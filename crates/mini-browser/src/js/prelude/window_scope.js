@@ -97,6 +97,7 @@ lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("dom/canvas.js", ["createImageBitmap"], true);
 lazy("dom/computed_style.js", ["getComputedStyle"], true);
 lazy("history.js", ["History"]);
+lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 

@@ -19,3 +19,4 @@ mod streams;
 mod structured_clone;
 mod web_apis;
 mod windows;
+mod xhr;

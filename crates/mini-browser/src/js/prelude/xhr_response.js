@@ -1,0 +1,80 @@
+// What XMLHttpRequest makes of a response. (XMLHttpRequest, "Response".)
+//
+// A result is `{ bytes, headers, hasBody, overrideMimeType, url }`.
+
+import { op_has, op_load, op_package_text } from "ops";
+import { utf8Decode } from "./encoding.js";
+import { combined } from "./headers.js";
+import { extractMimeType, serializeMimeType } from "./mime_type.js";
+
+// The response object of a response type other than text.
+export function responseOf(type, result) {
+  switch (type) {
+    case "arraybuffer": return result.bytes.slice().buffer;
+    case "blob": return op_load("blob.js").newBlob(result.bytes.slice(), serializeMimeType(finalMimeType(result)));
+    case "document": return xmlOf(result, type);
+    default: return result.hasBody ? jsonOf(result) : null;
+  }
+}
+
+function jsonOf({ bytes }) {
+  try {
+    return JSON.parse(utf8Decode(bytes));
+  } catch {
+    // Set a JSON response, step 3: what is no JSON is null.
+    return null;
+  }
+}
+
+// Get a text response.
+export function textOf(result, responseType) {
+  if (!result.hasBody) return "";
+  const labels = [finalCharset(result)].filter((label) => label !== null);
+  if (responseType === "" && labels.length === 0 && isXml(finalMimeType(result))) {
+    const declared = /^<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["']/.exec(String.fromCharCode(...result.bytes.subarray(0, 512)));
+    if (declared !== null) labels.push(declared[1]);
+  }
+  return op_package_text(result.bytes, labels);
+}
+
+// Set a document response. No document is made of XML.
+export function xmlOf(result, responseType) {
+  if (!result.hasBody) return null;
+  const mimeType = finalMimeType(result);
+  if (mimeType.essence !== "text/html" || responseType === "" || !op_has("dom/parse_fragment.js")) return null;
+  const { parseWhole } = op_load("dom/parse_fragment.js");
+  const { newDocument, wrap } = op_load("dom/nodes.js");
+  const { home } = op_load("dom/home.js");
+  const document = newDocument({ contentType: "text/html", url: result.url, home });
+  parseWhole(document, op_package_text(result.bytes, [finalCharset(result)].filter((label) => label !== null)));
+  return wrap(document);
+}
+
+const isXml = ({ essence }) => essence === "text/xml" || essence === "application/xml" || essence.endsWith("+xml");
+
+// Get a response MIME type, and a final one.
+function finalMimeType({ headers, overrideMimeType }) {
+  return overrideMimeType ?? extractMimeType(headers) ?? { essence: "text/xml", parameters: new Map() };
+}
+
+// Get a final encoding: the label of it, or null.
+function finalCharset({ headers, overrideMimeType }) {
+  return overrideMimeType?.parameters.get("charset") ?? extractMimeType(headers)?.parameters.get("charset") ?? null;
+}
+
+// What send() is given, if it is a Document: `{ document, type }`, with its markup; else null.
+export function documentToSend(value) {
+  if (typeof value !== "object" || !op_has("dom/document.js") || typeof globalThis.document === "undefined") return null;
+  const { Document } = op_load("dom/document.js");
+  if (!(value instanceof Document)) return null;
+  const isHtml = value.contentType === "text/html";
+  const record = op_load("dom/node.js").recordOf(value);
+  const markup = isHtml ? op_load("dom/serialize.js").serializeChildren(record) : op_load("dom/serialize_xml.js").serializeXml(record);
+  return { document: markup.toWellFormed(), type: `${isHtml ? "text/html" : "application/xml"};charset=UTF-8` };
+}
+
+// getAllResponseHeaders(): in the order of their names in upper case.
+export function headerText(headers) {
+  const names = [...new Set(headers.map(([name]) => name.toUpperCase()))].sort();
+  return names.map((name) => `${name.toLowerCase()}: ${combined(headers, name)}\r\n`).join("");
+}
