@@ -58,7 +58,8 @@ impl AnswerBody {
 
     /// The end, or why there is none.
     pub(super) async fn end(mut self, how: Result<(), String>) {
-        if self.0.send(Piece::End(how)).await.is_err() {
+        // Not flushed: nobody needs to wait until the client has taken it.
+        if self.0.feed(Piece::End(how)).await.is_err() {
             tracing::debug!("the client of a fetch event reads no more");
         }
     }
@@ -95,7 +96,10 @@ mod tests {
     #[test]
     fn what_is_not_ended_is_aborted_and_what_breaks_says_why() {
         let (answer, mut body) = AnswerBody::new();
-        assert!(matches!(answer.clone().send("x".into()).now_or_never(), Some(Ok(()))));
+        assert!(matches!(
+            answer.clone().send("x".into()).now_or_never(),
+            Some(Ok(()))
+        ));
         drop(answer);
         assert_eq!(next(&mut body), Some(Some(Ok("x".into()))));
         assert_eq!(next(&mut body), Some(Some(Err(BodyError::Aborted))));
@@ -105,6 +109,9 @@ mod tests {
         assert_eq!(next(&mut body), Some(Some(Err(broken))));
         let (answer, body) = AnswerBody::new();
         drop(body);
-        assert!(matches!(answer.send("x".into()).now_or_never(), Some(Err(Unread))));
+        assert!(matches!(
+            answer.send("x".into()).now_or_never(),
+            Some(Err(Unread))
+        ));
     }
 }

@@ -209,6 +209,10 @@ impl OwnBlobs {
         bytes: Bytes,
         media_type: String,
     ) -> Option<String> {
+        // What would end with the realm may not begin after it.
+        if realm.has_ended() {
+            return None;
+        }
         let store = realm.service::<BlobUrls>()?;
         let url = store.add(&realm.environment(), unique, bytes, media_type);
         self.urls.borrow_mut().insert(url.clone());

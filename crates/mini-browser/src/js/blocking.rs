@@ -120,9 +120,6 @@ pub(super) fn import_for_service_worker(
 }
 
 /// Lets the agent's thread wait.
-///
-/// # Errors
-/// What the future says, or that the agent ends.
 pub(super) fn wait<T: Send + 'static>(
     realm: &RealmState,
     future: impl Future<Output = Result<T, String>> + Send + 'static,

@@ -366,8 +366,9 @@ impl Fetches {
         self.lock().get(&event)?.body.clone()
     }
 
-    /// The same, for what is the last of it.
-    pub(super) fn take_body(&self, event: EventId) -> Option<AnswerBody> {
+    /// The same, for what is the last of it; and what is to be kept until that is sent: without it,
+    /// the worker may be idle, and stopped.
+    pub(super) fn take_body(&self, event: EventId) -> Option<(AnswerBody, impl Sized + use<>)> {
         let mut fetches = self.lock();
         let fetch = fetches.get_mut(&event)?;
         let sender = fetch.body.take();
@@ -377,8 +378,7 @@ impl Fetches {
             None
         };
         drop(fetches);
-        drop(done);
-        sender
+        Some((sender?, done))
     }
 
     /// The event is over. False if it is no fetch event.

@@ -10,21 +10,23 @@ use crate::js::realm::RealmKind;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     // Create object URL: `unique` is a new UUID.
-    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    let realm = ops.realm();
     ops.add(
         "op_create_object_url",
         move |ctx: Ctx<'js>, unique: String, bytes: JsBytes, media_type: String| {
             let refused = || OpError::new("NotSupportedError", "this realm has no blob URL store");
-            own.create(&realm, &unique, bytes.0, media_type)
+            realm
+                .local::<OwnBlobs>()
+                .create(&realm, &unique, bytes.0, media_type)
                 .ok_or_else(|| refused().throw(&ctx))
         },
     )?;
 
-    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    let realm = ops.realm();
     ops.add("op_revoke_object_url", move |url: String| {
         // Step 1: what is no URL is no blob URL.
         if let Ok(url) = Url::parse(&url) {
-            own.revoke(&realm, &url);
+            realm.local::<OwnBlobs>().revoke(&realm, &url);
         }
     })?;
 
@@ -35,10 +37,13 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     })?;
 
     // The number of what a URL leads to now, or null.
-    let (realm, own) = (ops.realm(), ops.realm().local::<OwnBlobs>());
+    let realm = ops.realm();
     ops.add("op_resolve_blob", move |url: String| {
         let url = Url::parse(&url).ok()?;
-        own.resolve(&realm, &url).map(super::windows::to_number)
+        realm
+            .local::<OwnBlobs>()
+            .resolve(&realm, &url)
+            .map(super::windows::to_number)
     })?;
 
     ops.add("op_base64", |bytes: JsBytes| base64(&bytes.0))?;

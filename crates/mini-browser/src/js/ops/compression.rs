@@ -73,10 +73,7 @@ enum Codec {
     Deflate(ZlibEncoder<Vec<u8>>),
     DeflateRaw(DeflateEncoder<Vec<u8>>),
     Gzip(GzEncoder<Vec<u8>>),
-    Inflate {
-        inflate: Decompress,
-        ended: bool,
-    },
+    Inflate { inflate: Decompress, ended: bool },
     Gunzip(GzDecoder<Vec<u8>>),
 }
 
@@ -220,7 +217,10 @@ mod tests {
                 "{format} later"
             );
             for end in 0..packed.len() {
-                assert!(run(format, true, &[&packed[..end]]).is_err(), "{format} {end}");
+                assert!(
+                    run(format, true, &[&packed[..end]]).is_err(),
+                    "{format} {end}"
+                );
             }
             if format != "deflate-raw" {
                 let mut damaged = packed.clone();

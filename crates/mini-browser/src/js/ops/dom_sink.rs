@@ -12,6 +12,9 @@ use rquickjs::{Array, Ctx, IntoJs, Result, Value};
 /// The number of the document, or of the fragment that is parsed.
 const ROOT: u32 = 0;
 
+/// How deep elements nest; what would be deeper becomes a sibling, as in other browsers.
+const DEPTH: u32 = 512;
+
 /// A node of the prelude's, by number; the numbers of a parser are counted from 0.
 pub(super) struct Handle {
     pub(super) id: u32,
@@ -19,6 +22,26 @@ pub(super) struct Handle {
     /// The number of a template's contents.
     contents: Option<u32>,
     is_integration_point: bool,
+    /// How deep it was put, and below what.
+    depth: Cell<u32>,
+    parent: RefCell<Option<Rc<Self>>>,
+}
+
+impl Handle {
+    fn new(id: u32, name: QualName, contents: Option<u32>) -> Self {
+        Self {
+            id,
+            name,
+            contents,
+            is_integration_point: false,
+            depth: Cell::new(0),
+            parent: RefCell::default(),
+        }
+    }
+
+    fn nameless(id: u32) -> Self {
+        Self::new(id, QualName::new(None, ns!(), local_name!("")), None)
+    }
 }
 
 /// A step of building a tree. Numbers name nodes.
@@ -96,12 +119,7 @@ pub(super) struct Sink {
 impl Sink {
     pub(super) fn new() -> Self {
         Self {
-            document: Rc::new(Handle {
-                id: ROOT,
-                name: QualName::new(None, ns!(), local_name!("")),
-                contents: None,
-                is_integration_point: false,
-            }),
+            document: Rc::new(Handle::nameless(ROOT)),
             last: Cell::new(ROOT),
             operations: RefCell::default(),
         }
@@ -112,12 +130,7 @@ impl Sink {
         let name = QualName::new(None, namespace.into(), LocalName::from(local_name));
         let contents =
             (name.expanded() == html5ever::expanded_name!(html "template")).then(|| self.next_id());
-        Rc::new(Handle {
-            id: self.next_id(),
-            name,
-            contents,
-            is_integration_point: false,
-        })
+        Rc::new(Handle::new(self.next_id(), name, contents))
     }
 
     /// What is to be done since the last time, as arrays of a name and its arguments.
@@ -188,22 +201,15 @@ impl TreeSink for Sink {
             contents,
         });
         Rc::new(Handle {
-            id,
-            name,
-            contents,
             is_integration_point: flags.mathml_annotation_xml_integration_point,
+            ..Handle::new(id, name, contents)
         })
     }
 
     fn create_comment(&self, text: StrTendril) -> Rc<Handle> {
         let id = self.next_id();
         self.push(Operation::Comment { id, text });
-        Rc::new(Handle {
-            id,
-            name: QualName::new(None, ns!(), local_name!("")),
-            contents: None,
-            is_integration_point: false,
-        })
+        Rc::new(Handle::nameless(id))
     }
 
     fn create_pi(&self, _: StrTendril, data: StrTendril) -> Rc<Handle> {
@@ -212,6 +218,15 @@ impl TreeSink for Sink {
     }
 
     fn append(&self, parent: &Rc<Handle>, child: NodeOrText<Rc<Handle>>) {
+        let above = parent.parent.borrow().clone();
+        let parent = match &above {
+            Some(above) if parent.depth.get() >= DEPTH => above,
+            _ => parent,
+        };
+        if let NodeOrText::AppendNode(child) = &child {
+            child.depth.set(parent.depth.get() + 1);
+            child.parent.replace(Some(Rc::clone(parent)));
+        }
         if let NodeOrText::AppendText(text) = &child
             && coalesces(&mut self.operations.borrow_mut(), parent.id, text)
         {
@@ -263,12 +278,7 @@ impl TreeSink for Sink {
 
     fn get_template_contents(&self, target: &Rc<Handle>) -> Rc<Handle> {
         match target.contents {
-            Some(id) => Rc::new(Handle {
-                id,
-                name: QualName::new(None, ns!(), local_name!("")),
-                contents: None,
-                is_integration_point: false,
-            }),
+            Some(id) => Rc::new(Handle::nameless(id)),
             None => Rc::clone(target),
         }
     }

@@ -170,9 +170,16 @@ mod tests {
             ignore_bom: false,
             stream,
         };
-        assert!(decoders.decode(1, "utf-8", b"\xe3\x81", flags(true)).is_ok());
+        assert!(
+            decoders
+                .decode(1, "utf-8", b"\xe3\x81", flags(true))
+                .is_ok()
+        );
         assert!(decoders.decode(1, "utf-8", b"A", flags(true)).is_err());
-        assert_eq!(decoders.decode(1, "utf-8", b"A", flags(false)).unwrap(), "A");
+        assert_eq!(
+            decoders.decode(1, "utf-8", b"A", flags(false)).unwrap(),
+            "A"
+        );
         assert!(decoders.decode(1, "nonsense", b"A", flags(false)).is_err());
     }
 }

@@ -114,10 +114,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 const CHUNK_LIMIT: usize = 256 << 10;
 
 /// The next chunk of a body, which goes on being kept unless that was the end.
-async fn next_chunk(
-    bodies: Rc<Bodies>,
-    id: u64,
-) -> std::result::Result<Option<JsBytes>, OpError> {
+async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<JsBytes>, OpError> {
     let body = bodies.take(id);
     let mut body = body.ok_or_else(|| OpError::type_error("the body was read already"))?;
     let chunk = std::future::poll_fn(|cx| body.poll_chunk(cx)).await;
@@ -176,34 +173,22 @@ async fn fetch(
     head: Value,
     body: Option<Bytes>,
 ) -> std::result::Result<Json, OpError> {
-    let (service, params) = prepare(&realm, &head, body)?;
-    let fetched = service.fetch(params).await;
-    let fetched = fetched.map_err(|error| failed(&realm, &error.to_string(), "TypeError"))?;
-    Ok(response_with_body(&realm, fetched.head, fetched.body))
-}
-
-/// What a script is told of a fetch that failed, and people of why.
-pub(super) fn failed(realm: &RealmState, why: &str, name: &str) -> OpError {
-    realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
-    OpError::new(name, "Failed to fetch")
-}
-
-/// What a request of a script is fetched with.
-pub(super) fn prepare(
-    realm: &RealmState,
-    head: &Value,
-    body: Option<Bytes>,
-) -> std::result::Result<(Arc<FetchService>, FetchParams), OpError> {
+    let failed = |why: &str| {
+        realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
+        OpError::type_error("Failed to fetch")
+    };
     let service = realm.service::<FetchService>();
-    let service =
-        service.ok_or_else(|| failed(realm, "this realm has no network", "TypeError"))?;
+    let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let blob = head["blobId"].as_u64();
     let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
     let service = match blob {
         Some(blob) => Arc::new(blob.service(&service)),
         None => service,
     };
-    Ok((service, fetch_params(realm, head, body)?))
+    let params = fetch_params(&realm, &head, body)?;
+    let fetched = service.fetch(params).await;
+    let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
+    Ok(response_with_body(&realm, fetched.head, fetched.body))
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
@@ -234,7 +219,7 @@ pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
     })
 }
 
-fn fetch_params(
+pub(super) fn fetch_params(
     realm: &RealmState,
     head: &Value,
     body: Option<Bytes>,
@@ -288,10 +273,10 @@ pub(super) fn request_from_js(
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
             RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
         },
-        use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
         integrity: text(head, "integrity")?.to_owned(),
+        use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
         // A requester that is not known any more must not turn into the worker itself.
         requester: match requester {

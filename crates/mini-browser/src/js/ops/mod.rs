@@ -11,8 +11,10 @@ mod caches;
 mod clients;
 mod clone;
 mod compression;
+mod crypto;
 mod cookies;
 mod dom;
+mod dom_cookies;
 mod dom_decode;
 mod dom_sink;
 mod encoding;
@@ -89,6 +91,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     broadcast::declare(ops)?;
     encoding::declare(ops)?;
     compression::declare(ops)?;
+    crypto::declare(ops)?;
     url::declare(ops)?;
     worker::declare(ops)?;
     clients::declare(ops)?;
@@ -104,6 +107,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
+    dom_cookies::declare(ops)?;
     test_report::declare(ops)
 }
 

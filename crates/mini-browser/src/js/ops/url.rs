@@ -52,7 +52,7 @@ fn parts<'js>(ctx: &Ctx<'js>, url: &Url) -> Result<Object<'js>> {
     use url::quirks;
     let parts = Object::new(ctx.clone())?;
     parts.set("href", quirks::href(url))?;
-    parts.set("origin", quirks::origin(url))?;
+    parts.set("origin", origin(url))?;
     parts.set("protocol", quirks::protocol(url))?;
     parts.set("username", quirks::username(url))?;
     parts.set("password", quirks::password(url))?;
@@ -63,6 +63,16 @@ fn parts<'js>(ctx: &Ctx<'js>, url: &Url) -> Result<Object<'js>> {
     parts.set("search", quirks::search(url))?;
     parts.set("hash", quirks::hash(url))?;
     Ok(parts)
+}
+
+/// *Origin* of a URL, serialized: that of a `blob:` URL counts only if it is of http or https.
+fn origin(url: &Url) -> String {
+    let is_foreign = url.scheme() == "blob"
+        && !(url.path().starts_with("http:") || url.path().starts_with("https:"));
+    if is_foreign {
+        return "null".to_owned();
+    }
+    url::quirks::origin(url)
 }
 
 /// A setter of `URL`. What it cannot set it leaves as it was, as the standard says.

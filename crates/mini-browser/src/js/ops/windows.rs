@@ -299,13 +299,15 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             if realm.options().sandbox.scripts {
                 return Ok(true);
             }
+            let is_muted = is_muted.0.flatten() == Some(true);
+            realm.set_muted(&url, is_muted);
             let ran = evaluate_script(&ctx, source, &url);
             // Interrupted: so is what runs the scripts of the document.
             if realm.is_killed() {
                 return Err(rquickjs::Error::Exception);
             }
             if ran.is_err() {
-                if is_muted.0.flatten() == Some(true) {
+                if is_muted {
                     realm.report_muted(&ctx);
                 } else {
                     realm.report(&ctx);

@@ -77,15 +77,20 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     )?;
 
     let realm = ops.realm();
-    ops.add("op_answer_body", move |event: f64, bytes: Option<JsBytes>| {
-        if realm.is_killed() {
-            return;
-        }
-        let fetches = realm.service::<Fetches>();
-        if let Some(body) = fetches.and_then(|fetches| fetches.take_body(event_id(event))) {
-            body.send_all(bytes.unwrap_or_default().0);
-        }
-    })?;
+    ops.add(
+        "op_answer_body",
+        move |event: f64, bytes: Option<JsBytes>| {
+            if realm.is_killed() {
+                return;
+            }
+            let fetches = realm.service::<Fetches>();
+            let last = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
+            if let Some((body, kept)) = last {
+                body.send_all(bytes.unwrap_or_default().0);
+                drop(kept);
+            }
+        },
+    )?;
 
     // A chunk: settles when the client takes more.
     let realm = ops.realm();
@@ -107,10 +112,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_answer_end",
         move |ctx: Ctx<'js>, event: f64, why: Option<String>| -> Result<Promise<'js>> {
             let fetches = realm.service::<Fetches>();
-            let body = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
+            let last = fetches.and_then(|fetches| fetches.take_body(event_id(event)));
             promise(&ctx, &realm, async move {
-                if let Some(body) = body {
+                if let Some((body, kept)) = last {
                     body.end(why.map_or(Ok(()), Err)).await;
+                    drop(kept);
                 }
                 Ok(())
             })

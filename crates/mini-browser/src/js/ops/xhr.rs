@@ -1,54 +1,70 @@
-//! Synchronous `XMLHttpRequest`: a fetch that the agent waits for.
+//! Of XMLHttpRequest: a fetch that the script waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rquickjs::{Array, Ctx, Result};
+use rquickjs::{Ctx, Object, Result};
 
-use super::{OpError, Ops, fetch};
+use super::fetch::{BODY_LIMIT, fetch_params, response_to_js};
+use super::{OpError, Ops};
+use crate::fetch::FetchService;
 use crate::js::JsBytes;
-use crate::js::blocking;
+use crate::js::blob_urls::OwnBlobs;
+use crate::js::blocking::wait;
+use crate::js::console::ConsoleLevel;
 use crate::js::json::Json;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // [the head, the bytes or nothing]; `timeout` is in milliseconds, 0 for none.
+    // `{ head, hasBody, bytes }`; throws a TimeoutError, or a NetworkError for what failed. `timeout`
+    // is in milliseconds; 0 is none.
     let realm = ops.realm();
     ops.add(
         "op_fetch_sync",
-        move |ctx: Ctx<'js>, head: Json, body: Option<JsBytes>, timeout: u32| -> Result<Array<'js>> {
-            let thrown = |error: OpError| error.throw(&ctx);
-            let (service, params) =
-                fetch::prepare(&realm, &head.0, body.map(|body| body.0)).map_err(thrown)?;
-            let fetching = async move {
+        move |ctx: Ctx<'js>,
+              head: Json,
+              body: Option<JsBytes>,
+              timeout: f64|
+              -> Result<Object<'js>> {
+            let refused = |name: &str, why: &str| OpError::new(name, why).throw(&ctx);
+            let failed = |why: &str| {
+                realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
+                refused("NetworkError", "Failed to fetch")
+            };
+            let service = realm.service::<FetchService>();
+            let service = service.ok_or_else(|| failed("this realm has no network"))?;
+            let blob = head.0["blobId"].as_u64();
+            let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+            let service = match blob {
+                Some(blob) => Arc::new(blob.service(&service)),
+                None => service,
+            };
+            let params = fetch_params(&realm, &head.0, body.map(|body| body.0));
+            let params = params.map_err(|error| error.throw(&ctx))?;
+            let fetched = async move {
                 let fetched = service.fetch(params).await;
                 let fetched = fetched.map_err(|error| error.to_string())?;
-                let bytes = match fetched.body {
-                    Some(body) => {
-                        let bytes = body.collect(fetch::BODY_LIMIT).await;
-                        Some(bytes.map_err(|error| error.to_string())?)
-                    }
-                    None => None,
-                };
-                Ok((fetched.head, bytes))
+                let has_body = fetched.body.is_some();
+                let bytes = fetched.body.unwrap_or_default().collect(BODY_LIMIT).await;
+                let bytes = bytes.map_err(|error| error.to_string())?;
+                Ok((fetched.head, has_body, bytes))
             };
-            let timeout = (timeout > 0).then(|| Duration::from_millis(timeout.into()));
-            let fetched = blocking::wait(&realm, async move {
-                match timeout {
-                    None => fetching.await.map(Some),
-                    Some(timeout) => match tokio::time::timeout(timeout, fetching).await {
-                        Ok(fetched) => fetched.map(Some),
-                        Err(_) => Ok(None),
-                    },
+            let limit = Duration::try_from_secs_f64(timeout / 1000.0).unwrap_or_default();
+            let fetched = wait(&realm, async move {
+                if limit.is_zero() {
+                    return fetched.await.map(Some);
                 }
+                // None: the time is over.
+                tokio::time::timeout(limit, fetched).await.ok().transpose()
             });
-            let fetched = fetched.map_err(|why| fetch::failed(&realm, &why, "NetworkError"));
-            let timed_out = || OpError::new("TimeoutError", "the request took too long");
-            let (head, bytes) = fetched
-                .and_then(|fetched| fetched.ok_or_else(timed_out))
-                .map_err(thrown)?;
-            let result = Array::new(ctx.clone())?;
-            result.set(0, Json(fetch::response_to_js(&realm, head)))?;
-            result.set(1, bytes.map(JsBytes))?;
-            Ok(result)
+            let fetched = fetched.map_err(|why| failed(&why))?;
+            let Some((response, has_body, bytes)) = fetched else {
+                return Err(refused("TimeoutError", "The time is over"));
+            };
+            let answer = Object::new(ctx.clone())?;
+            answer.set("head", Json(response_to_js(&realm, response)))?;
+            answer.set("hasBody", has_body)?;
+            answer.set("bytes", JsBytes(bytes))?;
+            Ok(answer)
         },
     )
 }

@@ -1,6 +1,6 @@
 // Bodies, the Body mixin, and what a body can be made of. (Fetch, "Bodies", "BodyInit unions", "Body mixin".)
 //
-// A body here is `{ pull, openStream, stream, used, shared, isStream, host, bytes, open,
+// A body here is `{ pull, openStream, stream, used, shared, isStream, host, bytes,
 // failure }`. As long as no script has seen its
 // stream, `pull()` gives a promise of all its bytes at once; `openStream()` makes the record of its stream, once
 // somebody asks for it. `isStream`: its source is null. `shared`: others have the same bytes.
@@ -59,10 +59,17 @@ export function bodyOf(bytes, shared = false) {
   return newBody({ bytes, pull: () => resolvedWith(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
 }
 
+// The bytes of a body that was made of bytes, and is used by this.
+export function bytesNow(body) {
+  body.used = true;
+  body.pull = null;
+  return body.bytes;
+}
+
 // A body that the host keeps, `{ id }`, whose bytes come when they are asked for: all by `pull()`, or one after
 // another as `open()` gives them: `{ next() -> promise of a Uint8Array or null, cancel(reason), watch(error) }`.
 export function bodyFrom(host, pull, open) {
-  return newBody({ host, pull, open, openStream: () => streams().streamOfChunks(open()) });
+  return newBody({ host, pull, openStream: () => streams().streamOfChunks(open()) });
 }
 
 // Takes the number of a body that the host keeps and nobody has touched: it is used from now on. Else null.
@@ -78,24 +85,11 @@ export function bodyOfStream(stream) {
   return newBody({ pull: () => streams().allBytes(stream), stream, isStream: true });
 }
 
-// The chunks of a body that nobody else reads, as `open()` of `bodyFrom` gives them.
-export function chunksOfBody(body) {
-  if (body.open !== null && body.stream === undefined && !body.shared) return body.open();
-  let taken = null;
-  return {
-    async next() {
-      if (taken !== null) return null;
-      taken = await takeBytes(body);
-      return taken;
-    },
-  };
-}
-
 // Whether a body's source is null: nothing but a stream.
 export const isStreamBody = (body) => body !== null && body.isStream;
 
-function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null, bytes = null, open = null }) {
-  return { pull, openStream, stream, used: false, shared, isStream, host, bytes, open, failure: null };
+function newBody({ pull, openStream = null, stream = undefined, shared = false, isStream = false, host = null, bytes = null }) {
+  return { pull, openStream, stream, used: false, shared, isStream, host, bytes, failure: null };
 }
 
 // The stream of a body, which is made if there is none yet.

@@ -5,7 +5,7 @@ import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, setHandler
 import { newMessageEvent } from "./message_event.js";
 import { applyNotice, registrationOf, workerOf } from "./registration.js";
 import { global } from "./realms.js";
-import { deserializeMessage } from "./structured_clone.js";
+import { deserializeMessage, portsAmong } from "./structured_clone.js";
 import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, required } from "./webidl.js";
 
 let controllerChanged, received;
@@ -60,7 +60,7 @@ export class ServiceWorkerContainer extends EventTarget {
     let event;
     try {
       const { data, transferred } = deserializeMessage(number);
-      event = newMessageEvent("message", data, origin, from, transferred);
+      event = newMessageEvent("message", data, origin, from, portsAmong(transferred));
     } catch {
       event = newMessageEvent("messageerror", null, origin, from);
     }

@@ -28,8 +28,8 @@ install({ WorkerGlobalScope, DedicatedWorkerGlobalScope });
 replaceable("name", op_worker_name);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("file_reader_sync.js", ["FileReaderSync"]);
-lazy("worker.js", ["Worker"]);
 lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
+lazy("worker.js", ["Worker"]);
 
 op_set_hook("insidePort", (id) => {
   inside = newMessagePort(id);

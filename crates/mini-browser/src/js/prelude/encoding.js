@@ -38,7 +38,7 @@ export class DecoderState {
   constructor(label, options) {
     const name = op_encoding(DOMString(label).toWellFormed());
     const { fatal, ignoreBOM } = dictionary(options, "The options of the decoder");
-    if (name === undefined) throw new RangeError(`There is no encoding '${label}'`);
+    if (name === null || name === undefined) throw new RangeError(`There is no encoding '${label}'`);
     this.encoding = name;
     this.fatal = !!fatal;
     this.ignoreBOM = !!ignoreBOM;
@@ -76,6 +76,3 @@ export const utf8DecodeWithoutBOM = (bytes) => call(op_text_decode, 0, "utf-8", 
 
 // *UTF-8 decode*: without a byte order mark, with U+FFFD for what is not UTF-8.
 export const utf8Decode = (bytes) => call(op_text_decode, 0, "utf-8", bytes, [false, false, false]);
-
-// Whether *get an encoding* finds one.
-export const isEncodingLabel = (label) => op_encoding(label.toWellFormed()) !== undefined;

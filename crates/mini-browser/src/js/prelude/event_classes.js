@@ -1,7 +1,7 @@
-// CustomEvent, ErrorEvent and PromiseRejectionEvent. (DOM; HTML.)
+// CustomEvent, CloseEvent, ErrorEvent and PromiseRejectionEvent. (DOM; HTML.)
 
-import { Event, setIsErrorEvent } from "./events.js";
-import { DOMString, dictionary, idl, required } from "./webidl.js";
+import { Event, isBeingDispatched, setIsErrorEvent } from "./events.js";
+import { DOMString, USVString, dictionary, idl, required } from "./webidl.js";
 
 export class CustomEvent extends Event {
   #detail;
@@ -11,8 +11,33 @@ export class CustomEvent extends Event {
     this.#detail = dictionary(init, "The event's init").detail ?? null;
   }
   get detail() { return this.#detail; }
+  initCustomEvent(type, bubbles = false, cancelable = false, detail = null) {
+    this.#detail;
+    required(arguments.length, 1, "initCustomEvent");
+    // Step 1: while it is dispatched, nothing changes.
+    if (isBeingDispatched(this)) return;
+    this.initEvent(type, bubbles, cancelable);
+    this.#detail = detail;
+  }
 }
 idl(CustomEvent);
+Object.defineProperty(CustomEvent, "length", { value: 1, configurable: true });
+
+// (WebSockets, "CloseEvent".)
+export class CloseEvent extends Event {
+  #init;
+  constructor(type, init = undefined) {
+    required(arguments.length, 1, "CloseEvent");
+    super(type, init);
+    const { code = 0, reason = "", wasClean } = dictionary(init, "The event's init");
+    this.#init = { wasClean: !!wasClean, code: code & 0xffff, reason: USVString(reason) };
+  }
+  get wasClean() { return this.#init.wasClean; }
+  get code() { return this.#init.code; }
+  get reason() { return this.#init.reason; }
+}
+idl(CloseEvent);
+Object.defineProperty(CloseEvent, "length", { value: 1, configurable: true });
 
 export class ErrorEvent extends Event {
   #init;

@@ -75,6 +75,9 @@ export class Event {
   }
 }
 
+// Whether the dispatch flag of an event is set.
+export const isBeingDispatched = (event) => is(event, DISPATCHING);
+
 // DOM, "dispatch", over a path of targets without shadow trees. Returns false if canceled.
 // `shown` is what the event has as its target.
 function dispatch(event, target, path, fromHost, endsTask, shown) {

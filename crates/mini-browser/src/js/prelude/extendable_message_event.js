@@ -4,7 +4,7 @@ import { op_is_message_source } from "ops";
 import { clientOf, Client } from "./clients.js";
 import { ExtendableEvent } from "./extendable.js";
 import { isServiceWorker, workerOf } from "./registration.js";
-import { deserializeMessage } from "./structured_clone.js";
+import { deserializeMessage, portsAmong } from "./structured_clone.js";
 import { DOMString, USVString, dictionary, idl, required, sequence } from "./webidl.js";
 
 const { freeze } = Object;
@@ -55,7 +55,7 @@ export function newExtendableMessageEvent(message, origin, { client, worker }) {
   try {
     const { data, transferred } = deserializeMessage(message);
     const event = new ExtendableMessageEvent("message");
-    fill(event, data, origin, "", source, transferred);
+    fill(event, data, origin, "", source, portsAmong(transferred));
     return event;
   } catch {
     const event = new ExtendableMessageEvent("messageerror");

@@ -72,7 +72,7 @@ export function hostBody(id, signal) {
 }
 
 // The chunks of a body that the host keeps.
-function chunksOf(kept, signal) {
+export function chunksOf(kept, signal) {
   let running = null;
   return {
     async next() {
@@ -102,7 +102,7 @@ let lastOperation = 0;
 
 // What an operation of the host gives, or the reason of the abort. `start` is given a number under
 // which the operation can be aborted.
-function unlessAborted(signal, start) {
+export function unlessAborted(signal, start) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     lastOperation += 1;

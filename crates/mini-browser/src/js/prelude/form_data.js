@@ -91,7 +91,7 @@ function entriesOfForm(form, submitter) {
 
 // The multipart/form-data encoding algorithm: `{ bytes, boundary }`. (HTML, "Multipart form data".)
 export function encodeMultipart(list) {
-  const { randomUUID } = op_load("performance.js");
+  const { randomUUID } = op_load("crypto.js");
   const boundary = `----formdata-${randomUUID()}`;
   const escape = (text) => text.replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22");
   const lines = (text) => text.replace(/\r\n?|\n/g, "\r\n");

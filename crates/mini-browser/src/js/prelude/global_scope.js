@@ -19,7 +19,7 @@ export function installGlobalScope(Class) {
   }
   lazy("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], true);
   lazy("dom_exception.js", ["DOMException"]);
-  lazy("event_classes.js", ["CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
+  lazy("event_classes.js", ["CloseEvent", "CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
   lazy("structured_clone.js", ["structuredClone"], true);
   lazy("message_event.js", ["MessageEvent"]);
   lazy("message_channel.js", ["MessageChannel"]);
@@ -40,8 +40,10 @@ export function installGlobalScope(Class) {
   lazy("streams/writable_writer.js", ["WritableStreamDefaultWriter"]);
   lazy("streams/writable_controller.js", ["WritableStreamDefaultController"]);
   lazy("streams/transform_stream.js", ["TransformStream", "TransformStreamDefaultController"]);
-  lazy("performance.js", ["performance", "crypto"], true);
-  lazy("performance.js", ["Performance", "Crypto"]);
+  lazy("performance.js", ["performance"], true);
+  lazy("performance.js", ["Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"]);
+  lazy("crypto.js", ["crypto"], true);
+  lazy("crypto.js", facts.secure ? ["Crypto", "SubtleCrypto"] : ["Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);
   lazy("blob.js", ["Blob"]);
   lazy("file.js", ["File", "FileList"]);

@@ -39,7 +39,7 @@ export class Headers {
   get(name) {
     const { list } = this.#state;
     required(arguments.length, 1, "Headers.get");
-    return combined(list, headerNameOf(ByteString(name)));
+    return combined(list, headerName(ByteString(name)));
   }
 
   getSetCookie() {
@@ -50,7 +50,7 @@ export class Headers {
   has(name) {
     const { list } = this.#state;
     required(arguments.length, 1, "Headers.has");
-    return contains(list, headerNameOf(ByteString(name)));
+    return contains(list, headerName(ByteString(name)));
   }
 
   set(name, value) {
@@ -117,20 +117,6 @@ export function append(state, name, rawValue) {
   removePrivileged(state);
 }
 
-// *Combine*, in a Headers object's list: what the guard refuses is left out.
-export function combine(state, name, value) {
-  if (!validate(state, name, value)) {
-    return;
-  }
-  const wanted = name.toLowerCase();
-  const first = state.list.find(([have]) => have.toLowerCase() === wanted);
-  if (first === undefined) {
-    state.list.push([name, value]);
-  } else {
-    first[1] += `, ${value}`;
-  }
-}
-
 function set(state, name, rawValue) {
   const value = normalize(rawValue);
   if (!validate(state, name, value)) {
@@ -164,8 +150,8 @@ function remove(state, name) {
 
 // *Validate*: throws for what is no header, false for what the guard silently refuses.
 function validate({ guard }, name, value) {
-  headerNameOf(name);
-  if (!isHeaderValue(value)) {
+  headerName(name);
+  if (/[\0\r\n]/.test(value)) {
     throw new TypeError(`the value of header ${name} holds a NUL, CR or LF`);
   }
   if (guard === "immutable") {
@@ -177,20 +163,13 @@ function validate({ guard }, name, value) {
   return !(guard === "response" && FORBIDDEN_RESPONSE_NAMES.has(name.toLowerCase()));
 }
 
-// A *header name*.
-export const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-// A *header value*, once it is normalized.
-export const isHeaderValue = (value) => !/[\0\r\n]/.test(value);
-
-function headerNameOf(name) {
-  if (!headerName.test(name)) {
+function headerName(name) {
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
     throw new TypeError(`${JSON.stringify(name)} is not a header name`);
   }
   return name;
 }
 
-// *Normalize* a value.
 export function normalize(value) {
   return value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
 }
@@ -254,7 +233,7 @@ const METHOD_OVERRIDES = new Set(["x-http-method", "x-http-method-override", "x-
 const FORBIDDEN_METHODS = new Set(["connect", "trace", "track"]);
 
 // *Forbidden request-header*.
-function isForbiddenRequestHeader(rawName, value) {
+export function isForbiddenRequestHeader(rawName, value) {
   const name = rawName.toLowerCase();
   if (FORBIDDEN_REQUEST_NAMES.has(name) || name.startsWith("proxy-") || name.startsWith("sec-")) {
     return true;

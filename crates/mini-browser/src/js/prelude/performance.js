@@ -1,41 +1,151 @@
-// performance.now and the small part of crypto. (High Resolution Time; Web Cryptography.)
+// Performance, with marks and measures. (High Resolution Time; Performance Timeline; User Timing.)
 
-import { op_now, op_random } from "ops";
-import { HOST, call, errorOf, idl, illegal, required } from "./webidl.js";
+import { op_now } from "ops";
+import { EventTarget } from "./events.js";
+import { structuredClone } from "./structured_clone.js";
+import { DOMString, HOST, dictionary, double, errorOf, idl, illegal, required } from "./webidl.js";
 
 const timeOrigin = Date.now() - op_now();
 
-export class Performance {
-  constructor(token) { illegal(token); }
-  get timeOrigin() { return timeOrigin; }
-  now() { return op_now(); }
-  toJSON() { return { timeOrigin }; }
+// Entries by the order in which they were made.
+let entries = [];
+
+export class PerformanceEntry {
+  #entry;
+  constructor(token, entry) {
+    illegal(token);
+    this.#entry = entry;
+  }
+  get name() { return this.#entry.name; }
+  get entryType() { return this.#entry.entryType; }
+  get startTime() { return this.#entry.startTime; }
+  get duration() { return this.#entry.duration; }
+  toJSON() {
+    const { name, entryType, startTime, duration } = this.#entry;
+    return { name, entryType, startTime, duration, ...("detail" in this ? { detail: this.detail } : {}) };
+  }
+}
+idl(PerformanceEntry);
+Object.defineProperty(PerformanceEntry, "length", { value: 0, configurable: true });
+
+export class PerformanceMark extends PerformanceEntry {
+  #detail;
+  constructor(markName, markOptions = {}) {
+    required(arguments.length, 1, "PerformanceMark");
+    const name = DOMString(markName);
+    const { detail, startTime: given } = dictionary(markOptions, "The options of the mark");
+    const startTime = given === undefined ? op_now() : double(given, "startTime");
+    if (startTime < 0) throw new TypeError("PerformanceMark: startTime is negative");
+    super(HOST, { name, entryType: "mark", startTime, duration: 0 });
+    this.#detail = cloned(detail);
+  }
+  get detail() { return this.#detail; }
+}
+idl(PerformanceMark);
+
+export class PerformanceMeasure extends PerformanceEntry {
+  #detail;
+  constructor(token, entry, detail) {
+    illegal(token);
+    super(token, entry);
+    this.#detail = detail;
+  }
+  get detail() { return this.#detail; }
+}
+idl(PerformanceMeasure);
+Object.defineProperty(PerformanceMeasure, "length", { value: 0, configurable: true });
+
+const cloned = (detail) => (detail === undefined || detail === null ? null : structuredClone(detail));
+
+export class Performance extends EventTarget {
+  #brand = true;
+  constructor(token) {
+    illegal(token);
+    super();
+  }
+  get timeOrigin() { return (this.#brand, timeOrigin); }
+  now() { return (this.#brand, op_now()); }
+  toJSON() { return (this.#brand, { timeOrigin }); }
+
+  mark(markName, markOptions = {}) {
+    this.#brand;
+    required(arguments.length, 1, "mark");
+    const entry = new PerformanceMark(markName, markOptions);
+    entries.push(entry);
+    return entry;
+  }
+  measure(measureName, startOrMeasureOptions = {}, endMark = undefined) {
+    this.#brand;
+    required(arguments.length, 1, "measure");
+    const entry = measure(DOMString(measureName), startOrMeasureOptions, endMark);
+    entries.push(entry);
+    return entry;
+  }
+  clearMarks(markName = undefined) { clear(this.#brand && "mark", markName); }
+  clearMeasures(measureName = undefined) { clear(this.#brand && "measure", measureName); }
+  getEntries() { return (this.#brand, sorted(() => true)); }
+  getEntriesByType(type) {
+    this.#brand;
+    required(arguments.length, 1, "getEntriesByType");
+    type = DOMString(type);
+    return sorted((entry) => entry.entryType === type);
+  }
+  getEntriesByName(name, type = undefined) {
+    this.#brand;
+    required(arguments.length, 1, "getEntriesByName");
+    name = DOMString(name);
+    const wanted = type === undefined ? undefined : DOMString(type);
+    return sorted((entry) => entry.name === name && (wanted === undefined || entry.entryType === wanted));
+  }
 }
 idl(Performance);
-export const performance = new Performance(HOST);
+Object.defineProperty(Performance, "length", { value: 0, configurable: true });
 
-const INTEGERS = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, BigInt64Array, BigUint64Array];
+const sorted = (wanted) => entries.filter(wanted).sort((a, b) => a.startTime - b.startTime);
 
-export class Crypto {
-  constructor(token) { illegal(token); }
-  getRandomValues(array) {
-    required(arguments.length, 1, "getRandomValues");
-    if (!INTEGERS.some((Class) => array instanceof Class)) {
-      throw errorOf("TypeMismatchError", "getRandomValues: the argument is not an integer typed array");
-    }
-    new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(call(op_random, array.byteLength));
-    return array;
+function clear(type, name) {
+  if (name !== undefined) name = DOMString(name);
+  entries = entries.filter((entry) => entry.entryType !== type || (name !== undefined && entry.name !== name));
+}
+
+// measure(), from step 1 on.
+function measure(name, given, endMark) {
+  const isObject = typeof given === "object" && given !== null;
+  const options = isObject ? given : {};
+  const { detail, duration: rawDuration, end, start } = options;
+  const hasOptions = isObject && [detail, rawDuration, end, start].some((member) => member !== undefined);
+  // Steps 1 and 2.
+  if (hasOptions) {
+    if (endMark !== undefined) throw new TypeError("measure: with options, there is no end mark");
+    if (start === undefined && end === undefined) throw new TypeError("measure: the options have neither a start nor an end");
+    if (start !== undefined && rawDuration !== undefined && end !== undefined) throw new TypeError("measure: a start, an end and a duration are too much");
   }
-  randomUUID() { return randomUUID(); }
-}
-idl(Crypto);
-// Generate a random UUID.
-export function randomUUID() {
-  const bytes = call(op_random, 16);
-  bytes[6] = bytes[6] & 0x0f | 0x40;
-  bytes[8] = bytes[8] & 0x3f | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const duration = rawDuration === undefined ? undefined : double(rawDuration, "duration");
+  if (duration < 0) throw new TypeError("measure: the duration is negative");
+  // Step 3: the end time.
+  const endTime = endMark !== undefined ? timestampOf(DOMString(endMark))
+    : end !== undefined ? timestampOf(end)
+    : start !== undefined && duration !== undefined ? timestampOf(start) + duration
+    : op_now();
+  // Step 4: the start time.
+  const startTime = start !== undefined ? timestampOf(start)
+    : duration !== undefined && end !== undefined ? timestampOf(end) - duration
+    : !isObject && given !== undefined && given !== null ? timestampOf(DOMString(given))
+    : 0;
+  return new PerformanceMeasure(HOST, { name, entryType: "measure", startTime, duration: endTime - startTime }, cloned(detail));
 }
 
-export const crypto = new Crypto(HOST);
+// *Convert a mark to a timestamp*.
+function timestampOf(mark) {
+  if (typeof mark === "number") {
+    const time = double(mark, "The time");
+    if (time < 0) throw new TypeError("measure: a time is negative");
+    return time;
+  }
+  const name = DOMString(mark);
+  const entry = entries.findLast((entry) => entry.entryType === "mark" && entry.name === name);
+  if (entry === undefined) throw errorOf("SyntaxError", `measure: there is no mark '${name}'`);
+  return entry.startTime;
+}
+
+export const performance = new Performance(HOST);

@@ -153,6 +153,11 @@ export function requestToHost(request) {
   return { ...head, blobId: blob?.id ?? null, url: request.urlList.at(-1) };
 }
 
+// A request with these members, and else as a new one. Host only.
+export function requestOver(members) {
+  return { ...INITIAL, ...members };
+}
+
 const INITIAL = {
   method: "GET",
   urlList: [],
@@ -224,7 +229,7 @@ function construct(input, rawInit) {
 
   // Steps 5 and 6.
   const inputState = isObject ? stateOf(input) : null;
-  const base = isObject ? inputState.request : initialRequest(requestUrl(url));
+  const base = isObject ? inputState.request : initial(requestUrl(url));
   const fallbackMode = isObject ? null : "cors";
   let signal = isObject ? signalOf(inputState) : null;
 
@@ -351,7 +356,7 @@ function constructBody(inputState, init, request, headers) {
 }
 
 // Step 5: a request of that URL.
-export function initialRequest(url) {
+function initial(url) {
   const blob = url.startsWith("blob:") ? keep("blob", op_resolve_blob(url) ?? null) : null;
   return { ...INITIAL, urlList: [url], blob };
 }
@@ -390,12 +395,7 @@ function methodOf(method) {
   if (["CONNECT", "TRACE", "TRACK"].includes(upper)) {
     throw new TypeError(`method ${method} is forbidden`);
   }
-  return normalizeMethod(method);
-}
-
-// *Normalize* a method.
-export function normalizeMethod(method) {
-  const upper = method.toUpperCase();
+  // *Normalize*.
   return ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper) ? upper : method;
 }
 

@@ -1,6 +1,6 @@
 // structuredClone, and what postMessage is made of. (HTML, "Safe passing of structured data".)
 
-import { op_message_deserialize, op_message_drop, op_message_serialize, op_set_hook, op_structured_clone, op_structured_deserialize, op_structured_serialize } from "ops";
+import { op_load, op_message_deserialize, op_message_drop, op_message_serialize, op_set_hook, op_structured_clone, op_structured_deserialize, op_structured_serialize } from "ops";
 import { unproxied } from "./realms.js";
 import "./serializable.js";
 import { dictionary, errorOf, required, sequence } from "./webidl.js";
@@ -47,6 +47,9 @@ export function deserializeMessage(message) {
   const [data, ...transferred] = op_message_deserialize(message);
   return { data, transferred };
 }
+
+// The MessagePort objects among what was transferred, in their order.
+export const portsAmong = (transferred) => (transferred.length === 0 ? [] : transferred.filter(op_load("message_port_class.js").isMessagePort));
 
 // Nobody will receive the message.
 export const dropMessage = (message) => op_message_drop(message);

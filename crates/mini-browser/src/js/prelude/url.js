@@ -164,7 +164,7 @@ if (op_makes_object_urls()) {
       required(arguments.length, 1, "createObjectURL");
       const { blobBytes, isBlob } = op_load("blob.js");
       if (!isBlob(object)) throw new TypeError("createObjectURL: the argument is not a Blob");
-      return call(op_create_object_url, op_load("performance.js").randomUUID(), blobBytes(object), object.type);
+      return call(op_create_object_url, op_load("crypto.js").randomUUID(), blobBytes(object), object.type);
     },
     revokeObjectURL(url) {
       required(arguments.length, 1, "revokeObjectURL");

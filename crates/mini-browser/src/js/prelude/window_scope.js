@@ -95,9 +95,10 @@ install({ Window, Location, DOMStringList, Navigator });
 for (const [file, names] of Object.entries(MODULES)) lazy(file, names);
 lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("dom/canvas.js", ["createImageBitmap"], true);
+lazy("dom/computed_style.js", ["getComputedStyle"], true);
 lazy("history.js", ["History"]);
-lazy("worker.js", ["Worker"]);
 lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
+lazy("worker.js", ["Worker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.

@@ -1,19 +1,30 @@
-// XMLHttpRequest and its targets. (XMLHttpRequest, "Interface XMLHttpRequest".) What is fetched, and how, is in
-// xhr_send.js; what becomes of the response in xhr_response.js.
+// XMLHttpRequest. (XMLHttpRequest, "Interface XMLHttpRequest".)
 
-import { op_request_url, op_url_set } from "ops";
-import { EventTarget, defineEventHandler } from "./events.js";
-import { choice } from "./fetch_idl.js";
-import { combine, combined, headerName, headersOver, headersState, isHeaderValue, normalize } from "./headers.js";
-import { parseMimeType } from "./mime_type.js";
+import { op_fetch, op_fetch_sync, op_now, op_request_url, op_resolve_blob, op_url_set } from "ops";
+import { newSignal, signalAbort } from "./abort.js";
+import { bodyInit, bytesNow, extract } from "./body.js";
+import { brands } from "./brands.js";
+import { queueTask } from "./event_loop.js";
+import { EventTarget, defineEventHandler, fireEvent, typesOf } from "./events.js";
+import { chunksOf, unlessAborted } from "./fetch.js";
+import { combined, isForbiddenRequestHeader, normalize } from "./headers.js";
+import { keep } from "./kept.js";
+import { parseMimeType, serializeMimeType } from "./mime_type.js";
+import { fireProgress } from "./progress_event.js";
 import { global, windowProxy } from "./realms.js";
-import { normalizeMethod } from "./request.js";
-import { ByteString, DOMString, HOST, USVString, errorOf, idl, illegal, required } from "./webidl.js";
-import { allHeaders, networkError, responseObject, responseText, responseUrl, responseXml } from "./xhr_response.js";
-import { abort, convertBody, send, setState, terminate, timeoutChanged } from "./xhr_send.js";
+import { requestOver, requestToHost } from "./request.js";
+import { clearTimeout, setTimeout } from "./timers.js";
+import { ByteString, DOMString, HOST, USVString, errorOf, fromOp, idl, illegal, required } from "./webidl.js";
+import { documentToSend, headerText, responseOf, textOf, xmlOf } from "./xhr_response.js";
 
 const UNSENT = 0, OPENED = 1, HEADERS_RECEIVED = 2, LOADING = 3, DONE = 4;
+const RESPONSE_TYPES = ["", "arraybuffer", "blob", "document", "json", "text"];
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+// What a response is before there is one, and after it failed.
+const NETWORK_ERROR = { status: 0, statusText: "", headers: [], urlList: [], isError: true };
+
 const isWindow = windowProxy !== global;
+let documentOf;
 
 export class XMLHttpRequestEventTarget extends EventTarget {
   constructor(token) {
@@ -31,145 +42,401 @@ export class XMLHttpRequestUpload extends XMLHttpRequestEventTarget {
 idl(XMLHttpRequestUpload);
 Object.defineProperty(XMLHttpRequestUpload, "length", { value: 0, configurable: true });
 
-const responseTypeOf = choice(["", "arraybuffer", "blob", "document", "json", "text"], "responseType");
-
 export class XMLHttpRequest extends XMLHttpRequestEventTarget {
-  #xhr;
+  #upload = new XMLHttpRequestUpload(HOST);
+  #state = UNSENT;
+  #isSync = false;
+  #isSent = false;
+  #method = "GET";
+  #url = "";
+  // What a blob: URL led to when it was opened.
+  #blob = null;
+  #headers = [];
+  #timeout = 0;
+  #withCredentials = false;
+  #responseType = "";
+  #overrideMimeType = null;
+  #uploadListens = false;
+  #uploadComplete = false;
+  #uploadLength = 0;
+  #response = NETWORK_ERROR;
+  #pieces = [];
+  #received = 0;
+  #cache = {};
+  #lastProgress = 0;
+  // The fetch that goes on: the signal that terminates it, since when, and the timer of the timeout.
+  #fetch = null;
 
-  constructor() {
-    super(HOST);
-    this.#xhr = {
-      object: this, upload: new XMLHttpRequestUpload(HOST), state: UNSENT, sendFlag: false, crossOriginCredentials: false,
-      method: "", url: "", headers: null, synchronous: false, uploadComplete: false, uploadListener: false, timedOut: false,
-      timeout: 0, timer: null, overrideMimeType: null, responseType: "", response: networkError(), received: [], receivedLength: 0,
-      responseObject: null, controller: null, started: 0, isWindow,
-    };
-  }
+  constructor() { super(HOST); }
 
-  get readyState() { return this.#xhr.state; }
+  get readyState() { return this.#state; }
 
-  open(method, url, async = undefined, username = undefined, password = undefined) {
-    const xhr = this.#xhr;
+  open(method, url, async = true, username = null, password = null) {
+    this.#state;
     required(arguments.length, 2, "open");
     method = ByteString(method);
     url = USVString(url);
     const isAsync = arguments.length < 3 || !!async;
-    const credential = (value) => (value === undefined || value === null ? null : USVString(value));
-    const credentials = [credential(username), credential(password)];
+    const user = arguments.length < 3 || username === null ? null : USVString(username);
+    const pass = arguments.length < 3 || password === null ? null : USVString(password);
     // Steps 2 to 4.
-    if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) throw errorOf("SyntaxError", `open: '${method}' is not a method`);
-    if (/^(connect|trace|track)$/i.test(method)) throw errorOf("SecurityError", `open: method ${method} is forbidden`);
+    if (!TOKEN.test(method)) throw errorOf("SyntaxError", `open: ${JSON.stringify(method)} is not a method`);
+    const upper = method.toUpperCase();
+    if (["CONNECT", "TRACE", "TRACK"].includes(upper)) throw errorOf("SecurityError", `open: method ${method} is forbidden`);
+    if (["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper)) method = upper;
     // Steps 5 to 8.
-    const parsed = parse(url, ...credentials);
-    if (parsed === null) throw errorOf("SyntaxError", `open: '${url}' is not a valid URL`);
+    const parsed = op_request_url(url);
+    if (parsed === null) throw errorOf("SyntaxError", `open: ${JSON.stringify(url)} is not a valid URL`);
+    let { href } = parsed;
+    if (user !== null && /^(https?|ftp):/.test(href)) href = op_url_set(href, "username", user).href;
+    if (pass !== null && /^(https?|ftp):/.test(href)) href = op_url_set(href, "password", pass).href;
     // Step 9.
-    if (!isAsync && isWindow && (xhr.timeout !== 0 || xhr.responseType !== "")) {
-      throw errorOf("InvalidAccessError", "open: a synchronous request of a window has no timeout and no responseType");
+    if (!isAsync && isWindow && (this.#timeout !== 0 || this.#responseType !== "")) {
+      throw errorOf("InvalidAccessError", "open: a synchronous request of a window has neither a timeout nor a response type");
     }
-    // Steps 10 to 12.
-    terminate(xhr);
-    Object.assign(xhr, {
-      sendFlag: false, uploadListener: false, method: normalizeMethod(method), url: parsed, synchronous: !isAsync,
-      headers: headersOver([], "request"), response: networkError(), received: [], receivedLength: 0, responseObject: null,
-    });
-    if (xhr.state !== OPENED) setState(xhr, OPENED);
+    // Steps 10 and 11.
+    this.#terminate();
+    this.#isSent = false;
+    this.#uploadListens = false;
+    this.#method = method;
+    this.#url = href;
+    this.#blob = href.startsWith("blob:") ? keep("blob", op_resolve_blob(href) ?? null) : null;
+    this.#isSync = !isAsync;
+    this.#headers = [];
+    this.#setResponse(NETWORK_ERROR);
+    // Step 12.
+    if (this.#state !== OPENED) {
+      this.#state = OPENED;
+      fireEvent(this, "readystatechange");
+    }
   }
 
   setRequestHeader(name, value) {
-    const xhr = this.#xhr;
+    this.#state;
     required(arguments.length, 2, "setRequestHeader");
     name = ByteString(name);
-    value = ByteString(value);
-    // Steps 1 to 4.
-    if (xhr.state !== OPENED || xhr.sendFlag) throw errorOf("InvalidStateError", "setRequestHeader: the request is not open, or is sent");
-    value = normalize(value);
-    if (!headerName.test(name) || !isHeaderValue(value)) throw errorOf("SyntaxError", "setRequestHeader: this is no header");
-    // Steps 5 and 6.
-    combine(headersState(xhr.headers), name, value);
+    value = normalize(ByteString(value));
+    this.#mustBeOpened("setRequestHeader");
+    if (!TOKEN.test(name) || /[\0\r\n]/.test(value)) throw errorOf("SyntaxError", "setRequestHeader: the name or value is not one of a header");
+    if (isForbiddenRequestHeader(name, value)) return;
+    // *Combine*.
+    const same = this.#headers.find(([have]) => have.toLowerCase() === name.toLowerCase());
+    if (same === undefined) this.#headers.push([name, value]);
+    else same[1] = `${same[1]}, ${value}`;
   }
 
-  get timeout() { return this.#xhr.timeout; }
+  get timeout() { return this.#timeout; }
   set timeout(value) {
-    const xhr = this.#xhr;
-    const timeout = value >>> 0;
-    if (isWindow && xhr.synchronous && xhr.state !== UNSENT) throw errorOf("InvalidAccessError", "timeout: the request is synchronous");
-    xhr.timeout = timeout;
-    timeoutChanged(xhr);
+    const timeout = Number(value) >>> 0;
+    if (isWindow && this.#isSync) throw errorOf("InvalidAccessError", "A synchronous request of a window has no timeout");
+    this.#timeout = timeout;
+    this.#startTimer();
   }
 
-  get withCredentials() { return this.#xhr.crossOriginCredentials; }
+  get withCredentials() { return this.#withCredentials; }
   set withCredentials(value) {
-    const xhr = this.#xhr;
-    if ((xhr.state !== UNSENT && xhr.state !== OPENED) || xhr.sendFlag) throw errorOf("InvalidStateError", "withCredentials: the request is sent");
-    xhr.crossOriginCredentials = !!value;
+    const isOpenable = (this.#state === UNSENT || this.#state === OPENED) && !this.#isSent;
+    if (!isOpenable) throw errorOf("InvalidStateError", "The request has been sent");
+    this.#withCredentials = !!value;
   }
 
-  get upload() { return this.#xhr.upload; }
+  get upload() { return this.#upload; }
 
   send(body = null) {
-    const xhr = this.#xhr;
-    const converted = convertBody(xhr, body);
-    if (xhr.state !== OPENED || xhr.sendFlag) throw errorOf("InvalidStateError", "send: the request is not open, or is sent");
-    send(xhr, converted);
+    this.#state;
+    const given = body === undefined || body === null ? null : (documentToSend(body) ?? bodyInit(brands.isReadableStream(body) ? DOMString(body) : body));
+    // Steps 1 to 3.
+    this.#mustBeOpened("send");
+    const isIgnored = given === null || this.#method === "GET" || this.#method === "HEAD";
+    // Step 4.
+    const extracted = isIgnored ? null : this.#extract(given);
+    // Steps 5 to 10.
+    this.#uploadListens = typesOf(this.#upload).length > 0;
+    const request = requestOver({
+      method: this.#method, urlList: [this.#url], headers: this.#headers, mode: "cors", credentials: this.#withCredentials ? "include" : "same-origin",
+      blob: this.#blob, body: extracted,
+    });
+    this.#uploadComplete = extracted === null;
+    this.#isSent = true;
+    if (this.#isSync) this.#sendSync(request);
+    else this.#sendAsync(request);
   }
 
-  abort() { abort(this.#xhr); }
-
-  get responseURL() { return responseUrl(this.#xhr); }
-  get status() { return this.#xhr.response.status; }
-  get statusText() { return this.#xhr.response.statusText; }
-
-  getResponseHeader(name) {
-    const { response } = this.#xhr;
-    required(arguments.length, 1, "getResponseHeader");
-    return combined(response.headers, ByteString(name));
-  }
-  getAllResponseHeaders() { return allHeaders(this.#xhr.response.headers); }
-
-  overrideMimeType(mime) {
-    const xhr = this.#xhr;
-    required(arguments.length, 1, "overrideMimeType");
-    const type = DOMString(mime);
-    if (xhr.state === LOADING || xhr.state === DONE) throw errorOf("InvalidStateError", "overrideMimeType: the response is there");
-    xhr.overrideMimeType = parseMimeType(type) ?? { essence: "application/octet-stream", parameters: new Map() };
+  // Step 4: the body, whose type goes into the headers.
+  #extract(given) {
+    const isText = typeof given === "string" || given.document !== undefined;
+    const { body, type } = given.document === undefined ? extract(given) : { ...extract(given.document), type: given.type };
+    const author = combined(this.#headers, "content-type");
+    if (author === null) {
+      if (type !== null) this.#headers.push(["Content-Type", type]);
+    } else if (isText) {
+      const mimeType = parseMimeType(author);
+      const charset = mimeType?.parameters.get("charset");
+      if (charset !== undefined && charset.toLowerCase() !== "utf-8") {
+        mimeType.parameters.set("charset", "UTF-8");
+        this.#headers.find(([name]) => name.toLowerCase() === "content-type")[1] = serializeMimeType(mimeType);
+      }
+    }
+    return body;
   }
 
-  get responseType() { return this.#xhr.responseType; }
-  set responseType(value) {
-    const xhr = this.#xhr;
-    let type;
+  // Step 11.
+  #sendAsync(request) {
+    const signal = newSignal();
+    const bytes = request.body === null ? null : bytesNow(request.body);
+    const fetch = this.#fetch = { signal, started: op_now(), timer: null };
+    fireProgress(this, "loadstart", 0, 0);
+    if (!this.#uploadComplete && this.#uploadListens) {
+      this.#uploadLength = bytes.byteLength;
+      fireProgress(this.#upload, "loadstart", 0, this.#uploadLength);
+    }
+    // Steps 11.4 and 11.5.
+    if (this.#fetch !== fetch || this.#state !== OPENED || !this.#isSent) return;
+    this.#startTimer();
+    const useCorsPreflight = this.#uploadListens;
+    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight }, bytes));
+  }
+
+  async #run(fetch, signal, start) {
+    // Each step of the fetch is a task, which does nothing once another fetch has begun.
+    const task = (steps) => new Promise((done) => {
+      queueTask("networking", () => {
+        try {
+          if (this.#fetch === fetch) steps();
+        } finally {
+          done(this.#fetch === fetch);
+        }
+      });
+    });
     try {
-      type = responseTypeOf(value);
+      const { head, body } = await unlessAborted(signal, start);
+      if (!(await task(() => {
+        this.#processRequestEndOfBody();
+        this.#processResponse(head, body);
+      }))) return;
+      if (body === null) return;
+      const chunks = chunksOf(keep("body", body), signal);
+      for (let chunk = await chunks.next(); chunk !== null; chunk = await chunks.next()) {
+        if (!(await task(() => this.#processBodyChunk(chunk)))) {
+          chunks.cancel();
+          return;
+        }
+      }
+      await task(() => this.#handleEndOfBody());
+    } catch {
+      // processBodyError, and a network error.
+      await task(() => this.#requestErrorSteps("error"));
+    }
+  }
+
+  #processRequestEndOfBody() {
+    if (this.#uploadComplete) return;
+    this.#uploadComplete = true;
+    if (!this.#uploadListens) return;
+    for (const type of ["progress", "load", "loadend"]) fireProgress(this.#upload, type, this.#uploadLength, this.#uploadLength, true);
+  }
+
+  #processResponse(head, body) {
+    this.#setResponse({ ...head, isError: false, hasBody: body !== null });
+    this.#state = HEADERS_RECEIVED;
+    fireEvent(this, "readystatechange", true);
+    if (this.#state === HEADERS_RECEIVED && body === null) this.#handleEndOfBody();
+  }
+
+  #processBodyChunk(chunk) {
+    this.#pieces.push(chunk);
+    this.#received += chunk.byteLength;
+    this.#cache = {};
+    if (this.#state !== HEADERS_RECEIVED && op_now() - this.#lastProgress < 50) return;
+    this.#lastProgress = op_now();
+    this.#state = LOADING;
+    fireEvent(this, "readystatechange", true);
+    if (this.#state === LOADING) fireProgress(this, "progress", this.#received, this.#length(), true);
+  }
+
+  // Handle response end-of-body.
+  #handleEndOfBody() {
+    this.#end();
+    const length = this.#length();
+    if (!this.#isSync && this.#response.hasBody) fireProgress(this, "progress", this.#received, length, true);
+    this.#state = DONE;
+    this.#isSent = false;
+    fireEvent(this, "readystatechange", !this.#isSync);
+    fireProgress(this, "load", this.#received, length, !this.#isSync);
+    fireProgress(this, "loadend", this.#received, length, !this.#isSync);
+  }
+
+  // The length that the response says it has, or 0.
+  #length() {
+    const length = combined(this.#response.headers, "content-length");
+    return length !== null && /^[0-9]+$/.test(length) && combined(this.#response.headers, "content-encoding") === null ? Number(length) : 0;
+  }
+
+  // Request error steps.
+  #requestErrorSteps(event, exception = null) {
+    this.#end();
+    this.#state = DONE;
+    this.#isSent = false;
+    this.#setResponse(NETWORK_ERROR);
+    if (this.#isSync) throw exception;
+    fireEvent(this, "readystatechange");
+    if (!this.#uploadComplete) {
+      this.#uploadComplete = true;
+      if (this.#uploadListens) {
+        fireProgress(this.#upload, event, 0, 0);
+        fireProgress(this.#upload, "loadend", 0, 0);
+      }
+    }
+    fireProgress(this, event, 0, 0);
+    fireProgress(this, "loadend", 0, 0);
+  }
+
+  // Step 12.
+  #sendSync(request) {
+    // What a window's synchronous request has of a timeout is none.
+    const timeout = this.#timeout;
+    const bytes = request.body === null ? null : bytesNow(request.body);
+    let answer;
+    try {
+      answer = op_fetch_sync({ ...requestToHost(request), useCorsPreflight: this.#uploadListens }, bytes, timeout);
     } catch (error) {
-      // What is no value of the enumeration is ignored.
-      if (typeof value === "symbol") throw error;
+      const { name, message } = fromOp(error);
+      const exception = name === "TimeoutError" ? errorOf("TimeoutError", message) : errorOf("NetworkError", message);
+      this.#requestErrorSteps(name === "TimeoutError" ? "timeout" : "error", exception);
       return;
     }
+    this.#uploadComplete = true;
+    this.#setResponse({ ...answer.head, isError: false, hasBody: answer.hasBody });
+    this.#pieces = [answer.bytes];
+    this.#received = answer.bytes.byteLength;
+    this.#handleEndOfBody();
+  }
+
+  abort() {
     // Steps 1 to 3.
-    if (!isWindow && type === "document") return;
-    if (xhr.state === LOADING || xhr.state === DONE) throw errorOf("InvalidStateError", "responseType: the response is there");
-    if (isWindow && xhr.synchronous && xhr.state !== UNSENT) throw errorOf("InvalidAccessError", "responseType: the request is synchronous");
-    xhr.responseType = type;
+    const wasUnderWay = (this.#state === OPENED && this.#isSent) || this.#state === HEADERS_RECEIVED || this.#state === LOADING;
+    this.#terminate();
+    if (wasUnderWay) {
+      this.#isSync = false;
+      this.#requestErrorSteps("abort");
+    }
+    if (this.#state === DONE) {
+      this.#state = UNSENT;
+      this.#setResponse(NETWORK_ERROR);
+    }
   }
 
-  get response() { return responseObject(this.#xhr); }
+  #mustBeOpened(what) {
+    if (this.#state !== OPENED || this.#isSent) throw errorOf("InvalidStateError", `${what}: the request is not open, or has been sent`);
+  }
+
+  #setResponse(response) {
+    this.#response = response;
+    this.#pieces = [];
+    this.#received = 0;
+    this.#cache = {};
+    this.#lastProgress = 0;
+  }
+
+  // The fetch is over.
+  #end() {
+    if (this.#fetch?.timer) clearTimeout(this.#fetch.timer);
+    const fetch = this.#fetch;
+    this.#fetch = null;
+    return fetch;
+  }
+
+  #terminate() {
+    const fetch = this.#end();
+    if (fetch !== null) signalAbort(fetch.signal, undefined);
+  }
+
+  // Step 11.11: counts from the beginning of the fetch, also when it is set later.
+  #startTimer() {
+    const fetch = this.#fetch;
+    if (fetch === null) return;
+    if (fetch.timer !== null) clearTimeout(fetch.timer);
+    fetch.timer = null;
+    if (this.#timeout === 0) return;
+    fetch.timer = setTimeout(() => {
+      if (this.#fetch !== fetch) return;
+      this.#terminate();
+      this.#requestErrorSteps("timeout");
+    }, Math.max(fetch.started + this.#timeout - op_now(), 0));
+  }
+
+  get responseURL() { return this.#response.urlList.length === 0 ? "" : this.#response.urlList.at(-1).replace(/#.*$/s, ""); }
+  get status() { return this.#response.status; }
+  get statusText() { return this.#response.statusText; }
+
+  getResponseHeader(name) {
+    this.#state;
+    required(arguments.length, 1, "getResponseHeader");
+    return combined(this.#response.headers, ByteString(name));
+  }
+  getAllResponseHeaders() { return headerText(this.#response.headers); }
+
+  overrideMimeType(mime) {
+    this.#state;
+    required(arguments.length, 1, "overrideMimeType");
+    const text = DOMString(mime);
+    if (this.#state === LOADING || this.#state === DONE) throw errorOf("InvalidStateError", "The response is being received already");
+    this.#overrideMimeType = parseMimeType(text) ?? parseMimeType("application/octet-stream");
+  }
+
+  get responseType() { return this.#responseType; }
+  set responseType(value) {
+    this.#state;
+    const type = DOMString(value);
+    if (!RESPONSE_TYPES.includes(type) || (!isWindow && type === "document")) return;
+    if (this.#state === LOADING || this.#state === DONE) throw errorOf("InvalidStateError", "The response is being received already");
+    if (isWindow && this.#isSync) throw errorOf("InvalidAccessError", "A synchronous request of a window has no response type");
+    this.#responseType = type;
+  }
+
+  get response() {
+    if (this.#responseType === "" || this.#responseType === "text") return this.#text();
+    if (this.#state !== DONE || this.#response.isError) return null;
+    if (!("object" in this.#cache)) this.#cache.object = responseOf(this.#responseType, this.#result());
+    return this.#cache.object;
+  }
+
   get responseText() {
-    const xhr = this.#xhr;
-    if (xhr.responseType !== "" && xhr.responseType !== "text") throw errorOf("InvalidStateError", "responseText: responseType is another");
-    return xhr.state === LOADING || xhr.state === DONE ? responseText(xhr) : "";
+    if (this.#responseType !== "" && this.#responseType !== "text") throw errorOf("InvalidStateError", "The response is not text");
+    return this.#text();
   }
-  get responseXML() { return responseXml(this.#xhr); }
-}
-defineEventHandler(XMLHttpRequest, "readystatechange");
-idl(XMLHttpRequest, { constants: { UNSENT, OPENED, HEADERS_RECEIVED, LOADING, DONE } });
-if (!isWindow) delete XMLHttpRequest.prototype.responseXML;
 
-// open(), steps 5 to 8: the URL with the credentials, or null.
-function parse(url, username, password) {
-  const parsed = op_request_url(url);
-  if (parsed === null) return null;
-  let { href } = parsed;
-  if (username !== null) ({ href } = op_url_set(href, "username", username));
-  if (password !== null) ({ href } = op_url_set(href, "password", password));
-  return href;
+  #text() {
+    if ((this.#state !== LOADING && this.#state !== DONE) || this.#response.isError) return "";
+    return this.#cache.text ??= textOf(this.#result(), this.#responseType);
+  }
+
+  // All that is known of the response.
+  #result() {
+    const bytes = new Uint8Array(this.#received);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      bytes.set(piece, at);
+      at += piece.byteLength;
+    }
+    this.#pieces = [bytes];
+    const { headers, hasBody } = this.#response;
+    return { bytes, headers, hasBody, overrideMimeType: this.#overrideMimeType, url: this.responseURL };
+  }
+
+  static {
+    if (isWindow) {
+      Object.defineProperty(this.prototype, "responseXML", Object.getOwnPropertyDescriptor({
+        get responseXML() { return documentOf(this); },
+      }, "responseXML"));
+    }
+    documentOf = (request) => {
+      if (request.#responseType !== "" && request.#responseType !== "document") throw errorOf("InvalidStateError", "The response is not a document");
+      if (request.#state !== DONE || request.#response.isError) return null;
+      if (!("object" in request.#cache)) request.#cache.object = xmlOf(request.#result(), request.#responseType);
+      return request.#cache.object;
+    };
+  }
 }
+idl(XMLHttpRequest, { constants: { UNSENT, OPENED, HEADERS_RECEIVED, LOADING, DONE } });
+defineEventHandler(XMLHttpRequest, "readystatechange");

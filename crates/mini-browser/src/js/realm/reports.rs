@@ -1,5 +1,8 @@
 //! What a realm says of exceptions and rejections that no script handled.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use rquickjs::{Ctx, Persistent, Value};
 
 use super::{Realm, RealmState};
@@ -8,13 +11,30 @@ use crate::js::dedicated::ParentLink;
 use crate::js::error::Exception;
 use crate::js::task::TaskSource;
 
+/// The URLs of scripts with muted errors: what their functions throw later is hidden too.
+#[derive(Default)]
+struct MutedScripts(RefCell<BTreeSet<String>>);
+
 impl RealmState {
+    /// A classic script of that URL runs; its errors are muted or not.
+    pub(in crate::js) fn set_muted(&self, url: &str, is_muted: bool) {
+        let scripts = self.local::<MutedScripts>();
+        if is_muted {
+            scripts.0.borrow_mut().insert(url.to_owned());
+        } else {
+            scripts.0.borrow_mut().remove(url);
+        }
+    }
+
     /// *Report an exception*, of a script with muted errors: the pending one is shown to nobody but
     /// the console.
     pub(in crate::js) fn report_muted(&self, ctx: &Ctx<'_>) {
         let thrown = ctx.catch();
         let url = self.url().clone();
-        let exception = Exception::of(&thrown, url.as_str());
+        self.report_hidden(ctx, &Exception::of(&thrown, url.as_str()));
+    }
+
+    fn report_hidden(&self, ctx: &Ctx<'_>, exception: &Exception) {
         let args = (Value::new_null(ctx.clone()), "Script error.", "", 0, 0);
         self.call(ctx, "exception", args);
         self.log(ConsoleLevel::Error, &format!("Uncaught {exception}"));
@@ -28,6 +48,12 @@ impl RealmState {
         }
         let url = self.url().clone();
         let exception = Exception::of(&thrown, url.as_str());
+        let is_muted = self.local::<MutedScripts>();
+        let is_muted = is_muted.0.borrow().contains(&exception.file);
+        if is_muted {
+            self.report_hidden(ctx, &exception);
+            return;
+        }
         let handled = if self.reporting.replace(true) {
             None
         } else {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
+use service_worker::tokio_adapter::TokioClock;
 use service_worker::types::fetch::ResponseHead;
-use service_worker::types::{ClientId, Environment};
+use service_worker::types::{ClientId, Environment, PartitionPolicy};
 use service_worker::{Body, FetchRequest, Response};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
 use crate::fetch::{FetchService, Hop, HopError, HopFuture, Hopped, Source};
 use crate::js::PageOptions;
+use crate::net::CookieJar;
 
 /// A network of a few files: by path, the type and the content. A path with `slow` in it answers
 /// after the others.
@@ -78,7 +80,9 @@ fn visit(resource: &[u8], kind: &str, files: &[(&str, &str, &[u8])], script: &st
         files: files.collect(),
         asked: Arc::default(),
     };
-    let service = Arc::new(FetchService::new(Arc::new(network.clone())));
+    let cookies = Arc::new(CookieJar::new(Arc::new(TokioClock)));
+    let service = FetchService::new(Arc::new(network.clone())).with_cookies(cookies);
+    let (service, partition) = (Arc::new(service), Arc::new(PartitionPolicy::ByTopLevelSite));
     let lines = Lines::default();
     let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());
     let mut options = PageOptions::new(
@@ -87,7 +91,9 @@ fn visit(resource: &[u8], kind: &str, files: &[(&str, &str, &[u8])], script: &st
         Arc::new(Facade::default()),
     );
     options.prepare = Some(Arc::new(move |realm| {
-        realm.with_service(Arc::clone(&service))
+        realm
+            .with_service(Arc::clone(&service))
+            .with_service(Arc::clone(&partition))
     }));
     let (page, _ended) = page_with(options);
     let resource = Bytes::copy_from_slice(resource);
@@ -408,15 +414,29 @@ fn the_base_element_counts_until_it_goes() {
 }
 
 #[test]
+fn a_document_reads_and_writes_the_cookies_of_its_fetches() {
+    assert_eq!(
+        in_page(
+            "",
+            "document.cookie = 'a=1'; document.cookie = 'b=2; path=/elsewhere'; document.cookie = 'c=3; HttpOnly'; document.cookie = 'a=4';
+             document.cookie = 'd=5; domain=other.example';
+             [document.cookie, document.implementation.createHTMLDocument('').cookie]"
+        ),
+        json!(["a=4", ""])
+    );
+}
+
+#[test]
 fn hostile_markup_is_parsed_and_let_go() {
     let deep = "<div>".repeat(3000);
     let html = format!("<!doctype html>{deep}<p id=deep>");
     assert_eq!(
         in_page(
             &html,
-            "[document.querySelectorAll('div').length > 500, document.getElementById('deep') !== null, document.body.textContent]"
+            "[document.querySelectorAll('div').length, document.getElementById('deep').isConnected, document.body.textContent,
+              document.body.cloneNode(true).innerHTML === document.body.innerHTML, (document.body.replaceChildren(), document.getElementById('deep')), document.body.isConnected]"
         ),
-        json!([true, true, ""])
+        json!([3000, true, "", true, null, true])
     );
     let broken = "<script><!-- <script> </script> <table><tr><svg><p></svg><math><mi><template><td></template><select><input></select></table>\0<a <b=\"'";
     let text = in_page(broken, "document.documentElement.outerHTML.length > 10");

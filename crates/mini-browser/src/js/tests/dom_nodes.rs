@@ -366,3 +366,65 @@ fn interfaces_are_shaped_as_web_idl_has_them() {
         ])
     );
 }
+
+#[test]
+fn styles_follow_from_sheets_and_attributes() {
+    assert_eq!(
+        in_page(
+            "<style>p { color: red } #b { color: #00f; width: 3px } p.x { color: green !important } :nonsense { color: black }</style>
+             <div style='color: yellow'><p id=a>a<p id=b>b<p id=c class=x style='color: red'>c<span id=d>d",
+            "const color = (id) => getComputedStyle(document.getElementById(id)).color;
+             const style = getComputedStyle(b), [sheet] = document.styleSheets;
+             const seen = [color('a'), color('b'), color('c'), color('d'), style.width, style.display, getComputedStyle(d).display, sheet.cssRules[1].cssText];
+             try { style.color = 'red'; } catch (error) { seen.push(error.name); }
+             sheet.deleteRule(1);
+             [...seen, style.color]"
+        ),
+        json!([
+            "rgb(255, 0, 0)",
+            "rgb(0, 0, 255)",
+            "rgb(0, 128, 0)",
+            "rgb(0, 128, 0)",
+            "3px",
+            "block",
+            "inline",
+            "#b { color: #00f; width: 3px; }",
+            "NoModificationAllowedError",
+            "rgb(255, 0, 0)"
+        ])
+    );
+}
+
+#[test]
+fn a_canvas_keeps_pixels_and_images_of_others_taint_none() {
+    assert_eq!(
+        in_page(
+            "<canvas id=c width=2 height=1>",
+            "(async () => {
+                const context = c.getContext('2d');
+                context.fillStyle = 'gray'; context.fillRect(0, 0, 1, 5);
+                const { data } = context.getImageData(0, 0, 2, 1);
+                const bitmap = await createImageBitmap(c), other = document.createElement('canvas').getContext('2d');
+                other.drawImage(structuredClone(bitmap), 1, 0);
+                bitmap.close();
+                const thrown = []; for (const run of [() => other.drawImage(bitmap, 0, 0), () => context.getImageData(0, 0, 0, 1), () => new ImageData(0, 1), () => new ImageData(new Uint8ClampedArray(4), 2)]) {
+                    try { run(); } catch (error) { thrown.push(error.name); }
+                }
+                return [[...data], [...other.getImageData(1, 0, 1, 1).data], context.fillStyle, c.getContext('webgl'), bitmap.width, thrown];
+            })()"
+        ),
+        json!([
+            [128, 128, 128, 255, 0, 0, 0, 0],
+            [128, 128, 128, 255],
+            "#808080",
+            null,
+            0,
+            [
+                "InvalidStateError",
+                "IndexSizeError",
+                "IndexSizeError",
+                "IndexSizeError"
+            ]
+        ])
+    );
+}

@@ -275,3 +275,35 @@ fn the_load_event_of_a_document_waits_for_its_frames() {
         json!(["frame child", "window", "body"])
     );
 }
+
+#[test]
+fn nodes_of_one_window_live_in_the_tree_of_another() {
+    assert_eq!(
+        in_page(
+            &[],
+            "const seen = [];
+            const frame = await withIframe();
+            const inner = frame.contentDocument, node = inner.createElement('p'), script = inner.createElement('script');
+            node.addEventListener('x', (event) => seen.push('inner listener', event.currentTarget === node));
+            document.body.addEventListener('x', (event) => seen.push('outer listener', event.target === node));
+            document.body.append(node);
+            seen.push(node.ownerDocument === document, node instanceof frame.contentWindow.Node, node instanceof Node, document.body.lastChild === node, node.isConnected);
+            node.dispatchEvent(new frame.contentWindow.Event('x', { bubbles: true }));
+            const own = document.createElement('b');
+            own.onclick = function () { seen.push('click', this === own); };
+            inner.body.append(own);
+            own.click();
+            script.text = 'parent.where = self === top ? 1 : 2';
+            inner.body.append(script);
+            seen.push(where, inner.body.children.length, document.adoptNode(own).ownerDocument === document, inner.contains(own));
+            frame.remove();
+            node.remove();
+            document.body.append(node, own);
+            seen.push(document.body.lastChild === own, inner.defaultView);
+            return seen;"
+        ),
+        json!([
+            true, true, false, true, true, "inner listener", true, "outer listener", true, "click", true, 2, 2, true, false, true, null
+        ])
+    );
+}

@@ -15,6 +15,8 @@ mod messages;
 mod messages_across;
 mod page;
 pub(super) mod stand;
+mod streams;
 mod structured_clone;
 mod web_apis;
 mod windows;
+mod xhr;

@@ -144,7 +144,7 @@ const NAMED = {
 };
 
 // A color as [red, green, blue, alpha]; null if it is none that is known.
-function colorOf(text) {
+export function colorOf(text) {
   const keyword = DOMString(text).trim().toLowerCase();
   const value = Object.hasOwn(NAMED, keyword) ? NAMED[keyword] : keyword;
   const hex = /^#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/.exec(value)?.[1];
@@ -159,4 +159,9 @@ function colorOf(text) {
 function serializeColor([red, green, blue, alpha]) {
   if (alpha < 255) return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
   return `#${[red, green, blue].map((part) => Math.round(part).toString(16).padStart(2, "0")).join("")}`;
+}
+
+// A color as computed values have it.
+export function serializeComputed([red, green, blue, alpha]) {
+  return alpha < 255 ? `rgba(${red}, ${green}, ${blue}, ${Number((alpha / 255).toFixed(3))})` : `rgb(${red}, ${green}, ${blue})`;
 }

@@ -1,6 +1,6 @@
 // Document and XMLDocument. (DOM, "Interface Document"; HTML, "The Document object".)
 
-import { op_url_parse } from "ops";
+import { op_navigable, op_url_parse } from "ops";
 import { defineEventHandler } from "../events.js";
 import { location } from "../location.js";
 import { windowProxy } from "../realms.js";
@@ -188,7 +188,7 @@ export class Document extends Node {
   get scripts() { return collection(this, "scripts", (element) => isHtml(element, "script")); }
   get anchors() { return collection(this, "anchors", (element) => isHtml(element, "a") && attribute(element, "name") !== null); }
   get currentScript() { return wrap(recordOf(this).currentScript ?? null); }
-  get styleSheets() { recordOf(this); return []; }
+  get styleSheets() { return load("dom/computed_style.js").sheetsOf(recordOf(this)); }
   open(...args) {
     const record = recordOf(this);
     if (args.length >= 3) return windowProxy.open(...args);
@@ -198,7 +198,7 @@ export class Document extends Node {
   close() { closeDocument(recordOf(this)); }
   write(...text) { writeDocument(recordOf(this), text.map(DOMString).join("")); }
   writeln(...text) { writeDocument(recordOf(this), `${text.map(DOMString).join("")}\n`); }
-  get defaultView() { return recordOf(this).isShown ? windowProxy : null; }
+  get defaultView() { return isFullyActive(recordOf(this)) ? windowProxy : null; }
   hasFocus() { return recordOf(this).isShown; }
   get activeElement() {
     const record = recordOf(this);
@@ -226,11 +226,14 @@ export class XMLDocument extends Document {
 }
 idl(XMLDocument);
 
+// Whether it is the active document of its window's navigable. (One of a frame that is gone is not.)
+const isFullyActive = (document) => document.isShown && typeof op_navigable() === "number";
+
 // The location attribute is [LegacyUnforgeable].
 const LOCATION = {
   ...Object.getOwnPropertyDescriptor({
-    get location() { return recordOf(this).isShown ? location : null; },
-    set location(url) { if (recordOf(this).isShown) location.href = url; },
+    get location() { return isFullyActive(recordOf(this)) ? location : null; },
+    set location(url) { if (isFullyActive(recordOf(this))) location.href = url; },
   }, "location"),
   enumerable: true,
   configurable: false,

@@ -2,31 +2,39 @@
 
 import { ATTRIBUTE, DOCUMENT_TYPE, ELEMENT, PROCESSING_INSTRUCTION } from "./nodes.js";
 
+// Without recursion, for deep trees.
 export function isEqual(a, b) {
-  if (a.type !== b.type) return false;
-  switch (a.type) {
-    case DOCUMENT_TYPE:
-      if (a.name !== b.name || a.publicId !== b.publicId || a.systemId !== b.systemId) return false;
-      break;
-    case ELEMENT:
-      if (!sameName(a, b) || a.prefix !== b.prefix || a.attributes.length !== b.attributes.length) return false;
-      if (!a.attributes.every((one) => b.attributes.some((other) => sameName(one, other) && one.value === other.value))) return false;
-      break;
-    case ATTRIBUTE:
-      if (!sameName(a, b) || a.value !== b.value) return false;
-      break;
-    case PROCESSING_INSTRUCTION:
-      if (a.target !== b.target || a.data !== b.data) return false;
-      break;
-    default:
-      if (a.data !== b.data) return false;
-  }
-  let other = b.first;
-  for (let child = a.first; child !== null; child = child.next) {
-    if (other === null || !isEqual(child, other)) return false;
+  for (let one = a, other = b; ;) {
+    if (!isSame(one, other) || (one.first === null) !== (other.first === null)) return false;
+    if (one.first !== null) {
+      one = one.first;
+      other = other.first;
+      continue;
+    }
+    while (one !== a && one.next === null) {
+      if (other.next !== null) return false;
+      one = one.parent;
+      other = other.parent;
+    }
+    if (one === a) return true;
+    if (other.next === null) return false;
+    one = one.next;
     other = other.next;
   }
-  return other === null;
+}
+
+// Whether they are equal but for their children.
+function isSame(a, b) {
+  if (a.type !== b.type) return false;
+  switch (a.type) {
+    case DOCUMENT_TYPE: return a.name === b.name && a.publicId === b.publicId && a.systemId === b.systemId;
+    case ELEMENT:
+      return sameName(a, b) && a.prefix === b.prefix && a.attributes.length === b.attributes.length &&
+        a.attributes.every((one) => b.attributes.some((other) => sameName(one, other) && one.value === other.value));
+    case ATTRIBUTE: return sameName(a, b) && a.value === b.value;
+    case PROCESSING_INSTRUCTION: return a.target === b.target && a.data === b.data;
+    default: return a.data === b.data;
+  }
 }
 
 const sameName = (a, b) => a.namespace === b.namespace && a.localName === b.localName;

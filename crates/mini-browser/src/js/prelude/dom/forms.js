@@ -1,20 +1,25 @@
-// What FormData asks of a document.
+// What FormData asks of forms.
 
 import { errorOf } from "../webidl.js";
 import { entryList, formOf, isSubmitButton } from "./form_submission.js";
-import { HTMLElement } from "./html_element.js";
-import { HTMLFormElement } from "./html_forms.js";
-import { recordOf } from "./node.js";
+import { isHtml, ownOf } from "./nodes.js";
+import { recordIfNode } from "./node.js";
 
-// Whether a value is an HTMLFormElement of this realm.
-export const isForm = (value) => value instanceof HTMLFormElement;
+export function isForm(value) {
+  const record = recordIfNode(value);
+  return record !== null && isHtml(record, "form");
+}
 
-// FormData's constructor, steps 1.1 and 1.2: the entries of a form, as its submitter sends it.
-export function constructEntryList(form, submitter) {
-  if (submitter === null) return entryList(recordOf(form));
-  if (!(submitter instanceof HTMLElement)) throw new TypeError("FormData: the submitter is not an element");
-  const button = recordOf(submitter);
-  if (!isSubmitButton(button)) throw new TypeError("FormData: the submitter is not a submit button");
-  if (formOf(button) !== recordOf(form)) throw errorOf("NotFoundError", "FormData: the submitter is not one of the form");
-  return entryList(recordOf(form), button);
+// new FormData(form, submitter), steps 1.1 to 1.3: pairs of a name and a value.
+export function constructEntryList(value, submitter) {
+  const form = recordIfNode(value);
+  const button = submitter === null ? null : recordIfNode(submitter);
+  if (submitter !== null) {
+    if (button === null || !isSubmitButton(button)) throw new TypeError("FormData: the submitter is not a submit button");
+    if (formOf(button) !== form) throw errorOf("NotFoundError", "The submitter is another form's");
+  }
+  // Constructing the entry list, step 1.
+  const own = ownOf(form);
+  if (own.isConstructing) throw errorOf("InvalidStateError", "The form's entry list is being constructed");
+  return entryList(form, button);
 }

@@ -1,4 +1,4 @@
-// The interfaces of nodes, by module, and those of HTML elements, by local name.
+// The interfaces of documents, by module: each is loaded when it is first used.
 
 export const MODULES = {
   "dom/node.js": ["Node"],
@@ -35,30 +35,6 @@ export const MODULES = {
   "dom/image_data.js": ["ImageBitmap", "ImageData"],
   "dom/mutation_observer.js": ["MutationObserver", "MutationRecord"],
   "dom/ui_events.js": ["FocusEvent", "InputEvent", "KeyboardEvent", "MouseEvent", "PointerEvent", "SubmitEvent", "UIEvent", "WheelEvent"],
-};
-
-export const ELEMENT_INTERFACES = {
-  a: "HTMLAnchorElement", area: "HTMLAreaElement", audio: "HTMLAudioElement", base: "HTMLBaseElement", blockquote: "HTMLQuoteElement",
-  body: "HTMLBodyElement", br: "HTMLBRElement", button: "HTMLButtonElement", canvas: "HTMLCanvasElement", caption: "HTMLTableCaptionElement",
-  col: "HTMLTableColElement", colgroup: "HTMLTableColElement", data: "HTMLDataElement", datalist: "HTMLDataListElement", del: "HTMLModElement",
-  details: "HTMLDetailsElement", dialog: "HTMLDialogElement", dir: "HTMLDirectoryElement", div: "HTMLDivElement", dl: "HTMLDListElement",
-  embed: "HTMLEmbedElement", fieldset: "HTMLFieldSetElement", font: "HTMLFontElement", form: "HTMLFormElement", frame: "HTMLFrameElement",
-  frameset: "HTMLFrameSetElement", h1: "HTMLHeadingElement", h2: "HTMLHeadingElement", h3: "HTMLHeadingElement", h4: "HTMLHeadingElement",
-  h5: "HTMLHeadingElement", h6: "HTMLHeadingElement", head: "HTMLHeadElement", hr: "HTMLHRElement", html: "HTMLHtmlElement",
-  iframe: "HTMLIFrameElement", img: "HTMLImageElement", input: "HTMLInputElement", ins: "HTMLModElement", label: "HTMLLabelElement",
-  legend: "HTMLLegendElement", li: "HTMLLIElement", link: "HTMLLinkElement", listing: "HTMLPreElement", map: "HTMLMapElement",
-  marquee: "HTMLMarqueeElement", menu: "HTMLMenuElement", meta: "HTMLMetaElement", meter: "HTMLMeterElement", object: "HTMLObjectElement",
-  ol: "HTMLOListElement", optgroup: "HTMLOptGroupElement", option: "HTMLOptionElement", output: "HTMLOutputElement", p: "HTMLParagraphElement",
-  param: "HTMLParamElement", picture: "HTMLPictureElement", pre: "HTMLPreElement", progress: "HTMLProgressElement", q: "HTMLQuoteElement",
-  script: "HTMLScriptElement", select: "HTMLSelectElement", slot: "HTMLSlotElement", source: "HTMLSourceElement", span: "HTMLSpanElement",
-  style: "HTMLStyleElement", table: "HTMLTableElement", tbody: "HTMLTableSectionElement", td: "HTMLTableCellElement",
-  template: "HTMLTemplateElement", textarea: "HTMLTextAreaElement", tfoot: "HTMLTableSectionElement", th: "HTMLTableCellElement",
-  thead: "HTMLTableSectionElement", time: "HTMLTimeElement", title: "HTMLTitleElement", tr: "HTMLTableRowElement", track: "HTMLTrackElement",
-  ul: "HTMLUListElement", video: "HTMLVideoElement", xmp: "HTMLPreElement",
-  ...Object.fromEntries(["abbr", "acronym", "address", "article", "aside", "b", "basefont", "bdi", "bdo", "big", "center", "cite", "code", "dd", "dfn",
-    "dt", "em", "figcaption", "figure", "footer", "header", "hgroup", "i", "kbd", "main", "mark", "nav", "nobr", "noembed", "noframes", "noscript",
-    "plaintext", "rb", "rp", "rt", "rtc", "ruby", "s", "samp", "search", "section", "small", "strike", "strong", "sub", "summary", "sup", "tt", "u",
-    "var", "wbr"].map((name) => [name, "HTMLElement"])),
 };
 
 // Globals that are constructors of elements, and no interfaces.

@@ -4,7 +4,8 @@ import { load } from "../webidl.js";
 import {
   ATTRIBUTE, CDATA_SECTION, COMMENT, DOCUMENT, DOCUMENT_FRAGMENT, DOCUMENT_TYPE, ELEMENT, HTML, PROCESSING_INSTRUCTION, SVG, TEXT,
 } from "./nodes.js";
-import { ELEMENT_INTERFACES, MODULES } from "./interface_names.js";
+import { ELEMENT_INTERFACES } from "./element_interfaces.js";
+import { MODULES } from "./interface_names.js";
 
 const byName = new Map();
 

@@ -2,8 +2,9 @@
 
 import { DOMString, required } from "../webidl.js";
 import { convertNodes, ensurePreInsertValidity, preInsert, remove, replace, replaceAll } from "./mutation.js";
-import { attribute, childrenOf, elementsBelow, firstElement, isElement, wrap } from "./nodes.js";
+import { DOCUMENT, attribute, childrenOf, elementsBelow, firstElement, isElement, wrap } from "./nodes.js";
 import { liveCollection, staticList } from "./collections.js";
+import { elementById } from "./names.js";
 import { recordIfNode, recordOf } from "./node.js";
 import { closest as closestMatch, matches, parseSelector } from "./selectors.js";
 
@@ -116,7 +117,9 @@ export function includeNonElementParentNode(Class) {
     getElementById(id) {
       required(arguments.length, 1, "getElementById");
       id = DOMString(id);
-      return id === "" ? null : wrap(firstElement(recordOf(this), (element) => attribute(element, "id") === id));
+      const record = recordOf(this);
+      if (id === "") return null;
+      return wrap(record.type === DOCUMENT ? elementById(record, id) : firstElement(record, (element) => attribute(element, "id") === id));
     },
   });
 }

@@ -90,6 +90,8 @@ export function insert(node, parent, child, suppressObservers = false) {
     adopt(each, parent.document);
     link(each, parent, child);
   }
+  const elements = !isConnected(parent) ? [] : nodes.length === 1 && nodes[0].first === null ? nodes : nodes.flatMap(inclusiveDescendants);
+  for (const each of elements) each.isConnected = true;
   parent.document.version++;
   // Step 8.
   if (!suppressObservers) queueTreeRecord(parent, nodes, [], previous, child);
@@ -98,8 +100,7 @@ export function insert(node, parent, child, suppressObservers = false) {
   home.childrenChanged(parent);
   // Steps 10 to 12.
   if (!isConnected(parent)) return;
-  const elements = nodes.length === 1 && nodes[0].first === null ? nodes : nodes.flatMap(inclusiveDescendants);
-  for (const each of elements) if (each.type === ELEMENT) home.namesChanged(each);
+  for (const each of elements) if (each.type === ELEMENT) home.namesChanged(each, true);
   for (const each of elements) if (each.type === ELEMENT && isConnected(each)) each.document.home.connected(each);
 }
 
@@ -134,9 +135,10 @@ export function remove(node, suppressObservers = false) {
   // Steps 11 to 14.
   if (wasConnected) {
     const elements = node.first === null ? [node] : inclusiveDescendants(node);
+    for (const each of elements) each.isConnected = false;
     for (const each of elements) {
       if (each.type !== ELEMENT) continue;
-      document.home.namesChanged(each);
+      document.home.namesChanged(each, false);
       document.home.disconnected(each);
     }
   }
@@ -222,15 +224,28 @@ export function adopt(node, document) {
   }
 }
 
-// Clone a node.
+// Clone a node. Without recursion, for deep trees.
 export function clone(node, document = node.document, subtree = false, parent = null) {
   const copy = cloneSingle(node, document);
   if (parent !== null) link(copy, parent, null);
-  if (subtree) {
-    const target = copy.type === DOCUMENT ? copy : document;
-    for (let child = node.first; child !== null; child = child.next) clone(child, target, true, copy);
+  if (!subtree) return copy;
+  const target = copy.type === DOCUMENT ? copy : document;
+  for (let from = node, to = copy; ;) {
+    if (from.first !== null) {
+      from = from.first;
+    } else {
+      while (from !== node && from.next === null) {
+        from = from.parent;
+        to = to.parent;
+      }
+      if (from === node) return copy;
+      from = from.next;
+      to = to.parent;
+    }
+    const next = cloneSingle(from, target);
+    link(next, to, null);
+    to = next;
   }
-  return copy;
 }
 
 function cloneSingle(node, document) {

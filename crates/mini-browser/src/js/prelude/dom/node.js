@@ -5,6 +5,7 @@ import { EventTarget } from "../events.js";
 import { DOMString, idl, illegal, required } from "../webidl.js";
 import { liveList } from "./collections.js";
 import { isEqual } from "./equality.js";
+import { connectAll } from "./names.js";
 import { append, clone, preInsert, preRemove, remove, replace, stringReplaceAll } from "./mutation.js";
 import {
   ATTRIBUTE, CDATA_SECTION, COMMENT, DOCUMENT, DOCUMENT_FRAGMENT, DOCUMENT_TYPE, ELEMENT, PROCESSING_INSTRUCTION, TEXT, XML, XMLNS, childrenOf,
@@ -99,7 +100,11 @@ export class Node extends EventTarget {
       for (const each of contiguous) remove(each);
     }
   }
-  cloneNode(deep = false) { return wrap(clone(recordOf(this), undefined, !!deep)); }
+  cloneNode(deep = false) {
+    const copy = clone(recordOf(this), undefined, !!deep);
+    if (copy.type === DOCUMENT) connectAll(copy);
+    return wrap(copy);
+  }
   isEqualNode(other) {
     required(arguments.length, 1, "isEqualNode");
     const record = recordOf(this);

@@ -18,6 +18,8 @@ class NodeRecord {
     this.document = document;
     this.parent = this.first = this.last = this.previous = this.next = null;
     this.wrapper = null;
+    // Whether its root is a document; kept up to date by mutation.js.
+    this.isConnected = type === DOCUMENT;
     // Its registered observer list.
     this.observers = null;
   }
@@ -138,7 +140,7 @@ export function root(record) {
   return record;
 }
 
-export const isConnected = (record) => root(record).type === DOCUMENT;
+export const isConnected = (record) => record.isConnected;
 
 export function isInclusiveAncestor(ancestor, record) {
   for (let next = record; next !== null; next = next.parent) if (next === ancestor) return true;

@@ -3,6 +3,7 @@
 import { op_parse_fragment, op_parser_end, op_parser_feed, op_parser_open, op_parser_run } from "ops";
 import { childrenOf, isHtml, newDocument, newFragment, HTML } from "./nodes.js";
 import { adopt, append, remove } from "./mutation.js";
+import { connectAll } from "./names.js";
 import { TreeBuilder } from "./tree_builder.js";
 
 // A fragment of the nodes that `text` gives in the context of an element.
@@ -42,4 +43,5 @@ export function parseWhole(document, text) {
     script = stopped ?? undefined;
   }
   builder.build(op_parser_end(id));
+  connectAll(document);
 }

@@ -8,6 +8,9 @@ import { executeBlockingScript, prepareScript } from "./scripts.js";
 import { TreeBuilder } from "./tree_builder.js";
 import { popped } from "./steps.js";
 
+// How many characters are parsed at a time.
+const PIECE = 1 << 15;
+
 export class DocumentParser {
   #id;
   #builder;
@@ -33,8 +36,15 @@ export class DocumentParser {
   // More of the resource.
   feed(text) {
     if (this.isAborted) return;
-    op_parser_feed(this.#id, text.toWellFormed());
-    this.run();
+    const wellFormed = text.toWellFormed();
+    // In pieces, as the native parser cannot be interrupted.
+    for (let at = 0; at < wellFormed.length && !this.isAborted;) {
+      let end = at + PIECE;
+      if (end < wellFormed.length && (wellFormed.charCodeAt(end) & 0xfc00) === 0xdc00) end++;
+      op_parser_feed(this.#id, wellFormed.slice(at, end));
+      at = end;
+      this.run();
+    }
   }
 
   // The end of the resource.

@@ -1,12 +1,10 @@
 // DOMParser and XMLSerializer. (HTML, "DOM parsing and serialization APIs".)
 
-import { op_decode } from "ops";
 import { DOMString, enumeration, errorOf, idl, required } from "../webidl.js";
 import { currentDocument, home } from "./home.js";
-import { DOCUMENT, newDocument, wrap } from "./nodes.js";
-import { nodeArgument, recordIfNode } from "./node.js";
+import { newDocument, wrap } from "./nodes.js";
+import { nodeArgument } from "./node.js";
 import { parseWhole } from "./parse_fragment.js";
-import { serializeChildren } from "./serialize.js";
 import { serializeXml } from "./serialize_xml.js";
 
 export class DOMParser {
@@ -30,21 +28,3 @@ export class XMLSerializer {
   }
 }
 idl(XMLSerializer);
-
-// For XMLHttpRequest: a document of a response; null if it cannot be parsed. (XMLHttpRequest, "set a document
-// response".)
-export function documentForResponse(bytes, charset, contentType, url) {
-  if (contentType !== "text/html") return null;
-  const document = newDocument({ contentType, url, home });
-  parseWhole(document, op_decode(bytes, charset ?? "utf-8"));
-  return wrap(document);
-}
-
-// For XMLHttpRequest: a Document as a body `{ text, type }`; null for anything else.
-export function documentAsBody(value) {
-  const record = recordIfNode(value);
-  if (record === null || record.type !== DOCUMENT) return null;
-  return record.isHtml
-    ? { text: serializeChildren(record), type: "text/html;charset=UTF-8" }
-    : { text: serializeXml(record), type: "application/xml;charset=UTF-8" };
-}

@@ -10,27 +10,56 @@ const RAW = new Set(["style", "script", "xmp", "iframe", "noembed", "noframes", 
 const escapeText = (text) => text.replace(/&/g, "&amp;").replace(/\u00a0/g, "&nbsp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const escapeAttribute = (text) => escapeText(text).replace(/"/g, "&quot;");
 
-// The HTML fragment serialization algorithm: what is in a node.
+const isVoid = (record) => record.type === ELEMENT && record.namespace === HTML && VOID.has(record.localName);
+const contentsOf = (record) => (isHtml(record, "template") ? record.own.content : record);
+
+// The HTML fragment serialization algorithm: what is in a node. Without recursion, for deep trees.
 export function serializeChildren(record) {
-  if (record.type === ELEMENT && record.namespace === HTML && VOID.has(record.localName)) return "";
-  const parent = isHtml(record, "template") ? record.own.content : record;
+  if (isVoid(record)) return "";
   let text = "";
-  for (let child = parent.first; child !== null; child = child.next) text += serialize(child);
-  return text;
+  // The ends of the elements that one is in, and where one goes on behind them.
+  const open = [];
+  let node = contentsOf(record).first;
+  for (;;) {
+    if (node === null) {
+      const outer = open.pop();
+      if (outer === undefined) return text;
+      text += `</${tagName(outer)}>`;
+      node = outer.next;
+    } else if (node.type === ELEMENT) {
+      text += startTag(node);
+      if (isVoid(node)) {
+        node = node.next;
+      } else {
+        open.push(node);
+        node = contentsOf(node).first;
+      }
+    } else {
+      text += serializeLeaf(node);
+      node = node.next;
+    }
+  }
 }
 
 // One node, with what is in it.
 export function serialize(record) {
+  if (record.type !== ELEMENT) return record.first === null ? serializeLeaf(record) : serializeChildren(record);
+  return isVoid(record) ? startTag(record) : `${startTag(record)}${serializeChildren(record)}</${tagName(record)}>`;
+}
+
+function tagName(element) {
+  const { namespace } = element;
+  return namespace === HTML || namespace === SVG || namespace === MATHML ? element.localName : qualifiedName(element);
+}
+
+function startTag(element) {
+  let text = `<${tagName(element)}`;
+  for (const attribute of element.attributes) text += ` ${attributeName(attribute)}="${escapeAttribute(attribute.value)}"`;
+  return `${text}>`;
+}
+
+function serializeLeaf(record) {
   switch (record.type) {
-    case ELEMENT: {
-      const { namespace } = record;
-      const name = namespace === HTML || namespace === SVG || namespace === MATHML ? record.localName : qualifiedName(record);
-      let text = `<${name}`;
-      for (const attribute of record.attributes) text += ` ${attributeName(attribute)}="${escapeAttribute(attribute.value)}"`;
-      text += ">";
-      if (namespace === HTML && VOID.has(record.localName)) return text;
-      return `${text}${serializeChildren(record)}</${name}>`;
-    }
     case TEXT:
     case CDATA_SECTION: {
       const { parent } = record;
@@ -39,7 +68,7 @@ export function serialize(record) {
     case COMMENT: return `<!--${record.data}-->`;
     case PROCESSING_INSTRUCTION: return `<?${record.target} ${record.data}>`;
     case DOCUMENT_TYPE: return `<!DOCTYPE ${record.name}>`;
-    default: return serializeChildren(record);
+    default: return "";
   }
 }
 

@@ -1,7 +1,7 @@
 // What happens to elements of a kind when they come into a document, leave it, or change. (HTML,
 // "HTML element insertion steps", "… removing steps", "… post-connection steps".)
 
-import { ELEMENT, HTML, attribute, inclusiveDescendants, wrap } from "./nodes.js";
+import { ELEMENT, HTML, isConnected, wrap } from "./nodes.js";
 
 // Local names of HTML elements to any of
 // { inserted(element), removed(element), attributeChanged(element, name, old, value), childrenChanged(element) },
@@ -17,8 +17,8 @@ export const recordSteps = new Map();
 export const attributeSteps = new Map();
 let handlerChanged = () => {};
 export function setHandlerChanged(changed) { handlerChanged = changed; }
-let nameChanged = () => {};
-export function setNameChanged(changed) { nameChanged = changed; }
+let names = { added() {}, removed() {} };
+export function setNames(index) { names = index; }
 
 export function connected(element) {
   if (element.namespace !== HTML) return;
@@ -48,26 +48,25 @@ export function attributeChanged(element, { localName, namespace }, old, value) 
   elementSteps.get(element.localName)?.attributeChanged?.(wrap(element), localName, old, value);
 }
 
-// The names by which a window knows elements of its document.
-export function namesChanged(element) {
-  const id = attribute(element, "id");
-  if (id !== null && id !== "") nameChanged(element, id);
-  const name = attribute(element, "name");
-  if (name !== null && name !== "" && name !== id && NAMED.has(element.localName)) nameChanged(element, name);
-}
-
+// The names by which a window knows elements of its document: their ids, and the names of some.
 const NAMED = new Set(["embed", "form", "img", "object", "iframe", "frame"]);
+
+// An element came into a document, or left it.
+export function namesChanged(element, isThere) {
+  for (const { localName, namespace, value } of element.attributes) {
+    if (namespace !== null || value === "" || !(localName === "id" || (localName === "name" && NAMED.has(element.localName)))) continue;
+    if (isThere) names.added(element, value);
+    else names.removed(element, value);
+  }
+}
 
 for (const name of ["id", "name"]) {
   attributeSteps.set(name, (element, old, value) => {
-    if (name === "name" && !NAMED.has(element.localName)) return;
-    if (old !== null && old !== "") nameChanged(element, old);
-    if (value !== null && value !== "") nameChanged(element, value);
+    if ((name === "name" && !NAMED.has(element.localName)) || !isConnected(element)) return;
+    if (old !== null && old !== "") names.removed(element, old);
+    if (value !== null && value !== "") names.added(element, value);
   });
 }
-
-// The elements among a node and its descendants.
-export const elementsOf = (record) => inclusiveDescendants(record).filter((each) => each.type === ELEMENT);
 
 // The parser has met the end tag of an element.
 export function popped(element) {

@@ -1,19 +1,24 @@
 // CSSStyleDeclaration of a style attribute: its declarations as they are written. (CSSOM.) Nothing is
 // computed or painted, so that any property and value is taken.
 
-import { DOMString, HOST, idl, illegal, required } from "../webidl.js";
+import { DOMString, HOST, errorOf, idl, illegal, required } from "../webidl.js";
 import { lowercase, setValue } from "./attributes.js";
 import { attribute } from "./nodes.js";
 
 const elements = new WeakMap();
 
-// Names to { value, isImportant }, of the style attribute now.
+// Names to { value, isImportant }: of the style attribute now, or of what is computed.
 function declarations(style) {
-  const element = elements.get(style);
-  if (element === undefined) throw new TypeError("Illegal invocation");
+  const source = elements.get(style);
+  if (source === undefined) throw new TypeError("Illegal invocation");
+  if (typeof source === "function") return new Map([...source()].map(([name, value]) => [name, { value, isImportant: false }]));
+  return parseDeclarations(attribute(source, "style") ?? "");
+}
+
+// Parse a block's contents, as far as it has declarations.
+export function parseDeclarations(source) {
   const found = new Map();
-  if (element === null) return found;
-  for (const [, name, value] of (attribute(element, "style") ?? "").matchAll(/([-\w]+)\s*:\s*((?:"[^"]*"|'[^']*'|\([^)]*\)|[^;"'(])*)/g)) {
+  for (const [, name, value] of source.matchAll(/([-\w]+)\s*:\s*((?:"[^"]*"|'[^']*'|\([^)]*\)|[^;"'(])*)/g)) {
     const isImportant = /!\s*important\s*$/i.test(value);
     const plain = value.replace(/!\s*important\s*$/i, "").trim();
     if (plain !== "") found.set(name.startsWith("--") ? name : lowercase(name), { value: plain, isImportant });
@@ -23,9 +28,15 @@ function declarations(style) {
 
 const text = (found) => [...found].map(([name, { value, isImportant }]) => `${name}: ${value}${isImportant ? " !important" : ""};`).join(" ");
 
+// The element whose style attribute it is. Computed declarations are read only.
+function writable(style) {
+  const source = elements.get(style);
+  if (typeof source === "function") throw errorOf("NoModificationAllowedError", "Computed styles cannot be set");
+  return source;
+}
+
 function write(style, found) {
-  const element = elements.get(style);
-  if (element !== null) setValue(element, "style", text(found));
+  setValue(writable(style), "style", text(found));
 }
 
 export class CSSStyleDeclaration {
@@ -33,8 +44,7 @@ export class CSSStyleDeclaration {
   get cssText() { return text(declarations(this)); }
   set cssText(value) {
     declarations(this);
-    const element = elements.get(this);
-    if (element !== null) setValue(element, "style", DOMString(value));
+    setValue(writable(this), "style", DOMString(value));
   }
   get length() { return declarations(this).size; }
   item(index) {
@@ -85,11 +95,16 @@ const handler = {
   has: (target, key) => isProperty(target, key) || key in target,
 };
 
-// The declarations of an element's style attribute; of null, none.
-export function declarationOf(element) {
+function declarationFrom(source) {
   const target = new CSSStyleDeclaration(HOST);
-  elements.set(target, element);
+  elements.set(target, source);
   const style = new Proxy(target, handler);
-  elements.set(style, element);
+  elements.set(style, source);
   return style;
 }
+
+// The declarations of an element's style attribute.
+export const declarationOf = (element) => declarationFrom(element);
+
+// Read-only declarations: what `compute` gives, a Map of names to values, each time.
+export const computedDeclaration = (compute) => declarationFrom(compute);

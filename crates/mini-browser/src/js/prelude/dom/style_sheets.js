@@ -1,6 +1,7 @@
 // Style sheets, as far as scripts look into them: their rules as text. (CSSOM.)
 
 import { DOMString, HOST, errorOf, idl, illegal, required } from "../webidl.js";
+import { parseDeclarations } from "./style_declaration.js";
 
 const states = new WeakMap();
 
@@ -38,7 +39,7 @@ idl(CSSStyleSheet);
 
 export class CSSRule {
   constructor(...args) { illegal(args[0]); }
-  get cssText() { return stateOf(this).text; }
+  get cssText() { return serializeRule(stateOf(this).text); }
   get selectorText() { return stateOf(this).text.split("{")[0].trim(); }
 }
 idl(CSSRule);
@@ -48,6 +49,28 @@ function rulesOf(sheet) {
   if (!state.isVisible) throw errorOf("SecurityError", "The style sheet is of another origin");
   state.rules ??= topLevelRules(state.text).map(newRule);
   return state.rules;
+}
+
+// A style rule, as CSSOM writes it down.
+function serializeRule(text) {
+  const rule = styleRule(text);
+  if (rule === null) return text;
+  const body = [...parseDeclarations(rule.body)].map(([name, { value, isImportant }]) => `${name}: ${value}${isImportant ? " !important" : ""};`).join(" ");
+  return `${rule.selector} {${body === "" ? "" : ` ${body}`} }`;
+}
+
+// The selector and the declarations of a rule; null for an at-rule.
+function styleRule(text) {
+  const open = text.indexOf("{");
+  if (open < 0 || text.startsWith("@")) return null;
+  return { selector: text.slice(0, open).trim().replace(/\s+/g, " "), body: text.slice(open + 1, text.lastIndexOf("}")) };
+}
+
+// The style rules of a sheet, whether or not a script may see them.
+export function rulesForCascade(sheet) {
+  const state = stateOf(sheet);
+  if (state.isDisabled) return [];
+  return (state.rules?.map((rule) => stateOf(rule).text) ?? topLevelRules(state.text)).map(styleRule).filter((rule) => rule !== null);
 }
 
 function newRule(text) {

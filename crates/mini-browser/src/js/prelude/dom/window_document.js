@@ -12,13 +12,14 @@ import "./event_handlers.js";
 import { home } from "./home.js";
 import { alreadyLoaded, delayLoad, documentLoaded, theEnd } from "./loading.js";
 import { append } from "./mutation.js";
-import { DOCUMENT, attribute, elementsBelow, firstElement, isHtml, newDocument, newElement, wrap } from "./nodes.js";
+import { DOCUMENT, attribute, firstElement, isHtml, newDocument, newElement, wrap } from "./nodes.js";
 import { recordIfNode } from "./node.js";
 import { DocumentParser } from "./parser.js";
 import { documentText } from "./encodings.js";
 import "./resources.js";
 import "./scripts.js";
-import { elementSteps, recordSteps, setNameChanged } from "./steps.js";
+import { addName, elementsNamed, removeName } from "./names.js";
+import { elementSteps, recordSteps, setNames } from "./steps.js";
 
 let current = null;
 
@@ -104,14 +105,20 @@ setTreeOfTargets({
 
 // Named access on the Window object.
 setNamedElement((name) => {
-  const document = windowDocument();
-  const found = elementsBelow(document, (element) => attribute(element, "id") === name || (attribute(element, "name") === name && NAMED.has(element.localName)));
+  if (current === null) return undefined;
+  const found = elementsNamed(current, name).filter((element) => element.localName !== "iframe" && element.localName !== "frame" || attribute(element, "id") === name);
   if (found.length < 2) return wrap(found[0] ?? null) ?? undefined;
-  return load("dom/collections.js").liveCollection(document, () => found);
+  return load("dom/collections.js").liveCollection(current, () => elementsNamed(current, name));
 });
-const NAMED = new Set(["embed", "form", "img", "object"]);
-setNameChanged((element, name) => {
-  if (element.document === current) nameChanged(name);
+setNames({
+  added(element, name) {
+    addName(element, name);
+    if (element.document === current) nameChanged(name);
+  },
+  removed(element, name) {
+    removeName(element, name);
+    if (element.document === current) nameChanged(name);
+  },
 });
 
 // The base element: the document base URL is that of the first one with a URL.
