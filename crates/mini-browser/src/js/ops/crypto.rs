@@ -47,9 +47,6 @@ mod tests {
             let digest = digest_of(algorithm, b"abc").unwrap().0;
             assert_eq!((&digest[..4], digest.len()), (&start[..], length));
         }
-        assert_eq!(
-            digest_of("MD5", b"").unwrap_err().name,
-            "NotSupportedError"
-        );
+        assert_eq!(digest_of("MD5", b"").unwrap_err().name, "NotSupportedError");
     }
 }

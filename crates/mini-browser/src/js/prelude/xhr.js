@@ -63,7 +63,9 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   #pieces = [];
   #received = 0;
   #cache = {};
+  // When progress was told last, and of how many bytes.
   #lastProgress = 0;
+  #told = -1;
   // The fetch that goes on: the signal that terminates it, since when, and the timer of the timeout.
   #fetch = null;
 
@@ -251,14 +253,17 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#lastProgress = op_now();
     this.#state = LOADING;
     fireEvent(this, "readystatechange", true);
-    if (this.#state === LOADING) fireProgress(this, "progress", this.#received, this.#length(), true);
+    if (this.#state !== LOADING) return;
+    this.#told = this.#received;
+    fireProgress(this, "progress", this.#received, this.#length(), true);
   }
 
   // Handle response end-of-body.
   #handleEndOfBody() {
     this.#end();
     const length = this.#length();
-    if (!this.#isSync && this.#response.hasBody) fireProgress(this, "progress", this.#received, length, true);
+    // What the last chunk's event told is not told again.
+    if (!this.#isSync && this.#told !== this.#received) fireProgress(this, "progress", this.#received, length, true);
     this.#state = DONE;
     this.#isSent = false;
     fireEvent(this, "readystatechange", !this.#isSync);
@@ -336,6 +341,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#received = 0;
     this.#cache = {};
     this.#lastProgress = 0;
+    this.#told = -1;
   }
 
   // The fetch is over.

@@ -2,10 +2,14 @@
 //
 // A result is `{ bytes, headers, hasBody, overrideMimeType, url }`.
 
-import { op_has, op_load, op_package_text } from "ops";
+import { op_load, op_package_text } from "ops";
 import { utf8Decode } from "./encoding.js";
 import { combined } from "./headers.js";
 import { extractMimeType, serializeMimeType } from "./mime_type.js";
+import { global, windowProxy } from "./realms.js";
+
+// Workers have no documents.
+const isWindow = windowProxy !== global;
 
 // The response object of a response type other than text.
 export function responseOf(type, result) {
@@ -41,7 +45,7 @@ export function textOf(result, responseType) {
 export function xmlOf(result, responseType) {
   if (!result.hasBody) return null;
   const mimeType = finalMimeType(result);
-  if (mimeType.essence !== "text/html" || responseType === "" || !op_has("dom/parse_fragment.js")) return null;
+  if (mimeType.essence !== "text/html" || responseType === "" || !isWindow) return null;
   const { parseWhole } = op_load("dom/parse_fragment.js");
   const { newDocument, wrap } = op_load("dom/nodes.js");
   const { home } = op_load("dom/home.js");
@@ -64,13 +68,12 @@ function finalCharset({ headers, overrideMimeType }) {
 
 // What send() is given, if it is a Document: `{ document, type }`, with its markup; else null.
 export function documentToSend(value) {
-  if (typeof value !== "object" || !op_has("dom/document.js") || typeof globalThis.document === "undefined") return null;
-  const { Document } = op_load("dom/document.js");
-  if (!(value instanceof Document)) return null;
-  const isHtml = value.contentType === "text/html";
-  const record = op_load("dom/node.js").recordOf(value);
-  const markup = isHtml ? op_load("dom/serialize.js").serializeChildren(record) : op_load("dom/serialize_xml.js").serializeXml(record);
-  return { document: markup.toWellFormed(), type: `${isHtml ? "text/html" : "application/xml"};charset=UTF-8` };
+  if (typeof value !== "object" || !isWindow) return null;
+  const { DOCUMENT } = op_load("dom/nodes.js");
+  const record = op_load("dom/node.js").recordIfNode(value);
+  if (record === null || record.type !== DOCUMENT) return null;
+  const markup = record.isHtml ? op_load("dom/serialize.js").serializeChildren(record) : op_load("dom/serialize_xml.js").serializeXml(record);
+  return { document: markup.toWellFormed(), type: `${record.isHtml ? "text/html" : "application/xml"};charset=UTF-8` };
 }
 
 // getAllResponseHeaders(): in the order of their names in upper case.

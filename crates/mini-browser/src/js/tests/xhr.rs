@@ -98,7 +98,7 @@ fn events_come_in_the_order_of_the_standard() {
             await ended(request);
             return [log, JSON.parse(request.response), request.status, request.statusText, request.responseURL, request.getResponseHeader('X-B'), request.getResponseHeader('none'), request.getAllResponseHeaders()];"),
         json!([
-            [1, "loadstart 0 0", "upload loadstart 0 3", "upload progress 3 3", "upload load 3 3", "upload loadend 3 3", 2, 3, "progress 50 0", "progress 50 0", 4, "load 50 0", "loadend 50 0"],
+            [1, "loadstart 0 0", "upload loadstart 0 3", "upload progress 3 3", "upload load 3 3", "upload loadend 3 3", 2, 3, "progress 50 0", 4, "load 50 0", "loadend 50 0"],
             ["POST", "hé", ["text/plain;charset=UTF-8", "a, b"]],
             201, "Made", "https://fonts.example.com/x", "1, 3", null, "x-a: 2\r\nx-b: 1, 3\r\n"
         ])
