@@ -1,5 +1,8 @@
 // AbortController and AbortSignal. (DOM, "Aborting ongoing activities".)
 
+import { op_set_hook } from "ops";
+
+import { foreign } from "./brands.js";
 import { DOMException } from "./dom_exception.js";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { enforceRange } from "./fetch_idl.js";
@@ -8,7 +11,7 @@ import { HOST, idl, illegal, required, sequence } from "./webidl.js";
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
-let stateOf;
+let isOwn, stateOf;
 
 export class AbortController {
   #signal = newSignal();
@@ -32,13 +35,17 @@ export class AbortSignal extends EventTarget {
     isDependent: false,
     isShown: false,
     sources: [],
+    // Fires abort at the signal, in its own realm.
+    fire: () => fireEvent(this, "abort"),
     // A dependent signal is held weakly by its sources, unless something may wait for it.
     dependents: new Set(),
     held: new Set(),
   };
 
   static {
-    stateOf = (signal) => signal.#state;
+    isOwn = (value) => typeof value === "object" && value !== null && #state in value;
+    stateOf = (signal) => (isOwn(signal) ? signal.#state : elsewhere(signal));
+    op_set_hook("abort signal", (value) => (isOwn(value) ? value.#state : null));
   }
 
   constructor() {
@@ -92,11 +99,17 @@ defineEventHandler(AbortSignal, "abort");
 
 // Converts to AbortSignal, or throws.
 export function abortSignal(value) {
-  if (typeof value !== "object" || value === null || !(value instanceof AbortSignal)) {
-    throw new TypeError("the value is not an AbortSignal");
-  }
   stateOf(value);
   return value;
+}
+
+// The state of a signal of another realm of the agent.
+function elsewhere(value) {
+  const state = foreign("abort signal", value);
+  if (state === null) {
+    throw new TypeError("the value is not an AbortSignal");
+  }
+  return state;
 }
 
 // *Create a dependent abort signal*.
@@ -183,7 +196,7 @@ function runAbortSteps(signal) {
     entry.algorithm(state.reason);
     release(signal, entry);
   }
-  fireEvent(signal, "abort");
+  state.fire();
 }
 
 const forgotten = new FinalizationRegistry(({ dependents, reference }) => {

@@ -2,13 +2,13 @@
 //
 // The bytes of a blob are a Uint8Array that no script ever sees, so that slices share them.
 
-import { op_load, op_utf8_encode } from "ops";
-import { brands } from "./brands.js";
+import { op_load, op_set_hook, op_utf8_encode } from "ops";
+import { brands, foreign } from "./brands.js";
 import { serializable } from "./serializable.js";
 import { DOMString, HOST, USVString, bufferSource, clampLongLong, dictionary, enumeration, idl, sequence } from "./webidl.js";
 
 let bytesOf;
-let isOne;
+let isOwn;
 
 export class Blob {
   #bytes;
@@ -61,12 +61,14 @@ export class Blob {
   async bytes() { return this.#bytes.slice(); }
 
   static {
-    bytesOf = (blob) => blob.#bytes;
-    isOne = (value) => typeof value === "object" && value !== null && #bytes in value;
+    isOwn = (value) => typeof value === "object" && value !== null && #bytes in value;
+    bytesOf = (blob) => (isOwn(blob) ? blob.#bytes : foreign("blob parts", blob));
   }
 }
 idl(Blob);
+const isOne = (value) => isOwn(value) || foreign("blob parts", value) !== null;
 brands.isBlob = isOne;
+op_set_hook("blob parts", (value) => (isOwn(value) ? bytesOf(value) : null));
 
 // Whether a value is a Blob.
 export const isBlob = isOne;

@@ -37,14 +37,20 @@ export function responseFrom(request, signal) {
     }
     reject(reason);
   });
+  // What the request keeps at the host is needed there until now.
+  const held = { request };
+  const done = () => {
+    held.request = null;
+    forget();
+  };
   upon(
     react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), isStream }, bytes))),
     ({ head, body }) => {
-      forget();
+      done();
       resolve(responseFromHost(head, hostBody(body, signal)));
     },
     (error) => {
-      forget();
+      done();
       reject(error);
     },
   );

@@ -1,8 +1,8 @@
 // FormData. (XMLHttpRequest, "Interface FormData".)
 
-import { op_has, op_load } from "ops";
+import { op_has, op_load, op_set_hook } from "ops";
 import { blobBytes, isBlob } from "./blob.js";
-import { brands } from "./brands.js";
+import { brands, foreign } from "./brands.js";
 import { isFile, newFile } from "./file.js";
 import { HOST, USVString, idl, pairIterable, required } from "./webidl.js";
 
@@ -57,13 +57,22 @@ export class FormData {
   }
 
   static {
-    listOf = (data) => data.#list;
-    brands.isFormData = (value) => typeof value === "object" && value !== null && #list in value;
+    const isOwn = (value) => typeof value === "object" && value !== null && #list in value;
+    listOf = (data) => (isOwn(data) ? data.#list : entriesElsewhere(data));
+    brands.isFormData = (value) => isOwn(value) || foreign("form data entries", value) !== null;
+    op_set_hook("form data entries", (value) => (isOwn(value) ? value.#list : null));
   }
 }
 pairIterable(FormData, (data) => listOf(data));
 idl(FormData);
 Object.defineProperty(FormData, "length", { value: 0, configurable: true });
+
+// The entries of a FormData of another realm.
+function entriesElsewhere(value) {
+  const list = foreign("form data entries", value);
+  if (list === null) throw new TypeError("The value is not a FormData");
+  return list;
+}
 
 // The entry list of a FormData.
 export const entryList = (data) => listOf(data);

@@ -1,8 +1,9 @@
 // ReadableStream. (Streams, "The ReadableStream class"; the abstract operations are in readable_ops.js.)
 
+import { op_set_hook } from "ops";
 import { abortSignal } from "../abort.js";
 import { asyncIterable, endOfIteration } from "../async_iterable.js";
-import { brands } from "../brands.js";
+import { brands, foreign } from "../brands.js";
 import { enforceRange } from "../fetch_idl.js";
 import { newPromise, promising, rejectedWith, resolvedWith, setHandled } from "../promises.js";
 import { HOST, dictionary, enumeration, idl, required } from "../webidl.js";
@@ -18,7 +19,7 @@ import { makeTransferable } from "./transfer.js";
 import { isLocked as isWritableLocked } from "./writable_ops.js";
 import { writableOf } from "./writable_stream.js";
 
-let recordOf, isOne, adopt;
+let recordOf, isOwn, adopt;
 
 export class ReadableStream {
   #stream = initialize();
@@ -55,23 +56,23 @@ export class ReadableStream {
     return readableObject(fromIterable(asyncIterable));
   }
 
-  get locked() { return isLocked(this.#stream); }
+  get locked() { return isLocked(recordOf(this)); }
   cancel(reason = undefined) {
     return promising(() => {
-      const stream = this.#stream;
+      const stream = recordOf(this);
       if (isLocked(stream)) return rejectedWith(new TypeError("cancel: the stream is locked"));
       return cancel(stream, reason);
     });
   }
   getReader(options = undefined) {
-    const stream = this.#stream;
+    const stream = recordOf(this);
     const { mode } = dictionary(options, "The options of getReader");
     if (mode === undefined) return newDefaultReader(stream);
     enumeration(mode, ["byob"], "The reader's mode");
     return newByobReader(stream);
   }
   pipeThrough(transform, options = undefined) {
-    const stream = this.#stream;
+    const stream = recordOf(this);
     required(arguments.length, 1, "pipeThrough");
     const { readable, writable } = readableWritablePair(transform);
     const { preventClose, preventAbort, preventCancel, signal } = streamPipeOptions(options);
@@ -82,7 +83,7 @@ export class ReadableStream {
   }
   pipeTo(destination, options = undefined) {
     return promising(() => {
-      const stream = this.#stream;
+      const stream = recordOf(this);
       required(arguments.length, 1, "pipeTo");
       const writable = writableOf(destination, "pipeTo: the destination");
       const { preventClose, preventAbort, preventCancel, signal } = streamPipeOptions(options);
@@ -91,11 +92,12 @@ export class ReadableStream {
       return pipeTo(stream, writable, preventClose, preventAbort, preventCancel, signal);
     });
   }
-  tee() { return tee(this.#stream, false).map(readableObject); }
+  tee() { return tee(recordOf(this), false).map(readableObject); }
 
   static {
-    recordOf = (value) => value.#stream;
-    isOne = (value) => typeof value === "object" && value !== null && #stream in value;
+    isOwn = (value) => typeof value === "object" && value !== null && #stream in value;
+    recordOf = (value) => (isOwn(value) ? value.#stream : elsewhere(value));
+    op_set_hook("readable stream", (value) => (isOwn(value) ? value.#stream : null));
     adopt = (stream) => Reflect.construct(ReadableStream, [HOST, stream]);
   }
 }
@@ -169,6 +171,15 @@ function streamPipeOptions(value) {
   return { preventAbort, preventCancel, preventClose, signal: signal === undefined ? undefined : abortSignal(signal) };
 }
 
+// The stream of an object of another realm.
+function elsewhere(value) {
+  const stream = foreign("readable stream", value);
+  if (stream === null) throw new TypeError("The value is not a ReadableStream");
+  return stream;
+}
+
+const isOne = (value) => isOwn(value) || foreign("readable stream", value) !== null;
+
 // The stream behind a ReadableStream object; throws for anything else.
 export function readableOf(value, what) {
   if (!isOne(value)) throw new TypeError(`${what} is not a ReadableStream`);
@@ -181,7 +192,7 @@ brands.isReadableStream = isReadableStream;
 // The object of a stream, made when a script first sees it.
 export const readableObject = (stream) => stream.object ?? adopt(stream);
 
-makeTransferable(ReadableStream, "ReadableStream", isOne, recordOf, readableObject);
+makeTransferable(ReadableStream, "ReadableStream", isOwn, recordOf, readableObject);
 
 // A byte stream of bytes that are there already and that nobody writes to: it gives copies, in chunks.
 export function byteStreamOf(bytes) {

@@ -1,5 +1,7 @@
 // WritableStream. (Streams, "Writable streams"; the abstract operations of streams are in writable_ops.js.)
 
+import { op_set_hook } from "ops";
+import { foreign } from "../brands.js";
 import { promising, rejectedWith } from "../promises.js";
 import { HOST, dictionary, idl } from "../webidl.js";
 import { callbacksOf, extractHighWaterMark, extractSizeAlgorithm, queuingStrategy } from "./queue.js";
@@ -8,7 +10,7 @@ import { abort, close, closeQueuedOrInFlight, initialize, isLocked, newWritable 
 import { acquireWriter } from "./writable_writer.js";
 import { makeTransferable } from "./transfer.js";
 
-let recordOf, isOne, adopt;
+let recordOf, isOwn, adopt;
 
 export class WritableStream {
   #stream = initialize();
@@ -36,27 +38,28 @@ export class WritableStream {
     setUpFromUnderlyingSink(stream, sink, { abort, close, start, write }, highWaterMark, sizeAlgorithm);
   }
 
-  get locked() { return isLocked(this.#stream); }
+  get locked() { return isLocked(recordOf(this)); }
   abort(reason = undefined) {
     return promising(() => {
-      const stream = this.#stream;
+      const stream = recordOf(this);
       if (isLocked(stream)) return rejectedWith(new TypeError("abort: the stream is locked"));
       return abort(stream, reason);
     });
   }
   close() {
     return promising(() => {
-      const stream = this.#stream;
+      const stream = recordOf(this);
       if (isLocked(stream)) return rejectedWith(new TypeError("close: the stream is locked"));
       if (closeQueuedOrInFlight(stream)) return rejectedWith(new TypeError("close: the stream is closing already"));
       return close(stream);
     });
   }
-  getWriter() { return acquireWriter(this.#stream); }
+  getWriter() { return acquireWriter(recordOf(this)); }
 
   static {
-    recordOf = (value) => value.#stream;
-    isOne = (value) => typeof value === "object" && value !== null && #stream in value;
+    isOwn = (value) => typeof value === "object" && value !== null && #stream in value;
+    recordOf = (value) => (isOwn(value) ? value.#stream : writableOf(value, "The value"));
+    op_set_hook("writable stream", (value) => (isOwn(value) ? value.#stream : null));
     adopt = (stream) => Reflect.construct(WritableStream, [HOST, stream]);
   }
 }
@@ -72,8 +75,9 @@ function underlyingSinkOf(sink) {
 
 // The stream behind a WritableStream object; throws for anything else.
 export function writableOf(value, what) {
-  if (!isOne(value)) throw new TypeError(`${what} is not a WritableStream`);
-  return recordOf(value);
+  const stream = isOwn(value) ? recordOf(value) : foreign("writable stream", value);
+  if (stream === null) throw new TypeError(`${what} is not a WritableStream`);
+  return stream;
 }
 
 // The object of a stream, made when a script first sees it.
@@ -82,4 +86,4 @@ export const writableObject = (stream) => stream.object ?? adopt(stream);
 // CreateWritableStream.
 export { newWritable };
 
-makeTransferable(WritableStream, "WritableStream", isOne, recordOf, writableObject);
+makeTransferable(WritableStream, "WritableStream", isOwn, recordOf, writableObject);
