@@ -254,8 +254,8 @@ pub(crate) enum Waiting {
     Start(WorkerId),
     /// Nobody; a failure is reported.
     Nobody(ScopeUrl),
-    /// `ClearOrigin`.
-    Clear(PromiseId, Origin, Vec<RegistrationId>),
+    /// `ClearSiteData`.
+    Clear(PromiseId),
 }
 
 impl Registry {

@@ -54,6 +54,7 @@ mod register;
 mod registry;
 mod restore;
 mod script_check;
+mod site_data;
 mod state;
 mod store;
 mod unregister;
@@ -63,6 +64,7 @@ mod wake;
 pub use clients::FoundClient;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, Provenance, Register, Response, ScriptFetchError,
+    SiteData,
 };
 pub use limits::Limits;
 pub use lookup::{ActiveWorker, Lookup, Snapshot};

@@ -70,6 +70,7 @@ pub fn encode_registration(
         } else {
             worker.scripts.keys().cloned().collect()
         },
+        script_bytes: worker.script_bytes,
     };
     encode(&RegistrationRow {
         id: registration.id,
@@ -101,6 +102,7 @@ pub fn decode_registration(record: &[u8]) -> Result<Row, RecordError> {
             fetch_handler: row.fetch_handler,
             fall_through: row.fall_through,
             scripts: ScriptMap::new(),
+            script_bytes: row.script_bytes,
         }
     };
     let registration = StoredRegistration {
@@ -157,6 +159,7 @@ struct WorkerRow {
     fetch_handler: FetchHandler,
     fall_through: Vec<FallThroughRule>,
     scripts: Vec<Url>,
+    script_bytes: u64,
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
@@ -238,6 +241,7 @@ mod tests {
                     )]),
                 }],
                 scripts: [(script_url.url().clone(), Arc::new(script()))].into(),
+                script_bytes: 24,
             }),
         }
     }

@@ -15,7 +15,7 @@ use crate::activate::Activate;
 use crate::job::Waiting;
 use crate::lookup::{ActiveWorker, Snapshot};
 use crate::state::{Registration, Run, Worker};
-use crate::{Registry, Report, Request, Restored, StoreWrite, StoredRegistration, StoredWorker};
+use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredWorker};
 
 impl Registry {
     pub(crate) fn restore(&mut self, restored: Restored) {
@@ -105,6 +105,7 @@ impl Registry {
             wakes: Vec::new(),
             asked_before_clear: Default::default(),
             stored: true,
+            last_used: None,
         };
         if registration.waiting.is_some() || activating {
             self.to_promote.push(id);
@@ -129,8 +130,7 @@ impl Registry {
     pub(crate) fn store(&mut self, id: RegistrationId, waiting: Waiting) -> Option<RequestId> {
         let row = self.row(self.registrations.get(&id)?)?;
         self.edit(id, |registration| registration.stored = true);
-        let put = Request::Store(vec![StoreWrite::Put(Box::new(row))]);
-        Some(self.request(waiting, put))
+        Some(self.request_put(waiting, StoreWrite::Put(Box::new(row))))
     }
 
     /// The row as it will be once all that is being written has been: writes of *Install* and
@@ -214,6 +214,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         deadline: None,
         failures: 0,
         bypassed_until: None,
+        script_bytes: stored.script_bytes,
     }
 }
 
@@ -227,5 +228,6 @@ fn stored_worker(worker: &Worker) -> StoredWorker {
         fetch_handler: worker.fetch_handler,
         fall_through: worker.fall_through.to_vec(),
         scripts: worker.scripts.clone().unwrap_or_default(),
+        script_bytes: worker.script_bytes,
     }
 }
