@@ -184,6 +184,7 @@ fn make_room<K: Clone + Ord, V>(
 
 #[cfg(test)]
 mod tests {
+    use sw_types::{EphemeralId, Origin};
     use url::Url;
 
     use super::*;
