@@ -61,10 +61,12 @@ pub struct DocumentRequest {
 
 /// Where a document will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a document is at top level or not")]
+#[expect(clippy::exhaustive_enums, reason = "there are these three")]
 pub enum Place {
     /// At top level.
     TopLevel,
+    /// At top level, in a window that another opened and may be known to.
+    Auxiliary,
     /// In a frame of a document of this environment.
     Frame(Box<Environment>),
 }
@@ -94,7 +96,10 @@ impl Place {
         let secure = origin.is_potentially_trustworthy();
         let mut environment = Environment::top_level(id, url);
         match self {
-            Self::TopLevel => {
+            Self::TopLevel | Self::Auxiliary => {
+                if matches!(self, Self::Auxiliary) {
+                    environment.frame_type = FrameType::Auxiliary;
+                }
                 environment.secure_context = secure;
                 environment.top_level_site = Site::of(&origin);
             }

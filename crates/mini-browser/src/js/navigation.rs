@@ -10,7 +10,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::Method;
 use rquickjs::Ctx;
-use service_worker::types::{ClientId, Origin};
+use service_worker::types::{ClientId, Environment, Origin};
+use tokio::sync::oneshot;
 use url::Url;
 
 pub(super) use self::history::History;
@@ -38,6 +39,8 @@ pub(super) struct Navigate {
     pub(super) history: History,
     pub(super) no_referrer: bool,
     pub(super) reload: bool,
+    /// Told the environment of the document that is shown then; dropped if none is.
+    pub(super) shown: Option<oneshot::Sender<Option<Environment>>>,
 }
 
 impl Navigate {
@@ -50,6 +53,7 @@ impl Navigate {
             history,
             no_referrer: false,
             reload: false,
+            shown: None,
         }
     }
 }
@@ -124,6 +128,7 @@ impl EventLoop {
         let event_loop = Rc::clone(self);
         let url = to.url;
         let resource = to.resource;
+        let shown = to.shown;
         active.state().spawn(Box::pin(async move {
             let is_local = resource.is_some() || is_about(&url);
             let fetched = match (&source, is_local) {
@@ -139,6 +144,7 @@ impl EventLoop {
                 if !is_ongoing {
                     return;
                 }
+                let is_document = !matches!(fetched, Some(Err(_)));
                 let new = match fetched {
                     Some(Ok(fetched)) if matches!(fetched.status, 204 | 205) => {
                         event_loop.settled(ctx, id);
@@ -179,7 +185,12 @@ impl EventLoop {
                         new
                     }
                 };
+                let environment = new.environment.clone();
                 event_loop.show(ctx, id, new);
+                if let (Some(shown), true) = (shown, is_document) {
+                    // Whoever navigated may be gone.
+                    drop(shown.send(Some(environment)));
+                }
             });
             completion
         }));
@@ -318,6 +329,7 @@ impl EventLoop {
                 Place::Frame(Box::new(parent.state().environment().clone())),
                 navigable.sandbox.union(parent.state().options().sandbox),
             ),
+            None if navigable.opener.is_some() => (Place::Auxiliary, navigable.sandbox),
             None => (Place::TopLevel, navigable.sandbox),
         }
     }

@@ -99,7 +99,7 @@ fn head(
     let mut head = RequestHead {
         method: method.clone(),
         destination: match request.place {
-            Place::TopLevel => Destination::Document,
+            Place::TopLevel | Place::Auxiliary => Destination::Document,
             Place::Frame(_) => Destination::Iframe,
         },
         mode: RequestMode::Navigate,

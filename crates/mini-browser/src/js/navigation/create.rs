@@ -59,6 +59,7 @@ impl EventLoop {
             navigation: 0,
             entries: Vec::new(),
             current: 0,
+            focused_at: None,
             client: None,
             proxy: proxy.proxy,
             target: proxy.target,

@@ -3,7 +3,7 @@
 import { op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
 import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
-import { installGlobalScope } from "./global_scope.js";
+import { installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { global } from "./realms.js";
 import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
 import { WorkerGlobalScope } from "./worker_global_scope.js";
@@ -36,7 +36,7 @@ installGlobalScope(ServiceWorkerGlobalScope);
 install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
 lazy("clients.js", ["Clients", "Client", "WindowClient"]);
 lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);
-lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+lazyServiceWorkers();
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("fetch_event.js", ["FetchEvent"]);
 lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent"]);
