@@ -21,6 +21,14 @@ pub trait Documents: Send + Sync + 'static {
     /// A document is being made that is not fetched. What is given back is dropped when it is gone.
     fn create(&self, environment: &Environment) -> Box<dyn Any + Send>;
 
+    /// The client that was just created comes from a local URL, and has the controller of whoever
+    /// made it. Ends when everybody can know.
+    fn inherit_controller(
+        &self,
+        environment: &Environment,
+        creator: ClientId,
+    ) -> Pending<Result<(), String>>;
+
     /// *Create navigation params by fetching.* Follows redirects, each hop with a reserved client of
     /// its own.
     fn fetch(&self, request: DocumentRequest) -> Pending<Result<FetchedDocument, String>>;

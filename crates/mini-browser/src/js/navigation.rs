@@ -5,6 +5,7 @@ mod history;
 mod javascript_url;
 mod new_document;
 
+use std::any::Any;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use self::javascript_url::navigate_to_javascript;
 pub(super) use self::new_document::open_resource;
 use self::new_document::{NewDocument, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
+use super::blocking::wait;
 use super::console::ConsoleLevel;
 use super::documents::{DocumentRequest, DocumentSource, Place};
 use super::event_loop::EventLoop;
@@ -111,6 +113,7 @@ impl EventLoop {
         let history = to.history;
         let about_origin = by.environment().origin.clone();
         let about_base = by.base_url();
+        let creator = by.environment().id;
         let referrer = (!to.no_referrer).then(|| by.referrer_source()).flatten();
         let source = source(by);
         let client = next_client(by);
@@ -182,6 +185,7 @@ impl EventLoop {
                             history,
                         );
                         new.referrer = referrer.map(String::from).unwrap_or_default();
+                        new.creator = Some(creator);
                         new
                     }
                 };
@@ -203,8 +207,7 @@ impl EventLoop {
             return;
         };
         if new.client.is_none() {
-            let documents = source(old.state());
-            new.client = documents.map(|documents| documents.0.create(&new.environment));
+            new.client = create_client(old.state(), &new.environment, new.creator);
         }
         self.unload(ctx, id);
         let reuses = {
@@ -353,6 +356,26 @@ fn place(creator: &RealmState, is_child: bool) -> Place {
 
 fn source(realm: &RealmState) -> Option<std::sync::Arc<DocumentSource>> {
     realm.service::<DocumentSource>()
+}
+
+/// The client of a document that is not fetched: it has the controller of its creator, if that is of
+/// the same origin.
+fn create_client(
+    realm: &RealmState,
+    environment: &Environment,
+    creator: Option<ClientId>,
+) -> Option<Box<dyn Any + Send>> {
+    let documents = source(realm)?;
+    let client = documents.0.create(environment);
+    let controlled = |creator: &ClientId| realm.seam().controller(*creator).is_some();
+    if let Some(creator) = creator.filter(controlled) {
+        // The realm reads its controller as it is made: by then the facade must know who that is.
+        let inherited = documents.0.inherit_controller(environment, creator);
+        if let Err(error) = wait(realm, inherited) {
+            tracing::debug!(%error, "a document has no controller yet");
+        }
+    }
+    Some(client)
 }
 
 /// The id of a client to be; without a browser around the agent, one that no browser gives.

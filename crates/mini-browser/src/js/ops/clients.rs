@@ -108,7 +108,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 }
                 let client = client_id(&client);
                 let controlled = controlled.await;
-                let Some(client) = controlled.iter().map(|it| it.id).find(|id| Some(*id) == client)
+                let Some(client) = controlled
+                    .iter()
+                    .map(|it| it.id)
+                    .find(|id| Some(*id) == client)
                 else {
                     return Err(refused("this worker does not control the client"));
                 };
