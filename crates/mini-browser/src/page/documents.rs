@@ -60,6 +60,7 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     let mut method = request.method.clone();
     let mut body = request.body.clone();
     let mut reserved: Option<Client> = None;
+    let (mut hops, mut tainted_origin) = (Vec::new(), false);
     for _ in 0..=REDIRECTS {
         let client = reserve(&parts, &request, reserved.take(), url.clone());
         let environment = client.environment.clone();
@@ -68,7 +69,10 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
             handle.inherit_controller(&environment, request.source.id);
         }
         parts.facade.handle().caught_up().await;
-        let head = head(&request, &url, &method, body.as_ref());
+        let mut head = head(&request, &url, &method, body.as_ref());
+        hops.push(url.clone());
+        head.url_list.clone_from(&hops);
+        head.tainted_origin = tainted_origin;
         let referrer = determine_referrer(&head, ReferrerPolicy::default());
         let mut params = FetchParams::new(head, request.source.clone());
         params.reserved = Some(environment.clone());
@@ -89,6 +93,9 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
             if becomes_get {
                 (method, body) = (Method::GET, None);
             }
+            // HTTP-redirect fetch, step 10: the request's redirect-taint.
+            let from = Origin::of(&url);
+            tainted_origin |= from != Origin::of(&target) && from != request.source.origin;
             url = keep_fragment(&url, target);
             reserved = Some(client);
             continue;
