@@ -74,6 +74,7 @@ mod importing;
 mod messaging;
 #[cfg(feature = "host-tests")]
 pub mod native_host;
+mod navigation;
 mod network;
 mod open;
 mod policies;

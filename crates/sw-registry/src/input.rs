@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use sw_types::{
-    ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, Origin, PromiseId,
-    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site,
-    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerType,
+    ClientId, EncodedRouterRule, Environment, EventId, EventTypes, FallThroughRule, FetchHandler,
+    Origin, PromiseId, RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource,
+    ScriptUrl, Site, StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerType,
 };
 use url::Url;
 
@@ -90,6 +90,26 @@ pub enum Input {
         event: EventId,
         /// The rules, added to those that it gave before.
         rules: Vec<FallThroughRule>,
+    },
+    /// `event.addRoutes()`, each rule verified by the caller: settles once they are added.
+    AddRoutes {
+        /// The promise.
+        promise: PromiseId,
+        /// The worker.
+        worker: WorkerId,
+        /// The install event.
+        event: EventId,
+        /// The rules, added to those that it gave before.
+        rules: Vec<EncodedRouterRule>,
+    },
+    /// `registration.navigationPreload`: a change of what is kept there.
+    SetNavigationPreload {
+        /// The promise.
+        promise: PromiseId,
+        /// The registration.
+        registration: RegistrationId,
+        /// What changes.
+        change: PreloadChange,
     },
     /// A window or worker is being created (a navigation's *reserved client* included).
     ClientCreated {
@@ -225,6 +245,15 @@ pub struct Register {
     pub provenance: Provenance,
     /// The top-level site on whose behalf the script is fetched.
     pub initiator: Site,
+}
+
+/// A change of a registration's navigation preload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreloadChange {
+    /// `enable()` and `disable()`.
+    Enabled(bool),
+    /// `setHeaderValue()`.
+    HeaderValue(HeaderValue),
 }
 
 /// Who made a registration.

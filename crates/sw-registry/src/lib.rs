@@ -49,10 +49,12 @@ mod limits;
 mod lookup;
 mod memory_store;
 mod output;
+mod preload;
 pub mod record;
 mod register;
 mod registry;
 mod restore;
+mod routes;
 mod script_check;
 mod state;
 mod store;
@@ -62,7 +64,8 @@ mod wake;
 
 pub use clients::FoundClient;
 pub use input::{
-    EventOutcome, FetchedScript, Input, Now, Provenance, Register, Response, ScriptFetchError,
+    EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
+    ScriptFetchError,
 };
 pub use limits::Limits;
 pub use lookup::{ActiveWorker, Lookup, Snapshot};

@@ -22,6 +22,8 @@ pub struct Limits {
     /// How many workers may be started within a minute for each top-level site that is not their
     /// own: 120.
     pub starts_for_others: u32,
+    /// How many conditions the router rules of one worker may have in all: 1024.
+    pub router_conditions: u32,
     /// How many starts in a row may fail before a worker is bypassed: 3.
     pub failed_starts: u32,
     /// For how long it is then bypassed; doubled by each further failure: 10 seconds.
@@ -39,6 +41,7 @@ impl Default for Limits {
             stop: Duration::from_secs(5),
             stale_after: Duration::from_secs(24 * 60 * 60),
             starts_for_others: 120,
+            router_conditions: 1024,
             failed_starts: 3,
             bypass: Duration::from_secs(10),
             longest_bypass: Duration::from_secs(5 * 60),

@@ -133,6 +133,7 @@ impl Registry {
                 update_via_cache,
                 last_update_check: None,
                 provenance,
+                navigation_preload: Default::default(),
                 installing: None,
                 waiting: None,
                 active: None,

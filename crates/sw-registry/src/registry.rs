@@ -222,6 +222,17 @@ impl Registry {
                 event,
                 rules,
             } => self.handle_fall_through_requests(worker, event, rules),
+            Input::AddRoutes {
+                promise,
+                worker,
+                event,
+                rules,
+            } => self.add_routes(promise, worker, event, rules),
+            Input::SetNavigationPreload {
+                promise,
+                registration,
+                change,
+            } => self.set_navigation_preload(promise, registration, change),
             Input::ClientCreated {
                 environment,
                 storage_key,
@@ -290,6 +301,9 @@ impl Registry {
             }
             (Waiting::Start(worker), Response::Scripts(result)) => {
                 self.scripts_loaded_to_start(worker, request, result);
+            }
+            (Waiting::NavigationPreload(promise, id, change), Response::Stored(result)) => {
+                self.navigation_preload_stored(promise, id, &change, result);
             }
             (Waiting::Nobody(scope), Response::Stored(result)) => {
                 if let Err(error) = result {

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use sw_types::fetch::CacheMode;
 use sw_types::{
-    ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, PromiseId,
-    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, Timestamp,
-    UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
+    ClientId, EncodedRouterRule, Environment, EventId, EventTypes, FallThroughRule, FetchHandler,
+    NavigationPreload, PromiseId, RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptUrl,
+    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
 };
 use url::Url;
 
@@ -28,6 +28,7 @@ pub(crate) struct Registration {
     pub(crate) update_via_cache: UpdateViaCache,
     pub(crate) last_update_check: Option<Timestamp>,
     pub(crate) provenance: Provenance,
+    pub(crate) navigation_preload: NavigationPreload,
     pub(crate) installing: Option<WorkerId>,
     pub(crate) waiting: Option<WorkerId>,
     pub(crate) active: Option<WorkerId>,
@@ -84,6 +85,8 @@ pub(crate) struct Worker {
     pub(crate) event_types: EventTypes,
     pub(crate) fetch_handler: FetchHandler,
     pub(crate) fall_through: Arc<[FallThroughRule]>,
+    /// Its *list of router rules*.
+    pub(crate) router_rules: Arc<[EncodedRouterRule]>,
     pub(crate) run: Run,
     /// Its last run, once it was started.
     pub(crate) run_id: Option<RunId>,

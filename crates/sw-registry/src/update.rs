@@ -384,6 +384,7 @@ impl Registry {
             event_types: Default::default(),
             fetch_handler: Default::default(),
             fall_through: Arc::new([]),
+            router_rules: Arc::new([]),
             run: Run::Stopped,
             run_id: None,
             awaited_by: Vec::new(),

@@ -9,6 +9,8 @@ mod lifecycle;
 #[cfg(test)]
 mod lifetime;
 #[cfg(test)]
+mod navigation;
+#[cfg(test)]
 mod restore;
 #[cfg(test)]
 mod simulation;
