@@ -106,6 +106,6 @@ async fn view_of(
     clippy::cast_sign_loss,
     reason = "ids are counters below 2^53 that the prelude got from here"
 )]
-const fn registration_id(id: f64) -> RegistrationId {
+pub(super) const fn registration_id(id: f64) -> RegistrationId {
     RegistrationId(id as u64)
 }

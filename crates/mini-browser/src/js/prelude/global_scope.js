@@ -12,6 +12,7 @@ export const facts = op_facts();
 export function lazyServiceWorkers() {
   lazy("container.js", ["ServiceWorkerContainer"]);
   lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+  lazy("navigation_preload.js", ["NavigationPreloadManager"]);
 }
 
 // Installs it; `Class` is the global's interface, whose prototype the global object gets.

@@ -5,7 +5,7 @@ import { op_navigable, op_post_to_worker, op_unregister, op_update } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { global, windowProxy } from "./realms.js";
 import { transferList } from "./structured_clone.js";
-import { HOST, callAsync, errorOf, idl, illegal, required } from "./webidl.js";
+import { HOST, callAsync, errorOf, idl, illegal, load, required } from "./webidl.js";
 
 // Ids to objects: the same registration or worker is the same object.
 const registrations = new Map();
@@ -43,10 +43,15 @@ defineEventHandler(ServiceWorker, "error");
 
 export class ServiceWorkerRegistration extends EventTarget {
   #view;
+  #navigationPreload = null;
   constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get installing() { return workerOf(this.#view.installing); }
   get waiting() { return workerOf(this.#view.waiting); }
   get active() { return workerOf(this.#view.active); }
+  get navigationPreload() {
+    const { id } = this.#view;
+    return this.#navigationPreload ??= new (load("navigation_preload.js").NavigationPreloadManager)(HOST, id);
+  }
   get scope() { return this.#view.scope; }
   get updateViaCache() { return this.#view.updateViaCache; }
   async update() { return registrationOf(await callAsync(op_update, this.#view.id)); }

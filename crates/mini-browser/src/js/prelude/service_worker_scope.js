@@ -5,11 +5,11 @@ import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { global } from "./realms.js";
-import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
+import { callAsync, givesPromise, globalMembers, idl, illegal, install, lazy } from "./webidl.js";
 import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
-  constructor(token) { illegal(token); super(token); }
+  constructor() { illegal(arguments[0]); super(arguments[0]); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
   get clients() { return op_load("clients.js").clients; }
@@ -19,6 +19,9 @@ idl(ServiceWorkerGlobalScope);
 for (const type of ["install", "activate", "fetch", "message", "messageerror", "connect", "crossoriginconnect", "push", "close"]) {
   defineEventHandler(ServiceWorkerGlobalScope, type);
 }
+
+givesPromise(ServiceWorkerGlobalScope.prototype.skipWaiting);
+globalMembers(ServiceWorkerGlobalScope);
 
 let known;
 
