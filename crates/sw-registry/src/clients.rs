@@ -226,7 +226,10 @@ impl Registry {
             .and_then(|id| self.registrations.get(&id))
             .map(|registration| &registration.storage_key);
         let Some(found) = self.clients.get(&client).filter(|found| {
-            found.storage_key.as_ref() == key && key.is_some() && found.environment.secure_context
+            found.storage_key.as_ref() == key
+                && key.is_some()
+                && found.environment.secure_context
+                && found.environment.client_type != ClientType::ServiceWorker
         }) else {
             return FoundClient::No;
         };
