@@ -22,7 +22,7 @@ use url::Url;
 use super::{FetchService, Hop};
 use crate::cache_storage::CacheStore;
 use crate::js::{
-    ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError, Seam,
+    Connections, ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError, Seam,
 };
 
 /// Runs each expression in one page of `https://a.test/dir/page`; what it throws or rejects with
@@ -127,6 +127,8 @@ fn refused<T: Send + 'static>() -> Pending<Result<T, JobError>> {
     let error = JobError::Security("there are no workers here".to_owned());
     async move { Err(error) }.boxed()
 }
+
+impl Connections for NoWorkers {}
 
 impl Seam for NoWorkers {
     fn register(&self, _: ClientId, _: Registering) -> Pending<Result<RegistrationView, JobError>> {

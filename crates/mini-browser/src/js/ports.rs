@@ -9,12 +9,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rquickjs::{Ctx, Function, Value};
 use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
+use service_worker::StashError;
 
 use super::clone::{self, CloneError, IdentityHasher, Serialized};
 use super::error::ScriptError;
@@ -185,6 +187,37 @@ impl Ports {
     pub(super) fn forget_all(&self) {
         let entries = self.entries.take();
         drop(entries);
+    }
+
+    /// Moves a port out of its object into the stash; it stays as it is if `stash` gives it back.
+    pub(super) fn stash<T>(
+        &self,
+        id: PortId,
+        stash: impl FnOnce(MessagePort) -> Result<T, (StashError, MessagePort)>,
+    ) -> Result<T, StashError> {
+        let port = match self.entries.borrow_mut().get_mut(&id) {
+            Some(entry) => mem::take(&mut entry.port),
+            None => return Err(StashError::DataClone),
+        };
+        match stash(port) {
+            Ok(stashed) => {
+                self.unlink(id);
+                self.forget(id);
+                Ok(stashed)
+            }
+            Err((reason, port)) => {
+                if let Some(entry) = self.entries.borrow_mut().get_mut(&id) {
+                    entry.port = port;
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Takes a port out of its object, or one that has none, for whoever is outside of the agent.
+    pub(super) fn take(&self, id: PortId) -> Option<MessagePort> {
+        self.unlink(id);
+        Some(self.transfer(id).ok()?.receive())
     }
 
     /// The transfer steps.

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use rquickjs::Ctx;
 use rquickjs::context::EvalOptions;
 use serde_json::{Value, json};
+use service_worker::message_port::MessagePort;
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
 use service_worker::{
@@ -33,6 +34,13 @@ pub(super) enum Signal {
     Started(EventTypes),
     /// The global has listeners for these types.
     Listeners(EventTypes),
+    /// A connect event was decided: the port for the client, or a refusal.
+    Accepted {
+        /// The event.
+        event: EventId,
+        /// The port.
+        port: Option<MessagePort>,
+    },
     /// An event is over.
     Settled {
         /// The event.
@@ -262,21 +270,6 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
 pub(super) fn dispatch_lifecycle(realm: &Realm, name: &str, event: EventId) {
     realm.with(|ctx| {
         if realm.state().call(ctx, name, (event.0,)).is_none() {
-            fail(realm.state(), event);
-        }
-    });
-}
-
-/// Dispatches a connect event; whether anything listened and decided is not offered yet.
-pub(super) fn dispatch_connect(
-    realm: &Realm,
-    event: EventId,
-    name: &'static str,
-    detail: serde_json::Value,
-) {
-    realm.with(|ctx| {
-        let args = (event.0, name, Json(detail));
-        if realm.state().call(ctx, "connect", args).is_none() {
             fail(realm.state(), event);
         }
     });

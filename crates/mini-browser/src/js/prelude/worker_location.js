@@ -1,6 +1,6 @@
 // WorkerLocation and WorkerNavigator. (HTML, "Workers".)
 
-import { op_url_parse } from "ops";
+import { op_load, op_url_parse } from "ops";
 import { facts } from "./global_scope.js";
 import { HOST, idl, illegal } from "./webidl.js";
 
@@ -22,12 +22,17 @@ export class WorkerLocation {
 idl(WorkerLocation);
 
 export class WorkerNavigator {
+  #brand = true;
   constructor(token) { illegal(token); }
   get userAgent() { return "mini-browser"; }
   get language() { return "en"; }
   get languages() { return languages; }
   get onLine() { return true; }
   get hardwareConcurrency() { return 1; }
+  async connect(url, request = undefined) {
+    this.#brand;
+    return op_load("connect.js").connect(arguments.length, url, request);
+  }
 }
 idl(WorkerNavigator);
 
