@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use service_worker::message_port::MessagePort;
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::ClientId;
 use service_worker::{
-    Config, HostEvent, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
+    Config, HostEvent, JobError, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
 };
 use url::Url;
 
@@ -202,6 +203,15 @@ impl Browser {
     /// If there is no document: as [`NavigateError`] says.
     pub async fn navigate(&self, url: &Url) -> Result<Page, NavigateError> {
         navigate(&self.parts, url).await
+    }
+
+    /// Fires `push` at the active worker of the registration that matches `url`, and waits until the
+    /// event is over: there is no push service here, so whoever opens the browser is it.
+    ///
+    /// # Errors
+    /// If there is no active worker, if it does not run, or if the event fails.
+    pub async fn push(&self, url: &Url, data: Option<Bytes>) -> Result<(), JobError> {
+        self.parts.facade.handle().push(url, data).await
     }
 
     /// Ends the pages that are still open and the workers, whatever their scripts are doing,

@@ -75,6 +75,8 @@ pub enum EventDetail<P = MessagePort> {
     Activate,
     /// `message` at the global.
     Message(Box<MessageDetail<P>>),
+    /// `push`, with its data.
+    Push(Option<Bytes>),
     /// `connect` or `crossoriginconnect`; decided by [`HostEvent::Accepted`].
     Connect(Box<ConnectDetail>),
     /// `message` at `self.ports`, bubbling to the global; `messageerror` if the message cannot be
@@ -290,6 +292,7 @@ impl<P> EventDetail<P> {
         match self {
             Self::Install => EventDetail::Install,
             Self::Activate => EventDetail::Activate,
+            Self::Push(data) => EventDetail::Push(data),
             Self::Connect(detail) => EventDetail::Connect(detail),
             Self::Message(detail) => EventDetail::Message(Box::new(MessageDetail {
                 source: detail.source,

@@ -128,6 +128,7 @@ impl Driver {
             }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::Post(posted) => self.post(*posted),
+            ToDriver::Push(pushing) => self.push(*pushing),
             ToDriver::PostToClient {
                 worker,
                 client,

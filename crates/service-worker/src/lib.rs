@@ -77,6 +77,7 @@ pub mod native_host;
 mod network;
 mod open;
 mod policies;
+mod pushing;
 mod report;
 mod script;
 mod shared;

@@ -308,6 +308,8 @@ impl NativeHost {
                 let reaction = listeners.posted.map(|it| it(scope, *detail));
                 Box::pin(fulfilled(reaction))
             }
+            // No worker without JavaScript listens to it.
+            EventDetail::Push(_) => lifecycle(None, scope),
             stashed => running.stashed(worker, event, stashed),
         };
         let reaction = async move {

@@ -21,6 +21,7 @@ use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
+use crate::pushing::Pushing;
 use crate::stashing::Stashing;
 use crate::{Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint};
 
@@ -68,6 +69,7 @@ pub(crate) enum ToDriver {
     /// `ServiceWorker.postMessage()`.
     Post(Box<Posted>),
     /// `Client.postMessage()`.
+    Push(Box<Pushing>),
     PostToClient {
         worker: WorkerId,
         client: ClientId,

@@ -530,6 +530,10 @@ impl Driver {
                 self.decide(event, connect::Decision::Refuse);
                 self.functional.events.remove(&event);
             }
+            (What::Push, _) => {
+                self.push_over(event, None);
+                self.functional.events.remove(&event);
+            }
             _ => tracing::warn!(%worker, %event, "given back what was not under way"),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use rquickjs::Ctx;
@@ -270,6 +271,16 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
 pub(super) fn dispatch_lifecycle(realm: &Realm, name: &str, event: EventId) {
     realm.with(|ctx| {
         if realm.state().call(ctx, name, (event.0,)).is_none() {
+            fail(realm.state(), event);
+        }
+    });
+}
+
+/// Dispatches a push event.
+pub(super) fn dispatch_push(realm: &Realm, event: EventId, data: Option<Bytes>) {
+    realm.with(|ctx| {
+        let args = (event.0, data.map(JsBytes));
+        if realm.state().call(ctx, "push", args).is_none() {
             fail(realm.state(), event);
         }
     });

@@ -324,6 +324,13 @@ impl WorkerHost {
                         messages::dispatch(realm, event, *detail);
                     });
             }
+            EventDetail::Push(data) => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        worker::dispatch_push(realm, event, data);
+                    });
+            }
             EventDetail::Connect(detail) => {
                 running
                     .agent

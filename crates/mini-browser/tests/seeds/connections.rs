@@ -46,8 +46,8 @@ async fn a_page_connects_and_its_hello_arrives(sample: String) {
         Object.defineProperty(MessagePort.prototype, 'onmessage', { configurable: true, set(listener) {
             set.call(this, (event) => { heard.push(event.data); listener.call(this, event); });
         } });
-    }").await;
-    evaluate(&page, &sample).await;
+    } 0").await;
+    evaluate(&page, &format!("{sample}; 0")).await;
     stage.console.wait_for(EXAMPLE, "heard hello", 1).await;
     let heard = "new Promise((resolve) => { const look = () => heard.length > 1 ? resolve(heard) : setTimeout(look); look(); })";
     assert_eq!(evaluate(&page, heard).await, json!(["early", "reply"]));

@@ -60,6 +60,7 @@ lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("fetch_event.js", ["FetchEvent"]);
 lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent", "ForeignServiceWorkerClient"]);
+lazy("push_event.js", ["PushEvent", "PushMessageData"]);
 lazy("stashed_ports.js", ["StashedPortCollection", "StashedMessagePort", "PersistentMessagePort", "StashedMessageEvent"]);
 
 // Forms of a function that has an empty body, for "all fetch listeners are empty". What is not
@@ -96,6 +97,7 @@ op_set_hook("message", (id, message, origin, source) => {
   dispatchExtendable(newExtendableMessageEvent(message, origin, source), (failure) => op_settled(id, failure));
 });
 op_set_hook("connect", (id, type, detail, record) => op_load("connect_event.js").dispatchConnect(id, type, detail, record));
+op_set_hook("push", (id, data) => op_load("push_event.js").dispatchPush(id, data));
 op_set_hook("stashed message", (...message) => stash().receive(...message));
 op_set_hook("stashed close", (...closed) => stash().closed(...closed));
 
