@@ -319,8 +319,10 @@ impl WorkerHost {
                     });
             }
             EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
-            detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }) => {
-                // Nothing is stashed before the stash is offered to scripts.
+            detail @ (EventDetail::StashedMessage { .. }
+            | EventDetail::StashedClose { .. }
+            | EventDetail::Push { .. }) => {
+                // Nothing is stashed before the stash is offered to scripts, and nobody pushes.
                 tracing::warn!(%worker, %event, "an event of a port that no script has stashed");
                 (self.shared.events)(HostEvent::Undelivered {
                     worker,
