@@ -13,7 +13,7 @@ use service_worker::message_port::MessagePort;
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::ClientId;
 use service_worker::{
-    Config, HostEvent, JobError, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
+    Config, HostEvent, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
 };
 use url::Url;
 
@@ -205,13 +205,16 @@ impl Browser {
         navigate(&self.parts, url).await
     }
 
-    /// Fires `push` at the active worker of the registration that matches `url`, and waits until the
-    /// event is over: there is no push service here, so whoever opens the browser is it.
-    ///
-    /// # Errors
-    /// If there is no active worker, if it does not run, or if the event fails.
-    pub async fn push(&self, url: &Url, data: Option<Bytes>) -> Result<(), JobError> {
-        self.parts.facade.handle().push(url, data).await
+    /// A push message has come for the registration that matches `url`: fires `push` at its active
+    /// worker. There is no push service here, so whoever opens the browser is it. Whether there is
+    /// such a registration.
+    pub fn push(&self, url: &Url, data: Option<Bytes>) -> bool {
+        let handle = self.parts.facade.handle();
+        let registration = handle.registration_at(url);
+        if let Some(registration) = registration {
+            handle.push(registration, data);
+        }
+        registration.is_some()
     }
 
     /// Ends the pages that are still open and the workers, whatever their scripts are doing,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
-use service_worker::message_port::{Message, MessagePort};
+use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
     ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource, WorkerId,
@@ -209,6 +209,14 @@ impl Connections for Facade {
     fn post_stashed(&self, worker: WorkerId, entry: EntryId, message: Message) {
         // A view whose entry is gone behaves as a closed port.
         let _posted = self.handle.post_stashed(worker, entry, message);
+    }
+
+    fn transfer_stashed(&self, worker: WorkerId, entry: EntryId) -> Option<TransferredPort> {
+        self.handle.transfer_stashed(worker, entry)
+    }
+
+    fn may_stash(&self, worker: WorkerId) -> Result<(), StashError> {
+        self.handle.may_stash(worker)
     }
 
     fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {

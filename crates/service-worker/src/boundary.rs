@@ -75,8 +75,6 @@ pub enum EventDetail<P = MessagePort> {
     Activate,
     /// `message` at the global.
     Message(Box<MessageDetail<P>>),
-    /// `push`, with its data.
-    Push(Option<Bytes>),
     /// `connect` or `crossoriginconnect`; decided by [`HostEvent::Accepted`].
     Connect(Box<ConnectDetail>),
     /// `message` at `self.ports`, bubbling to the global; `messageerror` if the message cannot be
@@ -88,6 +86,14 @@ pub enum EventDetail<P = MessagePort> {
         name: String,
         /// The message.
         message: PortMessage<P>,
+        /// `event.redelivered`: whether a run of the browser that ended without a word may have
+        /// dispatched this message before.
+        redelivered: bool,
+    },
+    /// `push` at the global: a functional event. (SEMANTICS §4.2 row 35.)
+    Push {
+        /// What `event.data` reads; `None` is `null`.
+        data: Option<Bytes>,
     },
     /// `close` at `self.ports`: after this event the entry is gone, and its views are dead.
     StashedClose {
@@ -292,7 +298,6 @@ impl<P> EventDetail<P> {
         match self {
             Self::Install => EventDetail::Install,
             Self::Activate => EventDetail::Activate,
-            Self::Push(data) => EventDetail::Push(data),
             Self::Connect(detail) => EventDetail::Connect(detail),
             Self::Message(detail) => EventDetail::Message(Box::new(MessageDetail {
                 source: detail.source,
@@ -303,11 +308,14 @@ impl<P> EventDetail<P> {
                 entry,
                 name,
                 message,
+                redelivered,
             } => EventDetail::StashedMessage {
                 entry,
                 name,
                 message: message.map_ports(turn),
+                redelivered,
             },
+            Self::Push { data } => EventDetail::Push { data },
             Self::StashedClose { entry, name } => EventDetail::StashedClose { entry, name },
         }
     }

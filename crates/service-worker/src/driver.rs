@@ -128,7 +128,6 @@ impl Driver {
             }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::Post(posted) => self.post(*posted),
-            ToDriver::Push(pushing) => self.push(*pushing),
             ToDriver::PostToClient {
                 worker,
                 client,
@@ -138,6 +137,8 @@ impl Driver {
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
+            ToDriver::Push(registration, data) => self.push(registration, data),
+            ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use connect::{Connector, Decision};
-use futures_channel::oneshot;
 use message_port::MessagePort;
 use stash::{EntryId, Item};
-use sw_registry::{EventOutcome, Input, JobError, Settled};
+use sw_registry::{Input, JobError, Settled};
 use sw_types::{
     EventId, EventTypes, PromiseId, RegistrationId, RequestId, Site, WorkerId, WorkerState,
 };
@@ -16,8 +15,7 @@ use sw_types::{
 use crate::connecting::{Connecting, Random};
 use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
-use crate::messaging::{Awaiting, MessageDetail};
-use crate::pushing::Pushing;
+use crate::messaging::Awaiting;
 use crate::shared::Shared;
 use crate::stashing::Parked;
 use crate::{EventDetail, HostEvent, Limits};
@@ -32,12 +30,8 @@ pub(crate) struct Functional {
     pub(crate) events: BTreeMap<EventId, Event>,
     /// Who waits for a worker to run.
     pub(crate) wakes: BTreeMap<PromiseId, Woken>,
-    /// The messages that wait for their worker to run.
-    pub(crate) messages: BTreeMap<PromiseId, MessageDetail<MessagePort>>,
-    /// The push messages that wait for their worker to run.
-    pub(crate) pushes: BTreeMap<PromiseId, Pushing>,
-    /// Who waits for the push events that workers have.
-    pub(crate) pushed: BTreeMap<EventId, oneshot::Sender<Result<(), JobError>>>,
+    /// The messages and pushes that wait for their worker to run.
+    pub(crate) messages: BTreeMap<PromiseId, EventDetail<MessagePort>>,
     /// Who waits for a client to be execution-ready.
     pub(crate) awaited_clients: Vec<Awaiting>,
     /// Workers that a stashed port wants to run and that are not their registration's active worker
@@ -64,8 +58,6 @@ pub(crate) enum What {
     Connect { dispatched: bool },
     /// A message to the worker itself.
     Message,
-    /// A push message.
-    Push,
     /// Something of a stashed port.
     Stashed { entry: EntryId, consumed: bool },
 }
@@ -115,8 +107,6 @@ impl Functional {
             events: BTreeMap::new(),
             wakes: BTreeMap::new(),
             messages: BTreeMap::new(),
-            pushes: BTreeMap::new(),
-            pushed: BTreeMap::new(),
             awaited_clients: Vec::new(),
             wakes_on_activation: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -193,17 +183,15 @@ impl Driver {
                 event,
                 detail,
             } => match detail {
-                EventDetail::Message(detail) => self.message_undelivered(worker, event, *detail),
+                detail @ (EventDetail::Message(_) | EventDetail::Push { .. }) => {
+                    self.message_undelivered(worker, event, detail);
+                }
                 detail => self.undelivered(worker, event, detail),
             },
-            HostEvent::Settled {
-                worker,
-                event,
-                outcome,
-            }
+            HostEvent::Settled { worker, event, .. }
                 if self.functional.events.contains_key(&event) =>
             {
-                self.event_over(worker, event, &outcome);
+                self.event_over(worker, event);
             }
             HostEvent::ListenersChanged {
                 worker,
@@ -228,7 +216,7 @@ impl Driver {
     }
 
     /// The event and its lifetime promises are over.
-    fn event_over(&mut self, worker: WorkerId, event: EventId, outcome: &EventOutcome) {
+    fn event_over(&mut self, worker: WorkerId, event: EventId) {
         let Some(what) = self.functional.event(worker, event).map(|found| found.what) else {
             return;
         };
@@ -236,7 +224,6 @@ impl Driver {
             // SEMANTICS §5.2 D4: what is not accepted by now is refused.
             What::Connect { .. } => self.decide(event, Decision::Refuse),
             What::Stashed { .. } => self.dispatched(worker, event),
-            What::Push => self.push_over(event, Some(outcome)),
             What::Message => {}
         }
         self.functional.events.remove(&event);
@@ -261,7 +248,7 @@ impl Driver {
         promise: PromiseId,
         result: Result<Settled, JobError>,
     ) -> Option<Result<Settled, JobError>> {
-        if self.ran_for_message(promise, &result) || self.ran_for_push(promise, &result) {
+        if self.ran_for_message(promise, &result) {
             return None;
         }
         let Some(woken) = self.functional.wakes.remove(&promise) else {
@@ -314,7 +301,6 @@ impl Driver {
             if let What::Connect { .. } = what {
                 self.decide(event, Decision::Refuse);
             }
-            self.push_over(event, None);
             if !what.is_unanswered() {
                 self.functional.events.remove(&event);
             }
@@ -391,8 +377,6 @@ impl Driver {
         self.functional.events.clear();
         self.functional.undispatched.clear();
         self.functional.messages.clear();
-        self.functional.pushes.clear();
-        self.functional.pushed.clear();
         self.functional.awaited_clients.clear();
         let gone = self.shared.stashing().clear();
         drop(gone);

@@ -8,7 +8,7 @@ use futures_channel::oneshot;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Provenance, Register, Settled};
 use sw_types::{
-    ClientId, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
+    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
     UpdateViaCache, UrlError, WorkerId, WorkerType, WorkerView,
 };
 use url::Url;
@@ -214,6 +214,16 @@ impl Handle {
             script_url: active.script_url,
             state: active.state,
         })
+    }
+
+    /// The registration that a top-level page at `url` would match, for a host that has something for
+    /// it, such as a push message.
+    #[must_use]
+    pub fn registration_at(&self, url: &Url) -> Option<RegistrationId> {
+        let environment = Environment::top_level(ClientId(0), url.clone());
+        let partition = self.shared.policies.partition;
+        let key = partition.storage_key(&environment, &environment.origin)?;
+        Some(self.shared.lookup.match_registration(&key, url)?.id)
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.

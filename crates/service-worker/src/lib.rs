@@ -77,7 +77,6 @@ pub mod native_host;
 mod network;
 mod open;
 mod policies;
-mod pushing;
 mod report;
 mod script;
 mod shared;

@@ -129,6 +129,8 @@ pub struct StashedEvent {
     pub name: String,
     /// The message; `None` is `close`.
     pub message: Option<PortMessage<MessagePort>>,
+    /// Whether an earlier run of the process may have dispatched the message before.
+    pub redelivered: bool,
 }
 
 /// The host: a future that runs its workers, and ends when the commands end.
@@ -308,8 +310,6 @@ impl NativeHost {
                 let reaction = listeners.posted.map(|it| it(scope, *detail));
                 Box::pin(fulfilled(reaction))
             }
-            // No worker without JavaScript listens to it.
-            EventDetail::Push(_) => lifecycle(None, scope),
             stashed => running.stashed(worker, event, stashed),
         };
         let reaction = async move {
@@ -368,12 +368,14 @@ impl Running {
                     entry,
                     name,
                     message,
+                    redelivered,
                 }) => {
                     let message = Some(message);
                     let stashed = StashedEvent {
                         entry,
                         name,
                         message,
+                        redelivered,
                     };
                     (listeners.message, stashed)
                 }
@@ -383,6 +385,7 @@ impl Running {
                         entry,
                         name,
                         message,
+                        redelivered: false,
                     };
                     (listeners.close, stashed)
                 }

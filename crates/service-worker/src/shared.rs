@@ -14,14 +14,13 @@ use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
     ClientId, Environment, PromiseId, RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptUrl,
-    WorkerId,
+    StorageKey, WorkerId,
 };
 
 use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
-use crate::pushing::Pushing;
 use crate::stashing::Stashing;
 use crate::{Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint};
 
@@ -69,7 +68,6 @@ pub(crate) enum ToDriver {
     /// `ServiceWorker.postMessage()`.
     Post(Box<Posted>),
     /// `Client.postMessage()`.
-    Push(Box<Pushing>),
     PostToClient {
         worker: WorkerId,
         client: ClientId,
@@ -81,6 +79,10 @@ pub(crate) enum ToDriver {
     Import(Box<Importing>),
     /// A stashed port, or the stash, may have something to do.
     StashReady(EntryId),
+    /// A push message for a registration.
+    Push(RegistrationId, Option<bytes::Bytes>),
+    /// Site data of a storage key is cleared.
+    ClearStash(Box<StorageKey>),
     /// A message that nobody will see, to be dropped where no lock is held.
     Discard(Message),
     /// A worker that was watched has become idle.

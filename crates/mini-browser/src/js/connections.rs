@@ -1,6 +1,6 @@
 //! What scripts ask of the facade about connections and stashed ports: the rest of the seam.
 
-use service_worker::message_port::{Message, MessagePort};
+use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::{ClientId, WorkerId};
 use service_worker::{ConnectError, ConnectOptions, EntryId, StashError};
 
@@ -34,6 +34,19 @@ pub trait Connections {
 
     /// `postMessage()` of a view of an entry.
     fn post_stashed(&self, _: WorkerId, _: EntryId, _: Message) {}
+
+    /// A view of an entry is transferred: its port; none if the entry is gone.
+    fn transfer_stashed(&self, _: WorkerId, _: EntryId) -> Option<TransferredPort> {
+        None
+    }
+
+    /// Whether `ports.add()` with `whenStopped` may.
+    ///
+    /// # Errors
+    /// As [`Self::stash_port`] would be refused now.
+    fn may_stash(&self, _: WorkerId) -> Result<(), StashError> {
+        Err(StashError::InvalidState)
+    }
 
     /// A view of an entry is stashed again.
     fn rename_stashed(&self, _: WorkerId, _: EntryId, _: &str) {}

@@ -50,6 +50,8 @@ struct Entry {
     held: bool,
     /// Whether a task will look at the port.
     awaited: Arc<AtomicBool>,
+    /// The name under which it is stashed when the worker stops.
+    when_stopped: Option<String>,
 }
 
 impl Ports {
@@ -77,6 +79,7 @@ impl Ports {
             listening: false,
             held: false,
             awaited: Arc::default(),
+            when_stopped: None,
         };
         self.entries.borrow_mut().insert(id, entry);
         id
@@ -212,6 +215,28 @@ impl Ports {
                 Err(reason)
             }
         }
+    }
+
+    /// The port goes into the stash when the worker stops, if it is still there.
+    pub(super) fn stash_when_stopped(&self, id: PortId, name: String) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&id) {
+            entry.when_stopped = Some(name);
+        }
+    }
+
+    /// The worker stops: the ports that are to be stashed now, in the order in which they were made.
+    pub(super) fn take_stashed_when_stopped(&self) -> Vec<(String, MessagePort)> {
+        let mut entries = self.entries.borrow_mut();
+        let mut stashed: Vec<_> = entries
+            .extract_if(|_, entry| entry.when_stopped.is_some())
+            .collect();
+        drop(entries);
+        stashed.sort_unstable_by_key(|(id, _)| *id);
+        let named = stashed.into_iter().filter_map(|(_, entry)| {
+            let port = entry.port.transfer().ok()?.receive();
+            Some((entry.when_stopped?, port))
+        });
+        named.collect()
     }
 
     /// Takes a port out of its object, or one that has none, for whoever is outside of the agent.

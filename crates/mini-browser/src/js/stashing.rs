@@ -44,9 +44,11 @@ impl OnItsWay {
                 entry,
                 name,
                 message,
+                redelivered,
             }) => {
                 let message = keep(realm, message);
-                call(realm, "stashed message", event, (event.0, entry.0, name, message));
+                let args = (event.0, entry.0, name, message, redelivered);
+                call(realm, "stashed message", event, args);
             }
             Some(EventDetail::StashedClose { entry, name }) => {
                 call(realm, "stashed close", event, (event.0, entry.0, name));

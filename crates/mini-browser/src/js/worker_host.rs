@@ -324,7 +324,7 @@ impl WorkerHost {
                         messages::dispatch(realm, event, *detail);
                     });
             }
-            EventDetail::Push(data) => {
+            EventDetail::Push { data } => {
                 running
                     .agent
                     .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {

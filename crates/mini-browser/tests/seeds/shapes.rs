@@ -33,7 +33,8 @@ fn definitions(idl: &str) -> (Vec<(String, Option<String>)>, Vec<Member>) {
             continue;
         }
         if let Some(at) = line.find("interface ") {
-            let words: Vec<_> = line[at..].split([' ', ':', '{', ';']).filter(|word| !word.is_empty()).collect();
+            let head = line[at..].split('{').next().unwrap_or_default();
+            let words: Vec<_> = head.split([' ', ':', ';']).filter(|word| !word.is_empty()).collect();
             current = words[1].to_owned();
             let base = words[2..].iter().find(|word| **word != "extends" && word.starts_with(char::is_uppercase));
             interfaces.push((current.clone(), base.map(|base| (*base).to_owned())));

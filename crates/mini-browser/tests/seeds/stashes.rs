@@ -55,7 +55,7 @@ async fn what_a_worker_stashes_speaks_to_its_global(sample: String) {
     assert_eq!(state, "activated");
     let (client, state) = stage.install(ACME, &sample, "/app/").await;
     assert_eq!(state, "activated");
-    stage.console.wait_for(ACME, r#"["unhandled","AbortError"]"#, 1).await;
+    stage.console.wait_for(ACME, "AbortError", 1).await;
     let entries = "inWorker('/app/', `getStashedPorts('pushService').then((all) => all.length)`)";
     assert_eq!(evaluate(&client, entries).await, 0);
 }
@@ -82,7 +82,7 @@ async fn a_service_registers_its_clients_and_pushes_to_them(sample: String) {
     assert_eq!(other[1], "AbortError");
     evaluate(&service, "stopped('/')").await;
     let scope = "https://example.com/".parse().expect("it is a URL");
-    stage.browser.push(&scope, None).await.expect("the event is dispatched");
+    assert!(stage.browser.push(&scope, None));
     let pushed = evaluate(&page, "Promise.all([one.next(), two.next()])").await;
     assert_eq!(pushed, json!(["pushmessage", "pushmessage"]));
     // Killed between, and still there.
@@ -93,7 +93,13 @@ async fn a_service_registers_its_clients_and_pushes_to_them(sample: String) {
 
 async fn a_stashed_echo_outlives_its_worker(sample: String) {
     let stage = Stage::new().await;
-    let (service, state) = stage.install(EXAMPLE, &sample, "/services/").await;
+    // What the handler waits for is told.
+    let told = "{ const { waitUntil } = ExtendableEvent.prototype;
+        ExtendableEvent.prototype.waitUntil = function (promise) {
+            if (this.type === 'push') promise.then(() => say('pushed', 'fulfilled'), () => say('pushed', 'rejected'));
+            waitUntil.call(this, promise);
+        }; }\n";
+    let (service, state) = stage.install(EXAMPLE, &format!("{told}{sample}"), "/services/").await;
     assert_eq!(state, "activated");
     let page = stage.page("https://acme.com/").await;
     let script = "(async () => {
@@ -108,7 +114,8 @@ async fn a_stashed_echo_outlives_its_worker(sample: String) {
     assert_eq!(after, "are you there?");
     // Nobody is stashed as `pushClient`: the push is settled, and nothing comes before the echo.
     let scope = "https://example.com/services/".parse().expect("it is a URL");
-    stage.browser.push(&scope, None).await.expect("its promise fulfils");
+    assert!(stage.browser.push(&scope, None));
+    stage.console.wait_for(EXAMPLE, r#"["pushed","fulfilled"]"#, 1).await;
     let next = evaluate(&page, "(echo.port.postMessage('first'), echo.next())").await;
     assert_eq!(next, "first");
     let other = evaluate(&page, "outcome(navigator.connect('https://example.com/services/other'))").await;

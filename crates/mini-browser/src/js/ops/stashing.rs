@@ -7,7 +7,7 @@ use super::clone::transfer_list;
 use super::worker::worker_id;
 use super::{OpError, Ops};
 use crate::js::clone;
-use crate::js::ports::number;
+use crate::js::ports::{adopt, number};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     // Moves a port into the stash: its entry, or null if nothing can come of it any more.
@@ -51,6 +51,31 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             let message = serialized.into();
             realm.seam().post_stashed(worker, entry_id(entry), message);
             Ok(())
+        },
+    )?;
+
+    // The number of the port that leaves the stash; null if the entry is gone.
+    let realm = ops.realm();
+    ops.add(
+        "op_stash_transfer",
+        move |ctx: Ctx<'js>, entry: f64| -> Result<Option<u32>> {
+            let worker = worker_id(&ctx, &realm)?;
+            let port = realm.seam().transfer_stashed(worker, entry_id(entry));
+            Ok(port.map(|port| adopt(&realm, port.receive())))
+        },
+    )?;
+
+    // Keeps a port for the stash until the worker stops.
+    let realm = ops.realm();
+    ops.add(
+        "op_stash_when_stopped",
+        move |ctx: Ctx<'js>, name: String, port: f64| {
+            let worker = worker_id(&ctx, &realm)?;
+            let may = realm.seam().may_stash(worker);
+            may.map_err(|error| OpError::new(error.name(), error.to_string()).throw(&ctx))?;
+            let ports = realm.event_loop().ports();
+            ports.stash_when_stopped(number(port), name);
+            Result::Ok(())
         },
     )?;
 

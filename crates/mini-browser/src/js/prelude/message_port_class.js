@@ -123,8 +123,10 @@ export class MessagePort extends EventTarget {
       // The transfer steps: gives the number of the port, which leaves this object.
       transfer(port) {
         if (port.#stashed !== null) {
-          // No port of the stash leaves it so far: only a copy of its view would.
-          throw errorOf("DataCloneError", "A stashed port cannot be transferred yet");
+          const { entry, steps } = port.#stashed;
+          port.#stashed.entry = null;
+          port.#detached = true;
+          return steps.transfer(entry);
         }
         port.#detached = true;
         port.#watcher?.used();
@@ -148,6 +150,7 @@ export class MessagePort extends EventTarget {
         return port.#stashed;
       },
       entry: (port) => port.#stashed?.entry ?? null,
+      number: (port) => port.#id,
       moveIntoStash(port, move) {
         const entry = move(port.#id);
         internals.transfer(port);
@@ -203,6 +206,9 @@ export const watchPort = internals.watch;
 // Moves a port into the stash by `move(id)`, which gives what it is there; if it throws, the port is as before.
 // The object is detached.
 export const moveIntoStash = internals.moveIntoStash;
+
+// The number of a port that is no view.
+export const portNumber = internals.number;
 
 // Makes an object a view of an entry of the stash; a dead one if the entry is null. `steps` is
 // { post(entry, message, transfer), close(entry) }.

@@ -1,10 +1,10 @@
 // Stashed ports: self.ports, stashPort, getStashedPorts, and their events. (Reconciled API; SEMANTICS §5.3.)
 
-import { op_settled, op_stash_add, op_stash_close, op_stash_match, op_stash_post, op_stash_rename } from "ops";
+import { op_settled, op_stash_add, op_stash_close, op_stash_match, op_stash_post, op_stash_rename, op_stash_transfer, op_stash_when_stopped } from "ops";
 import { EventTarget, defineEventHandler, setTreeOfTargets } from "./events.js";
 import { Lifetime } from "./extendable.js";
 import { MessageEvent } from "./message_event.js";
-import { MessagePort, becomeView, isDetached, isMessagePort, moveIntoStash, stashedEntry, stashedName } from "./message_port_class.js";
+import { MessagePort, becomeView, isDetached, isMessagePort, moveIntoStash, portNumber, stashedEntry, stashedName } from "./message_port_class.js";
 import { promising, resolvedWith } from "./promises.js";
 import { global } from "./realms.js";
 import { deserializeMessage, portsAmong } from "./structured_clone.js";
@@ -28,6 +28,13 @@ const steps = {
   close(entry) {
     views.delete(entry);
     op_stash_close(entry);
+  },
+  // The number of the port that leaves the stash.
+  transfer(entry) {
+    views.delete(entry);
+    const id = op_stash_transfer(entry) ?? null;
+    if (id === null) throw errorOf("DataCloneError", "A stashed port whose entry is gone could not be transferred");
+    return id;
   },
 };
 
@@ -69,8 +76,13 @@ function add(name, port, options) {
   name = USVString(name);
   portOf(port, "add");
   const { whenStopped = false } = dictionary(options, "The options of add");
-  if (whenStopped) throw errorOf("NotSupportedError", "add: whenStopped is not offered yet");
   if (renamed(name, port)) return port;
+  if (whenStopped) {
+    // The port stays what it is, with its listeners, until the worker stops.
+    const id = portNumber(port);
+    call(op_stash_when_stopped, name, id);
+    return port;
+  }
   const entry = moveIntoStash(port, (id) => call(op_stash_add, name, id)) ?? null;
   if (entry !== null) return viewOf(entry, name);
   // Nothing can come of it any more.
@@ -139,7 +151,7 @@ export class StashedMessageEvent extends MessageEvent {
 idl(StashedMessageEvent);
 
 // A message of a stashed port.
-export function receive(id, entry, name, message, redelivered = false) {
+export function receive(id, entry, name, message, redelivered) {
   const source = viewOf(entry, name);
   let event;
   try {
