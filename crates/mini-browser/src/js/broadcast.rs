@@ -54,8 +54,11 @@ pub(super) struct OpenChannels {
 type Name = (StorageKey, String);
 
 impl OpenChannels {
-    /// *new BroadcastChannel(name)*: its number.
+    /// *new BroadcastChannel(name)*: its number. The agent dies of one channel too many.
     pub(super) fn open(&self, realm: &RealmState, name: String) -> u32 {
+        let event_loop = realm.event_loop();
+        let count = self.open.borrow().len();
+        event_loop.admits(count, event_loop.limits().ports, "broadcast channels");
         let broadcasts = realm.service::<Broadcasts>();
         let broadcasts = broadcasts.unwrap_or_else(|| Arc::clone(realm.event_loop().broadcasts()));
         let key = (storage_key(realm), name);

@@ -13,7 +13,7 @@ use crate::js::ports::number;
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_port_channel", move || {
-        let (first, second) = realm.event_loop().ports().channel(realm.id());
+        let (first, second) = realm.event_loop().ports().channel(&realm);
         vec![first, second]
     })?;
 
