@@ -309,6 +309,11 @@ impl EventLoop {
         self.closing.set(true);
     }
 
+    /// Whether it runs no task after this one.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// What the agent may have.
     pub(super) const fn limits(&self) -> Limits {
         self.limits
