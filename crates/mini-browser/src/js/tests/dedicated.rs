@@ -207,6 +207,32 @@ fn a_broadcast_channel_of_a_worker_that_closes_or_of_a_detached_frame_sends_noth
 }
 
 #[test]
+fn a_worker_whose_script_does_not_parse_fails_and_one_that_throws_a_syntax_error_runs() {
+    assert_eq!(
+        run(
+            &[
+                ("/parse.js", "postMessage('never'); 1 +"),
+                ("/import.js", "import './x.js';"),
+                (
+                    "/throw.js",
+                    "setTimeout(() => postMessage('runs')); eval('1 +');"
+                )
+            ],
+            "const seen = [];
+            for (const script of ['parse.js', 'import.js', 'throw.js']) {
+                const worker = new Worker(script), heard = message(worker);
+                const failed = await event(worker, 'error');
+                failed.preventDefault();
+                seen.push(failed.constructor === Event);
+                if (script === 'throw.js') seen.push(await heard);
+            }
+            return seen;"
+        ),
+        json!([true, true, false, "runs"])
+    );
+}
+
+#[test]
 fn workers_end_by_terminate_by_close_and_with_their_page() {
     assert_eq!(
         run(
