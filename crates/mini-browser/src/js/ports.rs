@@ -94,7 +94,7 @@ impl Ports {
     }
 
     /// How many ports there are.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.entries.borrow().len()
     }
 

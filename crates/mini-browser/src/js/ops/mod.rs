@@ -11,7 +11,6 @@ mod caches;
 mod clients;
 mod clone;
 mod compression;
-mod cookies;
 mod crypto;
 mod dom;
 mod dom_cookies;
@@ -104,7 +103,6 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     fetch::declare(ops)?;
     xhr::declare(ops)?;
     caches::declare(ops)?;
-    cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;

@@ -64,9 +64,6 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         realm.event_loop().ports().forget(number(port));
     })?;
 
-    let realm = ops.realm();
-    ops.add("op_port_count", move || realm.event_loop().ports().len())?;
-
     // Whether something is a MessageEventSource; or, with a tag, that transferable.
     let realm = ops.realm();
     ops.add(

@@ -437,7 +437,8 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: message === "Script error." ? message : `Uncaught ${message}`, filename, lineno, colno, error }), global);
+    const shown = message === "Script error." ? message : `Uncaught ${message}`;
+    return !fire(new ErrorEvent("error", { cancelable: true, message: shown, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }

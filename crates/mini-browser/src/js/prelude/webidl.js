@@ -119,8 +119,6 @@ export function errorOf(name, message) {
   }
 }
 
-export function throwAs(name, message) { throw errorOf(name, message); }
-
 // What a native function threw, as an error of the realm.
 export function fromOp(error) {
   return errorOf(String(error.name), String(error.message));
