@@ -4,7 +4,7 @@
 //! around it: what is blocked before it is asked, redirects, the headers that the network gets, and
 //! what of a network response the requester may see.
 //!
-//! Not offered: an HTTP cache, Content Security Policy, HSTS, streaming uploads over HTTP/1.1
+//! Not offered: HSTS, streaming uploads over HTTP/1.1
 //! (which the standard forbids), and prompts for a password.
 
 mod authentication;
