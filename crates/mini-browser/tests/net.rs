@@ -5,6 +5,8 @@
     reason = "the helpers of a test may panic as a test may"
 )]
 
+#[path = "net/cache.rs"]
+mod cache;
 #[path = "net/wire.rs"]
 mod wire;
 

@@ -19,7 +19,7 @@ import { hostBody, responseFrom } from "./fetch.js";
 import { members } from "./fetch_idl.js";
 import { combined } from "./headers.js";
 import { keep } from "./kept.js";
-import { Request, isRequest, requestFromHost, requestOf, requestToHost } from "./request.js";
+import { Request, isRequest, requestFromHost, requestOf, requestSignal, requestToHost } from "./request.js";
 import { isResponse, responseFromHost, responseHead, responseOf } from "./response.js";
 import { DOMString, HOST, USVString, callAsync, idl, illegal, required, sequence } from "./webidl.js";
 
