@@ -4,11 +4,12 @@
 //! around it: what is blocked before it is asked, redirects, the headers that the network gets, and
 //! what of a network response the requester may see.
 //!
-//! Not offered: an HTTP cache, Content Security Policy, HSTS, streaming uploads over HTTP/1.1
+//! Not offered: HSTS, streaming uploads over HTTP/1.1
 //! (which the standard forbids), and prompts for a password.
 
 mod authentication;
 mod bad_port;
+mod content_security_policy;
 mod data_url;
 mod hop;
 mod http_fetch;
@@ -21,6 +22,7 @@ mod media_type;
 mod network_headers;
 #[cfg(test)]
 mod network_tests;
+mod policy_container;
 mod preflight;
 mod preflight_cache;
 mod redirect;
@@ -50,7 +52,9 @@ use self::authentication::AuthenticationEntries;
 use self::keepalive::InflightKeepalive;
 use self::preflight_cache::PreflightCache;
 
+pub use content_security_policy::ContentSecurityPolicies;
 pub use hop::{Hop, HopError, HopFuture, Hopped, Source};
+pub use policy_container::PolicyContainer;
 pub use preflight::PreflightError;
 pub(crate) use redirect::location_url;
 pub use referrer::ReferrerPolicy;
@@ -75,6 +79,8 @@ pub struct FetchParams {
     pub reserved: Option<Environment>,
     /// The client's embedder policy.
     pub embedder_policy: EmbedderPolicy,
+    /// The client's CSP list.
+    pub content_security: ContentSecurityPolicies,
     /// The referrer policy: the request's own, or else the client's.
     pub referrer_policy: ReferrerPolicy,
     /// Whether the user made this navigation, and no page: `Sec-Fetch-Site` is then `none`.
@@ -91,9 +97,19 @@ impl FetchParams {
             client,
             reserved: None,
             embedder_policy: EmbedderPolicy::UnsafeNone,
+            content_security: ContentSecurityPolicies::default(),
             referrer_policy: ReferrerPolicy::default(),
             by_user: false,
         }
+    }
+
+    /// With the policies of the client.
+    #[must_use]
+    pub fn with_policies(mut self, policies: &PolicyContainer) -> Self {
+        self.embedder_policy = policies.embedder;
+        self.content_security = policies.content_security.clone();
+        self.referrer_policy = policies.referrer;
+        self
     }
 }
 
@@ -221,6 +237,9 @@ pub enum FetchErrorReason {
     /// A secure context asks for, or got, what is not potentially trustworthy.
     #[error("mixed content: a secure context cannot use what is not potentially trustworthy")]
     MixedContent,
+    /// The client's Content Security Policy does not allow it.
+    #[error("the directive {0} of the Content Security Policy does not allow it")]
+    ContentSecurity(String),
     /// Nothing fetches this scheme, or not with this mode.
     #[error("the scheme {0} cannot be fetched")]
     Scheme(String),

@@ -11,6 +11,7 @@ mod connect;
 mod content_coding;
 mod cookies;
 mod host_map;
+mod http_cache;
 mod incoming;
 mod message;
 mod outgoing;

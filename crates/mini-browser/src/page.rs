@@ -21,7 +21,7 @@ use url::Url;
 use self::documents::BrowserDocuments;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
-use crate::fetch::{FetchError, FetchParams, FetchedResponse, location_url};
+use crate::fetch::{FetchError, FetchParams, FetchedResponse, PolicyContainer, location_url};
 use crate::js::{self, DocumentSource, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
@@ -219,7 +219,7 @@ async fn open(client: Client) -> Result<Opening, NavigateError> {
     }
     // The realm reads its controller as it is made: by then the facade must know who that is.
     parts.facade.handle().caught_up().await;
-    let realm = open_realm(&client).map_err(|error| NavigateError::Thread {
+    let realm = open_realm(&client, &response_headers).map_err(|error| NavigateError::Thread {
         url: url.clone(),
         error,
     })?;
@@ -304,13 +304,14 @@ async fn read(response: FetchedResponse, url: &Url) -> Result<Bytes, NavigateErr
     })
 }
 
-fn open_realm(client: &Arc<Client>) -> io::Result<js::Page> {
+fn open_realm(client: &Arc<Client>, headers: &HeaderMap) -> io::Result<js::Page> {
     let (parts, environment) = (&client.parts, &client.environment);
     let mut options = PageOptions::new(
         environment.clone(),
         Arc::clone(&parts.console),
         Arc::new(parts.facade.clone()),
     );
+    options.policies = PolicyContainer::from_headers(&environment.creation_url, headers);
     options.limits = parts.page_limits();
     options.client = Some(Box::new(Shown(Arc::clone(client))));
     let services = Arc::clone(parts);

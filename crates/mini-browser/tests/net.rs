@@ -5,6 +5,8 @@
     reason = "the helpers of a test may panic as a test may"
 )]
 
+#[path = "net/cache.rs"]
+mod cache;
 #[path = "net/wire.rs"]
 mod wire;
 
@@ -374,7 +376,7 @@ async fn what_cannot_be_sent_is_not_sent() {
     only_if_cached.cache = CacheMode::OnlyIfCached;
     assert_eq!(
         kind(&network, only_if_cached).await,
-        NetworkErrorKind::Blocked("only-if-cached: nothing is cached")
+        NetworkErrorKind::Blocked("only-if-cached: the HTTP cache has no answer")
     );
     assert_eq!(
         kind(&network, get("ftp://a.test/")).await,

@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use service_worker::Body;
 use service_worker::fetch_router::response_tainting;
 use service_worker::types::fetch::{RedirectMode, ResponseHead, ResponseType};
+use url::Url;
 
 use super::http_fetch::http_fetch;
 use super::keepalive::Inflight;
@@ -124,7 +125,21 @@ fn block(params: &FetchParams) -> Result<(), FetchErrorReason> {
     if is_mixed_content(&params.client, head.destination, head.url()) {
         return Err(FetchErrorReason::MixedContent);
     }
-    Ok(())
+    let redirected = head.url_list.len() > 1;
+    content_security(params, head.url(), redirected)
+}
+
+/// *Should request be blocked by Content Security Policy?*, and the same of its response.
+fn content_security(
+    params: &FetchParams,
+    url: &Url,
+    redirected: bool,
+) -> Result<(), FetchErrorReason> {
+    let destination = params.head.destination;
+    match params.content_security.blocks(destination, url, redirected) {
+        Some(directive) => Err(FetchErrorReason::ContentSecurity(directive.to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// *Main fetch*, steps 15 to 22, on the last response.
@@ -137,6 +152,10 @@ async fn finish(
     let url = fetched.head.url();
     if url.is_some_and(|url| is_mixed_content(&params.client, head.destination, url)) {
         return Err(FetchErrorReason::MixedContent);
+    }
+    if let Some(url) = url {
+        let redirected = fetched.head.url_list.len() > 1;
+        content_security(params, url, redirected)?;
     }
     media_type::check(head.destination, &fetched.head)?;
     // Step 20.

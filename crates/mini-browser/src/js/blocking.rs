@@ -5,6 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use service_worker::types::fetch::{
     CredentialsMode, Destination, RequestHead, RequestMode, ResponseType,
     is_javascript_mime_essence, mime_essence,
@@ -28,6 +29,8 @@ pub(super) struct FetchedScript {
     /// Its MIME type's essence.
     pub(super) essence: String,
     pub(super) body: Bytes,
+    /// What it was served with.
+    pub(super) headers: HeaderMap,
     /// Whether its errors are hidden from the scripts of other origins.
     pub(super) muted_errors: bool,
 }
@@ -79,7 +82,7 @@ impl ScriptRequest {
             },
             ..RequestHead::get(self.url, environment.origin.clone())
         };
-        FetchParams::new(head, environment)
+        FetchParams::new(head, environment).with_policies(&realm.policies())
     }
 }
 
@@ -109,12 +112,17 @@ pub(super) fn import_for_service_worker(
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
+    let policies = realm.policies().content_security.clone();
+    if let Some(directive) = policies.blocks(Destination::Script, url, false) {
+        return Some(Err(format!("{directive} does not allow {url}")));
+    }
     let imported = realm.seam().import_script(start.worker, url.clone());
     let muted_errors = service_worker::types::Origin::of(url) != realm.environment().origin;
     Some(wait(realm, imported).map(|script| FetchedScript {
         url: url.clone(),
         essence: mime_essence(&script.headers).unwrap_or_default(),
         body: script.body.clone(),
+        headers: script.headers.clone(),
         muted_errors,
     }))
 }
@@ -162,7 +170,7 @@ pub(super) async fn fetch(
     let asked = params.head.url().clone();
     let origin = params.client.origin.clone();
     let fetched = service.fetch(params).await;
-    let fetched = fetched.map_err(|error| error.to_string())?;
+    let mut fetched = fetched.map_err(|error| error.to_string())?;
     if !fetched.head.status.is_success() {
         return Err(format!("{asked}: status {}", fetched.head.status));
     }
@@ -173,6 +181,7 @@ pub(super) async fn fetch(
     Ok(FetchedScript {
         essence: mime_essence(&fetched.head.headers).unwrap_or_default(),
         body: body.map_err(|error| format!("{url}: {error}"))?,
+        headers: std::mem::take(&mut fetched.head.headers),
         muted_errors: fetched.head.response_type == ResponseType::Opaque
             || (!is_local
                 && fetched.head.response_type != ResponseType::Cors

@@ -23,7 +23,7 @@ use super::page::Page;
 use super::realm::{DedicatedWorker, Realm, RealmOptions, RealmState};
 use super::task::{RealmId, TaskSource};
 use super::{modules, ports};
-use crate::fetch::{FetchParams, FetchService};
+use crate::fetch::{FetchParams, FetchService, PolicyContainer};
 
 /// What a worker's heap may hold, in bytes.
 const MEMORY_LIMIT: usize = 128 << 20;
@@ -183,11 +183,13 @@ impl Starting {
         };
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());
+        let mut options = realm.options().for_document(environment.clone());
+        options.policies = realm.policies().clone();
         Self {
             fetches: fetch_service(realm, &new.url),
             params,
             documents,
-            options: realm.options().for_document(environment.clone()),
+            options,
             environment,
             parent,
             state,
@@ -245,6 +247,17 @@ impl Starting {
         }
         environment.creation_url = url.clone();
         options.environment = environment.clone();
+        // Run a worker, "initialize worker global scope's policy container": what is local has the
+        // policies of whoever started it.
+        if matches!(script.url.scheme(), "http" | "https") {
+            let policies = PolicyContainer::from_headers(&script.url, &script.headers);
+            if !options.policies.admits(&policies) {
+                parent.failed(format!("{url} has no Cross-Origin-Embedder-Policy"));
+                parent.ended();
+                return;
+            }
+            options.policies = policies;
+        }
         options.url = url.clone();
         options.kind = super::RealmKind::DedicatedWorker(Box::new(DedicatedWorker {
             name: new.name.clone(),

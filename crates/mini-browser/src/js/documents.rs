@@ -8,6 +8,8 @@ use http::{HeaderMap, Method};
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
+use crate::fetch::PolicyContainer;
+
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;
 use super::seam::Pending;
@@ -63,6 +65,8 @@ pub struct DocumentRequest {
     pub place: Place,
     /// Whether the document's origin will be opaque.
     pub sandboxed: bool,
+    /// The policies of who navigates.
+    pub policies: PolicyContainer,
     /// Whether it is loaded again.
     pub reload: bool,
 }

@@ -19,7 +19,7 @@ pub(super) use self::history::History;
 use self::history::enter_history;
 use self::javascript_url::navigate_to_javascript;
 pub(super) use self::new_document::open_resource;
-use self::new_document::{NewDocument, of_response, of_text, open};
+use self::new_document::{NewDocument, adhering, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
 use super::blocking::wait;
 use super::console::ConsoleLevel;
@@ -29,6 +29,7 @@ use super::navigables::NavigableId;
 use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
 use super::task::TaskSource;
+use crate::fetch::PolicyContainer;
 
 /// What a navigable is navigated to.
 pub(super) struct Navigate {
@@ -115,6 +116,8 @@ impl EventLoop {
         let about_base = by.base_url();
         let creator = by.environment().id;
         let referrer = (!to.no_referrer).then(|| by.referrer_source()).flatten();
+        let inherited = by.policies().clone();
+        let around = self.policies_around(id);
         let source = source(by);
         let client = next_client(by);
         let request = DocumentRequest {
@@ -127,6 +130,7 @@ impl EventLoop {
             place: place.clone(),
             sandboxed: sandbox.origin,
             reload: to.reload,
+            policies: inherited.clone(),
         };
         let event_loop = Rc::clone(self);
         let url = to.url;
@@ -147,13 +151,14 @@ impl EventLoop {
                 if !is_ongoing {
                     return;
                 }
+                let fetched = fetched.map(|fetched| adhering(fetched, around.as_ref()));
                 let is_document = !matches!(fetched, Some(Err(_)));
                 let new = match fetched {
                     Some(Ok(fetched)) if matches!(fetched.status, 204 | 205) => {
                         event_loop.settled(ctx, id);
                         return;
                     }
-                    Some(Ok(fetched)) => of_response(url, fetched, sandbox, history),
+                    Some(Ok(fetched)) => of_response(url, fetched, sandbox, inherited, history),
                     Some(Err(error)) => {
                         if let Some(realm) = super::realm::state_of(ctx) {
                             let text = format!("navigation to {url} failed: {error}");
@@ -166,6 +171,7 @@ impl EventLoop {
                             place.environment(client, about_blank(), Origin::opaque(client.0)),
                             None,
                             sandbox,
+                            PolicyContainer::default(),
                             history,
                         )
                     }
@@ -182,6 +188,7 @@ impl EventLoop {
                             environment,
                             Some(about_base),
                             sandbox,
+                            inherited,
                             history,
                         );
                         new.referrer = referrer.map(String::from).unwrap_or_default();
@@ -224,6 +231,7 @@ impl EventLoop {
         let realm = if reuses {
             old.state().set_environment(new.environment.clone());
             old.state().set_url(new.url.clone());
+            old.state().set_policies(new.policies.clone());
             old.state().set_base_url(new.base_url.clone());
             old.clone()
         } else {
@@ -231,6 +239,7 @@ impl EventLoop {
             options.url = new.url.clone();
             options.base_url = new.base_url.clone();
             options.sandbox = new.sandbox;
+            options.policies = new.policies.clone();
             match self.create_realm(ctx, options, Some(id)) {
                 Ok(realm) => realm,
                 Err(error) => {
@@ -315,6 +324,13 @@ impl EventLoop {
     pub(super) fn active(&self, id: NavigableId) -> Option<Realm> {
         let active = self.navigables().get(id)?.active;
         self.realm(active)
+    }
+
+    /// The policies of the document that a navigable is in.
+    fn policies_around(&self, id: NavigableId) -> Option<PolicyContainer> {
+        let parent = self.navigables().get(id)?.parent?;
+        let around = self.active(parent)?.state().policies().clone();
+        Some(around)
     }
 
     /// Where the next document of a navigable will be, and what it may not do.

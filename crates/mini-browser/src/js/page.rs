@@ -10,6 +10,8 @@ use service_worker::message_port::MessagePort;
 use service_worker::types::{ClientNotice, Environment};
 use tokio::sync::{oneshot, watch};
 
+use crate::fetch::PolicyContainer;
+
 use super::agent::{Agent, AgentOptions, Death, Limits};
 use super::classic_script::evaluate_script;
 use super::console::ConsoleSink;
@@ -35,6 +37,8 @@ pub struct PageOptions {
     pub memory_limit: usize,
     /// How much of other things it may have.
     pub limits: Limits,
+    /// What its document may fetch, and how.
+    pub policies: PolicyContainer,
     /// Dropped when its first document is gone.
     pub client: Option<Box<dyn Any + Send>>,
     /// Called with the options of its realm before it is made, to add services to it.
@@ -54,6 +58,7 @@ impl PageOptions {
             seam,
             memory_limit: 256 << 20,
             limits: Limits::default(),
+            policies: PolicyContainer::default(),
             client: None,
             prepare: None,
         }
@@ -80,12 +85,13 @@ impl Page {
         let mut agent = AgentOptions::new(options.environment.creation_url.as_str());
         agent.memory_limit = options.memory_limit;
         agent.limits = options.limits;
-        let realm = RealmOptions::new(
+        let mut realm = RealmOptions::new(
             RealmKind::Window,
             options.environment,
             options.console,
             options.seam,
         );
+        realm.policies = options.policies;
         let realm = match options.prepare {
             Some(prepare) => prepare(realm),
             None => realm,

@@ -27,6 +27,7 @@ use super::navigables::NavigableId;
 use super::rejections::Rejections;
 use super::seam::Seam;
 use super::task::{RealmId, TaskSource};
+use crate::fetch::{PolicyContainer, ReferrerPolicy};
 
 pub use self::options::{DedicatedWorker, RealmKind, RealmOptions};
 pub(super) use super::event_loop::state_of;
@@ -46,6 +47,7 @@ pub struct RealmState {
     options: RealmOptions,
     environment: RefCell<Environment>,
     url: RefCell<Url>,
+    policies: RefCell<PolicyContainer>,
     event_loop: Rc<EventLoop>,
     started: Instant,
     global: RefCell<Option<Persistent<Object<'static>>>>,
@@ -129,6 +131,21 @@ impl RealmState {
     /// The window has another document.
     pub(super) fn set_environment(&self, environment: Environment) {
         self.environment.replace(environment);
+    }
+
+    /// What it may fetch, and how. Borrowed: not to be held while a script runs.
+    pub fn policies(&self) -> Ref<'_, PolicyContainer> {
+        self.policies.borrow()
+    }
+
+    /// The window has another document.
+    pub(super) fn set_policies(&self, policies: PolicyContainer) {
+        self.policies.replace(policies);
+    }
+
+    /// `<meta name=referrer>` says another referrer policy.
+    pub(super) fn set_referrer_policy(&self, policy: ReferrerPolicy) {
+        self.policies.borrow_mut().referrer = policy;
     }
 
     /// What its agent's realms share.
@@ -305,6 +322,7 @@ impl Realm {
             context: context.as_raw().addr().get(),
             environment: RefCell::new(options.environment.clone()),
             url: RefCell::new(options.url.clone()),
+            policies: RefCell::new(options.policies.clone()),
             base_url: RefCell::new(options.base_url.clone()),
             navigable,
             options,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use http::header::{CONTENT_LENGTH, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
@@ -29,6 +29,7 @@ use url::Url;
 
 use super::connect::Connector;
 use super::cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
+use super::http_cache::{Asked, CacheKey, Found, HttpCache, Stored, StoredHead};
 use super::message::{Message, RequestBody};
 use super::pool::{Pool, PoolKey};
 use super::{HostMap, content_coding, describe, incoming};
@@ -53,6 +54,9 @@ pub struct NetworkConfig {
     /// What takes the place of the body of every 200 answer to a `GET` for a path, of whatever
     /// host: for files that are made to be replaced by whoever runs a test. Nothing at first.
     pub replaced_bodies: BTreeMap<String, Bytes>,
+    /// How many bytes the HTTP cache keeps, in memory; an answer may have an eighth of it. 0 turns
+    /// the cache off. 64 MiB.
+    pub http_cache_bytes: usize,
 }
 
 impl Default for NetworkConfig {
@@ -65,6 +69,7 @@ impl Default for NetworkConfig {
             max_head_bytes: 256 * 1024,
             max_head_fields: 256,
             replaced_bodies: BTreeMap::new(),
+            http_cache_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -90,8 +95,8 @@ pub enum NetworkSetupError {
 ///
 /// It asks for content codings and undoes them, keeps the profile's cookies, keeps idle connections for the next request of the same
 /// origin, partition and credentials flag, and streams bodies both ways, so that a slow reader
-/// holds the sender back. It has no HTTP cache: no answer is ever `from_cache`, and
-/// [`CacheMode::OnlyIfCached`] is [`Blocked`](NetworkErrorKind::Blocked).
+/// holds the sender back. Its HTTP cache lives in memory and as long as it does; where that has no
+/// answer, [`CacheMode::OnlyIfCached`] is [`Blocked`](NetworkErrorKind::Blocked).
 ///
 /// Connections live on the tokio runtime that it was made with; its futures and bodies may be
 /// polled anywhere.
@@ -136,6 +141,10 @@ impl HyperNetwork {
                 pool: Pool::default(),
                 cookies,
                 replaced_bodies: config.replaced_bodies,
+                cache: Arc::new(HttpCache::new(
+                    config.http_cache_bytes,
+                    Arc::new(TokioClock),
+                )),
             }),
             runtime,
         })
@@ -182,21 +191,79 @@ struct Shared {
     pool: Pool,
     cookies: Arc<CookieJar>,
     replaced_bodies: BTreeMap<String, Bytes>,
+    cache: Arc<HttpCache>,
 }
 
 impl Shared {
+    /// *HTTP-network-or-cache fetch*, from step 8.22 on.
     async fn fetch(
         self: Arc<Self>,
-        request: NetworkRequest,
+        mut request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkErrorKind> {
         if !matches!(request.url.scheme(), "http" | "https") {
             return Err(NetworkErrorKind::Scheme);
         }
-        if request.cache == CacheMode::OnlyIfCached {
-            return Err(NetworkErrorKind::Blocked(
-                "only-if-cached: nothing is cached",
-            ));
+        // "If httpCache is null, then set httpRequest's cache mode to `no-store`."
+        let Some(key) = request.partition.clone() else {
+            return match request.cache {
+                CacheMode::OnlyIfCached => Err(NOT_CACHED),
+                _ => self.network_fetch(request).await,
+            };
+        };
+        let key = CacheKey::new(key, &request.url, request.credentials);
+        let asked = self.asked(&request);
+        let mode = request.cache;
+        let stale = match self.cache.look_up(&key, mode, &asked) {
+            Found::Answer(stored) => return Ok(from_cache(&stored, true)),
+            _ if mode == CacheMode::OnlyIfCached => return Err(NOT_CACHED),
+            Found::Nothing => None,
+            Found::Stale(stored, validators) => {
+                request.headers.extend(validators);
+                Some(stored)
+            }
+        };
+        let mut response = Arc::clone(&self).network_fetch(request).await?;
+        let status = response.status;
+        if !asked.method.is_safe() && (status.is_success() || status.is_redirection()) {
+            self.cache.invalidate(&key, &response.headers);
         }
+        match stale {
+            Some(stored) if status == StatusCode::NOT_MODIFIED => {
+                let stored = self.cache.freshen(key, &asked, &stored, &response.headers);
+                return Ok(from_cache(&stored, false));
+            }
+            _ if mode == CacheMode::NoStore => {}
+            _ => {
+                let head = StoredHead {
+                    status,
+                    status_text: response.status_text.clone(),
+                    headers: response.headers.clone(),
+                    sent_credentials: response.sent_credentials,
+                };
+                response.body = self.cache.keeping(key, asked, head, response.body);
+            }
+        }
+        Ok(response)
+    }
+
+    /// A request as the cache sees it.
+    fn asked(&self, request: &NetworkRequest) -> Asked {
+        let mut headers = request.headers.clone();
+        let cookie = Cookies::of(request).and_then(|cookies| cookies.header(&self.cookies));
+        if let Some(cookie) = cookie {
+            headers.insert(COOKIE, cookie);
+        }
+        Asked {
+            method: request.method.clone(),
+            headers,
+        }
+    }
+
+    /// *HTTP-network fetch*.
+    async fn network_fetch(
+        self: Arc<Self>,
+        request: NetworkRequest,
+    ) -> Result<NetworkResponse, NetworkErrorKind> {
         let url = request.url.clone();
         let replaced = match request.method {
             Method::GET => self.replaced_bodies.get(url.path()).cloned(),
@@ -325,6 +392,28 @@ impl Shared {
                 shared.pool.put(key, sender);
             }
         });
+    }
+}
+
+/// Why `only-if-cached` fails.
+const NOT_CACHED: NetworkErrorKind =
+    NetworkErrorKind::Blocked("only-if-cached: the HTTP cache has no answer");
+
+/// What was stored, as a response.
+fn from_cache(stored: &Stored, without_network: bool) -> NetworkResponse {
+    let StoredHead {
+        status,
+        status_text,
+        headers,
+        sent_credentials,
+    } = stored.head.clone();
+    NetworkResponse {
+        status,
+        status_text,
+        headers,
+        body: Body::from(stored.body.clone()),
+        from_cache: without_network,
+        sent_credentials,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use service_worker::HostEvent;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode,
@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
 use crate::browser::Parts;
-use crate::fetch::{FetchParams, ReferrerPolicy, determine_referrer};
+use crate::fetch::{ContentSecurityPolicies, FetchParams, determine_referrer};
 use crate::js::{DocumentRequest, Documents, FetchedDocument, Page, Pending, Place};
 
 /// The documents of a browser.
@@ -73,8 +73,9 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         hops.push(url.clone());
         head.url_list.clone_from(&hops);
         head.tainted_origin = tainted_origin;
-        let referrer = determine_referrer(&head, ReferrerPolicy::default());
-        let mut params = FetchParams::new(head, request.source.clone());
+        let referrer = determine_referrer(&head, request.policies.referrer);
+        let params = FetchParams::new(head, request.source.clone());
+        let mut params = params.with_policies(&request.policies);
         params.reserved = Some(environment.clone());
         if let Some((body, _)) = &body {
             params.body = body.clone().into();
@@ -108,6 +109,19 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         let bytes = bytes.map_err(|error| error.to_string())?;
         // The realm reads its controller as it is made: by then the facade must know who that is.
         parts.facade.handle().caught_up().await;
+        let (environment, client) = if sandboxes_origin(&url, &fetched.head.headers) {
+            // An environment that no service worker controls.
+            let request = DocumentRequest {
+                sandboxed: true,
+                ..request.clone()
+            };
+            let environment = request.environment(parts.next_client(), url.clone());
+            let client = Client::create(&parts, environment.clone());
+            parts.facade.handle().caught_up().await;
+            (environment, client)
+        } else {
+            (environment, client)
+        };
         let mut document = FetchedDocument::new(environment, Box::new(client), bytes);
         document.status = fetched.head.status.as_u16();
         document.headers = fetched.head.headers;
@@ -132,6 +146,16 @@ fn reserve(
         }
         _ => Client::create(parts, request.environment(parts.next_client(), url)),
     }
+}
+
+/// Whether a `sandbox` directive makes a document's origin opaque.
+fn sandboxes_origin(url: &Url, headers: &HeaderMap) -> bool {
+    let policies = ContentSecurityPolicies::from_headers(url, headers);
+    let mut directives = policies.sandbox();
+    directives.any(|tokens| {
+        let mut tokens = tokens.split_ascii_whitespace();
+        !tokens.any(|token| token.eq_ignore_ascii_case("allow-same-origin"))
+    })
 }
 
 fn head(

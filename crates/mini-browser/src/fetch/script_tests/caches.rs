@@ -285,3 +285,40 @@ fn a_deleted_cache_stays_usable_for_who_has_opened_it() {
         return [await (await cache.match('/p')).text(), (await other.keys()).length];";
     assert_eq!(in_cache(&browser, script), json!(["1", 0]));
 }
+
+#[test]
+fn a_cache_may_have_any_name_also_one_that_is_no_unicode() {
+    let browser = browser();
+    let names = r"const names = ['\ud800', '\udc00\u{10ffff}', '\u{10ffff}d800', '\u{1f600}', ''];
+        for (const name of names) await caches.open(name);
+        const known = await caches.keys();
+        const all = names.every(name => known.includes(name)) && known.length;
+        return [all, await caches.has('\ud800'), await caches.has('\ufffd'), await caches.delete('\ud800'), await caches.has('\ud800')];";
+    let expected = json!([6, true, false, true, false]);
+    assert_eq!(in_cache(&browser, names), expected);
+}
+
+#[test]
+fn what_is_aborted_or_the_same_twice_is_not_added() {
+    let browser = browser();
+    for (add, expected) in [
+        (
+            "cache.add(new Request('/x', { signal: AbortSignal.abort() }))",
+            "throws AbortError",
+        ),
+        (
+            "(() => { const c = new AbortController(); const added = cache.add(new Request('/x', { signal: c.signal })); c.abort(); return added; })()",
+            "throws AbortError",
+        ),
+        (
+            "cache.addAll(['/missing', '/missing#other'])",
+            "throws InvalidStateError",
+        ),
+    ] {
+        assert_eq!(
+            in_cache(&browser, &format!("await {add}")),
+            json!(expected),
+            "{add}"
+        );
+    }
+}

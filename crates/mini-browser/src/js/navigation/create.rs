@@ -41,6 +41,7 @@ impl EventLoop {
         let base_url = creator.base_url();
         let mut options = creator.options().for_document(environment.clone());
         options.base_url = Some(base_url);
+        options.policies = creator.policies().clone();
         options.sandbox = sandbox.union(if parent.is_some() {
             creator.options().sandbox
         } else {

@@ -51,6 +51,7 @@ pub(super) fn navigate_to_javascript(
         realm.state().environment().clone(),
         Some(realm.state().base_url()),
         realm.state().options().sandbox,
+        realm.state().policies().clone(),
         History::Replace,
     );
     new.creator = Some(new.environment.id);

@@ -7,6 +7,7 @@ use service_worker::types::{ClientId, Environment};
 use url::Url;
 
 use super::History;
+use crate::fetch::PolicyContainer;
 use crate::js::JsBytes;
 use crate::js::documents::FetchedDocument;
 use crate::js::json::Json;
@@ -24,6 +25,7 @@ pub(super) struct NewDocument {
     pub(super) content: Content,
     pub(super) referrer: String,
     pub(super) sandbox: Sandbox,
+    pub(super) policies: PolicyContainer,
     pub(super) history: History,
     /// Whose controller it has, if it comes from a local URL.
     pub(super) creator: Option<ClientId>,
@@ -40,8 +42,12 @@ pub(super) fn of_response(
     url: Url,
     fetched: FetchedDocument,
     sandbox: Sandbox,
+    inherited: PolicyContainer,
     history: History,
 ) -> NewDocument {
+    let policies = policies_of(&fetched, inherited);
+    let directives = policies.content_security.sandbox();
+    let sandbox = directives.fold(sandbox, |all, it| all.union(Sandbox::parse(&it)));
     let content_type = fetched
         .headers
         .get(http::header::CONTENT_TYPE)
@@ -55,6 +61,7 @@ pub(super) fn of_response(
         shown.set_fragment(url.fragment());
     }
     NewDocument {
+        policies,
         url: shown,
         base_url: None,
         content,
@@ -67,6 +74,33 @@ pub(super) fn of_response(
     }
 }
 
+/// *Determine navigation params policy container*: what has no server has the policies of who
+/// navigates.
+fn policies_of(fetched: &FetchedDocument, inherited: PolicyContainer) -> PolicyContainer {
+    let url = &fetched.environment.creation_url;
+    match url.scheme() {
+        "http" | "https" => PolicyContainer::from_headers(url, &fetched.headers),
+        _ => inherited,
+    }
+}
+
+/// *Check a navigation response's adherence to its embedder policy.*
+pub(super) fn adhering(
+    fetched: Result<FetchedDocument, String>,
+    around: Option<&PolicyContainer>,
+) -> Result<FetchedDocument, String> {
+    let fetched = fetched?;
+    let Some(around) = around else {
+        return Ok(fetched);
+    };
+    let policies = policies_of(&fetched, around.clone());
+    if around.admits(&policies) {
+        Ok(fetched)
+    } else {
+        Err("it has no Cross-Origin-Embedder-Policy, and the document around it has".to_owned())
+    }
+}
+
 /// A document that is not fetched.
 pub(super) fn of_text(
     url: Url,
@@ -74,10 +108,12 @@ pub(super) fn of_text(
     environment: Environment,
     base_url: Option<Url>,
     sandbox: Sandbox,
+    policies: PolicyContainer,
     history: History,
 ) -> NewDocument {
     NewDocument {
         environment,
+        policies,
         client: None,
         url,
         base_url,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rquickjs::{Ctx, Object, Promise, Result};
 use serde_json::Value;
 use service_worker::Body;
-use service_worker::fetch_router::{EmbedderPolicy, cross_origin_resource_policy_check};
+use service_worker::fetch_router::cross_origin_resource_policy_check;
 use service_worker::types::fetch::{RequestHead, ResponseType};
 use service_worker::types::{Origin, PartitionPolicy, StorageKey};
 
@@ -204,7 +204,7 @@ fn found_to_js(realm: &RealmState, found: CachedResponse) -> std::result::Result
     let CachedResponse { head, body, .. } = found;
     if let (ResponseType::Opaque, Some(url)) = (head.response_type, head.url()) {
         let origin: &Origin = &realm.environment().origin;
-        cross_origin_resource_policy_check(origin, EmbedderPolicy::UnsafeNone, &head, url)
+        cross_origin_resource_policy_check(origin, realm.policies().embedder, &head, url)
             .map_err(|error| OpError::type_error(error.to_string()))?;
     }
     let has_body = !matches!(head.status.as_u16(), 101 | 103 | 204 | 205 | 304);

@@ -227,14 +227,17 @@ pub(super) fn fetch_params(
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
     let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
-    let mut params = FetchParams::new(request, realm.environment().clone());
+    let params = FetchParams::new(request, realm.environment().clone());
+    let mut params = params.with_policies(&realm.policies());
     let body = body.unwrap_or_default();
     params.body = if head["isStream"].as_bool().unwrap_or(false) {
         RequestBody::from_stream(Body::from(body))
     } else {
         body.into()
     };
-    params.referrer_policy = policy.unwrap_or_default();
+    if let Some(policy) = policy {
+        params.referrer_policy = policy;
+    }
     Ok(params)
 }
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::windows::{navigable_id, realm_numbered, to_number};
 use super::{OpError, Ops};
+use crate::fetch::ReferrerPolicy;
 use crate::js::JsBytes;
 use crate::js::navigables::NavigableId;
 use crate::js::navigation::{History, Navigate, without_fragment};
@@ -32,6 +33,14 @@ fn declare_urls<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add("op_set_base_url", move |url: Option<String>| {
         let url = url.and_then(|url| Url::parse(&url).ok());
         realm.set_base_url(url.or_else(|| realm.options().base_url.clone()));
+    })?;
+
+    // What `<meta name=referrer>` says.
+    let realm = ops.realm();
+    ops.add("op_set_referrer_policy", move |content: String| {
+        if let Some(policy) = ReferrerPolicy::from_meta(&content) {
+            realm.set_referrer_policy(policy);
+        }
     })?;
 
     // Encoding-parse a URL relative to a realm: the entry settings object. Null if it is none.

@@ -12,13 +12,14 @@ import {
   op_caches_open,
 } from "ops";
 
-import { newSignal, signalAbort } from "./abort.js";
+import { dependentSignal, newSignal, signalAbort } from "./abort.js";
 import { isUnusable, takeBytes } from "./body.js";
+import { DOMException } from "./dom_exception.js";
 import { hostBody, responseFrom } from "./fetch.js";
 import { members } from "./fetch_idl.js";
 import { combined } from "./headers.js";
 import { keep } from "./kept.js";
-import { Request, isRequest, requestFromHost, requestOf, requestToHost } from "./request.js";
+import { Request, isRequest, requestFromHost, requestOf, requestSignal, requestToHost } from "./request.js";
 import { isResponse, responseFromHost, responseHead, responseOf } from "./response.js";
 import { DOMString, HOST, USVString, callAsync, idl, illegal, required, sequence } from "./webidl.js";
 
@@ -38,32 +39,32 @@ export class CacheStorage {
     if (asked === null) {
       return undefined;
     }
-    const found = await callAsync(op_caches_match, asked, queryToHost(query), query.cacheName ?? null);
+    const found = await callAsync(op_caches_match, asked, queryToHost(query), query.cacheName === undefined ? null : nameToHost(query.cacheName));
     return found === null ? undefined : responseFound(found);
   }
 
   async has(cacheName) {
     this.#brand;
     required(arguments.length, 1, "CacheStorage.has");
-    return callAsync(op_caches_has, DOMString(cacheName));
+    return callAsync(op_caches_has, nameToHost(DOMString(cacheName)));
   }
 
   async open(cacheName) {
     this.#brand;
     required(arguments.length, 1, "CacheStorage.open");
-    const id = await callAsync(op_caches_open, DOMString(cacheName));
+    const id = await callAsync(op_caches_open, nameToHost(DOMString(cacheName)));
     return Reflect.construct(Cache, [HOST, keep("cache", id)]);
   }
 
   async delete(cacheName) {
     this.#brand;
     required(arguments.length, 1, "CacheStorage.delete");
-    return callAsync(op_caches_delete, DOMString(cacheName));
+    return callAsync(op_caches_delete, nameToHost(DOMString(cacheName)));
   }
 
   async keys() {
     this.#brand;
-    return callAsync(op_caches_keys);
+    return (await callAsync(op_caches_keys)).map(nameFromHost);
   }
 }
 
@@ -175,6 +176,21 @@ function queryToHost({ ignoreMethod = false, ignoreSearch = false, ignoreVary = 
   return { ignoreMethod, ignoreSearch, ignoreVary };
 }
 
+// A cache's name is any DOMString, and the host's strings have no lone surrogates: these are written
+// as a noncharacter and their code. The noncharacter itself is written twice.
+const ESCAPE = "\u{10FFFF}";
+
+function nameToHost(name) {
+  return name
+    .replaceAll(ESCAPE, ESCAPE + ESCAPE)
+    .replace(/\p{Surrogate}/gu, (unit) => ESCAPE + unit.charCodeAt(0).toString(16));
+}
+
+function nameFromHost(name) {
+  return name.replace(/\u{10FFFF}(\u{10FFFF}|[0-9a-f]{4})/gu, (_, escaped) =>
+    escaped === ESCAPE ? ESCAPE : String.fromCharCode(parseInt(escaped, 16)));
+}
+
 // RequestInfo.
 function requestInfo(value) {
   return isRequest(value) ? value : USVString(value);
@@ -194,13 +210,15 @@ async function addAll(cache, requests) {
   // Step 3.
   requests.filter(isRequest).map(requestOf).forEach(requireStorable);
   // Step 5, before anything is fetched.
-  const innerRequests = requests.map((info) => requestOf(new Request(info)));
+  const objects = requests.map((info) => new Request(info));
+  const innerRequests = objects.map(requestOf);
   innerRequests.forEach(requireStorable);
+  requireDifferent(innerRequests);
   // Steps 4 to 7: one failure aborts the fetches of all.
   const signal = newSignal();
   let entries;
   try {
-    entries = await Promise.all(innerRequests.map((request) => fetchEntry(request, signal)));
+    entries = await Promise.all(objects.map((object) => fetchEntry(object, signal)));
   } catch (error) {
     signalAbort(signal, error);
     throw error;
@@ -209,7 +227,10 @@ async function addAll(cache, requests) {
   await callAsync(op_cache_put, cache.id, entries);
 }
 
-async function fetchEntry(request, signal) {
+async function fetchEntry(object, signalOfAll) {
+  const request = requestOf(object);
+  const own = requestSignal(object);
+  const signal = own === null ? signalOfAll : dependentSignal([own, signalOfAll]);
   const response = responseOf(await responseFrom(request, signal));
   // processResponse.
   const isOk = response.status >= 200 && response.status <= 299 && response.status !== 206;
@@ -221,6 +242,19 @@ async function fetchEntry(request, signal) {
   const entry = entryOf(request, response);
   entry.body = await takeBytes(response.body);
   return entry;
+}
+
+// Batch Cache Operations, step 4.2.1: what asks for the same with the same headers is the same entry
+// whatever its response varies by, and need not be fetched.
+function requireDifferent(requests) {
+  const known = new Set();
+  for (const { urlList, headers } of requests) {
+    const key = JSON.stringify([urlList.at(-1).replace(/#.*/s, ""), headers]);
+    if (known.has(key)) {
+      throw new DOMException("two of the requests are the same", "InvalidStateError");
+    }
+    known.add(key);
+  }
 }
 
 function entryOf(request, response) {

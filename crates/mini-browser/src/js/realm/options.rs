@@ -8,6 +8,7 @@ use service_worker::StartWorker;
 use service_worker::types::Environment;
 use url::Url;
 
+use crate::fetch::PolicyContainer;
 use crate::js::console::ConsoleSink;
 use crate::js::sandbox::Sandbox;
 use crate::js::seam::Seam;
@@ -43,6 +44,8 @@ pub struct RealmOptions {
     pub url: Url,
     /// What relative URLs are resolved against, where that is not its URL.
     pub base_url: Option<Url>,
+    /// What it may fetch, and how.
+    pub policies: PolicyContainer,
     pub(in crate::js) sandbox: Sandbox,
     /// What its fetches and registrations are made with.
     pub environment: Environment,
@@ -65,10 +68,15 @@ impl RealmOptions {
             RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
             RealmKind::Window | RealmKind::DedicatedWorker(_) => environment.creation_url.clone(),
         };
+        let policies = match &kind {
+            RealmKind::ServiceWorker(start) => policies_of(start),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) => PolicyContainer::default(),
+        };
         Self {
             kind,
             url,
             base_url: None,
+            policies,
             sandbox: Sandbox::default(),
             environment,
             console,
@@ -77,12 +85,13 @@ impl RealmOptions {
         }
     }
 
-    /// Options for the window of another document, with the same services.
+    /// Options for the window of another document, with the same services and policies.
     pub(in crate::js) fn for_document(&self, environment: Environment) -> Self {
         Self {
             kind: RealmKind::Window,
             url: environment.creation_url.clone(),
             base_url: None,
+            policies: self.policies.clone(),
             sandbox: Sandbox::default(),
             environment,
             console: Arc::clone(&self.console),
@@ -97,4 +106,13 @@ impl RealmOptions {
         self.services.insert(TypeId::of::<T>(), service);
         self
     }
+}
+
+/// *Run Service Worker*: the policies that its script was served with.
+fn policies_of(start: &StartWorker) -> PolicyContainer {
+    let url = start.script_url.url();
+    let script = start.scripts.get(url);
+    script
+        .map(|script| PolicyContainer::from_headers(url, &script.headers))
+        .unwrap_or_default()
 }
