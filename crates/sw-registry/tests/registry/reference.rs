@@ -308,8 +308,15 @@ impl Run {
     fn pass(&mut self, random: &mut Random) {
         let longest = [1, 10, 40, 400, 90_000];
         let most = longest[random.below(longest.len())];
+        let end = self.host.now.instant + Duration::from_secs(random.below(most) as u64);
+        // One deadline after another, so that the model hears of each at its time.
+        while let Some(at) = self.host.registry.poll_timeout().filter(|at| *at <= end) {
+            self.host
+                .pass(at.saturating_duration_since(self.host.now.instant));
+            self.hear();
+        }
         self.host
-            .pass(Duration::from_secs(random.below(most) as u64));
+            .pass(end.saturating_duration_since(self.host.now.instant));
     }
 
     /// What the registry did of its own accord: it stopped workers, for reasons that the model
