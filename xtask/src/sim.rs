@@ -21,14 +21,32 @@ pub(crate) struct Sim {
 enum What {
     /// Ports across processes.
     Ports,
+    /// The registry, beside a reference model of the specification.
+    Registry,
 }
 
 impl Sim {
     pub(crate) fn run(&self) -> Result<(), String> {
-        let What::Ports = self.what;
         let (steps, seed) = (self.steps.to_string(), self.seed.to_string());
-        let arguments = ["run", "--release", "--locked", "-p", "message-port"];
-        let example = ["--example", "simulate", "--", &steps, &seed];
-        cargo(&[&arguments[..], &example[..]].concat(), &[])
+        match self.what {
+            What::Ports => {
+                let arguments = ["run", "--release", "--locked", "-p", "message-port"];
+                let example = ["--example", "simulate", "--", &steps, &seed];
+                cargo(&[&arguments[..], &example[..]].concat(), &[])
+            }
+            What::Registry => {
+                let arguments = ["test", "--release", "--locked", "-p", "sw-registry"];
+                let only = [
+                    "--test",
+                    "registry",
+                    "--",
+                    "--ignored",
+                    "--nocapture",
+                    "a_long_run",
+                ];
+                let environment = [("SIM_STEPS", steps.as_str()), ("SIM_SEED", seed.as_str())];
+                cargo(&[&arguments[..], &only[..]].concat(), &environment)
+            }
+        }
     }
 }

@@ -44,8 +44,9 @@ impl Registry {
         let registration = self.registrations.get(&id)?;
         // Step 1.
         let waiting = self.workers.get(&registration.waiting?)?;
-        // Step 2: activating, or not restored yet.
-        if registration.activation.is_some() {
+        // Step 2: activating, or not restored yet. And what *Try Clear* takes, which comes before
+        // this wherever both are called, is not activated while its workers say that they are idle.
+        if registration.activation.is_some() || self.may_clear(id) {
             return None;
         }
         // Step 3.

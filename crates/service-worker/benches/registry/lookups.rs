@@ -275,7 +275,7 @@ fn change(registry: &mut Registry, at: u64) {
     let change = Input::SetNavigationPreload {
         promise: PromiseId(at),
         registration: service_worker::types::RegistrationId(at),
-        change: PreloadChange::Enabled(at % 2 == 0),
+        change: PreloadChange::Enabled(at.is_multiple_of(2)),
     };
     registry.handle_input(now, change);
     while registry.poll_output().is_some() {}

@@ -9,7 +9,13 @@ mod lifecycle;
 #[cfg(test)]
 mod lifetime;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod navigation;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
