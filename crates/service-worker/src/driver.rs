@@ -137,6 +137,8 @@ impl Driver {
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
+            ToDriver::Push(registration, data) => self.push(registration, data),
+            ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),

@@ -251,7 +251,9 @@ impl Registry {
         }
         let former = self.release(client);
         self.set_uses(client, Some(id));
+        let now = self.now().instant;
         self.edit(id, |registration| {
+            registration.last_used = Some(now);
             registration.clients.insert(client);
         });
         if let Some(former) = former {

@@ -220,8 +220,38 @@ pub enum Input {
     },
     /// The answer to an [`Output::Request`](crate::Output).
     Response(RequestId, Response),
-    /// Clear all data of an origin, in every partition.
-    ClearOrigin(PromiseId, Origin),
+    /// Clear stored data, at once and whoever uses it.
+    ClearSiteData(PromiseId, SiteData),
+}
+
+/// Whose data is cleared. (*Clear Site Data*; SEMANTICS §8.9.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteData {
+    /// An origin's, in every partition and private session: what a user clears.
+    Origin(Origin),
+    /// One storage key's: what a `Clear-Site-Data` header of a response may clear.
+    StorageKey(StorageKey),
+}
+
+impl SiteData {
+    /// Whether what is kept under a storage key is meant.
+    #[must_use]
+    pub fn covers(&self, key: &StorageKey) -> bool {
+        match self {
+            Self::Origin(origin) => key.origin() == origin,
+            Self::StorageKey(meant) => key == meant,
+        }
+    }
+}
+
+/// For people.
+impl std::fmt::Display for SiteData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Origin(origin) => origin.fmt(f),
+            Self::StorageKey(key) => key.fmt(f),
+        }
+    }
 }
 
 /// The arguments of *Start Register*.

@@ -257,8 +257,8 @@ pub(crate) enum Waiting {
     Nobody(ScopeUrl),
     /// Whoever changed a registration's navigation preload, from what to what.
     NavigationPreload(PromiseId, RegistrationId, ChangedPreload),
-    /// `ClearOrigin`.
-    Clear(PromiseId, Origin, Vec<RegistrationId>),
+    /// `ClearSiteData`.
+    Clear(PromiseId),
 }
 
 impl Registry {

@@ -56,6 +56,7 @@ mod registry;
 mod restore;
 mod routes;
 mod script_check;
+mod site_data;
 mod state;
 mod store;
 mod unregister;
@@ -65,7 +66,7 @@ mod wake;
 pub use clients::FoundClient;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
-    ScriptFetchError,
+    ScriptFetchError, SiteData,
 };
 pub use limits::Limits;
 pub use lookup::{ActiveWorker, Lookup, Snapshot};

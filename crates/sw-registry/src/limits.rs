@@ -30,6 +30,11 @@ pub struct Limits {
     pub bypass: Duration,
     /// For how long at most: 5 minutes.
     pub longest_bypass: Duration,
+    /// How many bytes of installed scripts an origin may keep, over all its partitions: 256 MiB.
+    /// The least recently used registrations are evicted to stay within it.
+    pub script_bytes_per_origin: u64,
+    /// How many registrations an origin may keep, likewise: 16,384.
+    pub registrations_per_origin: usize,
 }
 
 impl Default for Limits {
@@ -45,6 +50,8 @@ impl Default for Limits {
             failed_starts: 3,
             bypass: Duration::from_secs(10),
             longest_bypass: Duration::from_secs(5 * 60),
+            script_bytes_per_origin: 256 << 20,
+            registrations_per_origin: 16_384,
         }
     }
 }

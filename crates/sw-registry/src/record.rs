@@ -72,6 +72,7 @@ pub fn encode_registration(
         } else {
             worker.scripts.keys().cloned().collect()
         },
+        script_bytes: worker.script_bytes,
     };
     encode(&RegistrationRow {
         id: registration.id,
@@ -105,6 +106,7 @@ pub fn decode_registration(record: &[u8]) -> Result<Row, RecordError> {
             fall_through: row.fall_through,
             router_rules: row.router_rules,
             scripts: ScriptMap::new(),
+            script_bytes: row.script_bytes,
         }
     };
     let registration = StoredRegistration {
@@ -164,6 +166,7 @@ struct WorkerRow {
     fall_through: Vec<FallThroughRule>,
     router_rules: Vec<EncodedRouterRule>,
     scripts: Vec<Url>,
+    script_bytes: u64,
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
@@ -253,6 +256,7 @@ mod tests {
                     rule: bytes::Bytes::from_static(b"\x01\x02"),
                 }],
                 scripts: [(script_url.url().clone(), Arc::new(script()))].into(),
+                script_bytes: 24,
             }),
         }
     }

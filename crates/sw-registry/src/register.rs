@@ -144,6 +144,7 @@ impl Registry {
                 wakes: Vec::new(),
                 asked_before_clear: Default::default(),
                 stored: false,
+                last_used: Some(self.now().instant),
             },
         );
         self.scope_map.insert(key.clone(), id);

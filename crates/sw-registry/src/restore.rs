@@ -15,7 +15,7 @@ use crate::activate::Activate;
 use crate::job::Waiting;
 use crate::lookup::{ActiveWorker, Snapshot};
 use crate::state::{Registration, Run, Worker};
-use crate::{Registry, Report, Request, Restored, StoreWrite, StoredRegistration, StoredWorker};
+use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredWorker};
 
 impl Registry {
     pub(crate) fn restore(&mut self, restored: Restored) {
@@ -106,6 +106,7 @@ impl Registry {
             wakes: Vec::new(),
             asked_before_clear: Default::default(),
             stored: true,
+            last_used: None,
         };
         if registration.waiting.is_some() || activating {
             self.to_promote.push(id);
@@ -130,8 +131,7 @@ impl Registry {
     pub(crate) fn store(&mut self, id: RegistrationId, waiting: Waiting) -> Option<RequestId> {
         let row = self.row(self.registrations.get(&id)?)?;
         self.edit(id, |registration| registration.stored = true);
-        let put = Request::Store(vec![StoreWrite::Put(Box::new(row))]);
-        Some(self.request(waiting, put))
+        Some(self.request_put(waiting, StoreWrite::Put(Box::new(row))))
     }
 
     /// The row as it will be once all that is being written has been: writes of *Install* and
@@ -219,6 +219,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         deadline: None,
         failures: 0,
         bypassed_until: None,
+        script_bytes: stored.script_bytes,
     }
 }
 
@@ -233,5 +234,6 @@ fn stored_worker(worker: &Worker) -> StoredWorker {
         fall_through: worker.fall_through.to_vec(),
         router_rules: worker.router_rules.to_vec(),
         scripts: worker.scripts.clone().unwrap_or_default(),
+        script_bytes: worker.script_bytes,
     }
 }

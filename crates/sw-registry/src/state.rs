@@ -46,6 +46,8 @@ pub(crate) struct Registration {
     pub(crate) asked_before_clear: BTreeSet<WorkerId>,
     /// Whether a row was written; since a removal was asked for, whether it was written again.
     pub(crate) stored: bool,
+    /// When a client or an event last used it; `None` if not since this start.
+    pub(crate) last_used: Option<Instant>,
 }
 
 impl Registration {
@@ -101,6 +103,8 @@ pub(crate) struct Worker {
     /// How often in a row it did not start, and until when nobody tries.
     pub(crate) failures: u32,
     pub(crate) bypassed_until: Option<Instant>,
+    /// How many bytes its installed scripts are.
+    pub(crate) script_bytes: u64,
 }
 
 /// Whether a worker runs.

@@ -35,6 +35,8 @@ pub struct StoredWorker {
     /// Its scripts. Empty if they are stored already and were not read: see
     /// [`RegistryStore::scripts`].
     pub scripts: ScriptMap,
+    /// How many bytes its scripts are, also when they were not read.
+    pub script_bytes: u64,
 }
 
 /// A registration as it is stored: a row, and the installed versions that it names.

@@ -393,6 +393,7 @@ impl Registry {
             deadline: None,
             failures: 0,
             bypassed_until: None,
+            script_bytes: 0,
         };
         self.workers.insert(id, worker);
         self.set_step(key, Step::Update(Update::Evaluating { worker: id }));

@@ -22,7 +22,8 @@ use url::Url;
 use super::{FetchService, Hop};
 use crate::cache_storage::CacheStore;
 use crate::js::{
-    ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError, Seam,
+    Connections, ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError,
+    Seam,
 };
 
 /// Runs each expression in one page of `https://a.test/dir/page`; what it throws or rejects with
@@ -128,6 +129,8 @@ fn refused<T: Send + 'static>() -> Pending<Result<T, JobError>> {
     async move { Err(error) }.boxed()
 }
 
+impl Connections for NoWorkers {}
+
 impl Seam for NoWorkers {
     fn register(&self, _: ClientId, _: Registering) -> Pending<Result<RegistrationView, JobError>> {
         refused()
@@ -182,7 +185,7 @@ impl Seam for NoWorkers {
     }
 
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
-        Ok(NavigationPreload::default())
+        Err(JobError::Security("there are no workers here".to_owned()))
     }
 
     fn enable_navigation_preload(

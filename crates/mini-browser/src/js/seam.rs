@@ -12,6 +12,8 @@ use service_worker::types::{
 };
 use url::Url;
 
+use super::connections::Connections;
+
 /// An answer to come.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -35,7 +37,7 @@ pub struct Registering {
 }
 
 /// The operations of the facade's `Handle` that scripts see, named as the specification names them.
-pub trait Seam: Send + Sync + 'static {
+pub trait Seam: Connections + Send + Sync + 'static {
     /// `ServiceWorkerContainer.register()`
     fn register(
         &self,

@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use serde_json::json;
 use service_worker::message_port::MessagePort;
 use service_worker::types::{ClientId, ClientNotice, Environment, RunId, WorkerId};
 use service_worker::{
-    ClientMessage, ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason,
-    WorkerInbox,
+    ClientMessage, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
 };
 use url::Url;
 
 use super::agent::{Agent, AgentOptions, Death};
+use super::connecting;
 use super::console::ConsoleSink;
 use super::messages;
 use super::notice;
@@ -24,6 +23,7 @@ use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
 use super::reaper::Reaper;
 use super::seam::{Pending, Seam};
+use super::stashing::OnItsWay;
 use super::task::{RealmId, TaskSource};
 use super::window_clients::{self, AskWindows, WindowState, Windows};
 use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
@@ -295,6 +295,11 @@ impl WorkerHost {
                         });
                     }
                 }
+                Signal::Accepted { event, port } => events(HostEvent::Accepted {
+                    worker,
+                    event,
+                    port,
+                }),
                 Signal::Settled { event, outcome } => events(HostEvent::Settled {
                     worker,
                     event,
@@ -355,45 +360,30 @@ impl WorkerHost {
                         messages::dispatch(realm, event, *detail);
                     });
             }
-            EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
+            EventDetail::Push { data } => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        worker::dispatch_push(realm, event, data);
+                    });
+            }
+            EventDetail::Connect(detail) => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        connecting::dispatch(realm, event, *detail);
+                    });
+            }
             detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }) => {
-                // Nothing is stashed before the stash is offered to scripts.
-                tracing::warn!(%worker, %event, "an event of a port that no script has stashed");
-                (self.shared.events)(HostEvent::Undelivered {
-                    worker,
-                    event,
-                    detail,
-                });
+                let events = Arc::clone(&self.shared.events);
+                let on_its_way = OnItsWay::new(worker, event, detail, events);
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        on_its_way.dispatch(realm);
+                    });
             }
         }
-    }
-
-    /// Connections are refused until `acceptConnection` is offered; the event is dispatched.
-    fn connect(
-        &self,
-        worker: WorkerId,
-        running: &Running,
-        event: service_worker::types::EventId,
-        detail: &ConnectDetail,
-    ) {
-        let shown = json!({
-            "origin": detail.origin.as_str(),
-            "targetUrl": detail.target_url.as_str(),
-        });
-        let name = detail.event_type.as_str();
-        let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(&running.end));
-        running
-            .agent
-            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
-                worker::dispatch_connect(realm, event, name, shown);
-                if !end.is_taken() {
-                    events(HostEvent::Accepted {
-                        worker,
-                        event,
-                        port: None,
-                    });
-                }
-            });
     }
 
     /// *Client.postMessage*, from where it queues a task.

@@ -45,6 +45,7 @@ pub(crate) fn registration(id: u64, site: usize, application: usize) -> StoredRe
             fall_through: Vec::new(),
             router_rules: Vec::new(),
             scripts: ScriptMap::new(),
+            script_bytes: 70,
         }),
     }
 }

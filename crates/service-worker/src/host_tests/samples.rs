@@ -67,6 +67,7 @@ pub fn worker(id: u64, script_url: &ScriptUrl, state: WorkerState) -> StoredWork
             requesters: RequesterFilter::Any,
         }],
         scripts: ScriptMap::from([main, imported].map(|url| script(id, url))),
+        script_bytes: 0,
     }
 }
 

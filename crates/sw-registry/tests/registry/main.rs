@@ -15,4 +15,6 @@ mod restore;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod site_data;
+#[cfg(test)]
 mod update;

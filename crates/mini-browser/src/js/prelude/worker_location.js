@@ -30,6 +30,10 @@ export class WorkerNavigator {
   get onLine() { return true; }
   get hardwareConcurrency() { return 1; }
   get serviceWorker() { this.#brand; return op_load("container.js").container; }
+  async connect(url, request = undefined) {
+    this.#brand;
+    return op_load("connect.js").connect(arguments.length, url, request);
+  }
 }
 // [SecureContext]
 if (!facts.secure) delete WorkerNavigator.prototype.serviceWorker;

@@ -24,7 +24,7 @@ use url::Url;
 use crate::js::seam::Registering;
 use crate::js::worker::{Incoming, Said};
 use crate::js::{
-    ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
+    Connections, ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
 };
 
@@ -85,6 +85,8 @@ pub(super) fn registration_view() -> RegistrationView {
 fn now<T: Send + 'static>(value: T) -> Pending<T> {
     Box::pin(std::future::ready(value))
 }
+
+impl Connections for Facade {}
 
 impl Seam for Facade {
     fn register(
