@@ -58,6 +58,18 @@ impl ModuleScripts {
         source: String,
         url: &str,
     ) -> Result<Created<'js>> {
+        self.linking.set(true);
+        let created = self.compile_and_link(ctx, source, url);
+        self.linking.set(false);
+        created
+    }
+
+    fn compile_and_link<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        source: String,
+        url: &str,
+    ) -> Result<Created<'js>> {
         self.failed.take();
         self.unresolved.take();
         let (source, name) = (CString::new(source)?, CString::new(url)?);
@@ -94,9 +106,7 @@ impl ModuleScripts {
         };
         modules::fill_meta(&Object::from_value(meta)?, url)?;
         // SAFETY: as above. A definition that cannot be linked is freed, and not looked at again.
-        self.linking.set(true);
         let linked = unsafe { qjs::JS_ResolveModule(ctx.as_raw().as_ptr(), module) };
-        self.linking.set(false);
         if linked < 0 {
             return Ok(Created::Error(ctx.catch()));
         }

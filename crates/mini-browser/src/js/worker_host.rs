@@ -108,8 +108,7 @@ struct Pages(Weak<Shared>);
 impl Pages {
     fn page(&self, client: ClientId) -> Option<Page> {
         let shared = self.0.upgrade()?;
-        let page = lock(&shared.clients).get(&client).cloned();
-        page
+        lock(&shared.clients).get(&client).cloned()
     }
 }
 

@@ -15,6 +15,7 @@ mod limits;
 mod messages;
 mod messages_across;
 mod page;
+mod service_worker_surface;
 pub(super) mod stand;
 mod streams;
 mod structured_clone;

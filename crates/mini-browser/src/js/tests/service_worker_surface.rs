@@ -1,0 +1,196 @@
+//! What a service worker's own globals, clients and registration offer, and what windows show of
+//! themselves to it.
+
+use serde_json::json;
+use service_worker::EventOutcome;
+use service_worker::types::WorkerType;
+
+use super::stand::Stand;
+use super::windows::{browser, run};
+
+/// A worker whose install event runs `body`, and what comes of it.
+fn install(body: &str) -> (EventOutcome, Stand) {
+    let script = format!(
+        "const check = (what, it) => {{ if (!it) throw new Error(what); }};
+        const refuses = async (name, f) => {{
+            try {{ await f(); }} catch (error) {{ return check(`${{error.name}} is not ${{name}}`, error.name === name); }}
+            throw new Error(`${{f}} was not refused`);
+        }};
+        oninstall = (event) => event.waitUntil((async () => {{ {body} }})());"
+    );
+    let mut stand = Stand::started(&script);
+    (stand.install(), stand)
+}
+
+fn assert_installs(body: &str) -> Stand {
+    let (outcome, stand) = install(body);
+    assert_eq!(outcome, EventOutcome::Fulfilled, "{body}");
+    stand
+}
+
+#[test]
+fn the_members_of_a_workers_global_are_its_own() {
+    assert_installs(
+        "for (const name of ['registration', 'serviceWorker', 'clients', 'skipWaiting', 'oninstall', 'onmessage']) {
+            check(name, Object.hasOwn(self, name) && !(name in ServiceWorkerGlobalScope.prototype));
+        }
+        const { get } = Object.getOwnPropertyDescriptor(self, 'clients');
+        check('undefined is the global', get.call(undefined) === clients && get.name === 'get clients');
+        await refuses('TypeError', () => get.call({}));
+        const rejected = skipWaiting.call({});
+        check('a promise', rejected instanceof Promise);
+        await refuses('TypeError', () => rejected);
+        check('length', ServiceWorkerGlobalScope.length === 0);",
+    );
+}
+
+#[test]
+fn a_worker_without_a_users_consent_opens_focuses_and_navigates_nothing_it_may_not() {
+    assert_installs(
+        "const [client] = await clients.matchAll();
+        check('kind', client instanceof WindowClient && client.focused === false && client.visibilityState === 'visible');
+        check('origins', Object.isFrozen(client.ancestorOrigins) && client.ancestorOrigins === client.ancestorOrigins);
+        await refuses('InvalidAccessError', () => client.focus());
+        for (const url of ['about:blank', 'http://[bad', 'file:///', 'data:text/html,x']) await refuses('TypeError', () => client.navigate(url));
+        await refuses('TypeError', () => client.navigate());
+        // The stand knows the client, and has no window for it.
+        await refuses('TypeError', () => client.navigate('/next'));
+        await refuses('InvalidAccessError', () => clients.openWindow('/next'));
+        await refuses('TypeError', () => clients.openWindow('about:blank'));
+        await refuses('TypeError', () => clients.openWindow('http://[bad'));
+        await refuses('TypeError', () => clients.openWindow());",
+    );
+}
+
+#[test]
+fn navigation_preload_is_asked_of_the_registration() {
+    let stand = assert_installs(
+        "const { navigationPreload } = registration;
+        check('one object', navigationPreload instanceof NavigationPreloadManager && navigationPreload === registration.navigationPreload);
+        const { enabled, headerValue } = await navigationPreload.getState();
+        check('state', enabled === false && headerValue === 'true');
+        check('nothing', await navigationPreload.enable() === undefined && await navigationPreload.disable() === undefined);
+        await navigationPreload.setHeaderValue('a\\u00ff');
+        await refuses('TypeError', () => navigationPreload.setHeaderValue());
+        await refuses('TypeError', () => navigationPreload.setHeaderValue('\\u0100'));
+        await refuses('TypeError', () => NavigationPreloadManager.prototype.enable.call({}));
+        await refuses('TypeError', () => new NavigationPreloadManager());",
+    );
+    let asked = stand.facade.asked.lock().unwrap().clone();
+    let asked: Vec<_> = asked.iter().filter(|it| it.contains("preload")).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(asked[0].ends_with(": true") && asked[1].ends_with(": false"));
+    assert!(asked[2].ends_with("[97, 255]"));
+}
+
+#[test]
+fn a_worker_imports_no_module_while_it_runs() {
+    assert_installs(
+        "await refuses('TypeError', () => import('./other.js'));
+        await refuses('TypeError', () => import('data:text/javascript,export default 1'));
+        await refuses('TypeError', () => import('bare'));",
+    );
+}
+
+#[test]
+fn a_module_worker_that_awaits_at_its_top_level_does_not_start() {
+    for script in ["await 0;", "await new Promise(() => {});"] {
+        let stand = Stand::start_as(script, WorkerType::Module, |_| ());
+        let why = stand.start_failure();
+        assert!(why.contains("top-level await"), "{why}");
+    }
+}
+
+#[test]
+fn an_event_is_over_one_microtask_after_its_last_promise() {
+    let mut stand = Stand::started(
+        "const extend = (event) => { try { event.waitUntil(0); return 'extended'; } catch (error) { return error.name; } };
+        oninstall = (event) => {
+            const microtasks = Number(self.microtasks ?? 0);
+            self.microtasks = microtasks + 1;
+            const promise = new Promise((resolve) => setTimeout(resolve));
+            event.waitUntil(promise);
+            let turn = promise;
+            for (let i = 0; i < microtasks; i++) turn = turn.then(() => {});
+            turn.then(() => console.log(extend(event)));
+        };",
+    );
+    for _ in 0..3 {
+        assert_eq!(stand.install(), EventOutcome::Fulfilled);
+    }
+    let lines = stand.lines.all();
+    assert!(lines[0].contains("extended"), "{lines:?}");
+    assert!(lines[1].contains("InvalidStateError"), "{lines:?}");
+}
+
+#[test]
+fn the_focus_goes_to_a_frame_and_is_its_parents_too() {
+    let (page, ..) = browser(&[]);
+    assert_eq!(
+        run(
+            &page,
+            "const frame = document.body.appendChild(document.createElement('iframe')), log = [];
+            const { contentWindow: child } = frame;
+            for (const type of ['focus', 'blur']) {
+                addEventListener(type, () => log.push(`parent ${type}`));
+                child.addEventListener(type, () => log.push(`child ${type}`));
+            }
+            const has = () => [document.hasFocus(), child.document.hasFocus()];
+            const seen = [has()];
+            child.focus(); seen.push(has());
+            child.focus();
+            window.focus(); seen.push(has());
+            frame.focus(); seen.push(has());
+            frame.remove(); seen.push(document.hasFocus());
+            [seen, log]"
+        ),
+        json!([
+            [
+                [true, false],
+                [true, true],
+                [true, false],
+                [true, true],
+                true
+            ],
+            ["child focus", "child blur", "child focus"]
+        ])
+    );
+}
+
+#[test]
+fn a_window_that_is_gone_has_no_controller_and_posts_no_message() {
+    let (page, ..) = browser(&[]);
+    assert_eq!(
+        run(
+            &page,
+            "const frame = document.body.appendChild(document.createElement('iframe'));
+            const { serviceWorker } = frame.contentWindow.navigator, { DOMException } = frame.contentWindow;
+            serviceWorker.register('/sw.js').then(({ installing }) => {
+                installing.postMessage('still there');
+                frame.remove();
+                try {
+                    installing.postMessage('gone');
+                    return 'no error';
+                } catch (error) {
+                    return [error.name, error instanceof DOMException, serviceWorker.controller];
+                }
+            })"
+        ),
+        json!(["InvalidStateError", true, null])
+    );
+}
+
+#[test]
+fn a_container_of_another_window_registers_relative_to_that() {
+    let (page, ..) = browser(&[]);
+    assert_eq!(
+        run(
+            &page,
+            "const frame = document.body.appendChild(document.createElement('iframe'));
+            const theirs = frame.contentWindow.navigator.serviceWorker, { register } = ServiceWorkerContainer.prototype;
+            const settled = (promise) => promise.then((value) => value.constructor === frame.contentWindow.ServiceWorkerRegistration, (error) => error.name);
+            Promise.all([settled(register.call(theirs, '/sw.js')), settled(register.call({}, '/sw.js')), settled(register.call(theirs, '/bad.js')), settled(register.call(theirs))])"
+        ),
+        json!([true, "TypeError", "SecurityError", "TypeError"])
+    );
+}
