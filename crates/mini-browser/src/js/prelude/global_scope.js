@@ -52,7 +52,7 @@ export function installGlobalScope(Class) {
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);
-  lazy("fetch.js", ["fetch"], true);
+  lazy("fetch.js", ["fetch", "local_fetch"], true);
   lazy("form_data.js", ["FormData"]);
   lazy("caches.js", ["caches"], true);
   lazy("caches.js", ["Cache", "CacheStorage"]);
