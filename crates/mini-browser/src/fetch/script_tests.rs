@@ -22,7 +22,8 @@ use url::Url;
 use super::{FetchService, Hop};
 use crate::cache_storage::CacheStore;
 use crate::js::{
-    Connections, ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError, Seam,
+    Connections, ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError,
+    Seam,
 };
 
 /// Runs each expression in one page of `https://a.test/dir/page`; what it throws or rejects with

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use rquickjs::Ctx;
 use serde_json::json;
+use service_worker::ConnectDetail;
 use service_worker::connect::{AcceptOutcome, HandlerRecord, Phase, Verdict};
 use service_worker::message_port::MessagePort;
 use service_worker::types::EventId;
-use service_worker::ConnectDetail;
 
 use super::JsBytes;
 use super::json::Json;

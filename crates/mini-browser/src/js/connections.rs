@@ -10,7 +10,11 @@ use super::seam::Pending;
 /// workers need not write any: connects are refused then, and nothing is stashed.
 pub trait Connections {
     /// `navigator.connect()`
-    fn connect(&self, _: ClientId, _: ConnectOptions) -> Pending<Result<MessagePort, ConnectError>> {
+    fn connect(
+        &self,
+        _: ClientId,
+        _: ConnectOptions,
+    ) -> Pending<Result<MessagePort, ConnectError>> {
         Box::pin(std::future::ready(Err(ConnectError::Abort)))
     }
 

@@ -40,6 +40,7 @@ mod stashing;
 mod task;
 mod timers;
 mod views;
+mod window_clients;
 mod window_proxy;
 mod worker;
 mod worker_host;

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rquickjs::{Ctx, Function, Value};
-use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
 use service_worker::StashError;
+use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
 
 use super::clone::{self, CloneError, IdentityHasher, Serialized};
 use super::error::ScriptError;

@@ -60,7 +60,9 @@ async fn a_connection_that_nobody_stashes_ends_with_its_worker(sample: String) {
         MessagePort.prototype.addEventListener = function (type, listener) {
             addEventListener.call(this, type, (event) => { console.log(`port heard ${event.data}`); listener(event); });
         }; }\n";
-    let (_service, state) = stage.install(EXAMPLE, &format!("{told}{sample}"), "/services/").await;
+    let (_service, state) = stage
+        .install(EXAMPLE, &format!("{told}{sample}"), "/services/")
+        .await;
     assert_eq!(state, "activated");
     let page = stage.page(ACME).await;
     let script = "(async () => {
@@ -72,17 +74,24 @@ async fn a_connection_that_nobody_stashes_ends_with_its_worker(sample: String) {
     let said = evaluate(&page, script).await;
     assert_eq!(said, json!(["You are connected!", "closed"]));
     let lines = stage.console.lines(EXAMPLE);
-    assert!(!lines.iter().any(|line| line.contains("port heard")), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.contains("port heard")),
+        "{lines:?}"
+    );
     is_refused(&page, "https://example.com/services/other").await;
 }
 
 async fn a_handler_that_does_nothing_refuses(sample: String) {
     let stage = Stage::new().await;
     // Two files in one block: the client's is up to the line before the service's.
-    let at = sample.find("self.addEventListener").or_else(|| sample.find("onconnect"));
+    let at = sample
+        .find("self.addEventListener")
+        .or_else(|| sample.find("onconnect"));
     let (client, service) = sample.split_at(at.expect("the service listens"));
     let shown = "addEventListener('connect', (event) => say(event.origin, event.targetUrl, 'port' in event));\n";
-    let (_service, state) = stage.install(EXAMPLE, &format!("{shown}{service}"), "/services/").await;
+    let (_service, state) = stage
+        .install(EXAMPLE, &format!("{shown}{service}"), "/services/")
+        .await;
     assert_eq!(state, "activated");
     let page = stage.page(ACME).await;
     evaluate(&page, &format!("var failed = new Promise((resolve) => {{ onunhandledrejection = ({{ reason }}) => resolve(reason.name); }}); {client}; 0")).await;
@@ -92,7 +101,8 @@ async fn a_handler_that_does_nothing_refuses(sample: String) {
     is_refused(&page, "https://example.com/services/foobar").await;
     // With any use of e.port, the same handler accepts.
     let stage = Stage::new().await;
-    let service = format!("{service}\naddEventListener('connect', (e) => e.port.postMessage('linked'));");
+    let service =
+        format!("{service}\naddEventListener('connect', (e) => e.port.postMessage('linked'));");
     let (_service, state) = stage.install(EXAMPLE, &service, "/services/").await;
     assert_eq!(state, "activated");
     let page = stage.page(ACME).await;
@@ -104,7 +114,10 @@ async fn a_request_comes_with_the_connect(sample: String) {
     let stage = Stage::new().await;
     let page = stage.page(ACME).await;
     evaluate(&page, &format!("{sample}; 0")).await;
-    stage.console.wait_for(ACME, "Failed to connect example.com because:", 1).await;
+    stage
+        .console
+        .wait_for(ACME, "Failed to connect example.com because:", 1)
+        .await;
     stage.console.wait_for(ACME, "AbortError", 1).await;
     let service = "onconnect = (event) => {
         event.port.onmessage = ({ data }) => say(data, event.request.apiKey, event.targetURL);
@@ -119,14 +132,32 @@ async fn a_request_comes_with_the_connect(sample: String) {
 
 async fn a_worker_with_a_syntax_error_is_not_registered(sample: String) {
     let stage = Stage::new().await;
-    stage.serve("https://example.com/worker.js", "text/javascript", sample.as_str());
+    stage.serve(
+        "https://example.com/worker.js",
+        "text/javascript",
+        sample.as_str(),
+    );
     let page = stage.page("https://example.com/").await;
-    let outcome = evaluate(&page, "navigator.serviceWorker.register('/worker.js').catch((error) => error.name)").await;
+    let outcome = evaluate(
+        &page,
+        "navigator.serviceWorker.register('/worker.js').catch((error) => error.name)",
+    )
+    .await;
     assert_eq!(outcome, "TypeError");
-    assert_eq!(evaluate(&page, "navigator.serviceWorker.getRegistrations().then((all) => all.length)").await, 0);
+    assert_eq!(
+        evaluate(
+            &page,
+            "navigator.serviceWorker.getRegistrations().then((all) => all.length)"
+        )
+        .await,
+        0
+    );
 
     // With the one mistake mended, what it names but does not define, and a shim.
-    let mended = sample.replace("new Promise(resolve, reject) {", "new Promise(function (resolve, reject) {");
+    let mended = sample.replace(
+        "new Promise(resolve, reject) {",
+        "new Promise(function (resolve, reject) {",
+    );
     let mended = mended.replacen("  });\n};", "  }));\n};", 1);
     assert_ne!(mended, sample);
     let query = "const myBuildQuery = ({ pageURL, apiKey, credentials }) => `/check?${[pageURL, apiKey, credentials].join()}`;\n";
@@ -140,29 +171,46 @@ async fn a_worker_with_a_syntax_error_is_not_registered(sample: String) {
     };\n";
     stage.serve("https://example.com/check", "text/plain", "paid");
     for (surroundings, answer) in [
-        (format!("{query}{shim}"), json!([{"type": "connected", "payload": "paid"}])),
+        (
+            format!("{query}{shim}"),
+            json!([{"type": "connected", "payload": "paid"}]),
+        ),
         // No shim: a ReferenceError within the executor.
         (query.to_owned(), refused()),
     ] {
-        let (service, state) = stage.install(EXAMPLE, &format!("{surroundings}{mended}"), "/services/").await;
+        let (service, state) = stage
+            .install(EXAMPLE, &format!("{surroundings}{mended}"), "/services/")
+            .await;
         assert_eq!(state, "activated");
         let page = stage.page(ACME).await;
         let script = "connection('https://example.com/services/x', { apiKey: 'k', cred: 'c' })
             .then(async (it) => [await it.next()], (error) => ['rejected', error.name, error.message])";
         assert_eq!(evaluate(&page, script).await, answer);
-        let removed = "navigator.serviceWorker.getRegistration('/services/').then((it) => it.unregister())";
+        let removed =
+            "navigator.serviceWorker.getRegistration('/services/').then((it) => it.unregister())";
         assert_eq!(evaluate(&service, removed).await, true);
         service.close().await;
     }
-    let checks = stage.log().into_iter().filter(|entry| entry.path_and_query.starts_with("/check"));
+    let checks = stage
+        .log()
+        .into_iter()
+        .filter(|entry| entry.path_and_query.starts_with("/check"));
     let checks: Vec<_> = checks.map(|entry| entry.path_and_query).collect();
     assert_eq!(checks, ["/check?https://acme.com/,k,c"]);
     // Another status: refused.
-    stage.serve_with("https://example.com/check", http::StatusCode::FORBIDDEN, &[], "no");
-    let (_service, state) = stage.install(EXAMPLE, &format!("{query}{shim}{mended}"), "/services/").await;
+    stage.serve_with(
+        "https://example.com/check",
+        http::StatusCode::FORBIDDEN,
+        &[],
+        "no",
+    );
+    let (_service, state) = stage
+        .install(EXAMPLE, &format!("{query}{shim}{mended}"), "/services/")
+        .await;
     assert_eq!(state, "activated");
     let page = stage.page(ACME).await;
-    let script = "outcome(navigator.connect('https://example.com/services/x', { apiKey: 'k', cred: 'c' }))";
+    let script =
+        "outcome(navigator.connect('https://example.com/services/x', { apiKey: 'k', cred: 'c' }))";
     assert_eq!(evaluate(&page, script).await, refused());
 }
 
@@ -172,10 +220,15 @@ async fn a_connect_within_a_sentence(sample: String) {
     let call = &call[..=call.find(')').expect("it is a call")];
     let stage = Stage::new().await;
     let page = stage.page(ACME).await;
-    assert_eq!(evaluate(&page, &format!("outcome({call})")).await, refused());
+    assert_eq!(
+        evaluate(&page, &format!("outcome({call})")).await,
+        refused()
+    );
     let service = "onconnect = (event) => { event.acceptConnection(true).then((port) => port.postMessage('v1')); };";
     let (_service, state) = stage.install(EXAMPLE, service, "/services/").await;
     assert_eq!(state, "activated");
-    let script = format!("{call}.then((port) => new Promise((resolve) => {{ port.onmessage = ({{ data }}) => resolve(data); }}))");
+    let script = format!(
+        "{call}.then((port) => new Promise((resolve) => {{ port.onmessage = ({{ data }}) => resolve(data); }}))"
+    );
     assert_eq!(evaluate(&page, &script).await, "v1");
 }

@@ -27,12 +27,27 @@ async fn what_is_no_open_port_is_not_stashed() {
         ("stashPort('name', {})", json!("threw TypeError")),
         ("stashPort('name')", json!("threw TypeError")),
         ("self.ports.add('name', null)", json!("threw TypeError")),
-        ("self.ports.add(Symbol(), new MessageChannel().port1)", json!("threw TypeError")),
+        (
+            "self.ports.add(Symbol(), new MessageChannel().port1)",
+            json!("threw TypeError"),
+        ),
         ("self.ports.match()", json!(null)),
-        ("return self.ports.match().catch((error) => error.name)", json!("TypeError")),
-        ("return getStashedPorts().catch((error) => error.name)", json!("TypeError")),
-        ("const { port1 } = new MessageChannel(); port1.close(); self.ports.add('name', port1)", json!("threw DataCloneError")),
-        ("const { port1 } = new MessageChannel(); port1.close(); stashPort('name', port1)", json!("threw DataCloneError")),
+        (
+            "return self.ports.match().catch((error) => error.name)",
+            json!("TypeError"),
+        ),
+        (
+            "return getStashedPorts().catch((error) => error.name)",
+            json!("TypeError"),
+        ),
+        (
+            "const { port1 } = new MessageChannel(); port1.close(); self.ports.add('name', port1)",
+            json!("threw DataCloneError"),
+        ),
+        (
+            "const { port1 } = new MessageChannel(); port1.close(); stashPort('name', port1)",
+            json!("threw DataCloneError"),
+        ),
         ("new StashedMessagePort()", json!("threw TypeError")),
         ("new StashedPortCollection()", json!("threw TypeError")),
         ("new ConnectEvent('connect')", json!("threw TypeError")),
@@ -93,12 +108,25 @@ async fn what_is_wrong_with_a_connect_rejects_and_throws_nothing() {
         ("navigator.connect('data:,x')", "TypeError"),
         ("navigator.connect(Symbol())", "TypeError"),
         ("navigator.connect('http://example.com/')", "SecurityError"),
-        ("navigator.connect('https://example.com/', () => {})", "DataCloneError"),
-        ("navigator.connect('https://example.com/', new MessageChannel().port1)", "DataCloneError"),
-        ("Navigator.prototype.connect.call({}, 'https://example.com/')", "TypeError"),
+        (
+            "navigator.connect('https://example.com/', () => {})",
+            "DataCloneError",
+        ),
+        (
+            "navigator.connect('https://example.com/', new MessageChannel().port1)",
+            "DataCloneError",
+        ),
+        (
+            "Navigator.prototype.connect.call({}, 'https://example.com/')",
+            "TypeError",
+        ),
         ("navigator.connect('https://example.com/')", "AbortError"),
     ] {
-        assert_eq!(evaluate(&page, &format!("outcome({call})")).await[1], name, "{call}");
+        assert_eq!(
+            evaluate(&page, &format!("outcome({call})")).await[1],
+            name,
+            "{call}"
+        );
     }
 }
 
@@ -132,13 +160,27 @@ async fn every_refusal_looks_as_if_nobody_were_there() {
     };";
     let (_service, state) = stage.install(EXAMPLE, service, "/").await;
     assert_eq!(state, "activated");
-    for how in ["false", "zero", "object", "closed", "rejected", "throws", "closedOwn", "nothing", "never"] {
-        let connect = format!("outcome(navigator.connect('https://example.com/x', {{ how: '{how}' }}))");
+    for how in [
+        "false",
+        "zero",
+        "object",
+        "closed",
+        "rejected",
+        "throws",
+        "closedOwn",
+        "nothing",
+        "never",
+    ] {
+        let connect =
+            format!("outcome(navigator.connect('https://example.com/x', {{ how: '{how}' }}))");
         assert_eq!(evaluate(&page, &connect).await, absent, "{how}");
     }
     let twice = "navigator.connect('https://example.com/x', { how: 'twice' }).then((port) => port instanceof MessagePort)";
     assert_eq!(evaluate(&page, twice).await, true);
-    stage.console.wait_for(EXAMPLE, r#"["second","InvalidStateError"]"#, 1).await;
+    stage
+        .console
+        .wait_for(EXAMPLE, r#"["second","InvalidStateError"]"#, 1)
+        .await;
 }
 
 #[tokio::test]
@@ -159,5 +201,8 @@ async fn a_port_that_is_kept_for_the_end_of_its_worker_is_stashed_then() {
     assert_eq!(evaluate(&page, first).await, json!(["the port", 1]));
     evaluate(&own, "stopped('/')").await;
     let second = "(it.port.postMessage(2), it.next())";
-    assert_eq!(evaluate(&page, second).await, json!(["the stash", "sticky", 2]));
+    assert_eq!(
+        evaluate(&page, second).await,
+        json!(["the stash", "sticky", 2])
+    );
 }

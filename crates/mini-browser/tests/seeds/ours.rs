@@ -34,16 +34,19 @@ onpush = (event) => event.waitUntil((async () => {
 })());
 ";
 
-pub const NAVIGATOR_IDL: &str = "interface NavigatorConnect { Promise<MessagePort> connect(USVString url); };";
+pub const NAVIGATOR_IDL: &str =
+    "interface NavigatorConnect { Promise<MessagePort> connect(USVString url); };";
 
-pub const CONNECT_EVENT_IDL: &str = "interface ServiceWorkerGlobalScope { attribute EventHandler onconnect; };
+pub const CONNECT_EVENT_IDL: &str =
+    "interface ServiceWorkerGlobalScope { attribute EventHandler onconnect; };
 interface ConnectEvent {
   readonly attribute USVString targetURL;
   readonly attribute USVString origin;
   undefined acceptConnection(any value);
 };";
 
-pub const PORTS_IDL: &str = "interface ServiceWorkerGlobalScope { readonly attribute StashedPortCollection ports; };
+pub const PORTS_IDL: &str =
+    "interface ServiceWorkerGlobalScope { readonly attribute StashedPortCollection ports; };
 interface StashedPortCollection : EventTarget {
   StashedMessagePort add(DOMString name, MessagePort port);
   Promise<sequence<StashedMessagePort>> match(DOMString name);
@@ -130,9 +133,11 @@ content-type:text/javascript; charset=utf-8
 service-worker-allowed: /share/
 ";
 
-pub const REGISTER: &str = "navigator.serviceworker.register('/common/share/sw.js', { scope: '/share/' });";
+pub const REGISTER: &str =
+    "navigator.serviceworker.register('/common/share/sw.js', { scope: '/share/' });";
 
-pub const NAVIGATOR_REQUEST_IDL: &str = "interface Navigator { Promise<MessagePort> connect(USVString url, any request); };";
+pub const NAVIGATOR_REQUEST_IDL: &str =
+    "interface Navigator { Promise<MessagePort> connect(USVString url, any request); };";
 
 pub const REQUESTING_CLIENT: &str = "
 navigator.connect('//example.com/', { apiKey: '...', cred: '....' }).then(
@@ -165,6 +170,8 @@ onconnect = function(e) {
 };
 ";
 
-pub const INLINE_CONNECT: &str = "`navigator.connect(\"https://example.com/services/v1\")` is accepted or not";
-pub const INLINE_LOCAL_FETCH: &str = "A `local_fetch()` of `https://example.com/services/v1` asks a worker";
+pub const INLINE_CONNECT: &str =
+    "`navigator.connect(\"https://example.com/services/v1\")` is accepted or not";
+pub const INLINE_LOCAL_FETCH: &str =
+    "A `local_fetch()` of `https://example.com/services/v1` asks a worker";
 pub const INLINE_UNIVERSAL: &str = "It is enabled for a `Request` or by a scope";

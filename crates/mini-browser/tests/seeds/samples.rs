@@ -73,16 +73,29 @@ impl Sample {
             println!("{} is skipped: SEEDS_DIR is not set", self.id);
             return None;
         };
-        let text = document(&folder, self.document)
-            .unwrap_or_else(|| panic!("{}: {} has no document that begins with {:?}", self.id, folder.display(), self.document));
+        let text = document(&folder, self.document).unwrap_or_else(|| {
+            panic!(
+                "{}: {} has no document that begins with {:?}",
+                self.id,
+                folder.display(),
+                self.document
+            )
+        });
         let lines: Vec<_> = text.lines().collect();
         let first = lines.get(self.line - 1).copied().unwrap_or_default();
         if self.document == DESIGNS {
             // Samples within a sentence.
             return Some(first.to_owned());
         }
-        assert!(first.starts_with("```"), "{}: no block begins at line {}: {first:?}", self.id, self.line);
-        let block = lines[self.line..].iter().take_while(|line| !line.starts_with("```"));
+        assert!(
+            first.starts_with("```"),
+            "{}: no block begins at line {}: {first:?}",
+            self.id,
+            self.line
+        );
+        let block = lines[self.line..]
+            .iter()
+            .take_while(|line| !line.starts_with("```"));
         Some(block.map(|line| format!("{line}\n")).collect())
     }
 }
@@ -90,10 +103,14 @@ impl Sample {
 /// The document whose first line that is not empty is this one.
 fn document(folder: &PathBuf, first_line: &str) -> Option<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| {
-        panic!("SEEDS_DIR is {}, which cannot be read: {error}", folder.display())
+        panic!(
+            "SEEDS_DIR is {}, which cannot be read: {error}",
+            folder.display()
+        )
     });
     let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
-    let mut found = texts.filter(|text| text.lines().find(|line| !line.is_empty()) == Some(first_line));
+    let mut found =
+        texts.filter(|text| text.lines().find(|line| !line.is_empty()) == Some(first_line));
     found.next()
 }
 

@@ -16,7 +16,12 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use url::Url;
 
-const HOSTS: [&str; 4] = ["acme.com", "example.com", "fonts.example.com", "api.thirdparty.org"];
+const HOSTS: [&str; 4] = [
+    "acme.com",
+    "example.com",
+    "fonts.example.com",
+    "api.thirdparty.org",
+];
 
 /// Runs before a sample in its worker: it tells what happens there, and does what a page asks.
 const INSTRUMENTS: &str = "
@@ -220,7 +225,10 @@ fn answer(files: &Files, request: &ServerRequest) -> ServerResponse {
 
 /// The value of a script in a page.
 pub async fn evaluate(page: &Page, script: &str) -> Value {
-    let value = tokio::time::timeout(Duration::from_secs(30), page.run_script(script, "the stage"));
+    let value = tokio::time::timeout(
+        Duration::from_secs(30),
+        page.run_script(script, "the stage"),
+    );
     match value.await {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => panic!("{script}: {error}"),
@@ -255,8 +263,14 @@ impl Console {
                 written.await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(30), found).await.is_err() {
-            panic!("{words:?} was not said {times} times, but {:?}", self.lines(origin));
+        if tokio::time::timeout(Duration::from_secs(30), found)
+            .await
+            .is_err()
+        {
+            panic!(
+                "{words:?} was not said {times} times, but {:?}",
+                self.lines(origin)
+            );
         }
     }
 }

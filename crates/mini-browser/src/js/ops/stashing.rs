@@ -21,9 +21,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             });
             match stashed {
                 Ok(entry) => Ok(entry.map(entry_number)),
-                Err(reason) => {
-                    Err(OpError::new(reason.name(), reason.to_string()).throw(&ctx))
-                }
+                Err(reason) => Err(OpError::new(reason.name(), reason.to_string()).throw(&ctx)),
             }
         },
     )?;

@@ -23,7 +23,7 @@ idl(WorkerLocation);
 
 export class WorkerNavigator {
   #brand = true;
-  constructor(token) { illegal(token); }
+  constructor() { illegal(arguments[0]); }
   get userAgent() { return "mini-browser"; }
   get language() { return "en"; }
   get languages() { return languages; }
@@ -33,7 +33,10 @@ export class WorkerNavigator {
     this.#brand;
     return op_load("connect.js").connect(arguments.length, url, request);
   }
+  get serviceWorker() { this.#brand; return op_load("container.js").container; }
 }
+// [SecureContext]
+if (!facts.secure) delete WorkerNavigator.prototype.serviceWorker;
 idl(WorkerNavigator);
 
 const languages = Object.freeze(["en"]);
