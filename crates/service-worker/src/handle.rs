@@ -216,16 +216,6 @@ impl Handle {
         })
     }
 
-    /// The registration that a top-level page at `url` would match, for a host that has something for
-    /// it, such as a push message.
-    #[must_use]
-    pub fn registration_at(&self, url: &Url) -> Option<RegistrationId> {
-        let environment = Environment::top_level(ClientId(0), url.clone());
-        let partition = self.shared.policies.partition;
-        let key = partition.storage_key(&environment, &environment.origin)?;
-        Some(self.shared.lookup.match_registration(&key, url)?.id)
-    }
-
     /// A client that was created for a local URL (`about:`, `blob:`), by another of the same storage
     /// key, has its creator's controller. (*HTML*, "Set up a window environment settings object",
     /// "Run a worker".) Does nothing if there is none.
@@ -239,6 +229,16 @@ impl Handle {
                 registration: found.id,
             }));
         }
+    }
+
+    /// The registration that a top-level page at `url` would match, for a host that has something for
+    /// it, such as a push message.
+    #[must_use]
+    pub fn registration_at(&self, url: &Url) -> Option<RegistrationId> {
+        let environment = Environment::top_level(ClientId(0), url.clone());
+        let partition = self.shared.policies.partition;
+        let key = partition.storage_key(&environment, &environment.origin)?;
+        Some(self.shared.lookup.match_registration(&key, url)?.id)
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.

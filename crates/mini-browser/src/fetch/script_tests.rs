@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use service_worker::JobError;
 use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, PartitionPolicy, RegistrationId, RegistrationView,
-    ScriptResource, WorkerId, WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
+    RegistrationView, ScriptResource, WorkerId, WorkerView,
 };
 use url::Url;
 
@@ -182,6 +182,26 @@ impl Seam for NoWorkers {
 
     fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
         async { Vec::new() }.boxed()
+    }
+
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Err(JobError::Security("there are no workers here".to_owned()))
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        _: RegistrationId,
+        _: bool,
+    ) -> Pending<Result<(), JobError>> {
+        refused()
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        _: RegistrationId,
+        _: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        refused()
     }
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {

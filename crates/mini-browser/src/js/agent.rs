@@ -58,16 +58,23 @@ pub struct Limits {
     pub timers: usize,
     /// How many of its own tasks wait at a time.
     pub tasks: usize,
+    /// How many message ports it has at a time, and how many broadcast channels.
+    pub ports: usize,
+    /// How many bytes its messages hold that nobody has read yet.
+    pub messages: usize,
 }
 
 impl Default for Limits {
-    /// Any time, 256 realms, 100,000 timers, 1,000,000 tasks.
+    /// Any time, 256 realms, 100,000 timers, 1,000,000 tasks, 500,000 ports, 512 MiB
+    /// of messages.
     fn default() -> Self {
         Self {
             script_time: None,
             realms: 256,
             timers: 100_000,
             tasks: 1_000_000,
+            ports: 500_000,
+            messages: 512 << 20,
         }
     }
 }

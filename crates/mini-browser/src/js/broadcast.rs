@@ -54,8 +54,11 @@ pub(super) struct OpenChannels {
 type Name = (StorageKey, String);
 
 impl OpenChannels {
-    /// *new BroadcastChannel(name)*: its number.
+    /// *new BroadcastChannel(name)*: its number. The agent dies of one channel too many.
     pub(super) fn open(&self, realm: &RealmState, name: String) -> u32 {
+        let event_loop = realm.event_loop();
+        let count = self.open.borrow().len();
+        event_loop.admits(count, event_loop.limits().ports, "broadcast channels");
         let broadcasts = realm.service::<Broadcasts>();
         let broadcasts = broadcasts.unwrap_or_else(|| Arc::clone(realm.event_loop().broadcasts()));
         let key = (storage_key(realm), name);
@@ -77,7 +80,7 @@ impl OpenChannels {
         id
     }
 
-    /// `postMessage(message)`, steps 5 to 9.
+    /// `postMessage(message)`, steps 5 to 8.
     pub(super) fn post(&self, realm: &RealmState, id: u32, record: &Bytes) {
         let open = self.open.borrow();
         let Some((broadcasts, key)) = open.get(&id) else {
@@ -119,8 +122,21 @@ impl Drop for OpenChannels {
     }
 }
 
+/// *Eligible for messaging*: a window that is fully active, or a worker that does not close.
+pub(super) fn is_eligible(realm: &RealmState) -> bool {
+    match realm.kind() {
+        RealmKind::Window => realm.navigable().is_some(),
+        RealmKind::DedicatedWorker(_) | RealmKind::ServiceWorker(_) => {
+            !realm.event_loop().is_closing()
+        }
+    }
+}
+
 /// Step 8, the task of one destination.
 fn deliver(realm: &Realm, id: u32, record: Bytes, origin: &str) {
+    if !is_eligible(realm.state()) {
+        return;
+    }
     realm.with(|ctx| {
         let state = realm.state();
         let serialized = Serialized::of_record(record);

@@ -15,10 +15,11 @@ use url::Url;
 use super::agent::{Agent, AgentOptions, WeakAgent};
 use super::blob_urls::fetch_service;
 use super::blocking::{FetchedScript, ScriptRequest, block_on, fetch};
+use super::classic_script::{evaluate_script, parses};
 use super::console::ConsoleLevel;
 use super::documents::DocumentSource;
 use super::error::Exception;
-use super::page::{Page, evaluate_script};
+use super::page::Page;
 use super::realm::{DedicatedWorker, Realm, RealmOptions, RealmState};
 use super::task::{RealmId, TaskSource};
 use super::{modules, ports};
@@ -323,7 +324,7 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
                 parent.failed(exception.to_string());
             }
         } else if evaluate_script(ctx, script.text(), url).is_err() {
-            state.report(ctx);
+            run_failed(ctx, &state, &parent, script);
         }
     });
     realm.checkpoint();
@@ -331,6 +332,19 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
         // Step 24: enable the port message queue of the worker's implicit port.
         state.call(ctx, "evaluated", ());
     });
+}
+
+/// A script that does not parse is no script at all; what one throws is reported.
+fn run_failed(ctx: &Ctx<'_>, state: &RealmState, parent: &ParentLink, script: &FetchedScript) {
+    let thrown = ctx.catch();
+    if state.is_killed() || parses(ctx, script.text()) {
+        ctx.throw(thrown);
+        state.report(ctx);
+        return;
+    }
+    let exception = Exception::of(&thrown, script.url.as_str());
+    state.event_loop().close_after_task();
+    parent.failed(exception.to_string());
 }
 
 /// A module's evaluation that fails is reported as an exception, not as a rejection.

@@ -12,6 +12,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_channel::mpsc as local;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 pub(super) use self::deadline::Deadline;
 use super::agent::{Death, Kill, Limits, WeakAgent};
 use super::broadcast::Broadcasts;
+use super::clone::Unread;
 use super::navigables::{NavigableId, Navigables};
 use super::navigation::is_window;
 use super::ports::Ports;
@@ -45,6 +47,7 @@ pub(super) struct EventLoop {
     runtime: WeakRuntime,
     spawner: local::UnboundedSender<Operation>,
     ports: Ports,
+    unread: Unread,
     broadcasts: Arc<Broadcasts>,
     realms: RefCell<BTreeMap<RealmId, Realm>>,
     /// By context, as long as any function of the realm lives.
@@ -100,6 +103,7 @@ pub(super) fn run(
         runtime: runtime.weak(),
         spawner,
         ports: Ports::default(),
+        unread: Unread::default(),
         broadcasts: Arc::default(),
         realms: RefCell::default(),
         states: RefCell::default(),
@@ -305,9 +309,31 @@ impl EventLoop {
         self.closing.set(true);
     }
 
+    /// Whether it runs no task after this one.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// What the agent may have.
     pub(super) const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Whether there may be one more of something than there is; if not, the agent is killed.
+    pub(super) fn admits(&self, count: usize, limit: usize, what: &'static str) -> bool {
+        let is_admitted = count < limit;
+        if !is_admitted {
+            self.kill.kill(Death::TooMany { what, limit });
+        }
+        is_admitted
+    }
+
+    /// A record that a script of the agent made, for whoever reads it. The agent dies when they are
+    /// too much together.
+    pub(super) fn record(&self, bytes: Vec<u8>) -> Bytes {
+        let limit = self.limits.messages;
+        self.admits(self.unread.bytes(), limit, "bytes of unread messages");
+        self.unread.record(bytes)
     }
 
     /// Whether tasks wait.
@@ -328,14 +354,9 @@ impl EventLoop {
         task: impl FnOnce(&Realm) + 'static,
     ) {
         let mut queue = self.queue.borrow_mut();
-        if queue.len() >= self.limits.tasks {
-            self.kill.kill(Death::TooMany {
-                what: "tasks",
-                limit: self.limits.tasks,
-            });
-            return;
+        if self.admits(queue.len(), self.limits.tasks, "tasks") {
+            queue.push(Queued::new(realm, source, Box::new(task)));
         }
-        queue.push(Queued::new(realm, source, Box::new(task)));
     }
 
     /// Queues a task of the agent's own before all others.
@@ -352,14 +373,9 @@ impl EventLoop {
     /// Starts a timer.
     pub(super) fn start_timer(&self, realm: RealmId, id: u32, delay: Duration) {
         let mut timers = self.timers.borrow_mut();
-        if timers.len() >= self.limits.timers {
-            self.kill.kill(Death::TooMany {
-                what: "timers",
-                limit: self.limits.timers,
-            });
-            return;
+        if self.admits(timers.len(), self.limits.timers, "timers") {
+            timers.start(realm, id, delay, Instant::now());
         }
-        timers.start(realm, id, delay, Instant::now());
     }
 
     /// Stops a timer.

@@ -11,6 +11,7 @@ mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
+mod classic_script;
 mod clone;
 mod connecting;
 mod connections;

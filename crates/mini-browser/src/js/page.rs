@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Function, Promise, Value};
 use service_worker::ClientMessage;
 use service_worker::message_port::MessagePort;
@@ -12,6 +11,7 @@ use service_worker::types::{ClientNotice, Environment};
 use tokio::sync::{oneshot, watch};
 
 use super::agent::{Agent, AgentOptions, Death, Limits};
+use super::classic_script::evaluate_script;
 use super::console::ConsoleSink;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
@@ -274,18 +274,6 @@ fn run(ctx: &Ctx<'_>, realm: &RealmState, source: String, answer: Answer) {
         Err(_) if realm.is_killed() => {}
         Err(error) => answer.give(Err(error)),
     }
-}
-
-/// *Run a classic script*, with what it throws left pending.
-pub(super) fn evaluate_script<'js>(
-    ctx: &Ctx<'js>,
-    source: String,
-    url: &str,
-) -> rquickjs::Result<Value<'js>> {
-    let mut options = EvalOptions::default();
-    options.strict = false;
-    options.filename = Some(url.replace('\0', ""));
-    ctx.eval_with_options::<Value<'_>, _>(source, options)
 }
 
 fn evaluate<'js>(ctx: &Ctx<'js>, source: String, url: &str) -> Result<Value<'js>, ScriptError> {

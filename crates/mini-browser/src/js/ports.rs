@@ -56,7 +56,7 @@ struct Entry {
 
 impl Ports {
     /// *new MessageChannel()*: two ports of a realm, entangled.
-    pub(super) fn channel(&self, realm: RealmId) -> (PortId, PortId) {
+    pub(super) fn channel(&self, realm: &RealmState) -> (PortId, PortId) {
         let MessageChannel { port1, port2 } = MessageChannel::new();
         let first = self.insert(port1, realm);
         let second = self.insert(port2, realm);
@@ -69,12 +69,15 @@ impl Ports {
         (first, second)
     }
 
-    fn insert(&self, port: MessagePort, realm: RealmId) -> PortId {
+    /// The agent dies of one port too many, which it has until then.
+    fn insert(&self, port: MessagePort, realm: &RealmState) -> PortId {
+        let event_loop = realm.event_loop();
+        event_loop.admits(self.len(), event_loop.limits().ports, "message ports");
         self.last.set(self.last.get() + 1);
         let id = self.last.get();
         let entry = Entry {
             port,
-            realm,
+            realm: realm.id(),
             partner: None,
             listening: false,
             held: false,
@@ -96,7 +99,7 @@ impl Ports {
     }
 
     /// How many ports there are.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.entries.borrow().len()
     }
 
@@ -349,7 +352,7 @@ pub(super) fn receive<'js>(
 
 /// Gives a port to a realm. The prelude makes an object for the number, or forgets it.
 pub(super) fn adopt(realm: &RealmState, port: MessagePort) -> PortId {
-    realm.event_loop().ports().insert(port, realm.id())
+    realm.event_loop().ports().insert(port, realm)
 }
 
 impl Realm {

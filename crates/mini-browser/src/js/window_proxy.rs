@@ -98,13 +98,21 @@ const fn to_number(id: u64) -> f64 {
     id as f64
 }
 
+fn navigable_of(target: &Object<'_>) -> Result<NavigableId> {
+    Ok(NavigableId(counter(target, "navigable")?))
+}
+
+fn realm_of(target: &Object<'_>) -> Result<RealmId> {
+    Ok(RealmId(counter(target, "realm")?))
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "ids are counters below 2^53 that were set here"
 )]
-fn navigable_of(target: &Object<'_>) -> Result<NavigableId> {
-    Ok(NavigableId(target.get::<_, f64>("navigable")? as u64))
+fn counter(target: &Object<'_>, name: &str) -> Result<u64> {
+    Ok(target.get::<_, f64>(name)? as u64)
 }
 
 /// How a window is looked at.
@@ -119,12 +127,7 @@ enum Access<'js> {
 fn access<'js>(ctx: &Ctx<'js>, target: &Object<'js>) -> Result<Access<'js>> {
     let refused = || Exception::throw_type(ctx, "this window is not there for this realm");
     let caller = state_of(ctx).ok_or_else(refused)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "ids are counters below 2^53 that were set here"
-    )]
-    let realm = RealmId(target.get::<_, f64>("realm")? as u64);
+    let realm = realm_of(target)?;
     let is_same = realm == caller.id() || {
         let window = caller.event_loop().state_by_id(realm).ok_or_else(refused)?;
         let origins = (caller.environment(), window.environment());
@@ -230,7 +233,10 @@ fn declare_traps<'js>(ctx: &Ctx<'js>, handler: &Object<'js>, reflect: &Object<'j
         let found = match access(&ctx, &target)? {
             Access::Same(window) => match child(&ctx, &target, &key)? {
                 Child::Window(proxy) => return indexed_descriptor(&ctx, proxy),
-                Child::NoIndex => ordinary.call(&ctx, (window, key))?,
+                Child::NoIndex => {
+                    settle(&ctx, &target, &key)?;
+                    ordinary.call(&ctx, (window, key))?
+                }
                 Child::Missing => Value::new_undefined(ctx),
             },
             Access::Cross(caller) => cross_origin(&ctx, &caller, &target, trap, vec![key])?,
@@ -310,6 +316,16 @@ fn pass_on<'js>(
     let mut all = vec![window.into_value()];
     all.extend(args);
     ordinary.call(ctx, (Rest(all),))
+}
+
+/// A global of the window that its first use will make is made now.
+fn settle<'js>(ctx: &Ctx<'js>, target: &Object<'js>, key: &Value<'js>) -> Result<()> {
+    let Some(caller) = state_of(ctx) else {
+        return Ok(());
+    };
+    let window = caller.event_loop().state_by_id(realm_of(target)?);
+    let settled = window.and_then(|window| window.try_call(ctx, "settle", (key.clone(),)));
+    settled.transpose().map(drop)
 }
 
 fn indexed_descriptor<'js>(ctx: &Ctx<'js>, proxy: Value<'js>) -> Result<Value<'js>> {

@@ -35,8 +35,6 @@
 //! a buffer is as 1D; a port is its place among the ports that travel with the record; a platform
 //! object is its tag and the value of its data, whose memory is its own.
 
-use bytes::Bytes;
-
 use super::CloneError;
 use super::raw::Text;
 
@@ -89,6 +87,9 @@ pub(super) const TRACKS_LENGTH: u8 = 1;
 /// The kind of a DataView, after the typed arrays.
 pub(super) const DATA_VIEW: u8 = 12;
 
+/// What a record is made with room for, in bytes.
+const SMALL: usize = 192;
+
 /// Appends to a record.
 #[derive(Default)]
 pub(super) struct Writer(pub(super) Vec<u8>);
@@ -96,14 +97,15 @@ pub(super) struct Writer(pub(super) Vec<u8>);
 impl Writer {
     /// A record without transfers.
     pub(super) fn with_header() -> Self {
-        let mut bytes = Vec::with_capacity(192);
+        let mut bytes = Vec::with_capacity(SMALL);
         bytes.extend_from_slice(&HEADER);
         Self(bytes)
     }
 
-    /// The record, in memory of its own size.
-    pub(super) fn into_bytes(self) -> Bytes {
-        self.0.into_boxed_slice().into()
+    /// The record, in memory of its own size unless it is small.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.0.shrink_to(SMALL);
+        self.0
     }
 
     pub(super) fn byte(&mut self, byte: u8) {

@@ -16,6 +16,7 @@ mod platform;
 mod raw;
 mod serialize;
 mod transfer;
+mod unread;
 
 use bytes::Bytes;
 use rquickjs::{Ctx, Error, Exception, Result, Value};
@@ -27,6 +28,7 @@ pub(super) use memory::IdentityHasher;
 pub(super) use transfer::{
     structured_clone, structured_deserialize_with_transfer, structured_serialize_with_transfer,
 };
+pub(super) use unread::Unread;
 
 /// The longest record, in bytes: what one message may weigh.
 const LONGEST_RECORD: usize = 1 << 30;

@@ -83,7 +83,7 @@ impl<'a, 'js> Serializer<'a, 'js> {
 
     /// The record of a value without transfers.
     pub(super) fn into_record(self) -> Bytes {
-        self.out.into_bytes()
+        self.realm.event_loop().record(self.out.into_bytes())
     }
 
     /// What was written of the value.

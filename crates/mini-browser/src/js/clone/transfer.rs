@@ -57,7 +57,7 @@ pub(in crate::js) fn structured_serialize_with_transfer<'js>(
     }
     out.0.extend_from_slice(serializer.value_bytes());
     Ok(Serialized {
-        bytes: out.0.into(),
+        bytes: realm.event_loop().record(out.into_bytes()),
         ports,
     })
 }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use rquickjs::{Context, Ctx, Runtime, Value};
 
 use super::EventLoop;
-use crate::js::agent::Death;
 use crate::js::navigables::NavigableId;
 use crate::js::realm::{Realm, RealmOptions, RealmState};
 use crate::js::task::RealmId;
@@ -22,11 +21,8 @@ impl EventLoop {
         options: RealmOptions,
         navigable: Option<NavigableId>,
     ) -> Result<Realm, String> {
-        if self.realms.borrow().len() >= self.limits.realms {
-            self.kill.kill(Death::TooMany {
-                what: "frames",
-                limit: self.limits.realms,
-            });
+        let count = self.realms.borrow().len();
+        if !self.admits(count, self.limits.realms, "frames") {
             return Err("there are too many realms".to_owned());
         }
         let runtime = self.runtime.try_ref().ok_or("the agent ends")?;

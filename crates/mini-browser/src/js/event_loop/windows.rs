@@ -5,7 +5,6 @@ use std::cell::{Ref, RefMut};
 use rquickjs::{Ctx, Function, Value};
 
 use super::EventLoop;
-use crate::js::agent::Death;
 use crate::js::navigables::{Entry, Navigable, NavigableId, Navigables};
 use crate::js::navigation::{about_blank, is_window};
 use crate::js::page::Page;
@@ -73,13 +72,10 @@ impl EventLoop {
 
     /// Kills the agent if it has as many navigables as it may have.
     pub(in crate::js) fn check_navigables(&self) -> Result<(), String> {
-        if self.navigables().len() < self.limits.realms {
+        let count = self.navigables().len();
+        if self.admits(count, self.limits.realms, "frames") {
             return Ok(());
         }
-        self.kill.kill(Death::TooMany {
-            what: "frames",
-            limit: self.limits.realms,
-        });
         Err("there are too many frames".to_owned())
     }
 

@@ -6,8 +6,8 @@ use rquickjs::Ctx;
 
 use super::new_document::of_text;
 use super::{History, Navigate, next_client};
+use crate::js::classic_script::evaluate_script;
 use crate::js::navigables::NavigableId;
-use crate::js::page::evaluate_script;
 use crate::js::realm::{Realm, RealmState};
 
 /// *Navigate to a javascript: URL.*

@@ -3,7 +3,7 @@
 use rquickjs::{Ctx, Result, Value};
 
 use super::Ops;
-use crate::js::broadcast::OpenChannels;
+use crate::js::broadcast::{OpenChannels, is_eligible};
 use crate::js::clone;
 use crate::js::ports::number;
 
@@ -25,6 +25,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             Ok(())
         },
     )?;
+
+    // Whether a channel of the realm is eligible for messaging.
+    let realm = ops.realm();
+    ops.add("op_broadcast_is_eligible", move || is_eligible(&realm))?;
 
     let realm = ops.realm();
     ops.add("op_broadcast_close", move |channel: f64| {

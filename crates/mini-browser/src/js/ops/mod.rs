@@ -12,7 +12,6 @@ mod clients;
 mod clone;
 mod compression;
 mod connecting;
-mod cookies;
 mod crypto;
 mod dom;
 mod dom_cookies;
@@ -110,7 +109,6 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     fetch::declare(ops)?;
     xhr::declare(ops)?;
     caches::declare(ops)?;
-    cookies::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;

@@ -13,7 +13,7 @@ use crate::js::ports::number;
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_port_channel", move || {
-        let (first, second) = realm.event_loop().ports().channel(realm.id());
+        let (first, second) = realm.event_loop().ports().channel(&realm);
         vec![first, second]
     })?;
 
@@ -63,9 +63,6 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add("op_port_forget", move |port: f64| {
         realm.event_loop().ports().forget(number(port));
     })?;
-
-    let realm = ops.realm();
-    ops.add("op_port_count", move || realm.event_loop().ports().len())?;
 
     // Whether something is a MessageEventSource; or, with a tag, that transferable.
     let realm = ops.realm();

@@ -6,8 +6,8 @@ use rquickjs::function::{Opt, Rest, This};
 use rquickjs::{Ctx, Function, Result, Value};
 
 use super::{OpError, Ops};
+use crate::js::classic_script::evaluate_script;
 use crate::js::navigables::NavigableId;
-use crate::js::page::evaluate_script;
 use crate::js::realm::{RealmState, state_of};
 use crate::js::sandbox::Sandbox;
 use crate::js::task::{RealmId, TaskSource};

@@ -8,9 +8,9 @@ use url::Url;
 use super::{OpError, Ops};
 use crate::js::ConsoleLevel;
 use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
+use crate::js::classic_script::evaluate_script;
 use crate::js::dedicated::{NewWorker, ParentLink, Workers};
 use crate::js::error::Exception;
-use crate::js::page::evaluate_script;
 use crate::js::realm::{RealmKind, RealmState};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {

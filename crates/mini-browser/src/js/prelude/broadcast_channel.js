@@ -1,6 +1,6 @@
 // BroadcastChannel. (HTML, "Broadcasting to other browsing contexts".)
 
-import { op_broadcast_close, op_broadcast_open, op_broadcast_post, op_set_hook } from "ops";
+import { op_broadcast_close, op_broadcast_is_eligible, op_broadcast_open, op_broadcast_post, op_set_hook } from "ops";
 import { EventTarget, defineEventHandler, fire, hasListener, onListenersChanged } from "./events.js";
 import { newMessageEvent } from "./message_event.js";
 import "./structured_clone.js";
@@ -36,7 +36,8 @@ export class BroadcastChannel extends EventTarget {
   postMessage(message) {
     const id = this.#id;
     required(arguments.length, 1, "postMessage");
-    // postMessage(message), step 2.
+    // postMessage(message), steps 1 and 2.
+    if (!op_broadcast_is_eligible()) return;
     if (this.#closed) throw errorOf("InvalidStateError", "The BroadcastChannel is closed");
     op_broadcast_post(id, message);
   }

@@ -59,7 +59,6 @@ const hasByteLength = has(bufferByteLength);
 const hasSharedByteLength = has(sharedByteLength);
 export const isArrayBuffer = (value) => isObject(value) && hasByteLength(value);
 export const isSharedArrayBuffer = (value) => isObject(value) && hasSharedByteLength(value);
-export const isArrayBufferView = isView;
 
 // TransferArrayBuffer: the new buffer; the old one is detached.
 export const transferArrayBuffer = (buffer) => apply(transferToFixedLength, buffer, []);

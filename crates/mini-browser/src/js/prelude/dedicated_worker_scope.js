@@ -23,7 +23,7 @@ class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
 idl(DedicatedWorkerGlobalScope);
 for (const type of ["message", "messageerror"]) defineEventHandler(DedicatedWorkerGlobalScope, type);
 
-installGlobalScope(DedicatedWorkerGlobalScope);
+installGlobalScope(DedicatedWorkerGlobalScope, WorkerGlobalScope.prototype);
 install({ WorkerGlobalScope, DedicatedWorkerGlobalScope });
 replaceable("name", op_worker_name);
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);

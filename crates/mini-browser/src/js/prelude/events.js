@@ -1,6 +1,7 @@
 // Events and event targets. (DOM, "Events"; HTML, "ErrorEvent", "PromiseRejectionEvent".)
 
 import { op_load, op_microtasks, op_now, op_report, op_set_hook } from "ops";
+import { foreign } from "./brands.js";
 import { global, proxied, unproxied } from "./realms.js";
 import { DOMString, callback, dictionary, errorOf, idl, required } from "./webidl.js";
 
@@ -11,9 +12,11 @@ const NONE = 0, CAPTURING_PHASE = 1, AT_TARGET = 2, BUBBLING_PHASE = 3;
 const TYPE = 0, FLAGS = 1, TARGET = 2, CURRENT_TARGET = 3, PHASE = 4, PATH = 5, TIME = 6;
 export const MORE = 7;
 
-const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4, TRUSTED = 8, DISPATCHING = 16, STOPPED = 32, STOPPED_NOW = 64, CANCELED = 128, PASSIVE = 256;
+const BUBBLES = 1, CANCELABLE = 2, COMPOSED = 4, TRUSTED = 8, DISPATCHING = 16, STOPPED = 32, STOPPED_NOW = 64, CANCELED = 128, PASSIVE = 256,
+  UNINITIALIZED = 512;
 
 const { construct } = Reflect;
+const { isPrototypeOf } = Object.prototype;
 
 let knownTo;
 
@@ -75,6 +78,9 @@ export class Event {
   }
 }
 
+// Unsets the initialized flag of an event.
+export function uninitialize(event) { set(event, UNINITIALIZED); }
+
 // Whether the dispatch flag of an event is set.
 export const isBeingDispatched = (event) => is(event, DISPATCHING);
 
@@ -110,11 +116,14 @@ function invoke(event, known, target, phase, capture, fromHost, endsTask) {
     if (listener.removed || listener.type !== known[TYPE] || listener.capture !== capture) continue;
     if (listener.once) remove(target, listener);
     if (listener.passive) known[FLAGS] |= PASSIVE;
+    const outer = currentEvent;
+    currentEvent = event;
     try {
       listener.call(event, target);
     } catch (error) {
       op_report(error);
     }
+    currentEvent = outer;
     known[FLAGS] &= ~PASSIVE;
     // Clean up after running script: no script is below the listeners of the host's own event. After
     // the last one the end of the task does it.
@@ -139,6 +148,7 @@ export function fireNew(Class, type, target, now, first, second, third, fourth, 
   depth = 1;
   try {
     const event = construct(Known, [known], Class);
+    currentEvent = event;
     const { callback } = listener;
     if (typeof callback !== "function") listener.call(event, target);
     else if (callback.call(target, event) === false && listener.handler) cancel(event);
@@ -146,6 +156,7 @@ export function fireNew(Class, type, target, now, first, second, third, fourth, 
     op_report(error);
   }
   depth = 0;
+  currentEvent = undefined;
   known[PHASE] = NONE;
   known[CURRENT_TARGET] = null;
   known[FLAGS] &= ~(DISPATCHING | STOPPED | STOPPED_NOW);
@@ -161,6 +172,11 @@ idl(Event, { constants: { NONE, CAPTURING_PHASE, AT_TARGET, BUBBLING_PHASE } });
 const listenersOf = new WeakMap();
 // How deep dispatches nest.
 let depth = 0;
+// The current event of this window: of the listeners that this realm's targets have.
+let currentEvent = undefined;
+
+export const eventOfWindow = () => currentEvent;
+
 // Called with a target whose set of listened types may have changed.
 const changeHooks = [];
 
@@ -207,12 +223,16 @@ export function typesOf(target) {
   return [...new Set((listenersOf.get(target)?.list ?? []).map((listener) => listener.type))];
 }
 
+let isOwnTarget;
+
 export class EventTarget {
+  #isTarget;
+  static { isOwnTarget = (value) => value === global || (typeof value === "object" && value !== null && #isTarget in value); }
   addEventListener(type, callback, options = undefined) {
+    const target = eventTarget(this);
     required(arguments.length, 2, "addEventListener");
-    const target = unproxied(this ?? global);
-    const { capture, once, passive, signal } = flatten(options);
     type = DOMString(type);
+    const { capture, once, passive = isPassiveByDefault(type, target), signal } = flattenMore(options);
     if (callback === null || callback === undefined) return;
     if (typeof callback !== "object" && typeof callback !== "function") throw new TypeError("addEventListener: the listener is not an object");
     if (signal?.aborted) return;
@@ -222,48 +242,76 @@ export class EventTarget {
       type, callback, capture, once, passive, removed: false, handler: false,
       call(event, target) {
         if (typeof callback === "function") callback.call(proxied(target), event);
-        else if (typeof callback.handleEvent === "function") callback.handleEvent(event);
-        else throw new TypeError("The listener has no handleEvent method");
+        else handleEvent(callback, event);
       },
     };
     add(target, listener);
     if (signal !== undefined) signal.addEventListener("abort", () => remove(target, listener), { once: true });
   }
   removeEventListener(type, callback, options = undefined) {
+    const target = eventTarget(this);
     required(arguments.length, 2, "removeEventListener");
-    const target = unproxied(this ?? global);
-    const { capture } = flatten(options);
     type = DOMString(type);
+    const capture = flatten(options);
     const listener = listenersOf.get(target)?.list.find((listener) =>
       !listener.handler && listener.type === type && listener.callback === callback && listener.capture === capture);
     if (listener) remove(target, listener);
   }
   dispatchEvent(event) {
+    const target = eventTarget(this);
     required(arguments.length, 1, "dispatchEvent");
     if (!(event instanceof Event)) throw new TypeError("dispatchEvent: the argument is not an Event");
     if (is(event, DISPATCHING)) throw errorOf("InvalidStateError", "The event is already being dispatched");
+    if (is(event, UNINITIALIZED)) throw errorOf("InvalidStateError", "The event was not initialized");
     knownOf(event)[FLAGS] &= ~TRUSTED;
-    return run(event, unproxied(this ?? global), false);
+    return run(event, target, false);
   }
 }
 idl(EventTarget);
 
+// The event target that `this` is, which may be of another realm of the agent.
+function eventTarget(value) {
+  const target = unproxied(value ?? global);
+  if (!isOwnTarget(target) && foreign("event target", target) === null) throw new TypeError("Illegal invocation: this is no EventTarget");
+  return target;
+}
+op_set_hook("event target", (value) => (isOwnTarget(value) ? true : null));
+
+// Call a user object's operation.
+function handleEvent(listener, event) {
+  const method = listener.handleEvent;
+  if (typeof method !== "function") throw new TypeError("The listener has no handleEvent method");
+  Reflect.apply(method, listener, [event]);
+}
+
 // What those targets have that are nodes: { parentOf(target, event), listenersOf(target) of another realm,
-// isActivationEvent(event), activationOf(target) }. Set by what keeps the tree.
+// isActivationEvent(event), activationOf(target), isRoot(target): a document, or its html or body element }.
+// Set by what keeps the tree.
 let tree = null;
 export function setTreeOfTargets(trees) { tree = trees; }
 
 // The listeners of a target, for other realms.
 export const ownListeners = (target) => listenersOf.get(target);
 
+// DOM, "flatten" options: whether to capture.
 function flatten(options) {
-  if (typeof options === "boolean" || options === undefined || options === null) {
-    return { capture: !!options, once: false, passive: false, signal: undefined };
-  }
-  if (typeof options !== "object" && typeof options !== "function") return { capture: !!options, once: false, passive: false, signal: undefined };
+  return typeof options === "object" && options !== null || typeof options === "function" ? !!options.capture : !!options;
+}
+
+// DOM, "flatten more" options.
+function flattenMore(options) {
+  const isDictionary = typeof options === "object" && options !== null || typeof options === "function";
+  if (!isDictionary) return { capture: !!options, once: false, passive: undefined, signal: undefined };
   const { capture, once, passive, signal } = options;
   if (signal !== undefined && typeof signal?.addEventListener !== "function") throw new TypeError("The listener's signal is not an AbortSignal");
-  return { capture: !!capture, once: !!once, passive: !!passive, signal };
+  return { capture: !!capture, once: !!once, passive: passive === undefined ? undefined : !!passive, signal };
+}
+
+const SCROLLING = new Set(["touchstart", "touchmove", "wheel", "mousewheel"]);
+
+// DOM, "default passive value".
+function isPassiveByDefault(type, target) {
+  return SCROLLING.has(type) && tree !== null && (target === global || tree.isRoot(target));
 }
 
 // DOM, "dispatch": the path, the dispatch along it, and activation behaviour.
@@ -358,9 +406,10 @@ export function setHandler(target, type, value) {
 // Gives an interface the event handler attribute `on<type>`.
 export function defineEventHandler(Class, type) {
   const target = (value) => {
-    const target = unproxied(value ?? global);
-    // The prototype inherits from EventTarget's, and implements nothing.
-    if (target === Class.prototype) throw new TypeError(`on${type}: this is no ${Class.name}`);
+    const target = eventTarget(value);
+    if (target === global && !Reflect.apply(isPrototypeOf, Class.prototype, [global])) {
+      throw new TypeError(`Illegal invocation: this is no ${Class.name}`);
+    }
     return target;
   };
   Object.defineProperty(Class.prototype, `on${type}`, {
@@ -388,7 +437,8 @@ op_set_hook("exception", (error, message, filename, lineno, colno) => {
   reporting = true;
   try {
     const { ErrorEvent } = op_load("event_classes.js");
-    return !fire(new ErrorEvent("error", { cancelable: true, message: message === "Script error." ? message : `Uncaught ${message}`, filename, lineno, colno, error }), global);
+    const shown = message === "Script error." ? message : `Uncaught ${message}`;
+    return !fire(new ErrorEvent("error", { cancelable: true, message: shown, filename, lineno, colno, error }), global);
   } finally {
     reporting = false;
   }

@@ -3,8 +3,8 @@
 import { op_facts } from "ops";
 import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
 import "./promises.js";
-import { global, windowProxy } from "./realms.js";
-import { install, lazy, replaceable } from "./webidl.js";
+import { global } from "./realms.js";
+import { attribute, install, lazy, load, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
 
@@ -15,8 +15,9 @@ export function lazyServiceWorkers() {
   lazy("navigation_preload.js", ["NavigationPreloadManager"]);
 }
 
-// Installs it; `Class` is the global's interface, whose prototype the global object gets.
-export function installGlobalScope(Class) {
+// Installs it; `Class` is the global's interface, whose prototype the global object gets. Its attributes are the
+// global's own if that interface declares them, which is [Global], or else those of the prototype that does.
+export function installGlobalScope(Class, holder = global) {
   Object.setPrototypeOf(global, Class.prototype);
   // The engine's own, which would hide the interface's.
   delete global[Symbol.toStringTag];
@@ -47,9 +48,9 @@ export function installGlobalScope(Class) {
   lazy("streams/writable_writer.js", ["WritableStreamDefaultWriter"]);
   lazy("streams/writable_controller.js", ["WritableStreamDefaultController"]);
   lazy("streams/transform_stream.js", ["TransformStream", "TransformStreamDefaultController"]);
-  lazy("performance.js", ["performance"], true);
+  replaceable("performance", () => load("performance.js").performance, holder);
   lazy("performance.js", ["Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"]);
-  lazy("crypto.js", ["crypto"], true);
+  attribute(holder, "crypto", () => load("crypto.js").crypto);
   lazy("crypto.js", facts.secure ? ["Crypto", "SubtleCrypto"] : ["Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);
   lazy("blob.js", ["Blob"]);
@@ -61,10 +62,9 @@ export function installGlobalScope(Class) {
   lazy("response.js", ["Response"]);
   lazy("fetch.js", ["fetch", "local_fetch"], true);
   lazy("form_data.js", ["FormData"]);
-  lazy("caches.js", ["caches"], true);
+  attribute(holder, "caches", () => load("caches.js").caches);
   lazy("caches.js", ["Cache", "CacheStorage"]);
-  replaceable("self", () => windowProxy);
-  replaceable("origin", () => facts.origin);
-  Object.defineProperty(global, "isSecureContext", { get: () => facts.secure, enumerable: true, configurable: true });
-  Object.defineProperty(global, "crossOriginIsolated", { get: () => false, enumerable: true, configurable: true });
+  replaceable("origin", () => facts.origin, holder);
+  attribute(holder, "isSecureContext", () => facts.secure);
+  attribute(holder, "crossOriginIsolated", () => false);
 }

@@ -1,7 +1,6 @@
 // Module scripts of documents. (HTML, "Fetching scripts"; "Calling scripts".)
 
 import { op_create_module, op_fetch_module, op_report, op_run_module } from "ops";
-import { errorOf } from "./webidl.js";
 
 // The module map: URLs to promises of module scripts, or of null.
 const map = new Map();
@@ -40,6 +39,3 @@ export function run(module) {
   module.evaluation ??= op_run_module(module.script).then(() => undefined, op_report);
   return module.evaluation;
 }
-
-// Import maps are not offered.
-export function parseImportMap() { throw errorOf("NotSupportedError", "import maps are not offered"); }

@@ -55,7 +55,7 @@ function registrations() {
   return known;
 }
 
-installGlobalScope(ServiceWorkerGlobalScope);
+installGlobalScope(ServiceWorkerGlobalScope, WorkerGlobalScope.prototype);
 install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
 lazy("clients.js", ["Clients", "Client", "WindowClient"]);
 lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);

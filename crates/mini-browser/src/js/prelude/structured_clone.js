@@ -1,6 +1,9 @@
 // structuredClone, and what postMessage is made of. (HTML, "Safe passing of structured data".)
 
-import { op_load, op_message_deserialize, op_message_drop, op_message_serialize, op_set_hook, op_structured_clone, op_structured_deserialize, op_structured_serialize } from "ops";
+import {
+  op_load, op_message_deserialize, op_message_drop, op_message_serialize, op_set_hook, op_structured_clone, op_structured_deserialize,
+  op_structured_serialize,
+} from "ops";
 import { unproxied } from "./realms.js";
 import "./serializable.js";
 import { dictionary, errorOf, required, sequence } from "./webidl.js";
@@ -54,7 +57,6 @@ export const portsAmong = (transferred) => (transferred.length === 0 ? [] : tran
 // Nobody will receive the message.
 export const dropMessage = (message) => op_message_drop(message);
 
-// StructuredSerialize and StructuredDeserialize: a Uint8Array, and the value again.
-export const structuredSerialize = (value) => op_structured_serialize(value, false);
+// StructuredSerializeForStorage and StructuredDeserialize: a Uint8Array, and the value again.
 export const structuredSerializeForStorage = (value) => op_structured_serialize(value, true);
 export const structuredDeserialize = (record) => op_structured_deserialize(record);

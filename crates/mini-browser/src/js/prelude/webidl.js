@@ -1,7 +1,7 @@
 // Web IDL: what makes a JavaScript class look like an interface.
 
-import { op_has, op_load } from "ops";
-import { global } from "./realms.js";
+import { op_has, op_load, op_set_hook } from "ops";
+import { global, unproxied } from "./realms.js";
 
 const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
 
@@ -84,20 +84,25 @@ export function givesPromise(operation) { promiseOperations.add(operation); }
 export function lazy(file, names, enumerable = false) {
   if (!op_has(file)) return;
   for (const name of names) {
-    defineProperty(global, name, {
-      get() {
-        const value = op_load(file)[name];
-        defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
-        return value;
-      },
-      set(value) {
-        defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
-      },
-      enumerable,
-      configurable: true,
-    });
+    const settle = (value) => {
+      unsettled.delete(name);
+      defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
+      return value;
+    };
+    const get = () => settle(op_load(file)[name]);
+    unsettled.set(name, get);
+    defineProperty(global, name, { get, set: settle, enumerable, configurable: true });
   }
 }
+
+// The lazy globals that nobody has used yet: names to getters.
+const unsettled = new Map();
+
+// A property of the window is about to be described, and a lazy global is a data property to scripts.
+op_set_hook("settle", (name) => {
+  const get = unsettled.get(name);
+  if (get !== undefined && getOwnPropertyDescriptor(global, name)?.get === get) get();
+});
 
 // The exports of a module of the prelude, which is loaded when it is first asked for.
 export function load(file) {
@@ -114,14 +119,23 @@ export function defineUnforgeable(name, get, set = undefined) {
   });
 }
 
-// An attribute that scripts may replace by assigning to it; `get` gives its value.
-export function replaceable(name, get) {
-  defineProperty(global, name, {
-    get: getOwnPropertyDescriptor({ get [name]() { return get(); } }, name).get,
-    set(other) { defineProperty(global, name, { value: other, writable: true, enumerable: true, configurable: true }); },
-    enumerable: true,
-    configurable: true,
-  });
+// A read-only attribute of the global. `holder` has it: the global, or the prototype whose interface declares it.
+export function attribute(holder, name, get, set = undefined) {
+  const accessor = getOwnPropertyDescriptor({
+    get [name]() {
+      if (unproxied(this ?? global) !== global) throw new TypeError(`Illegal invocation: ${name} is an attribute of the global`);
+      return get();
+    },
+  }, name);
+  defineProperty(holder, name, { get: accessor.get, set, enumerable: true, configurable: true });
+}
+
+// One that scripts may replace by assigning to it.
+export function replaceable(name, get, holder = global) {
+  const { set } = getOwnPropertyDescriptor({
+    set [name](other) { defineProperty(global, name, { value: other, writable: true, enumerable: true, configurable: true }); },
+  }, name);
+  attribute(holder, name, get, set);
 }
 
 // A TypeError or RangeError of the realm, or a DOMException of that name.
@@ -136,8 +150,6 @@ export function errorOf(name, message) {
     }
   }
 }
-
-export function throwAs(name, message) { throw errorOf(name, message); }
 
 // What a native function threw, as an error of the realm.
 export function fromOp(error) {

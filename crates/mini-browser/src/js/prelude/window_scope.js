@@ -1,7 +1,7 @@
 // Window. (HTML, "The Window object".)
 
 import { op_child_count, op_child_named, op_focus, op_frame_element, op_incumbent_function, op_is_closed, op_load, op_name, op_navigable, op_related, op_set_hook, op_set_name, op_set_opener } from "ops";
-import { EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
+import { EventTarget, defineEventHandler, eventOfWindow, fire, fireEvent } from "./events.js";
 import { facts, installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { DOMStringList, Location, location, setLocation } from "./location.js";
 import { ELEMENT_CONSTRUCTORS, MODULES } from "./dom/interface_names.js";
@@ -118,8 +118,10 @@ defineUnforgeable("document", theDocument);
 defineUnforgeable("location", () => location, op_incumbent_function("set location", 1));
 defineUnforgeable("top", () => related("top"));
 // [Replaceable] ones.
+replaceable("self", () => windowProxy);
 replaceable("frames", () => windowProxy);
 replaceable("parent", () => related("parent"));
+replaceable("event", eventOfWindow);
 replaceable("length", () => {
   const id = op_navigable();
   return id === undefined || id === null ? 0 : op_child_count(id);

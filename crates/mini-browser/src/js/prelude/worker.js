@@ -19,7 +19,11 @@ export class Worker extends EventTarget {
     super();
     const url = USVString(scriptURL);
     const { credentials = "same-origin", name = "", type = "classic" } = dictionary(options, "The options of Worker");
-    const wanted = [enumeration(type, ["classic", "module"], "Worker: type"), enumeration(credentials, ["omit", "same-origin", "include"], "Worker: credentials"), DOMString(name)];
+    const wanted = [
+      enumeration(type, ["classic", "module"], "Worker: type"),
+      enumeration(credentials, ["omit", "same-origin", "include"], "Worker: credentials"),
+      DOMString(name),
+    ];
     const resolved = op_resolve_url(own.id, url);
     if (resolved === null || resolved === undefined) throw errorOf("SyntaxError", `Worker: '${url}' is not a valid URL`);
     const [id, outside] = call(op_start_worker, resolved, ...wanted);

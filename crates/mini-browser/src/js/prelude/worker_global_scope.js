@@ -3,10 +3,12 @@
 import { op_evaluate, op_fetch_import, op_is_module_worker, op_load, op_resolve_url } from "ops";
 import { EventTarget, defineEventHandler } from "./events.js";
 import { own } from "./own.js";
+import { global } from "./realms.js";
 import { USVString, call, errorOf, idl, illegal } from "./webidl.js";
 
 export class WorkerGlobalScope extends EventTarget {
   constructor(token) { illegal(token); super(); }
+  get self() { return global; }
   get location() { return op_load("worker_location.js").location; }
   get navigator() { return op_load("worker_location.js").navigator; }
   // Import scripts into worker global scope.

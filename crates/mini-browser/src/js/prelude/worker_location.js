@@ -29,11 +29,11 @@ export class WorkerNavigator {
   get languages() { return languages; }
   get onLine() { return true; }
   get hardwareConcurrency() { return 1; }
+  get serviceWorker() { this.#brand; return op_load("container.js").container; }
   async connect(url, request = undefined) {
     this.#brand;
     return op_load("connect.js").connect(arguments.length, url, request);
   }
-  get serviceWorker() { this.#brand; return op_load("container.js").container; }
 }
 // [SecureContext]
 if (!facts.secure) delete WorkerNavigator.prototype.serviceWorker;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
 use crate::fetch::{FetchService, Hop, HopError, HopFuture, Hopped, Source};
-use crate::js::{Page, PageOptions};
+use crate::js::{Broadcasts, Page, PageOptions};
 
 /// A network of a few scripts, by path and, for other origins, by URL; their type is JavaScript
 /// unless the path says otherwise.
@@ -55,6 +55,7 @@ fn page_of(scripts: &[(&str, &str)]) -> (Page, Lines) {
     let scripts = scripts.iter();
     let scripts = scripts.map(|(path, source)| ((*path).to_owned(), (*source).to_owned()));
     let service = Arc::new(FetchService::new(Arc::new(Scripts(scripts.collect()))));
+    let broadcasts = Arc::new(Broadcasts::default());
     let lines = Lines::default();
     let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());
     let mut options = PageOptions::new(
@@ -63,7 +64,9 @@ fn page_of(scripts: &[(&str, &str)]) -> (Page, Lines) {
         Arc::new(Facade::default()),
     );
     options.prepare = Some(Arc::new(move |realm| {
-        realm.with_service(Arc::clone(&service))
+        realm
+            .with_service(Arc::clone(&service))
+            .with_service(Arc::clone(&broadcasts))
     }));
     (page_with(options).0, lines)
 }
@@ -158,6 +161,74 @@ fn what_a_worker_throws_is_an_event_at_its_object_and_then_at_the_page() {
             "TypeError",
             "TypeError"
         ])
+    );
+}
+
+#[test]
+fn the_attributes_of_a_worker_are_those_of_its_interfaces() {
+    assert_eq!(
+        run(
+            &[(
+                "/w.js",
+                "self = 1; caches = 2; performance = 3;
+                const { get } = Object.getOwnPropertyDescriptor(WorkerGlobalScope.prototype, 'crypto');
+                let error; try { get.call({}); } catch (thrown) { error = thrown.name; }
+                postMessage([self === globalThis, typeof caches, performance, Object.hasOwn(self, 'crypto'), get.call(undefined) === crypto, error]);"
+            )],
+            "return await message(new Worker('w.js'));"
+        ),
+        json!([true, "object", 3, false, true, "TypeError"])
+    );
+}
+
+#[test]
+fn a_broadcast_channel_of_a_worker_that_closes_or_of_a_detached_frame_sends_nothing() {
+    assert_eq!(
+        run(
+            &[(
+                "/w.js",
+                "const channel = new BroadcastChannel('a'); channel.postMessage('open'); close(); channel.postMessage('closing');"
+            )],
+            "const heard = [], channel = new BroadcastChannel('a');
+            channel.onmessage = ({ data }) => heard.push(data);
+            const frame = document.body.appendChild(document.createElement('iframe'));
+            const { BroadcastChannel: Other } = frame.contentWindow, other = new Other('a');
+            other.postMessage('attached');
+            frame.remove();
+            other.postMessage('detached'); new Other('a').postMessage('detached too');
+            new Worker('w.js');
+            while (!heard.includes('open')) await message(channel);
+            new BroadcastChannel('a').postMessage('last');
+            while (!heard.includes('last')) await message(channel);
+            return heard;"
+        ),
+        json!(["attached", "open", "last"])
+    );
+}
+
+#[test]
+fn a_worker_whose_script_does_not_parse_fails_and_one_that_throws_a_syntax_error_runs() {
+    assert_eq!(
+        run(
+            &[
+                ("/parse.js", "postMessage('never'); 1 +"),
+                ("/import.js", "import './x.js';"),
+                (
+                    "/throw.js",
+                    "setTimeout(() => postMessage('runs')); eval('1 +');"
+                )
+            ],
+            "const seen = [];
+            for (const script of ['parse.js', 'import.js', 'throw.js']) {
+                const worker = new Worker(script), heard = message(worker);
+                const failed = await event(worker, 'error');
+                failed.preventDefault();
+                seen.push(failed.constructor === Event);
+                if (script === 'throw.js') seen.push(await heard);
+            }
+            return seen;"
+        ),
+        json!([true, true, false, "runs"])
     );
 }
 

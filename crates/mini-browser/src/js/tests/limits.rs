@@ -192,6 +192,8 @@ fn death_of_page(source: &str, script_time: Option<Duration>) -> String {
     options.limits.timers = 1000;
     options.limits.tasks = 1000;
     options.limits.realms = 10;
+    options.limits.ports = 1000;
+    options.limits.messages = 1 << 20;
     let (page, ended) = page_with(options);
     assert!(wait(page.run_script(source, PAGE)).is_err(), "{source}");
     ended.recv().unwrap().to_string()
@@ -232,6 +234,40 @@ fn a_page_that_wants_too_many_of_something_is_stopped_and_others_go_on() {
         death_of_page("for (;;) postMessage(1)", None),
         "too many tasks: more than 1000"
     );
+    assert_eq!(
+        death_of_page(
+            "const kept = []; for (;;) kept.push(new MessageChannel())",
+            None
+        ),
+        "too many message ports: more than 1000"
+    );
+    assert_eq!(
+        death_of_page(
+            "for (const { port1, port2 } = new MessageChannel(); ;) { const channel = new MessageChannel(); port1.postMessage(1, [channel.port1]); }",
+            None
+        ),
+        "too many message ports: more than 1000"
+    );
+    assert_eq!(
+        death_of_page(
+            "const kept = []; for (;;) kept.push(new BroadcastChannel('a'))",
+            None
+        ),
+        "too many broadcast channels: more than 1000"
+    );
+    for hoard in [
+        "const { port1 } = new MessageChannel(); for (;;) port1.postMessage('x'.repeat(1 << 16))",
+        "const { port1 } = new MessageChannel(); for (;;) { const buffer = new ArrayBuffer(1 << 16); port1.postMessage(buffer, [buffer]); }",
+        "const { port1, port2 } = new MessageChannel(); port2.onmessage = () => {}; for (;;) port1.postMessage(1)",
+        "new BroadcastChannel('a').onmessage = () => {}; for (const channel = new BroadcastChannel('a'); ;) channel.postMessage('x'.repeat(1 << 16))",
+        "for (;;) postMessage('x'.repeat(1 << 16))",
+    ] {
+        assert_eq!(
+            death_of_page(hoard, None),
+            "too many bytes of unread messages: more than 1048576",
+            "{hoard}"
+        );
+    }
     assert_eq!(
         death_of_page("for (;;) open()", None),
         "too many frames: more than 10"

@@ -5,6 +5,7 @@ mod dedicated;
 mod dom_documents;
 mod dom_nodes;
 mod error;
+mod events;
 mod fetch_event;
 mod fetches_of_workers;
 mod forms;

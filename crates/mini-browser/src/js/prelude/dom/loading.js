@@ -59,9 +59,6 @@ export function alreadyLoaded(document) {
   document.readyState = "complete";
 }
 
-// Opened again by a script.
-export function startLoading(document) { loadingOf(document).stage = "parsing"; }
-
 // The end, when the parser has stopped.
 export function theEnd(document) {
   loadingOf(document).stage = "scripts";

@@ -1,7 +1,7 @@
 // UIEvent and those that come from it, and document.createEvent(). (UI Events; Pointer Events; DOM; HTML.)
 
 import { CustomEvent, ErrorEvent } from "../event_classes.js";
-import { Event } from "../events.js";
+import { Event, uninitialize } from "../events.js";
 import { global, windowProxy } from "../realms.js";
 import { DOMString, dictionary, errorOf, idl, load, required } from "../webidl.js";
 import { lowercase } from "./attributes.js";
@@ -111,6 +111,8 @@ const CREATABLE = {
 export function createEvent(name) {
   const keyword = lowercase(name);
   if (!Object.hasOwn(CREATABLE, keyword)) throw errorOf("NotSupportedError", `'${name}' is not an event that can be made so`);
-  return new (CREATABLE[keyword]())("");
+  const event = new (CREATABLE[keyword]())("");
+  uninitialize(event);
+  return event;
 }
 

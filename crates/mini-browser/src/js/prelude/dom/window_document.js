@@ -12,7 +12,7 @@ import "./event_handlers.js";
 import { home } from "./home.js";
 import { alreadyLoaded, delayLoad, documentLoaded, theEnd } from "./loading.js";
 import { append } from "./mutation.js";
-import { DOCUMENT, attribute, firstElement, isHtml, newDocument, newElement, wrap } from "./nodes.js";
+import { DOCUMENT, attribute, firstElement, firstElementChild, isHtml, newDocument, newElement, wrap } from "./nodes.js";
 import { recordIfNode } from "./node.js";
 import { DocumentParser } from "./parser.js";
 import { documentText } from "./encodings.js";
@@ -100,6 +100,12 @@ setTreeOfTargets({
   },
   listenersOf: (target) => recordIfNode(target)?.document.home.listenersOf(target),
   isActivationEvent: (event) => event instanceof load("dom/ui_events.js").MouseEvent,
+  isRoot(target) {
+    const record = recordIfNode(target);
+    if (record === null || record.type === DOCUMENT) return record !== null;
+    const element = firstElementChild(record.document);
+    return record === element || (element !== null && isHtml(record, "body") && record.parent === element);
+  },
   activationOf: (target) => activationOf(recordIfNode(target)),
 });
 
