@@ -221,10 +221,6 @@ pub fn may_fall_through(
     client: Option<&Environment>,
     policy: &FallThroughPolicy,
 ) -> Result<(), SkipReason> {
-    require(
-        request.look_aside != LookAside::Local,
-        SkipReason::LocalFetchNotOffered,
-    )?;
     require(policy.enabled, SkipReason::FallThroughOff)?;
     let url = http_url(request)?;
     // "Service-workers mode is all or foreign."
@@ -289,7 +285,7 @@ fn own_worker(asked: &RouteRequest<'_>) -> Verdict {
         // `local_fetch` skips the caller's own controller. (SEMANTICS §5.5.)
         require(
             request.look_aside != LookAside::Local,
-            SkipReason::LocalFetchNotOffered,
+            SkipReason::LocalFetch,
         )?;
         // HTTP fetch: "If request's service-workers mode is all".
         match request.service_workers {

@@ -36,7 +36,7 @@ reasons! {
         "the request comes from a service worker or follows a redirect, so its own worker is skipped",
     /// `lookAside: "local"`, which this build does not offer yet. It must not reach the network
     /// either: the caller rejects it with a `TypeError`.
-    LocalFetchNotOffered = "lookAside is local, which is not offered yet",
+    LocalFetch = "lookAside is local, which skips the own worker",
     /// The destination is `embed` or `object`.
     EmbedOrObject = "requests of embed and object elements never reach a service worker",
     /// A forced reload.

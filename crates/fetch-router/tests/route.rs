@@ -170,7 +170,7 @@ fn each_rule_of_handle_fetch_has_its_reason() {
         (
             "local",
             |s| s.request.look_aside = LookAside::Local,
-            LocalFetchNotOffered,
+            LocalFetch,
         ),
         (
             "data",
@@ -332,11 +332,6 @@ fn each_condition_of_fall_through_has_its_reason() {
             "lookAside none",
             |s| s.request.look_aside = LookAside::None,
             LookAsideNone,
-        ),
-        (
-            "lookAside local",
-            |s| s.request.look_aside = LookAside::Local,
-            LocalFetchNotOffered,
         ),
         (
             "page opt-out",

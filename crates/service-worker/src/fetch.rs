@@ -12,7 +12,7 @@ use fetch_router::{
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
@@ -110,9 +110,9 @@ pub enum FetchError {
     /// No worker answered, and [`NetworkUse`] forbids the network.
     #[error("{0}: no worker answers, and the network may not be asked")]
     NetworkForbidden(url::Url),
-    /// `local_fetch` and `lookAside: "local"` are not offered yet; nothing was sent.
-    #[error("local_fetch is not offered yet")]
-    LocalFetchNotOffered,
+    /// `local_fetch` and `lookAside: "local"`: no worker answered; nothing was sent. (SEMANTICS §5.5.)
+    #[error("{0}: no local worker answers")]
+    NoLocalWorker(url::Url),
     /// The request's body broke before it was sent.
     #[error("{url}: {error}")]
     Body {
@@ -164,9 +164,6 @@ pub(crate) async fn fetch(
     });
     tracing::debug!(url = %head.url(), own = ?route.own, fall_through = ?route.fall_through, "routed");
 
-    if route.own.skipped() == Some(SkipReason::LocalFetchNotOffered) {
-        return Err(FetchError::LocalFetchNotOffered);
-    }
     if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
     {
@@ -224,6 +221,10 @@ pub(crate) async fn fetch(
                 route,
             });
         }
+    }
+    // "Never touches HTTP cache or network."
+    if head.look_aside == LookAside::Local {
+        return Err(FetchError::NoLocalWorker(head.url().clone()));
     }
     let NetworkUse::Allowed { headers, cache } = network else {
         return Err(FetchError::NetworkForbidden(head.url().clone()));

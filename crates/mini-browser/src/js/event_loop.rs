@@ -27,7 +27,7 @@ use super::clone::Unread;
 use super::navigables::{NavigableId, Navigables};
 use super::navigation::is_window;
 use super::ports::Ports;
-use super::realm::{Completion, Realm, RealmOptions, RealmState};
+use super::realm::{Completion, Realm, RealmKind, RealmOptions, RealmState};
 use super::task::{OwnTask, Queued, RealmId, Task, TaskQueue, TaskSource};
 use super::timers::Timers;
 use super::window_proxy::WindowProxies;
@@ -398,10 +398,32 @@ impl EventLoop {
         &self.kill
     }
 
+    /// `ports.add()` with `whenStopped`: the worker stops, and its ports go into the stash.
+    fn stash_ports(&self) {
+        let ports = self.ports.take_stashed_when_stopped();
+        if ports.is_empty() {
+            return;
+        }
+        let realms = self.realms.borrow();
+        let Some(realm) = realms.values().next() else {
+            return;
+        };
+        let RealmKind::ServiceWorker(start) = realm.state().kind() else {
+            return;
+        };
+        for (name, port) in ports {
+            let stashed = realm.state().seam().stash_port(start.worker, &name, port);
+            if let Err((reason, _closed)) = stashed {
+                tracing::debug!(name, %reason, "a port of a worker that stops is closed");
+            }
+        }
+    }
+
     /// Lets go of every value, so that the runtime can be freed.
     fn end(&self) {
         let tasks = self.queue.borrow_mut().take_all();
         drop(tasks);
+        self.stash_ports();
         self.ports.forget_all();
         let navigables = self.navigables_mut().take_all();
         drop(navigables);

@@ -108,7 +108,9 @@ struct Pages(Weak<Shared>);
 impl Pages {
     fn page(&self, client: ClientId) -> Option<Page> {
         let shared = self.0.upgrade()?;
-        lock(&shared.clients).get(&client).cloned()
+        // In a statement of its own, so that the lock is free before `shared` is dropped.
+        let clients = lock(&shared.clients);
+        clients.get(&client).cloned()
     }
 }
 

@@ -6,6 +6,8 @@ mod connections;
 #[cfg(test)]
 mod fall_through;
 #[cfg(test)]
+mod hard_cases;
+#[cfg(test)]
 mod header_install;
 #[cfg(test)]
 mod ours;

@@ -1,6 +1,7 @@
 //! Samples that stash: S3, S4, S10, S11, S13.
 
 use serde_json::json;
+use service_worker::Limits;
 
 use crate::samples::{self, both};
 use crate::stage::{Stage, evaluate};
@@ -65,8 +66,8 @@ async fn what_a_worker_stashes_speaks_to_its_global(sample: String) {
     assert!(entries.as_u64() > first.as_u64(), "{entries} after {first}");
 
     // Against the service of the same proposal, which accepts another URL: refused, and evaluated all
-    // the same.
-    let stage = Stage::new().await;
+    // the same. (A refusal may take longer than a worker of the stage lives.)
+    let stage = Stage::with_limits(Limits::default()).await;
     let (_service, state) = stage.install(EXAMPLE, &samples::S4.own(), "/").await;
     assert_eq!(state, "activated");
     let (client, state) = stage.install(ACME, &sample, "/app/").await;

@@ -19,6 +19,16 @@ export function fetch(input, init = {}) {
   });
 }
 
+// local_fetch(input, init): fetch with lookAside "local", which an installed worker answers or nobody.
+export function local_fetch(input, init = {}) {
+  return promising(() => {
+    required(arguments.length, 1, "local_fetch");
+    const request = new Request(input, init);
+    requestOf(request).lookAside = "local";
+    return responseFrom(requestOf(request), requestSignal(request));
+  });
+}
+
 // Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
 // network error (why is for people, in the console) and with the signal's reason if it is aborted.
 export function responseFrom(request, signal) {

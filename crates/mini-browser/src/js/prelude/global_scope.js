@@ -60,7 +60,7 @@ export function installGlobalScope(Class, holder = global) {
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);
-  lazy("fetch.js", ["fetch"], true);
+  lazy("fetch.js", ["fetch", "local_fetch"], true);
   lazy("form_data.js", ["FormData"]);
   attribute(holder, "caches", () => load("caches.js").caches);
   lazy("caches.js", ["Cache", "CacheStorage"]);
