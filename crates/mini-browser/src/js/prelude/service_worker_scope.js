@@ -9,7 +9,7 @@ import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
 import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
-  constructor(token) { illegal(token); super(token); }
+  constructor() { illegal(arguments[0]); super(arguments[0]); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
   get clients() { return op_load("clients.js").clients; }
