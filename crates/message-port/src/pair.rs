@@ -140,6 +140,18 @@ impl Inbox {
         Some(events.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts `events` before all others, in their order.
+    pub(crate) fn put_back(&mut self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let inbox = self.0.get_or_insert_with(Box::default).get_mut();
+        let inbox = inbox.unwrap_or_else(PoisonError::into_inner);
+        for event in events.into_iter().rev() {
+            inbox.push_front(event);
+        }
+    }
+
     pub(crate) fn is_empty(&mut self) -> bool {
         self.events().is_none_or(|events| events.is_empty())
     }
@@ -276,6 +288,11 @@ impl EndRef {
     /// Says that `ports` were taken out of the owner's inbox.
     pub(crate) fn took_ports(&self, ports: usize) {
         self.lock().own(self.side).queued_ports -= ports;
+    }
+
+    /// Says that `ports` were put back into the owner's inbox.
+    pub(crate) fn put_back_ports(&self, ports: usize) {
+        self.lock().own(self.side).queued_ports += ports;
     }
 
     /// Queues `message` at the other end; hands it back if there is no other end.

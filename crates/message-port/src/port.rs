@@ -116,6 +116,16 @@ impl MessagePort {
         self.end.enable(backlog).send();
     }
 
+    /// Puts messages that this port has received, and that nobody has seen, back to the front of
+    /// its queue, oldest first: for a stash that read them ahead of a transfer. No listener is told.
+    ///
+    /// Messages that did not come from this port's queue are queued all the same.
+    pub fn put_back(&mut self, messages: Vec<Message>) {
+        reclaim::hold_again(&self.end, &messages);
+        let events = messages.into_iter().map(Event::Message).collect();
+        self.inbox.put_back(events);
+    }
+
     /// HTML's `close()`: sets \[\[Detached\]\], and disentangles. The other end gets
     /// [`Event::Close`] after what was posted to it before; this end gets none, and may still
     /// receive what is queued in it. Closing twice is as closing once.

@@ -91,6 +91,23 @@ pub(crate) fn send_with_ports(source: &EndRef, message: Message) -> Result<Notif
     })
 }
 
+/// Puts messages that `end`'s owner has received back into its queue: the ports that they carry
+/// travel there again. The carried ports and `end`'s own are in the caller's hands; so none of them
+/// can be inside another, and no circle comes into being unless a carried port is or holds `end`'s
+/// own, which the borrow of the caller rules out.
+pub(crate) fn hold_again(end: &EndRef, messages: &[Message]) {
+    let carried = || messages.iter().flat_map(|message| &message.ports);
+    let ports = carried().count();
+    if ports == 0 {
+        return;
+    }
+    let _topology = lock(&TOPOLOGY);
+    for port in carried() {
+        port.end().set_holder(Some(end.clone()));
+    }
+    end.put_back_ports(ports);
+}
+
 /// The end at the top of `end`'s path of holders.
 fn outermost(end: &EndRef) -> EndRef {
     let mut at = end.clone();

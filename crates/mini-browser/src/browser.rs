@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use service_worker::message_port::MessagePort;
 use service_worker::tokio_adapter::{TokioClock, spawn};
@@ -202,6 +203,18 @@ impl Browser {
     /// If there is no document: as [`NavigateError`] says.
     pub async fn navigate(&self, url: &Url) -> Result<Page, NavigateError> {
         navigate(&self.parts, url).await
+    }
+
+    /// A push message has come for the registration that matches `url`: fires `push` at its active
+    /// worker. There is no push service here, so whoever opens the browser is it. Whether there is
+    /// such a registration.
+    pub fn push(&self, url: &Url, data: Option<Bytes>) -> bool {
+        let handle = self.parts.facade.handle();
+        let registration = handle.registration_at(url);
+        if let Some(registration) = registration {
+            handle.push(registration, data);
+        }
+        registration.is_some()
     }
 
     /// Ends the pages that are still open and the workers, whatever their scripts are doing,

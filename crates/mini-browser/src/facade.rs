@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
-use service_worker::message_port::Message;
+use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
-    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource, WorkerId,
-    WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
+    ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
-    AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, RegisterOptions,
+    AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
+    JobError, RegisterOptions, StashError,
 };
 use url::Url;
 
 use crate::fetch::{Hop, HopError, HopFuture, Hopped, Source};
-use crate::js::{Pending, Registering, Seam};
+use crate::js::{Connections, Pending, Registering, Seam};
 
 /// The facade, as scripts ([`Seam`]) and fetches ([`Hop`]) see it; keeps a record of each page's
 /// fetches. Cheap to clone.
@@ -182,6 +183,51 @@ fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
     }))
 }
 
+impl Connections for Facade {
+    fn connect(
+        &self,
+        client: ClientId,
+        options: ConnectOptions,
+    ) -> Pending<Result<MessagePort, ConnectError>> {
+        Box::pin(self.handle.connect_with(client, options))
+    }
+
+    fn stash_port(
+        &self,
+        worker: WorkerId,
+        name: &str,
+        port: MessagePort,
+    ) -> Result<Option<EntryId>, (StashError, MessagePort)> {
+        let stashed = self.handle.stash_port(worker, name, port);
+        stashed.map_err(|refused| (refused.reason, refused.port))
+    }
+
+    fn match_stashed(&self, worker: WorkerId, name: &str) -> Vec<EntryId> {
+        self.handle.match_stashed(worker, name)
+    }
+
+    fn post_stashed(&self, worker: WorkerId, entry: EntryId, message: Message) {
+        // A view whose entry is gone behaves as a closed port.
+        let _posted = self.handle.post_stashed(worker, entry, message);
+    }
+
+    fn transfer_stashed(&self, worker: WorkerId, entry: EntryId) -> Option<TransferredPort> {
+        self.handle.transfer_stashed(worker, entry)
+    }
+
+    fn may_stash(&self, worker: WorkerId) -> Result<(), StashError> {
+        self.handle.may_stash(worker)
+    }
+
+    fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
+        self.handle.rename_stashed(worker, entry, name);
+    }
+
+    fn close_stashed(&self, worker: WorkerId, entry: EntryId) {
+        self.handle.close_stashed(worker, entry);
+    }
+}
+
 impl Seam for Facade {
     fn register(
         &self,
@@ -265,6 +311,32 @@ impl Seam for Facade {
 
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>> {
         Box::pin(self.handle.registrations(client))
+    }
+
+    fn navigation_preload(
+        &self,
+        registration: RegistrationId,
+    ) -> Result<NavigationPreload, JobError> {
+        self.handle.navigation_preload(registration)
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>> {
+        Box::pin(self.handle.enable_navigation_preload(registration, enabled))
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        Box::pin(
+            self.handle
+                .set_navigation_preload_header(registration, value),
+        )
     }
 
     fn import_script(

@@ -86,6 +86,14 @@ pub enum EventDetail<P = MessagePort> {
         name: String,
         /// The message.
         message: PortMessage<P>,
+        /// `event.redelivered`: whether a run of the browser that ended without a word may have
+        /// dispatched this message before.
+        redelivered: bool,
+    },
+    /// `push` at the global: a functional event. (SEMANTICS §4.2 row 35.)
+    Push {
+        /// What `event.data` reads; `None` is `null`.
+        data: Option<Bytes>,
     },
     /// `close` at `self.ports`: after this event the entry is gone, and its views are dead.
     StashedClose {
@@ -300,11 +308,14 @@ impl<P> EventDetail<P> {
                 entry,
                 name,
                 message,
+                redelivered,
             } => EventDetail::StashedMessage {
                 entry,
                 name,
                 message: message.map_ports(turn),
+                redelivered,
             },
+            Self::Push { data } => EventDetail::Push { data },
             Self::StashedClose { entry, name } => EventDetail::StashedClose { entry, name },
         }
     }

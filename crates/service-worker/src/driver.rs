@@ -137,6 +137,8 @@ impl Driver {
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
+            ToDriver::Push(registration, data) => self.push(registration, data),
+            ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),
             ToDriver::Background(work) => self.background.push(work),
             ToDriver::ShutDown(done) => self.shutting_down = Some(done),
@@ -268,6 +270,7 @@ impl Driver {
     }
 
     fn worker_ends(&mut self, worker: WorkerId) {
+        self.tell(Input::ClientGone(Shared::worker_client(worker)));
         self.shared.worker_ends(worker);
         self.run_ends(worker);
     }
@@ -372,6 +375,11 @@ impl Driver {
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
         };
+        // It hears of its registration as any client does.
+        self.tell(Input::ClientCreated {
+            environment: environment.clone(),
+            storage_key: Some(start.storage_key.clone()),
+        });
         self.shared.worker_starts(endpoint, requesting);
         self.run_begins(registration, worker, start.state);
         let start = StartWorker {

@@ -15,7 +15,7 @@ use sw_types::{
 use crate::connecting::{Connecting, Random};
 use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
-use crate::messaging::{Awaiting, MessageDetail};
+use crate::messaging::Awaiting;
 use crate::shared::Shared;
 use crate::stashing::Parked;
 use crate::{EventDetail, HostEvent, Limits};
@@ -30,8 +30,8 @@ pub(crate) struct Functional {
     pub(crate) events: BTreeMap<EventId, Event>,
     /// Who waits for a worker to run.
     pub(crate) wakes: BTreeMap<PromiseId, Woken>,
-    /// The messages that wait for their worker to run.
-    pub(crate) messages: BTreeMap<PromiseId, MessageDetail<MessagePort>>,
+    /// The messages and pushes that wait for their worker to run.
+    pub(crate) messages: BTreeMap<PromiseId, EventDetail<MessagePort>>,
     /// Who waits for a client to be execution-ready.
     pub(crate) awaited_clients: Vec<Awaiting>,
     /// Workers that a stashed port wants to run and that are not their registration's active worker
@@ -183,7 +183,9 @@ impl Driver {
                 event,
                 detail,
             } => match detail {
-                EventDetail::Message(detail) => self.message_undelivered(worker, event, *detail),
+                detail @ (EventDetail::Message(_) | EventDetail::Push { .. }) => {
+                    self.message_undelivered(worker, event, detail);
+                }
                 detail => self.undelivered(worker, event, detail),
             },
             HostEvent::Settled { worker, event, .. }

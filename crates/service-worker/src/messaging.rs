@@ -159,7 +159,7 @@ impl Handle {
     }
 
     /// `navigator.serviceWorker.getRegistrations()`: those of the client's storage key, in the
-    /// order of their scopes.
+    /// order in which they were made.
     pub fn registrations(
         &self,
         client: ClientId,
@@ -184,6 +184,7 @@ impl Handle {
             for view in asked {
                 views.extend(view.await.ok().flatten());
             }
+            views.sort_by_key(|view| view.id);
             views
         }
     }
@@ -235,10 +236,10 @@ impl Driver {
         if handles.is_some_and(|types| !listens(types)) {
             return tracing::debug!(%worker, "nobody listens to messages there");
         }
-        self.run_for_message(worker, detail);
+        self.run_for_message(worker, EventDetail::Message(Box::new(detail)));
     }
 
-    fn run_for_message(&mut self, worker: WorkerId, detail: MessageDetail<MessagePort>) {
+    pub(crate) fn run_for_message(&mut self, worker: WorkerId, detail: EventDetail<MessagePort>) {
         let promise = self.shared.promise();
         self.functional.messages.insert(promise, detail);
         self.tell(Input::Run {
@@ -264,13 +265,13 @@ impl Driver {
         true
     }
 
-    fn dispatch_message(&mut self, worker: WorkerId, detail: MessageDetail<MessagePort>) {
+    fn dispatch_message(&mut self, worker: WorkerId, detail: EventDetail<MessagePort>) {
         let Some(keep_alive) = self.shared.endpoint(worker).and_then(|it| it.begin()) else {
             // It is being stopped this very moment: it runs again for the message.
             return self.run_for_message(worker, detail);
         };
         let event = self.functional.begin(worker, keep_alive, What::Message);
-        self.dispatch(worker, event, EventDetail::Message(Box::new(detail)));
+        self.dispatch(worker, event, detail);
     }
 
     /// The worker stopped before it took a message: tasks survive its termination.
@@ -278,7 +279,7 @@ impl Driver {
         &mut self,
         worker: WorkerId,
         event: EventId,
-        detail: MessageDetail<MessagePort>,
+        detail: EventDetail<MessagePort>,
     ) {
         self.functional.events.remove(&event);
         self.run_for_message(worker, detail);

@@ -129,6 +129,8 @@ pub struct StashedEvent {
     pub name: String,
     /// The message; `None` is `close`.
     pub message: Option<PortMessage<MessagePort>>,
+    /// Whether an earlier run of the process may have dispatched the message before.
+    pub redelivered: bool,
 }
 
 /// The host: a future that runs its workers, and ends when the commands end.
@@ -366,12 +368,14 @@ impl Running {
                     entry,
                     name,
                     message,
+                    redelivered,
                 }) => {
                     let message = Some(message);
                     let stashed = StashedEvent {
                         entry,
                         name,
                         message,
+                        redelivered,
                     };
                     (listeners.message, stashed)
                 }
@@ -381,6 +385,7 @@ impl Running {
                         entry,
                         name,
                         message,
+                        redelivered: false,
                     };
                     (listeners.close, stashed)
                 }

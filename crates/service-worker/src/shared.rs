@@ -14,7 +14,7 @@ use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
     ClientId, Environment, PromiseId, RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptUrl,
-    WorkerId,
+    StorageKey, WorkerId,
 };
 
 use crate::connecting::ConnectCall;
@@ -79,6 +79,10 @@ pub(crate) enum ToDriver {
     Import(Box<Importing>),
     /// A stashed port, or the stash, may have something to do.
     StashReady(EntryId),
+    /// A push message for a registration.
+    Push(RegistrationId, Option<bytes::Bytes>),
+    /// Site data of a storage key is cleared.
+    ClearStash(Box<StorageKey>),
     /// A message that nobody will see, to be dropped where no lock is held.
     Discard(Message),
     /// A worker that was watched has become idle.

@@ -5,6 +5,8 @@
 //! dropped under it. A port is drained by readiness: its callback sends word to the driver, so that
 //! there is no thread and no task for each.
 
+mod views;
+
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -339,7 +341,9 @@ impl Driver {
             .map(|entry| Arc::clone(entry.port()));
         let Some(bound) = bound else { return };
         for _ in 0..BATCH {
-            let event = lock(&bound).try_recv();
+            // Held until the stash has it, so that a transfer finds it in one place or the other.
+            let mut port = lock(&bound);
+            let event = port.try_recv();
             match event {
                 Ok(Event::Message(message)) => self.arrived(entry, message),
                 Ok(Event::Close) => self.stash_input(Input::PeerClosed { entry }),
@@ -389,7 +393,8 @@ impl Driver {
                     drop(port);
                 }
                 Output::Released { entry, .. } => {
-                    tracing::warn!(%entry, "nobody transfers stashed ports yet");
+                    // `Handle::transfer_stashed` takes its own output, under one lock.
+                    tracing::error!(%entry, "a transferred port that nobody has taken is closed");
                 }
                 Output::QuotaExceeded {
                     registration,
@@ -462,6 +467,7 @@ impl Driver {
                     entry,
                     name,
                     message: PortMessage { payload, ports },
+                    redelivered: false,
                 }
             }
             Item::Close => EventDetail::StashedClose { entry, name },

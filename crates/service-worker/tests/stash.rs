@@ -15,7 +15,7 @@ use service_worker::types::{
 };
 use service_worker::{
     EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, Limits, Policies, Report,
-    StashError,
+    SiteData, StashError,
 };
 
 const PAGE: &str = "https://acme.test/";
@@ -117,6 +117,23 @@ async fn a_message_wakes_the_worker_that_was_stopped_and_close_comes_after_the_l
             "close at /chat, 0 left"
         ]
     );
+}
+
+#[tokio::test]
+async fn clearing_site_data_closes_stashed_ports_and_leaves_nothing() {
+    let log = Log::default();
+    let mut house = House::new(Policies::seeds(), [("echo", stashing(&log))]);
+    house.install().await;
+    let page = house.page(1, PAGE);
+    let mut port = connected(&house, page, "/chat").await;
+    let origin = service_worker::types::Origin::of(&url(SERVICE));
+    let of = SiteData::Origin(origin);
+    house.handle.clear_site_data(of.clone()).await.unwrap();
+    assert_eq!(next(&mut port).await, "close");
+    let again = house.handle.connect(page, "/chat", &url(SERVICE));
+    let (_, again) = house.takes(again).await;
+    assert!(again.is_err(), "nobody is there any more");
+    house.handle.clear_site_data(of).await.unwrap();
 }
 
 #[tokio::test]
@@ -679,4 +696,68 @@ async fn a_host_is_not_believed_about_events_that_its_worker_does_not_have() {
     stand.nothing().await;
     stand.tell(HostEvent::Dispatched { worker, event });
     assert_eq!(stand.delivered().await.1, "two");
+}
+
+#[tokio::test]
+async fn a_transferred_view_takes_its_unseen_messages_along_in_order() {
+    let (mut stand, worker, port) = Stand::new(EventTypes::NONE).await;
+    let inner = MessageChannel::new();
+    let carried = inner.port2.transfer().unwrap();
+    port.post_message(message("one").with_port(carried));
+    port.post_message(message("two"));
+    stand.nothing().await;
+    let entry = stand.house.handle.match_stashed(worker, "port");
+    let entry = *entry.first().unwrap();
+    let moved = stand.house.handle.transfer_stashed(worker, entry).unwrap();
+    assert!(stand.house.handle.transfer_stashed(worker, entry).is_none());
+    assert_eq!(stand.house.handle.stashed_name(worker, entry), None);
+    port.post_message(message("three"));
+    let mut moved = moved.receive();
+    moved.start();
+    let mut said = Vec::new();
+    while let Ok(service_worker::message_port::Event::Message(got)) = moved.try_recv() {
+        said.push((
+            String::from_utf8(got.payload.to_vec()).unwrap(),
+            got.ports.len(),
+        ));
+    }
+    let expected = [("one", 1), ("two", 0), ("three", 0)];
+    assert_eq!(said, expected.map(|(text, ports)| (text.to_owned(), ports)));
+    stand.nothing().await;
+    assert_eq!(port.post_message(message("four")), Posted::Queued);
+}
+
+#[tokio::test]
+async fn cleared_site_data_closes_the_ports_and_keeps_the_registration() {
+    let (mut stand, worker, mut port) = Stand::new(EventTypes::NONE).await;
+    port.post_message(message("one"));
+    stand.nothing().await;
+    let service = url(SERVICE);
+    let key =
+        service_worker::types::StorageKey::first_party(service_worker::types::Origin::of(&service));
+    stand.house.handle.clear_stash(key);
+    stand.nothing().await;
+    assert!(stand.house.handle.match_stashed(worker, "port").is_empty());
+    assert!(matches!(
+        port.try_recv(),
+        Ok(service_worker::message_port::Event::Close)
+    ));
+    assert_eq!(stand.house.handle.may_stash(worker), Ok(()));
+}
+
+#[tokio::test]
+async fn a_push_reaches_the_active_worker_if_it_listens() {
+    let types = messages().with(EventType::Push);
+    let (mut stand, _worker, _port) = Stand::new(types).await;
+    let client = ClientId(1);
+    let found = stand.house.handle.registration(client, &url(SERVICE));
+    let registration = found.await.unwrap().unwrap().id;
+    stand.house.handle.push(registration, Some("news".into()));
+    match stand.command().await {
+        HostCommand::Dispatch {
+            detail: EventDetail::Push { data },
+            ..
+        } => assert_eq!(data, Some("news".into())),
+        other => panic!("{other:?}"),
+    }
 }

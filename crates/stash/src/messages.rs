@@ -164,6 +164,11 @@ pub enum Input<M> {
         /// not dispatched yet: it travels with the port.
         undispatched: Option<M>,
     },
+    /// Site data is cleared, and the registration lives on: its entries close.
+    AllClosed {
+        /// The registration.
+        registration: RegistrationId,
+    },
     /// A registration, or the storage that it is part of, is cleared.
     RegistrationCleared {
         /// The registration.

@@ -66,11 +66,7 @@ impl<P, M> Stash<P, M> {
             return Err(NotAdded { reason, port });
         }
         let registration = new.registration;
-        let full = self
-            .collections
-            .get(&registration)
-            .is_some_and(|collection| collection.order.len() >= self.limits.entries);
-        if full || self.limits.entries == 0 {
+        if !self.has_room(registration) {
             let (reason, port) = (AddError::QuotaExceeded, new.port);
             return Err(NotAdded { reason, port });
         }
@@ -80,6 +76,13 @@ impl<P, M> Stash<P, M> {
         let place = self.take_place(registration, id);
         self.entries.insert(id, Entry::new(new, place));
         Ok(id)
+    }
+
+    /// Whether a registration may have one entry more.
+    #[must_use]
+    pub fn has_room(&self, registration: RegistrationId) -> bool {
+        let collection = self.collections.get(&registration);
+        collection.map_or(0, |collection| collection.order.len()) < self.limits.entries
     }
 
     /// Takes an input. Unknown and late ids are ignored and traced.
@@ -110,6 +113,7 @@ impl<P, M> Stash<P, M> {
                 entry,
                 undispatched,
             } => self.transfer(entry, undispatched),
+            Input::AllClosed { registration } => self.close_all(registration),
             Input::RegistrationCleared { registration } => self.registration_cleared(registration),
         }
     }
@@ -119,6 +123,17 @@ impl<P, M> Stash<P, M> {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output<P, M>> {
         self.outputs.pop_front()
+    }
+
+    /// Takes the [`Output::Released`] of an entry out of its turn, for a caller that transfers its
+    /// port at once: the port, and its messages.
+    pub fn take_released(&mut self, released: EntryId) -> Option<(P, Vec<M>)> {
+        let is_it = |output: &Output<P, M>| matches!(output, Output::Released { entry, .. } if *entry == released);
+        let at = self.outputs.iter().position(is_it)?;
+        match self.outputs.remove(at)? {
+            Output::Released { port, messages, .. } => Some((port, messages)),
+            _ => None,
+        }
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next; changes with every input.
@@ -153,6 +168,12 @@ impl<P, M> Stash<P, M> {
         self.entries(registration)
             .filter(move |(_, entry)| entry.is_entangled() && entry.name() == name)
             .map(|(id, _)| id)
+    }
+
+    /// The registrations that have entries, or had some.
+    #[must_use]
+    pub fn registrations(&self) -> Vec<RegistrationId> {
+        self.collections.keys().copied().collect()
     }
 
     /// All entries of a registration in insertion order, those included whose peer is closed.
@@ -391,15 +412,16 @@ impl<P, M> Stash<P, M> {
         Some(entry)
     }
 
-    /// "Registration cleared, storage cleared → all close."
-    fn registration_cleared(&mut self, registration: RegistrationId) {
-        for id in self
-            .entries(registration)
-            .map(|(id, _)| id)
-            .collect::<Vec<_>>()
-        {
+    fn close_all(&mut self, registration: RegistrationId) {
+        let ids: Vec<_> = self.entries(registration).map(|(id, _)| id).collect();
+        for id in ids {
             self.close(id);
         }
+    }
+
+    /// "Registration cleared, storage cleared → all close."
+    fn registration_cleared(&mut self, registration: RegistrationId) {
+        self.close_all(registration);
         if let Some(collection) = self.collections.remove(&registration) {
             for worker in collection.workers {
                 self.forget(worker);

@@ -14,15 +14,16 @@ use serde_json::{Value, json};
 use service_worker::JobError;
 use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, PartitionPolicy, RegistrationId, RegistrationView,
-    ScriptResource, WorkerId, WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
+    RegistrationView, ScriptResource, WorkerId, WorkerView,
 };
 use url::Url;
 
 use super::{FetchService, Hop};
 use crate::cache_storage::CacheStore;
 use crate::js::{
-    ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError, Seam,
+    Connections, ConsoleLevel, ConsoleSink, Page, PageOptions, Pending, Registering, ScriptError,
+    Seam,
 };
 
 /// Runs each expression in one page of `https://a.test/dir/page`; what it throws or rejects with
@@ -128,6 +129,8 @@ fn refused<T: Send + 'static>() -> Pending<Result<T, JobError>> {
     async move { Err(error) }.boxed()
 }
 
+impl Connections for NoWorkers {}
+
 impl Seam for NoWorkers {
     fn register(&self, _: ClientId, _: Registering) -> Pending<Result<RegistrationView, JobError>> {
         refused()
@@ -179,6 +182,26 @@ impl Seam for NoWorkers {
 
     fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
         async { Vec::new() }.boxed()
+    }
+
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Err(JobError::Security("there are no workers here".to_owned()))
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        _: RegistrationId,
+        _: bool,
+    ) -> Pending<Result<(), JobError>> {
+        refused()
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        _: RegistrationId,
+        _: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        refused()
     }
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {

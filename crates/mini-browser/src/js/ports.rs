@@ -9,11 +9,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rquickjs::{Ctx, Function, Value};
+use service_worker::StashError;
 use service_worker::message_port::{Event, MessageChannel, MessagePort, TransferredPort};
 
 use super::clone::{self, CloneError, IdentityHasher, Serialized};
@@ -48,6 +50,8 @@ struct Entry {
     held: bool,
     /// Whether a task will look at the port.
     awaited: Arc<AtomicBool>,
+    /// The name under which it is stashed when the worker stops.
+    when_stopped: Option<String>,
 }
 
 impl Ports {
@@ -78,6 +82,7 @@ impl Ports {
             listening: false,
             held: false,
             awaited: Arc::default(),
+            when_stopped: None,
         };
         self.entries.borrow_mut().insert(id, entry);
         id
@@ -188,6 +193,59 @@ impl Ports {
     pub(super) fn forget_all(&self) {
         let entries = self.entries.take();
         drop(entries);
+    }
+
+    /// Moves a port out of its object into the stash; it stays as it is if `stash` gives it back.
+    pub(super) fn stash<T>(
+        &self,
+        id: PortId,
+        stash: impl FnOnce(MessagePort) -> Result<T, (StashError, MessagePort)>,
+    ) -> Result<T, StashError> {
+        let port = match self.entries.borrow_mut().get_mut(&id) {
+            Some(entry) => mem::take(&mut entry.port),
+            None => return Err(StashError::DataClone),
+        };
+        match stash(port) {
+            Ok(stashed) => {
+                self.unlink(id);
+                self.forget(id);
+                Ok(stashed)
+            }
+            Err((reason, port)) => {
+                if let Some(entry) = self.entries.borrow_mut().get_mut(&id) {
+                    entry.port = port;
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// The port goes into the stash when the worker stops, if it is still there.
+    pub(super) fn stash_when_stopped(&self, id: PortId, name: String) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&id) {
+            entry.when_stopped = Some(name);
+        }
+    }
+
+    /// The worker stops: the ports that are to be stashed now, in the order in which they were made.
+    pub(super) fn take_stashed_when_stopped(&self) -> Vec<(String, MessagePort)> {
+        let mut entries = self.entries.borrow_mut();
+        let mut stashed: Vec<_> = entries
+            .extract_if(|_, entry| entry.when_stopped.is_some())
+            .collect();
+        drop(entries);
+        stashed.sort_unstable_by_key(|(id, _)| *id);
+        let named = stashed.into_iter().filter_map(|(_, entry)| {
+            let port = entry.port.transfer().ok()?.receive();
+            Some((entry.when_stopped?, port))
+        });
+        named.collect()
+    }
+
+    /// Takes a port out of its object, or one that has none, for whoever is outside of the agent.
+    pub(super) fn take(&self, id: PortId) -> Option<MessagePort> {
+        self.unlink(id);
+        Some(self.transfer(id).ok()?.receive())
     }
 
     /// The transfer steps.

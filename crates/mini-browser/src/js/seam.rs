@@ -7,10 +7,12 @@ use std::sync::Arc;
 use service_worker::JobError;
 use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource,
-    UpdateViaCache, WorkerId, WorkerType, WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
+    ScriptResource, UpdateViaCache, WorkerId, WorkerType, WorkerView,
 };
 use url::Url;
+
+use super::connections::Connections;
 
 /// An answer to come.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -35,7 +37,7 @@ pub struct Registering {
 }
 
 /// The operations of the facade's `Handle` that scripts see, named as the specification names them.
-pub trait Seam: Send + Sync + 'static {
+pub trait Seam: Connections + Send + Sync + 'static {
     /// `ServiceWorkerContainer.register()`
     fn register(
         &self,
@@ -83,6 +85,29 @@ pub trait Seam: Send + Sync + 'static {
 
     /// `ServiceWorkerContainer.getRegistrations()`
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
+
+    /// `NavigationPreloadManager.getState()`
+    ///
+    /// # Errors
+    /// [`JobError::InvalidState`] if the registration is gone.
+    fn navigation_preload(
+        &self,
+        registration: RegistrationId,
+    ) -> Result<NavigationPreload, JobError>;
+
+    /// `NavigationPreloadManager.enable()` and `disable()`
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>>;
+
+    /// `NavigationPreloadManager.setHeaderValue()`
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>>;
 
     /// A script that a service worker imports. Why it cannot, for people.
     fn import_script(

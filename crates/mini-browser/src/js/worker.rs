@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use rquickjs::Ctx;
 use rquickjs::context::EvalOptions;
 use serde_json::{Value, json};
+use service_worker::message_port::MessagePort;
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{EventId, EventType, EventTypes, FetchHandler, WorkerType};
 use service_worker::{
@@ -33,6 +35,13 @@ pub(super) enum Signal {
     Started(EventTypes),
     /// The global has listeners for these types.
     Listeners(EventTypes),
+    /// A connect event was decided: the port for the client, or a refusal.
+    Accepted {
+        /// The event.
+        event: EventId,
+        /// The port.
+        port: Option<MessagePort>,
+    },
     /// An event is over.
     Settled {
         /// The event.
@@ -98,8 +107,10 @@ fn evaluate_module(
 ) -> Result<(), String> {
     let promise =
         modules::run(ctx, realm, url, source).map_err(|error| thrown(ctx, url, &error))?;
+    // An evaluation without top-level await is over by now, before any microtask.
+    let evaluated = promise.result::<rquickjs::Value<'_>>();
     realm.run_microtasks(ctx);
-    match promise.result::<rquickjs::Value<'_>>() {
+    match evaluated {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => {
             let error = thrown(ctx, url, &error);
@@ -231,11 +242,14 @@ fn collect(realm: &RealmState, mut incoming: Incoming) {
 fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: Option<JsBytes>) {
     let Incoming {
         event,
-        detail,
+        mut detail,
         respond,
         keep_alive,
         ..
     } = incoming;
+    // The worker is shown a request for the current URL, whatever led there.
+    let hops = detail.request.url_list.len().saturating_sub(1);
+    detail.request.url_list.drain(..hops);
     let client = |client: Option<service_worker::types::ClientId>| {
         client.map_or(String::new(), |client| client.to_string())
     };
@@ -267,16 +281,11 @@ pub(super) fn dispatch_lifecycle(realm: &Realm, name: &str, event: EventId) {
     });
 }
 
-/// Dispatches a connect event; whether anything listened and decided is not offered yet.
-pub(super) fn dispatch_connect(
-    realm: &Realm,
-    event: EventId,
-    name: &'static str,
-    detail: serde_json::Value,
-) {
+/// Dispatches a push event.
+pub(super) fn dispatch_push(realm: &Realm, event: EventId, data: Option<Bytes>) {
     realm.with(|ctx| {
-        let args = (event.0, name, Json(detail));
-        if realm.state().call(ctx, "connect", args).is_none() {
+        let args = (event.0, data.map(JsBytes));
+        if realm.state().call(ctx, "push", args).is_none() {
             fail(realm.state(), event);
         }
     });

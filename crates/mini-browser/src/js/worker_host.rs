@@ -3,27 +3,29 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use serde_json::json;
 use service_worker::message_port::MessagePort;
-use service_worker::types::{ClientId, ClientNotice, RunId, WorkerId};
+use service_worker::types::{ClientId, ClientNotice, Environment, RunId, WorkerId};
 use service_worker::{
-    ClientMessage, ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason,
-    WorkerInbox,
+    ClientMessage, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
 };
+use url::Url;
 
 use super::agent::{Agent, AgentOptions, Death};
+use super::connecting;
 use super::console::ConsoleSink;
 use super::messages;
 use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
 use super::reaper::Reaper;
-use super::seam::Seam;
+use super::seam::{Pending, Seam};
+use super::stashing::OnItsWay;
 use super::task::{RealmId, TaskSource};
+use super::window_clients::{self, AskWindows, WindowState, Windows};
 use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
 
 const GRACE: Duration = Duration::from_secs(2);
@@ -97,6 +99,39 @@ impl End {
 
     fn is_taken(&self) -> bool {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The pages of a host, for its workers, who keep no host alive.
+struct Pages(Weak<Shared>);
+
+impl Pages {
+    fn page(&self, client: ClientId) -> Option<Page> {
+        let shared = self.0.upgrade()?;
+        let page = lock(&shared.clients).get(&client).cloned();
+        page
+    }
+}
+
+impl AskWindows for Pages {
+    fn state(&self, client: ClientId) -> Pending<Option<WindowState>> {
+        let page = self.page(client);
+        Box::pin(async move {
+            let asked = page?.ask(|realm, sender| {
+                // The worker that asked may be gone.
+                drop(sender.send(window_clients::state(realm)));
+            });
+            asked.await?
+        })
+    }
+
+    fn navigate(&self, client: ClientId, url: Url) -> Pending<Option<Environment>> {
+        let page = self.page(client);
+        Box::pin(async move {
+            let asked =
+                page?.ask(move |realm, sender| window_clients::navigate(realm, url, sender));
+            asked.await?
+        })
     }
 }
 
@@ -261,6 +296,11 @@ impl WorkerHost {
                         });
                     }
                 }
+                Signal::Accepted { event, port } => events(HostEvent::Accepted {
+                    worker,
+                    event,
+                    port,
+                }),
                 Signal::Settled { event, outcome } => events(HostEvent::Settled {
                     worker,
                     event,
@@ -274,7 +314,10 @@ impl WorkerHost {
             Arc::clone(&options.console),
             Arc::clone(&options.seam),
         )
-        .with_service(signals);
+        .with_service(signals)
+        .with_service(Arc::new(Windows(Arc::new(Pages(Arc::downgrade(
+            &self.shared,
+        ))))));
         match &options.prepare {
             Some(prepare) => prepare(realm),
             None => realm,
@@ -318,45 +361,30 @@ impl WorkerHost {
                         messages::dispatch(realm, event, *detail);
                     });
             }
-            EventDetail::Connect(detail) => self.connect(worker, &running, event, &detail),
+            EventDetail::Push { data } => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        worker::dispatch_push(realm, event, data);
+                    });
+            }
+            EventDetail::Connect(detail) => {
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        connecting::dispatch(realm, event, *detail);
+                    });
+            }
             detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }) => {
-                // Nothing is stashed before the stash is offered to scripts.
-                tracing::warn!(%worker, %event, "an event of a port that no script has stashed");
-                (self.shared.events)(HostEvent::Undelivered {
-                    worker,
-                    event,
-                    detail,
-                });
+                let events = Arc::clone(&self.shared.events);
+                let on_its_way = OnItsWay::new(worker, event, detail, events);
+                running
+                    .agent
+                    .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
+                        on_its_way.dispatch(realm);
+                    });
             }
         }
-    }
-
-    /// Connections are refused until `acceptConnection` is offered; the event is dispatched.
-    fn connect(
-        &self,
-        worker: WorkerId,
-        running: &Running,
-        event: service_worker::types::EventId,
-        detail: &ConnectDetail,
-    ) {
-        let shown = json!({
-            "origin": detail.origin.as_str(),
-            "targetUrl": detail.target_url.as_str(),
-        });
-        let name = detail.event_type.as_str();
-        let (events, end) = (Arc::clone(&self.shared.events), Arc::clone(&running.end));
-        running
-            .agent
-            .post(RealmId::MAIN, TaskSource::UserInteraction, move |realm| {
-                worker::dispatch_connect(realm, event, name, shown);
-                if !end.is_taken() {
-                    events(HostEvent::Accepted {
-                        worker,
-                        event,
-                        port: None,
-                    });
-                }
-            });
     }
 
     /// *Client.postMessage*, from where it queues a task.

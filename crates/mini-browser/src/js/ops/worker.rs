@@ -191,6 +191,6 @@ pub(super) fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
     clippy::cast_sign_loss,
     reason = "ids are counters below 2^53 that the prelude got from here"
 )]
-const fn event_id(id: f64) -> EventId {
+pub(super) const fn event_id(id: f64) -> EventId {
     EventId(id as u64)
 }

@@ -4,23 +4,74 @@ import { op_console, op_describe_error, op_fall_through } from "ops";
 import { Event, fire } from "./events.js";
 import { USVString, call, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
 
+const { resolve } = Promise;
 const { then } = Promise.prototype;
-const apply = Reflect.apply;
+const { apply } = Reflect;
 
 // `f` as a promise, with reactions that no script can replace.
 export function react(f, fulfilled, rejected) {
-  apply(then, new Promise((resolve) => resolve(f)), [fulfilled, rejected]);
+  apply(then, apply(resolve, Promise, [f]), [fulfilled, rejected]);
 }
 
-let lifetime;
-
-export class ExtendableEvent extends Event {
-  #dispatching = false;
+// How long an event keeps its worker: until its dispatch is over and its lifetime promises have settled.
+export class Lifetime {
+  dispatching = false;
   #pending = 0;
   // Why the first lifetime promise to reject did, or null.
   #failure = null;
   // Called once, when the event is over, with #failure.
   #over = null;
+  // Told of the promises of waitUntil: { added(), settled(fulfilled) }.
+  watcher = null;
+
+  // Add lifetime promise. `told`: it is one of waitUntil, and a rejection goes to the console.
+  extend(event, f, told) {
+    // Step 1.
+    if (!event.isTrusted) throw errorOf("InvalidStateError", "waitUntil: the event was not dispatched by the browser");
+    // Step 2: if event is not active …
+    if (!this.dispatching && this.#pending === 0) throw errorOf("InvalidStateError", "waitUntil: the event is over");
+    // Steps 3 and 4.
+    this.#pending++;
+    if (told) this.watcher?.added();
+    // Step 5: upon fulfillment or rejection of promise, queue a microtask …
+    const settled = (failure) => react(undefined, () => {
+      this.#failure ??= failure;
+      this.#pending--;
+      if (told) this.watcher?.settled(failure === null);
+      this.#check();
+    });
+    react(f, () => settled(null), (error) => {
+      const failure = op_describe_error(error);
+      if (told) op_console("error", `${event.type} event: a promise of waitUntil was rejected: ${failure}`);
+      settled(failure);
+    });
+  }
+
+  // Dispatches at `target`. `after` runs when dispatch is over, `over(failure)` when the event is.
+  dispatch(event, target, after, over) {
+    this.#over = over;
+    this.dispatching = true;
+    try {
+      fire(event, target, true);
+    } finally {
+      this.dispatching = false;
+      after();
+      this.#check();
+    }
+  }
+
+  #check() {
+    if (this.dispatching || this.#pending > 0 || this.#over === null) return;
+    const over = this.#over;
+    this.#over = null;
+    over(this.#failure);
+  }
+}
+
+let lifetimeOf;
+
+export class ExtendableEvent extends Event {
+  #lifetime = new Lifetime();
 
   constructor(type, init = undefined) {
     required(arguments.length, 1, new.target.name);
@@ -28,67 +79,29 @@ export class ExtendableEvent extends Event {
   }
 
   waitUntil(f) {
+    const lifetime = this.#lifetime;
     required(arguments.length, 1, "waitUntil");
-    this.#extend(f, true);
-  }
-
-  // Add lifetime promise. `told`: a rejection goes to the console.
-  #extend(f, told) {
-    // Step 1.
-    if (!this.isTrusted) throw errorOf("InvalidStateError", "waitUntil: the event was not dispatched by the browser");
-    // Step 2: if event is not active …
-    if (!this.#dispatching && this.#pending === 0) throw errorOf("InvalidStateError", "waitUntil: the event is over");
-    // Steps 3 and 4.
-    this.#pending++;
-    // Step 5: upon fulfillment or rejection of promise, queue a microtask …
-    const settled = (failure) => react(undefined, () => {
-      this.#failure ??= failure;
-      this.#pending--;
-      this.#check();
-    });
-    react(f, () => settled(null), (error) => {
-      const failure = op_describe_error(error);
-      if (told) op_console("error", `${this.type} event: a promise of waitUntil was rejected: ${failure}`);
-      settled(failure);
-    });
-  }
-
-  #check() {
-    if (this.#dispatching || this.#pending > 0 || this.#over === null) return;
-    const over = this.#over;
-    this.#over = null;
-    over(this.#failure);
+    lifetime.extend(this, f, true);
   }
 
   static {
-    lifetime = {
-      extend: (event, f) => event.#extend(f, false),
-      isDispatching: (event) => event.#dispatching,
-      dispatch(event, after, over) {
-        event.#over = over;
-        event.#dispatching = true;
-        try {
-          fire(event, globalThis, true);
-        } finally {
-          event.#dispatching = false;
-          after();
-          event.#check();
-        }
-      },
-    };
+    lifetimeOf = (event) => event.#lifetime;
   }
 }
 idl(ExtendableEvent);
 
 // Add lifetime promise.
-export const addLifetimePromise = lifetime.extend;
+export const addLifetimePromise = (event, f) => lifetimeOf(event).extend(event, f, false);
 
-// Whether an event's dispatch flag is set.
-export const isDispatching = lifetime.isDispatching;
+// Whether the event is being dispatched by the browser.
+export const isDispatching = (event) => lifetimeOf(event).dispatching;
+
+// Has `added()` called for each promise of waitUntil, and `settled(fulfilled)` when it has settled.
+export function watchLifetime(event, added, settled) { lifetimeOf(event).watcher = { added, settled }; }
 
 // Dispatches at the global. `after` runs when dispatch is over, `over(failure)` when the event is.
 export function dispatchExtendable(event, over, after = () => {}) {
-  lifetime.dispatch(event, after, over);
+  lifetimeOf(event).dispatch(event, globalThis, after, over);
 }
 
 let identify;
@@ -104,7 +117,7 @@ export class InstallEvent extends ExtendableEvent {
     const prefixes = sequence(urlPrefixes, USVString, "The list of URL prefixes");
     let { origins } = dictionary(options, "The options of handleFallThroughRequests");
     if (origins !== undefined) origins = sequence(origins, USVString, "origins");
-    if (this.#id === null || !lifetime.isDispatching(this)) {
+    if (this.#id === null || !isDispatching(this)) {
       throw errorOf("InvalidStateError", "handleFallThroughRequests: only while the install event is dispatched");
     }
     call(op_fall_through, this.#id, prefixes, origins ?? null);

@@ -8,6 +8,13 @@ import { attribute, install, lazy, load, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
 
+// The interfaces of service workers that every secure global has.
+export function lazyServiceWorkers() {
+  lazy("container.js", ["ServiceWorkerContainer"]);
+  lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+  lazy("navigation_preload.js", ["NavigationPreloadManager"]);
+}
+
 // Installs it; `Class` is the global's interface, whose prototype the global object gets. Its attributes are the
 // global's own if that interface declares them, which is [Global], or else those of the prototype that does.
 export function installGlobalScope(Class, holder = global) {

@@ -18,6 +18,9 @@ let delayLoad = () => () => {};
 
 export function setDelayLoad(delay) { delayLoad = delay; }
 
+// The content navigable of a container, as a number; undefined if it has none.
+export const contentNavigable = (element) => frames.get(element)?.id;
+
 // The contentWindow of a container.
 export function contentWindow(element) {
   const frame = frames.get(element);

@@ -16,6 +16,9 @@ const collected = new FinalizationRegistry((id) => {
   op_port_forget(id);
 });
 
+// The number of no port.
+const NO_PORT = 0;
+
 let internals;
 
 export class MessagePort extends EventTarget {
@@ -27,11 +30,17 @@ export class MessagePort extends EventTarget {
   #listener = null;
   // The message event target, if it is another object.
   #target = null;
+  // For a view of a stashed port: { entry, name, steps }; the entry is null if it is gone. (stashed_ports.js.)
+  #stashed = null;
+  // Told of what a script does with the port: { used(), closed() }.
+  #watcher = null;
 
   constructor(token, id) {
     illegal(token);
     super();
     this.#id = id;
+    // A view of a stashed port has none.
+    if (id === null) return;
     objects.set(id, new WeakRef(this));
     collected.register(this, id);
   }
@@ -44,15 +53,28 @@ export class MessagePort extends EventTarget {
     if (transfer !== undefined && transfer.includes(this)) {
       throw errorOf("DataCloneError", "A MessagePort cannot be transferred through itself");
     }
-    const receiver = op_port_post(id, message, transfer);
+    this.#watcher?.used();
+    if (this.#stashed !== null && this.#stashed.entry !== null) {
+      this.#stashed.steps.post(this.#stashed.entry, message, transfer);
+      return;
+    }
+    const receiver = op_port_post(id ?? NO_PORT, message, transfer);
     if (receiver !== undefined) hold(receiver);
   }
   start() {
-    if (!this.#detached && op_port_start(this.#id)) held.set(this.#id, this);
+    this.#watcher?.used();
+    this.#enable();
   }
   close() {
     // close(), steps 1 and 2.
     this.#detached = true;
+    this.#watcher?.closed();
+    if (this.#stashed !== null) {
+      const { entry, steps } = this.#stashed;
+      this.#stashed.entry = null;
+      if (entry !== null) steps.close(entry);
+      return;
+    }
     const receiver = op_port_close(this.#id);
     if (receiver !== undefined) hold(receiver);
   }
@@ -61,7 +83,12 @@ export class MessagePort extends EventTarget {
     this.#id;
     setHandler(this, "message", value);
     // The first time that it is set, the port is enabled as if start() had been called.
-    if (!this.#detached && op_port_start(this.#id)) held.set(this.#id, this);
+    this.#watcher?.used();
+    this.#enable();
+  }
+  // What a stashed port receives does not come to its views: there is nothing to start.
+  #enable() {
+    if (!this.#detached && this.#stashed === null && op_port_start(this.#id)) held.set(this.#id, this);
   }
 
   static {
@@ -70,6 +97,7 @@ export class MessagePort extends EventTarget {
       detached: (port) => port.#detached,
       // What listens is held by the entangled port, if that is an object of this heap, else by the agent.
       update(port) {
+        if (port.#stashed !== null) return;
         const listening = port.#target !== null || hasListener(port, "message") || hasListener(port, "messageerror") || hasListener(port, "close");
         if (op_port_listen(port.#id, listening)) held.set(port.#id, port);
         else held.delete(port.#id);
@@ -94,7 +122,14 @@ export class MessagePort extends EventTarget {
       },
       // The transfer steps: gives the number of the port, which leaves this object.
       transfer(port) {
+        if (port.#stashed !== null) {
+          const { entry, steps } = port.#stashed;
+          port.#stashed.entry = null;
+          port.#detached = true;
+          return steps.transfer(entry);
+        }
         port.#detached = true;
+        port.#watcher?.used();
         const partner = port.#partner === undefined ? undefined : objects.get(port.#partner)?.deref();
         op_port_unlink(port.#id);
         port.#partner = undefined;
@@ -108,6 +143,23 @@ export class MessagePort extends EventTarget {
         }
         return port.#id;
       },
+      watch(port, used, closed) { port.#watcher = { used, closed }; },
+      changed: (port) => port.#watcher?.used(),
+      stashed(port) {
+        if (port.#stashed === null) throw new TypeError("This is not a StashedMessagePort");
+        return port.#stashed;
+      },
+      entry: (port) => port.#stashed?.entry ?? null,
+      number: (port) => port.#id,
+      moveIntoStash(port, move) {
+        const entry = move(port.#id);
+        internals.transfer(port);
+        return entry;
+      },
+      becomeView(port, entry, name, steps) {
+        port.#detached = entry === null;
+        port.#stashed = { entry, name, steps };
+      },
     };
   }
 }
@@ -115,7 +167,9 @@ for (const type of ["messageerror", "close"]) defineEventHandler(MessagePort, ty
 idl(MessagePort);
 
 onListenersChanged((target) => {
-  if (internals.is(target) && !internals.detached(target)) internals.update(target);
+  if (!internals.is(target) || internals.detached(target)) return;
+  internals.changed(target);
+  internals.update(target);
 });
 
 transferable(MessagePort, "MessagePort", {
@@ -139,6 +193,30 @@ export const dropPort = internals.drop;
 
 // The two ports of a channel.
 export const entangle = internals.entangle;
+
+// Whether a port is [[Detached]].
+export const isDetached = internals.detached;
+
+// The transfer steps: the number of the port, which leaves its object.
+export const transferredPort = internals.transfer;
+
+// Has `used()` called whenever a script uses the port, and `closed()` when it closes it.
+export const watchPort = internals.watch;
+
+// Moves a port into the stash by `move(id)`, which gives what it is there; if it throws, the port is as before.
+// The object is detached.
+export const moveIntoStash = internals.moveIntoStash;
+
+// The number of a port that is no view.
+export const portNumber = internals.number;
+
+// Makes an object a view of an entry of the stash; a dead one if the entry is null. `steps` is
+// { post(entry, message, transfer), close(entry) }.
+export const becomeView = internals.becomeView;
+
+// The name of a view, and its entry: null for a dead view, and for a port that is none.
+export const stashedName = (port) => internals.stashed(port).name;
+export const stashedEntry = internals.entry;
 
 function hold(id) {
   const port = objects.get(id)?.deref();

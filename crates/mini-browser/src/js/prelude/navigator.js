@@ -15,6 +15,10 @@ export class Navigator {
   get onLine() { return true; }
   get cookieEnabled() { return true; }
   get hardwareConcurrency() { return 1; }
+  async connect(url, request = undefined) {
+    this.#brand;
+    return op_load("connect.js").connect(arguments.length, url, request);
+  }
   get serviceWorker() { this.#brand; return op_load("container.js").container; }
 }
 // [SecureContext]

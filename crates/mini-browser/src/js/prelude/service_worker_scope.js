@@ -3,15 +3,28 @@
 import { op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
 import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
-import { installGlobalScope } from "./global_scope.js";
+import { installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
+import { promising } from "./promises.js";
 import { global } from "./realms.js";
-import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
+import { USVString, callAsync, givesPromise, globalMembers, idl, illegal, install, lazy, required } from "./webidl.js";
 import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
   constructor() { illegal(arguments[0]); super(arguments[0]); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
+  get ports() { return stash().ports; }
+  stashPort(key, port) {
+    required(arguments.length, 2, "stashPort");
+    stash().stashPort(USVString(key), port);
+  }
+  getStashedPorts(key) {
+    const given = arguments.length;
+    return promising(() => {
+      required(given, 1, "getStashedPorts");
+      return stash().match(USVString(key));
+    });
+  }
   get clients() { return op_load("clients.js").clients; }
   async skipWaiting() { await callAsync(op_skip_waiting); }
 }
@@ -20,7 +33,17 @@ for (const type of ["install", "activate", "fetch", "message", "messageerror", "
   defineEventHandler(ServiceWorkerGlobalScope, type);
 }
 
+givesPromise(ServiceWorkerGlobalScope.prototype.skipWaiting);
+globalMembers(ServiceWorkerGlobalScope);
+
 let known;
+
+// The module of stashed ports.
+function stash() {
+  const module = op_load("stashed_ports.js");
+  ports = module.ports;
+  return module;
+}
 
 // The module of registrations, with this worker's and its registration's objects, made at first use.
 function registrations() {
@@ -36,10 +59,12 @@ installGlobalScope(ServiceWorkerGlobalScope, WorkerGlobalScope.prototype);
 install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
 lazy("clients.js", ["Clients", "Client", "WindowClient"]);
 lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);
-lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+lazyServiceWorkers();
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("fetch_event.js", ["FetchEvent"]);
-lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent"]);
+lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent", "ForeignServiceWorkerClient"]);
+lazy("push_event.js", ["PushEvent", "PushMessageData"]);
+lazy("stashed_ports.js", ["StashedPortCollection", "StashedMessagePort", "PersistentMessagePort", "StashedMessageEvent"]);
 
 // Forms of a function that has an empty body, for "all fetch listeners are empty". What is not
 // recognized counts as a body.
@@ -52,13 +77,19 @@ function isEmptyFunction(callback) {
   return typeof callback === "function" && EMPTY.test(Reflect.apply(sourceOf, callback, []).replace(COMMENTS, "").trim());
 }
 
+// self.ports, once a script has asked for it.
+let ports = null;
+
+// What is listened to, at the global or at self.ports.
+const types = () => (ports === null ? typesOf(global) : [...new Set([...typesOf(global), ...typesOf(ports)])]);
+
 // The listeners: their types, and what the fetch listeners amount to.
 op_set_hook("listeners", () => {
   const fetches = callbacksOf(global, "fetch");
-  return { types: typesOf(global), fetches: fetches.length, empty: fetches.filter(isEmptyFunction).length };
+  return { types: types(), fetches: fetches.length, empty: fetches.filter(isEmptyFunction).length };
 });
 onListenersChanged((target) => {
-  if (target === global) op_listeners(typesOf(global));
+  if (target === global || target === ports) op_listeners(types());
 });
 
 op_set_hook("install", (id) => dispatchExtendable(newInstallEvent(id), (failure) => op_settled(id, failure)));
@@ -68,10 +99,10 @@ op_set_hook("message", (id, message, origin, source) => {
   const { newExtendableMessageEvent } = op_load("extendable_message_event.js");
   dispatchExtendable(newExtendableMessageEvent(message, origin, source), (failure) => op_settled(id, failure));
 });
-op_set_hook("connect", (id, type, detail) => {
-  const { newConnectEvent } = op_load("connect_event.js");
-  dispatchExtendable(newConnectEvent(type, detail), (failure) => op_settled(id, failure));
-});
+op_set_hook("connect", (id, type, detail, record) => op_load("connect_event.js").dispatchConnect(id, type, detail, record));
+op_set_hook("push", (id, data) => op_load("push_event.js").dispatchPush(id, data));
+op_set_hook("stashed message", (...message) => stash().receive(...message));
+op_set_hook("stashed close", (...closed) => stash().closed(...closed));
 
 op_set_hook("fetch", (id, detail, body) => op_load("fetch_event.js").dispatchFetch(id, detail, body));
 op_set_hook("notice", (kind, detail) => registrations().applyNotice(kind, detail));

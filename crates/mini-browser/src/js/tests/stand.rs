@@ -11,9 +11,9 @@ use http::HeaderMap;
 use service_worker::message_port::Message;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
-    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, RunId, ScopeUrl,
-    ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType,
-    WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, Origin, RegistrationId, RegistrationView,
+    RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState,
+    WorkerType, WorkerView,
 };
 use service_worker::{
     Body, EventDetail, EventOutcome, FetchAnswer, FetchDetail, HostCommand, HostEvent, JobError,
@@ -24,7 +24,7 @@ use url::Url;
 use crate::js::seam::Registering;
 use crate::js::worker::{Incoming, Said};
 use crate::js::{
-    ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
+    Connections, ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
 };
 
@@ -85,6 +85,8 @@ pub(super) fn registration_view() -> RegistrationView {
 fn now<T: Send + 'static>(value: T) -> Pending<T> {
     Box::pin(std::future::ready(value))
 }
+
+impl Connections for Facade {}
 
 impl Seam for Facade {
     fn register(
@@ -164,6 +166,28 @@ impl Seam for Facade {
 
     fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
         now(vec![registration_view()])
+    }
+
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Ok(NavigationPreload::default())
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("preload of {registration}: {enabled}"));
+        now(Ok(()))
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("preload header of {registration}: {value:?}"));
+        now(Ok(()))
     }
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
