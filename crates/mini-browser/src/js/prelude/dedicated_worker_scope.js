@@ -13,7 +13,7 @@ import { WorkerGlobalScope } from "./worker_global_scope.js";
 let inside;
 
 class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
-  constructor(token) { illegal(token); super(token); }
+  constructor() { illegal(arguments[0]); super(arguments[0]); }
   postMessage(message, options = undefined) {
     if (arguments.length < 1) throw new TypeError("postMessage: 1 argument required, but only 0 present");
     inside.postMessage(message, options);

@@ -412,12 +412,12 @@ export function defineEventHandler(Class, type) {
     }
     return target;
   };
-  Object.defineProperty(Class.prototype, `on${type}`, {
-    get() { return handlerOf(target(this), type); },
-    set(value) { setHandler(target(this), type, value); },
-    enumerable: true,
-    configurable: true,
-  });
+  // Accessors of a literal are named as Web IDL has it: `get ontype`.
+  const { get, set } = Object.getOwnPropertyDescriptor({
+    get [`on${type}`]() { return handlerOf(target(this), type); },
+    set [`on${type}`](value) { setHandler(target(this), type, value); },
+  }, `on${type}`);
+  Object.defineProperty(Class.prototype, `on${type}`, { get, set, enumerable: true, configurable: true });
 }
 
 // DOM, "fire an event" with no initialisation. False if canceled.

@@ -57,6 +57,7 @@ export const portsAmong = (transferred) => (transferred.length === 0 ? [] : tran
 // Nobody will receive the message.
 export const dropMessage = (message) => op_message_drop(message);
 
-// StructuredSerializeForStorage and StructuredDeserialize: a Uint8Array, and the value again.
+// StructuredSerialize and StructuredDeserialize: a Uint8Array, and the value again.
+export const structuredSerialize = (value) => op_structured_serialize(value, false);
 export const structuredSerializeForStorage = (value) => op_structured_serialize(value, true);
 export const structuredDeserialize = (record) => op_structured_deserialize(record);

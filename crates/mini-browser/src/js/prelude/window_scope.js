@@ -12,7 +12,7 @@ import "./test_report.js";
 import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, load, replaceable } from "./webidl.js";
 
 class Window extends EventTarget {
-  constructor(token) { illegal(token); super(); }
+  constructor() { illegal(arguments[0]); super(); }
   get name() {
     const id = op_navigable();
     return id === undefined || id === null ? "" : op_name(id);

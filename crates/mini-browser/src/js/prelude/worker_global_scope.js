@@ -7,7 +7,7 @@ import { global } from "./realms.js";
 import { USVString, call, errorOf, idl, illegal } from "./webidl.js";
 
 export class WorkerGlobalScope extends EventTarget {
-  constructor(token) { illegal(token); super(); }
+  constructor() { illegal(arguments[0]); super(); }
   get self() { return global; }
   get location() { return op_load("worker_location.js").location; }
   get navigator() { return op_load("worker_location.js").navigator; }

@@ -99,8 +99,9 @@ fn interface_objects_are_data_properties_and_attributes_accessors() {
             const cache = of('Cache'), before = [cache.value === Cache, cache.writable, cache.enumerable, 'get' in cache];
             crypto = 1; performance = 2; self = 3;
             delete window.Blob;
-            [...before, typeof crypto, performance, self, of('Blob') ?? null, name(() => Reflect.get(window, 'caches', {}))]"
+            const { get } = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, 'onmessage');
+            [get.name, Window.length, ...before, typeof crypto, performance, self, of('Blob') ?? null, name(() => Reflect.get(window, 'caches', {}))]"
         ),
-        json!([true, true, false, false, "object", 2, 3, null, "no error"])
+        json!(["get onmessage", 0, true, true, false, false, "object", 2, 3, null, "no error"])
     );
 }
