@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use service_worker::JobError;
 use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, PartitionPolicy, RegistrationId, RegistrationView,
-    ScriptResource, WorkerId, WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
+    RegistrationView, ScriptResource, WorkerId, WorkerView,
 };
 use url::Url;
 
@@ -155,6 +155,26 @@ impl Seam for NoWorkers {
 
     fn registration(&self, _: ClientId, _: &Url) -> Pending<Option<RegistrationView>> {
         async { None }.boxed()
+    }
+
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Ok(NavigationPreload::default())
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        _: RegistrationId,
+        _: bool,
+    ) -> Pending<Result<(), JobError>> {
+        refused()
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        _: RegistrationId,
+        _: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        refused()
     }
 
     fn skip_waiting(&self, _: WorkerId) -> Pending<Result<(), JobError>> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rquickjs::{Ctx, Value};
 use serde_json::json;
-use service_worker::types::Environment;
+use service_worker::types::{ClientId, Environment};
 use url::Url;
 
 use super::History;
@@ -27,6 +27,8 @@ pub(super) struct NewDocument {
     pub(super) sandbox: Sandbox,
     pub(super) policies: PolicyContainer,
     pub(super) history: History,
+    /// Whose controller it has, if it comes from a local URL.
+    pub(super) creator: Option<ClientId>,
 }
 
 /// What a document is made from.
@@ -68,6 +70,7 @@ pub(super) fn of_response(
         client: Some(fetched.client),
         sandbox,
         history,
+        creator: None,
     }
 }
 
@@ -121,6 +124,7 @@ pub(super) fn of_text(
         referrer: String::new(),
         sandbox,
         history,
+        creator: None,
     }
 }
 
