@@ -160,6 +160,26 @@ impl Seam for NoWorkers {
         async { None }.boxed()
     }
 
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Ok(NavigationPreload::default())
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        _: RegistrationId,
+        _: bool,
+    ) -> Pending<Result<(), JobError>> {
+        refused()
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        _: RegistrationId,
+        _: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        refused()
+    }
+
     fn skip_waiting(&self, _: WorkerId) -> Pending<Result<(), JobError>> {
         refused()
     }

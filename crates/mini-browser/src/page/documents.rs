@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
 use crate::browser::Parts;
-use crate::fetch::{ContentSecurityPolicies, FetchParams, determine_referrer};
+use crate::fetch::{ContentSecurityPolicies, FetchParams, ReferrerPolicy, determine_referrer};
 use crate::js::{DocumentRequest, Documents, FetchedDocument, Page, Pending, Place};
 
 /// The documents of a browser.
@@ -61,6 +61,7 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     let mut body = request.body.clone();
     let mut reserved: Option<Client> = None;
     let (mut hops, mut tainted_origin) = (Vec::new(), false);
+    let mut referrer_policy = request.policies.referrer;
     for _ in 0..=REDIRECTS {
         let client = reserve(&parts, &request, reserved.take(), url.clone());
         let environment = client.environment.clone();
@@ -73,9 +74,10 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         hops.push(url.clone());
         head.url_list.clone_from(&hops);
         head.tainted_origin = tainted_origin;
-        let referrer = determine_referrer(&head, request.policies.referrer);
+        let referrer = determine_referrer(&head, referrer_policy);
         let params = FetchParams::new(head, request.source.clone());
         let mut params = params.with_policies(&request.policies);
+        params.referrer_policy = referrer_policy;
         params.reserved = Some(environment.clone());
         if let Some((body, _)) = &body {
             params.body = body.clone().into();
@@ -93,6 +95,10 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
                 || status == 303 && method != Method::GET && method != Method::HEAD;
             if becomes_get {
                 (method, body) = (Method::GET, None);
+            }
+            // HTTP-redirect fetch, step 19.
+            if let Some(policy) = ReferrerPolicy::from_headers(&fetched.head.headers) {
+                referrer_policy = policy;
             }
             // HTTP-redirect fetch, step 10: the request's redirect-taint.
             let from = Origin::of(&url);
@@ -131,6 +137,16 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     Err(format!("{url} redirects more than {REDIRECTS} times"))
 }
 
+/// Whether a `sandbox` directive makes a document's origin opaque.
+fn sandboxes_origin(url: &Url, headers: &HeaderMap) -> bool {
+    let policies = ContentSecurityPolicies::from_headers(url, headers);
+    let mut directives = policies.sandbox();
+    directives.any(|tokens| {
+        let mut tokens = tokens.split_ascii_whitespace();
+        !tokens.any(|token| token.eq_ignore_ascii_case("allow-same-origin"))
+    })
+}
+
 /// The reserved client of a hop. A redirect within an origin keeps the one that is there, described
 /// anew; another origin gets another one.
 fn reserve(
@@ -146,16 +162,6 @@ fn reserve(
         }
         _ => Client::create(parts, request.environment(parts.next_client(), url)),
     }
-}
-
-/// Whether a `sandbox` directive makes a document's origin opaque.
-fn sandboxes_origin(url: &Url, headers: &HeaderMap) -> bool {
-    let policies = ContentSecurityPolicies::from_headers(url, headers);
-    let mut directives = policies.sandbox();
-    directives.any(|tokens| {
-        let mut tokens = tokens.split_ascii_whitespace();
-        !tokens.any(|token| token.eq_ignore_ascii_case("allow-same-origin"))
-    })
 }
 
 fn head(
