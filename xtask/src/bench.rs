@@ -25,12 +25,18 @@ const BENCHES: &[Bench] = &[
         target: "ports",
         features: "tokio",
     },
+    Bench {
+        name: "registry",
+        package: "service-worker",
+        target: "registry",
+        features: "tokio,redb,host-tests",
+    },
 ];
 
 /// What of a benchmark to run, and where its rows go.
 #[derive(clap::Args)]
 pub(crate) struct Wanted {
-    /// Which benchmark: js or ports.
+    /// Which benchmark: js, ports or registry.
     name: String,
     /// The beginnings of the ids of the rows to measure; all rows if none.
     ids: Vec<String>,

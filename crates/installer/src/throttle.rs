@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use sw_types::{EphemeralId, Origin, ScopeUrl, ScriptUrl, Site, StorageKey};
+use sw_types::{ScopeUrl, ScriptUrl, Site, StorageKey};
 
 use crate::Ignored;
 
@@ -135,16 +135,10 @@ impl Throttle {
         self.failures.insert(install, now);
     }
 
-    /// The site data of an origin is cleared: its failures are forgotten, in every partition.
-    /// (SEMANTICS §8.9.) The installs of this minute stay counted.
-    pub fn clear_origin(&mut self, origin: &Origin) {
-        self.failures.retain(|(key, ..), _| key.origin() != origin);
-    }
-
-    /// A private session has ended: its failures are forgotten.
-    pub fn clear_session(&mut self, session: EphemeralId) {
-        self.failures
-            .retain(|(key, ..), _| key.ephemeral() != Some(session));
+    /// Site data is cleared, or a private session has ended: the failures of what `covered` says
+    /// are forgotten. (SEMANTICS §8.9.) The installs of this minute stay counted.
+    pub fn clear(&mut self, covered: impl Fn(&StorageKey) -> bool) {
+        self.failures.retain(|(key, ..), _| !covered(key));
     }
 
     /// How many top-level sites and failures are remembered.
@@ -190,6 +184,7 @@ fn make_room<K: Clone + Ord, V>(
 
 #[cfg(test)]
 mod tests {
+    use sw_types::{EphemeralId, Origin};
     use url::Url;
 
     use super::*;
@@ -303,7 +298,7 @@ mod tests {
         scene
             .throttle
             .failed(now, &other, &other_script, &other_scope);
-        scene.throttle.clear_origin(&script.origin());
+        scene.throttle.clear(|key| *key.origin() == script.origin());
         assert_eq!(scene.throttle.remembered().1, 1);
         let admit = |scene: &mut Scene, key| {
             scene
@@ -322,7 +317,9 @@ mod tests {
         let now = scene.start;
         scene.throttle.failed(now, &key, &script, &scope);
         scene.throttle.failed(now, &private, &script, &scope);
-        scene.throttle.clear_session(EphemeralId(1));
+        scene
+            .throttle
+            .clear(|key| key.ephemeral() == Some(EphemeralId(1)));
         assert_eq!(scene.throttle.remembered().1, 1);
     }
 

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use service_worker::message_port::Message;
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
-    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource, WorkerId,
-    WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
+    ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
     AnsweredBy, Body, FetchError, FetchRequest, Handle, JobError, RegisterOptions,
@@ -265,6 +265,32 @@ impl Seam for Facade {
 
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>> {
         Box::pin(self.handle.registrations(client))
+    }
+
+    fn navigation_preload(
+        &self,
+        registration: RegistrationId,
+    ) -> Result<NavigationPreload, JobError> {
+        self.handle.navigation_preload(registration)
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>> {
+        Box::pin(self.handle.enable_navigation_preload(registration, enabled))
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        Box::pin(
+            self.handle
+                .set_navigation_preload_header(registration, value),
+        )
     }
 
     fn import_script(

@@ -114,6 +114,13 @@ impl Client {
         }
     }
 
+    /// A redirect leads it to another URL.
+    fn describe(&mut self, environment: Environment) {
+        self.parts
+            .host_event(HostEvent::ClientCreated(environment.clone()));
+        self.environment = environment;
+    }
+
     /// Its document is gone.
     fn discard(&self) {
         if !self.is_discarded.swap(true, Ordering::Relaxed) {

@@ -275,6 +275,7 @@ impl Driver {
     }
 
     fn worker_ends(&mut self, worker: WorkerId) {
+        self.tell(Input::ClientGone(Shared::worker_client(worker)));
         self.shared.worker_ends(worker);
         self.run_ends(worker);
     }
@@ -379,6 +380,11 @@ impl Driver {
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
         };
+        // It hears of its registration as any client does.
+        self.tell(Input::ClientCreated {
+            environment: environment.clone(),
+            storage_key: Some(start.storage_key.clone()),
+        });
         self.shared.worker_starts(endpoint, requesting);
         self.run_begins(registration, worker, start.state);
         let start = StartWorker {

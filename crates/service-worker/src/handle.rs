@@ -8,7 +8,7 @@ use futures_channel::oneshot;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Provenance, Register, Settled};
 use sw_types::{
-    ClientId, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
+    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
     UpdateViaCache, UrlError, WorkerId, WorkerType, WorkerView,
 };
 use url::Url;
@@ -214,6 +214,21 @@ impl Handle {
             script_url: active.script_url,
             state: active.state,
         })
+    }
+
+    /// A client that was created for a local URL (`about:`, `blob:`), by another of the same storage
+    /// key, has its creator's controller. (*HTML*, "Set up a window environment settings object",
+    /// "Run a worker".) Does nothing if there is none.
+    pub fn inherit_controller(&self, environment: &Environment, creator: ClientId) {
+        let partition = self.shared.policies.partition;
+        let key = partition.storage_key(environment, &environment.origin);
+        let controller = self.shared.lookup.controller(creator);
+        if let Some(found) = controller.filter(|found| Some(&found.storage_key) == key.as_ref()) {
+            self.shared.send(ToDriver::Tell(Input::ClientUses {
+                client: environment.id,
+                registration: found.id,
+            }));
+        }
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.

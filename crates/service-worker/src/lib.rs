@@ -74,12 +74,14 @@ mod importing;
 mod messaging;
 #[cfg(feature = "host-tests")]
 pub mod native_host;
+mod navigation;
 mod network;
 mod open;
 mod policies;
 mod report;
 mod script;
 mod shared;
+mod site_data;
 mod stashing;
 mod store;
 #[cfg(feature = "tokio")]
@@ -111,7 +113,7 @@ pub use stashing::{NotStashed, StashError};
 pub use store::{OpenError, RedbStore, SetAside, keep_copy, open_database};
 pub use sw_registry::{
     EventOutcome, JobError, MemoryStore, Provenance, RegistryStore, Report as RegistryReport,
-    Restored, StopReason, StoreError, StoreWrite, StoredRegistration, StoredWorker,
+    Restored, SiteData, StopReason, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
 
 pub use connect;

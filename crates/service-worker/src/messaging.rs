@@ -159,7 +159,7 @@ impl Handle {
     }
 
     /// `navigator.serviceWorker.getRegistrations()`: those of the client's storage key, in the
-    /// order of their scopes.
+    /// order in which they were made.
     pub fn registrations(
         &self,
         client: ClientId,
@@ -184,6 +184,7 @@ impl Handle {
             for view in asked {
                 views.extend(view.await.ok().flatten());
             }
+            views.sort_by_key(|view| view.id);
             views
         }
     }

@@ -17,7 +17,7 @@ use service_worker::types::{
 };
 use service_worker::{
     EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, Limits, Policies, Report,
-    StashError,
+    SiteData, StashError,
 };
 
 const PAGE: &str = "https://acme.test/";
@@ -119,6 +119,23 @@ async fn a_message_wakes_the_worker_that_was_stopped_and_close_comes_after_the_l
             "close at /chat, 0 left"
         ]
     );
+}
+
+#[tokio::test]
+async fn clearing_site_data_closes_stashed_ports_and_leaves_nothing() {
+    let log = Log::default();
+    let mut house = House::new(Policies::seeds(), [("echo", stashing(&log))]);
+    house.install().await;
+    let page = house.page(1, PAGE);
+    let mut port = connected(&house, page, "/chat").await;
+    let origin = service_worker::types::Origin::of(&url(SERVICE));
+    let of = SiteData::Origin(origin);
+    house.handle.clear_site_data(of.clone()).await.unwrap();
+    assert_eq!(next(&mut port).await, "close");
+    let again = house.handle.connect(page, "/chat", &url(SERVICE));
+    let (_, again) = house.takes(again).await;
+    assert!(again.is_err(), "nobody is there any more");
+    house.handle.clear_site_data(of).await.unwrap();
 }
 
 #[tokio::test]

@@ -226,7 +226,10 @@ impl Registry {
             .and_then(|id| self.registrations.get(&id))
             .map(|registration| &registration.storage_key);
         let Some(found) = self.clients.get(&client).filter(|found| {
-            found.storage_key.as_ref() == key && key.is_some() && found.environment.secure_context
+            found.storage_key.as_ref() == key
+                && key.is_some()
+                && found.environment.secure_context
+                && found.environment.client_type != ClientType::ServiceWorker
         }) else {
             return FoundClient::No;
         };
@@ -248,7 +251,9 @@ impl Registry {
         }
         let former = self.release(client);
         self.set_uses(client, Some(id));
+        let now = self.now().instant;
         self.edit(id, |registration| {
+            registration.last_used = Some(now);
             registration.clients.insert(client);
         });
         if let Some(former) = former {

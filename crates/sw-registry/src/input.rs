@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use sw_types::{
-    ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, Origin, PromiseId,
-    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site,
-    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerType,
+    ClientId, EncodedRouterRule, Environment, EventId, EventTypes, FallThroughRule, FetchHandler,
+    Origin, PromiseId, RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource,
+    ScriptUrl, Site, StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerType,
 };
 use url::Url;
 
@@ -90,6 +90,26 @@ pub enum Input {
         event: EventId,
         /// The rules, added to those that it gave before.
         rules: Vec<FallThroughRule>,
+    },
+    /// `event.addRoutes()`, each rule verified by the caller: settles once they are added.
+    AddRoutes {
+        /// The promise.
+        promise: PromiseId,
+        /// The worker.
+        worker: WorkerId,
+        /// The install event.
+        event: EventId,
+        /// The rules, added to those that it gave before.
+        rules: Vec<EncodedRouterRule>,
+    },
+    /// `registration.navigationPreload`: a change of what is kept there.
+    SetNavigationPreload {
+        /// The promise.
+        promise: PromiseId,
+        /// The registration.
+        registration: RegistrationId,
+        /// What changes.
+        change: PreloadChange,
     },
     /// A window or worker is being created (a navigation's *reserved client* included).
     ClientCreated {
@@ -200,8 +220,38 @@ pub enum Input {
     },
     /// The answer to an [`Output::Request`](crate::Output).
     Response(RequestId, Response),
-    /// Clear all data of an origin, in every partition.
-    ClearOrigin(PromiseId, Origin),
+    /// Clear stored data, at once and whoever uses it.
+    ClearSiteData(PromiseId, SiteData),
+}
+
+/// Whose data is cleared. (*Clear Site Data*; SEMANTICS §8.9.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteData {
+    /// An origin's, in every partition and private session: what a user clears.
+    Origin(Origin),
+    /// One storage key's: what a `Clear-Site-Data` header of a response may clear.
+    StorageKey(StorageKey),
+}
+
+impl SiteData {
+    /// Whether what is kept under a storage key is meant.
+    #[must_use]
+    pub fn covers(&self, key: &StorageKey) -> bool {
+        match self {
+            Self::Origin(origin) => key.origin() == origin,
+            Self::StorageKey(meant) => key == meant,
+        }
+    }
+}
+
+/// For people.
+impl std::fmt::Display for SiteData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Origin(origin) => origin.fmt(f),
+            Self::StorageKey(key) => key.fmt(f),
+        }
+    }
 }
 
 /// The arguments of *Start Register*.
@@ -225,6 +275,15 @@ pub struct Register {
     pub provenance: Provenance,
     /// The top-level site on whose behalf the script is fetched.
     pub initiator: Site,
+}
+
+/// A change of a registration's navigation preload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreloadChange {
+    /// `enable()` and `disable()`.
+    Enabled(bool),
+    /// `setHeaderValue()`.
+    HeaderValue(HeaderValue),
 }
 
 /// Who made a registration.

@@ -99,7 +99,11 @@ impl Registry {
             let used = &installed.used;
             if let Some(scripts) = &mut installed.scripts {
                 scripts.retain(|url, _| used.contains(url));
+                installed.script_bytes = scripts.values().map(|it| it.body.len() as u64).sum();
             }
+        }
+        if let Err(error) = self.make_room(key, worker) {
+            return self.not_installed(key, worker, before, error);
         }
         let Some(id) = self.scope_map.get(key).copied() else {
             return;
@@ -123,14 +127,26 @@ impl Registry {
             Ok(()) => self.installed(key, worker),
             Err(error) => {
                 let scope = key.1.clone();
-                self.install_failed(key, worker, before);
-                if self.head(key).is_some_and(|job| job.is_by_header()) {
-                    self.reject_job(key, JobError::Store(error.clone()));
-                }
-                self.report(Report::NotStored { scope, error });
-                self.finish_job(key);
+                self.report(Report::NotStored {
+                    scope,
+                    error: error.clone(),
+                });
+                self.not_installed(key, worker, before, JobError::Store(error));
             }
         }
+    }
+
+    /// The worker could not be kept. The promise has been resolved in step 7, but of an installation
+    /// by header.
+    fn not_installed(&mut self, key: &ScopeKey, worker: WorkerId, before: Before, error: JobError) {
+        self.install_failed(key, worker, before);
+        if self.head(key).is_some_and(|job| job.is_by_header()) {
+            self.reject_job(key, error);
+        } else if let JobError::Quota(_) = error {
+            let scope = key.1.clone();
+            self.report(Report::JobFailed { scope, error });
+        }
+        self.finish_job(key);
     }
 
     /// Steps 16 to 22.

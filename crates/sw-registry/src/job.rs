@@ -8,6 +8,7 @@ use sw_types::{
 };
 
 use crate::install::Install;
+use crate::preload::ChangedPreload;
 use crate::state::ScopeKey;
 use crate::unregister::Unregister;
 use crate::update::Update;
@@ -254,8 +255,10 @@ pub(crate) enum Waiting {
     Start(WorkerId),
     /// Nobody; a failure is reported.
     Nobody(ScopeUrl),
-    /// `ClearOrigin`.
-    Clear(PromiseId, Origin, Vec<RegistrationId>),
+    /// Whoever changed a registration's navigation preload, from what to what.
+    NavigationPreload(PromiseId, RegistrationId, ChangedPreload),
+    /// `ClearSiteData`.
+    Clear(PromiseId),
 }
 
 impl Registry {

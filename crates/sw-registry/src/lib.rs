@@ -49,11 +49,14 @@ mod limits;
 mod lookup;
 mod memory_store;
 mod output;
+mod preload;
 pub mod record;
 mod register;
 mod registry;
 mod restore;
+mod routes;
 mod script_check;
+mod site_data;
 mod state;
 mod store;
 mod unregister;
@@ -62,7 +65,8 @@ mod wake;
 
 pub use clients::FoundClient;
 pub use input::{
-    EventOutcome, FetchedScript, Input, Now, Provenance, Register, Response, ScriptFetchError,
+    EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
+    ScriptFetchError, SiteData,
 };
 pub use limits::Limits;
 pub use lookup::{ActiveWorker, Lookup, Snapshot};

@@ -294,6 +294,9 @@ impl Registry {
         };
         let (registration, in_lifecycle) = (worker.registration, worker.lifecycle.is_some());
         let now = self.now().instant;
+        if let Some(registration) = self.registrations.get_mut(&registration) {
+            registration.last_used = registration.last_used.max(Some(last_busy));
+        }
         // Who was told that it runs may not have dispatched anything yet.
         let last_busy = last_busy.max(worker.last_wake.unwrap_or(last_busy));
         let limits = &self.limits;

@@ -22,12 +22,19 @@ pub struct Limits {
     /// How many workers may be started within a minute for each top-level site that is not their
     /// own: 120.
     pub starts_for_others: u32,
+    /// How many conditions the router rules of one worker may have in all: 1024.
+    pub router_conditions: u32,
     /// How many starts in a row may fail before a worker is bypassed: 3.
     pub failed_starts: u32,
     /// For how long it is then bypassed; doubled by each further failure: 10 seconds.
     pub bypass: Duration,
     /// For how long at most: 5 minutes.
     pub longest_bypass: Duration,
+    /// How many bytes of installed scripts an origin may keep, over all its partitions: 256 MiB.
+    /// The least recently used registrations are evicted to stay within it.
+    pub script_bytes_per_origin: u64,
+    /// How many registrations an origin may keep, likewise: 16,384.
+    pub registrations_per_origin: usize,
 }
 
 impl Default for Limits {
@@ -39,9 +46,12 @@ impl Default for Limits {
             stop: Duration::from_secs(5),
             stale_after: Duration::from_secs(24 * 60 * 60),
             starts_for_others: 120,
+            router_conditions: 1024,
             failed_starts: 3,
             bypass: Duration::from_secs(10),
             longest_bypass: Duration::from_secs(5 * 60),
+            script_bytes_per_origin: 256 << 20,
+            registrations_per_origin: 16_384,
         }
     }
 }

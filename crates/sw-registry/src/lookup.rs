@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use sw_types::{
-    ClientId, Environment, EventTypes, FallThroughRule, FetchHandler, Origin, RegistrationId,
-    ScopeUrl, ScriptUrl, StorageKey, Timestamp, WorkerId, WorkerState,
+    ClientId, EncodedRouterRule, Environment, EventTypes, FallThroughRule, FetchHandler,
+    NavigationPreload, Origin, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp,
+    WorkerId, WorkerState,
 };
 use url::{Position, Url};
 
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub scope: ScopeUrl,
     /// Who made it.
     pub provenance: Provenance,
+    /// Its navigation preload state.
+    pub navigation_preload: NavigationPreload,
     /// Its last update check time.
     pub last_update_check: Option<Timestamp>,
     /// How long after that it is stale.
@@ -48,6 +51,8 @@ pub struct ActiveWorker {
     pub fetch_handler: FetchHandler,
     /// Its fall-through rules.
     pub fall_through: Arc<[FallThroughRule]>,
+    /// Its router rules, in the order in which they were added.
+    pub router_rules: Arc<[EncodedRouterRule]>,
 }
 
 impl Snapshot {
@@ -407,6 +412,7 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(scope, None).unwrap(),
             provenance: Provenance::Script,
+            navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),
             active: None,

@@ -148,6 +148,9 @@ pub enum JobError {
     /// The store refused; nothing was written.
     #[error("the store failed: {0}")]
     Store(#[from] crate::StoreError),
+    /// A `QuotaExceededError`: the origin keeps as much as it may, and all of it is in use.
+    #[error("QuotaExceededError: {0}")]
+    Quota(String),
     /// A worker could not be started for a functional event.
     #[error("the worker did not start: {0}")]
     Start(String),
@@ -246,6 +249,14 @@ pub enum Report {
         seconds: u64,
         /// What happened last, for people.
         error: String,
+    },
+    /// A registration was evicted, so that its origin is within its quota.
+    #[error("{scope}: evicted, {bytes} bytes of scripts")]
+    Evicted {
+        /// The scope.
+        scope: ScopeUrl,
+        /// What that freed.
+        bytes: u64,
     },
     /// Something stored was damaged, and was left out.
     #[error("quarantined: {0}")]

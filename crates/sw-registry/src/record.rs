@@ -7,15 +7,16 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sw_types::{
-    EventTypes, FallThroughRule, FetchHandler, RegistrationId, ScopeUrl, ScriptMap, ScriptResource,
-    ScriptUrl, StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    EncodedRouterRule, EventTypes, FallThroughRule, FetchHandler, NavigationPreload,
+    RegistrationId, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, StorageKey, Timestamp,
+    UpdateViaCache, WorkerId, WorkerState, WorkerType,
 };
 use url::Url;
 
 use crate::{Provenance, StoredRegistration, StoredWorker};
 
 /// The format that is written. A reader knows this one only.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEAD: usize = 5;
 
 /// Why bytes are not a record.
@@ -65,11 +66,13 @@ pub fn encode_registration(
         event_types: worker.event_types,
         fetch_handler: worker.fetch_handler,
         fall_through: worker.fall_through.clone(),
+        router_rules: worker.router_rules.clone(),
         scripts: if worker.scripts.is_empty() {
             stored_scripts(worker.id)
         } else {
             worker.scripts.keys().cloned().collect()
         },
+        script_bytes: worker.script_bytes,
     };
     encode(&RegistrationRow {
         id: registration.id,
@@ -78,6 +81,7 @@ pub fn encode_registration(
         update_via_cache: registration.update_via_cache,
         last_update_check: registration.last_update_check,
         provenance: registration.provenance,
+        navigation_preload: registration.navigation_preload.clone(),
         waiting: registration.waiting.as_ref().map(worker),
         active: registration.active.as_ref().map(worker),
     })
@@ -100,7 +104,9 @@ pub fn decode_registration(record: &[u8]) -> Result<Row, RecordError> {
             event_types: row.event_types,
             fetch_handler: row.fetch_handler,
             fall_through: row.fall_through,
+            router_rules: row.router_rules,
             scripts: ScriptMap::new(),
+            script_bytes: row.script_bytes,
         }
     };
     let registration = StoredRegistration {
@@ -110,6 +116,7 @@ pub fn decode_registration(record: &[u8]) -> Result<Row, RecordError> {
         update_via_cache: row.update_via_cache,
         last_update_check: row.last_update_check,
         provenance: row.provenance,
+        navigation_preload: row.navigation_preload,
         waiting: row.waiting.map(&mut worker),
         active: row.active.map(&mut worker),
     };
@@ -143,6 +150,7 @@ struct RegistrationRow {
     update_via_cache: UpdateViaCache,
     last_update_check: Option<Timestamp>,
     provenance: Provenance,
+    navigation_preload: NavigationPreload,
     waiting: Option<WorkerRow>,
     active: Option<WorkerRow>,
 }
@@ -156,7 +164,9 @@ struct WorkerRow {
     event_types: EventTypes,
     fetch_handler: FetchHandler,
     fall_through: Vec<FallThroughRule>,
+    router_rules: Vec<EncodedRouterRule>,
     scripts: Vec<Url>,
+    script_bytes: u64,
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
@@ -223,6 +233,10 @@ mod tests {
             provenance: Provenance::Header {
                 controls_clients: false,
             },
+            navigation_preload: NavigationPreload {
+                enabled: true,
+                header_value: http::HeaderValue::from_bytes(b"caf\xe9").unwrap(),
+            },
             waiting: None,
             active: Some(StoredWorker {
                 id: WorkerId(9),
@@ -237,7 +251,12 @@ mod tests {
                         &Url::parse("https://b.test").unwrap(),
                     )]),
                 }],
+                router_rules: vec![EncodedRouterRule {
+                    conditions: 3,
+                    rule: bytes::Bytes::from_static(b"\x01\x02"),
+                }],
                 scripts: [(script_url.url().clone(), Arc::new(script()))].into(),
+                script_bytes: 24,
             }),
         }
     }
@@ -280,8 +299,8 @@ mod tests {
             decode_script(&record[..record.len() - 1]),
             Err(RecordError::Checksum)
         );
-        record[0] = 2;
-        assert_eq!(decode_script(&record), Err(RecordError::Version(2)));
+        record[0] = 3;
+        assert_eq!(decode_script(&record), Err(RecordError::Version(3)));
         // A record of another kind, with a checksum that is right.
         let row = encode_registration(&registration(), |_| Vec::new()).unwrap();
         assert!(matches!(decode_script(&row), Err(RecordError::Content(_))));

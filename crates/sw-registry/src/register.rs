@@ -133,6 +133,7 @@ impl Registry {
                 update_via_cache,
                 last_update_check: None,
                 provenance,
+                navigation_preload: Default::default(),
                 installing: None,
                 waiting: None,
                 active: None,
@@ -143,6 +144,7 @@ impl Registry {
                 wakes: Vec::new(),
                 asked_before_clear: Default::default(),
                 stored: false,
+                last_used: Some(self.now().instant),
             },
         );
         self.scope_map.insert(key.clone(), id);

@@ -12,6 +12,7 @@ use crate::install::Install;
 use crate::job::{Job, Step, Waiting};
 use crate::limits::{Limits, StartBudget};
 use crate::lookup::Lookup;
+use crate::site_data::Removal;
 use crate::state::{Client, Registration, ScopeKey, Worker};
 use crate::unregister::Unregister;
 use crate::{Input, Now, Output, Report, Response, Restored};
@@ -41,8 +42,10 @@ pub struct Registry {
     pub(crate) requests: BTreeMap<RequestId, Waiting>,
     pub(crate) deadlines: BTreeSet<(Instant, WorkerId)>,
     pub(crate) budget: StartBudget,
-    /// Rows that `ClearOrigin` could not remove.
-    pub(crate) not_removed: BTreeMap<Origin, Vec<RegistrationId>>,
+    /// Rows that the next write removes: of what was evicted, and what a write could not remove.
+    pub(crate) to_remove: BTreeMap<RegistrationId, StorageKey>,
+    /// Rows that a write on its way removes.
+    pub(crate) removing: BTreeMap<RequestId, Vec<Removal>>,
     /// Restored registrations with a worker to be activated.
     pub(crate) to_promote: Vec<RegistrationId>,
     /// Registrations whose snapshot is out of date.
@@ -76,7 +79,8 @@ impl Registry {
             requests: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             budget: StartBudget::default(),
-            not_removed: BTreeMap::new(),
+            to_remove: BTreeMap::new(),
+            removing: BTreeMap::new(),
             to_promote: Vec::new(),
             changed: BTreeSet::new(),
             lookup: Lookup::default(),
@@ -222,6 +226,17 @@ impl Registry {
                 event,
                 rules,
             } => self.handle_fall_through_requests(worker, event, rules),
+            Input::AddRoutes {
+                promise,
+                worker,
+                event,
+                rules,
+            } => self.add_routes(promise, worker, event, rules),
+            Input::SetNavigationPreload {
+                promise,
+                registration,
+                change,
+            } => self.set_navigation_preload(promise, registration, change),
             Input::ClientCreated {
                 environment,
                 storage_key,
@@ -274,7 +289,7 @@ impl Registry {
                 last_busy,
             } => self.activity(worker, oldest_event, last_busy),
             Input::Response(request, response) => self.answered(request, response),
-            Input::ClearOrigin(promise, origin) => self.clear_origin(promise, origin),
+            Input::ClearSiteData(promise, of) => self.clear_site_data(promise, &of),
         }
     }
 
@@ -283,6 +298,9 @@ impl Registry {
             tracing::debug!(%request, "an unknown or late answer");
             return;
         };
+        if let Response::Stored(result) = &response {
+            self.removals_answered(request, result.is_ok());
+        }
         match (waiting, response) {
             (Waiting::Job(key), response) => self.job_answered(&key, request, response),
             (Waiting::Activation(id), Response::Stored(result)) => {
@@ -291,13 +309,16 @@ impl Registry {
             (Waiting::Start(worker), Response::Scripts(result)) => {
                 self.scripts_loaded_to_start(worker, request, result);
             }
+            (Waiting::NavigationPreload(promise, id, change), Response::Stored(result)) => {
+                self.navigation_preload_stored(promise, id, &change, result);
+            }
             (Waiting::Nobody(scope), Response::Stored(result)) => {
                 if let Err(error) = result {
                     self.report(Report::NotStored { scope, error });
                 }
             }
-            (Waiting::Clear(promise, origin, rows), Response::Stored(result)) => {
-                self.origin_cleared(promise, origin, rows, result);
+            (Waiting::Clear(promise), Response::Stored(result)) => {
+                self.site_data_cleared(promise, result);
             }
             (waiting, response) => {
                 tracing::debug!(%request, ?response, "an answer of the wrong kind");

@@ -15,7 +15,7 @@ use crate::activate::Activate;
 use crate::job::Waiting;
 use crate::lookup::{ActiveWorker, Snapshot};
 use crate::state::{Registration, Run, Worker};
-use crate::{Registry, Report, Request, Restored, StoreWrite, StoredRegistration, StoredWorker};
+use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredWorker};
 
 impl Registry {
     pub(crate) fn restore(&mut self, restored: Restored) {
@@ -95,6 +95,7 @@ impl Registry {
             update_via_cache: stored.update_via_cache,
             last_update_check: stored.last_update_check,
             provenance: stored.provenance,
+            navigation_preload: stored.navigation_preload,
             installing: None,
             waiting: slot(stored.waiting),
             active: slot(stored.active),
@@ -105,6 +106,7 @@ impl Registry {
             wakes: Vec::new(),
             asked_before_clear: Default::default(),
             stored: true,
+            last_used: None,
         };
         if registration.waiting.is_some() || activating {
             self.to_promote.push(id);
@@ -129,8 +131,7 @@ impl Registry {
     pub(crate) fn store(&mut self, id: RegistrationId, waiting: Waiting) -> Option<RequestId> {
         let row = self.row(self.registrations.get(&id)?)?;
         self.edit(id, |registration| registration.stored = true);
-        let put = Request::Store(vec![StoreWrite::Put(Box::new(row))]);
-        Some(self.request(waiting, put))
+        Some(self.request_put(waiting, StoreWrite::Put(Box::new(row))))
     }
 
     /// The row as it will be once all that is being written has been: writes of *Install* and
@@ -163,6 +164,7 @@ impl Registry {
             update_via_cache: registration.update_via_cache,
             last_update_check: registration.last_update_check,
             provenance: registration.provenance,
+            navigation_preload: registration.navigation_preload.clone(),
             waiting,
             active,
         })
@@ -177,6 +179,7 @@ impl Registry {
             storage_key: registration.storage_key.clone(),
             scope: registration.scope.clone(),
             provenance: registration.provenance,
+            navigation_preload: registration.navigation_preload.clone(),
             last_update_check: registration.last_update_check,
             stale_after: self.limits.stale_after,
             active: active.map(|worker| ActiveWorker {
@@ -186,6 +189,7 @@ impl Registry {
                 event_types: worker.event_types,
                 fetch_handler: worker.fetch_handler,
                 fall_through: Arc::clone(&worker.fall_through),
+                router_rules: Arc::clone(&worker.router_rules),
             }),
         }
     }
@@ -206,6 +210,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         event_types: stored.event_types,
         fetch_handler: stored.fetch_handler,
         fall_through: stored.fall_through.into(),
+        router_rules: stored.router_rules.into(),
         run: Run::Stopped,
         run_id: None,
         awaited_by: Vec::new(),
@@ -214,6 +219,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         deadline: None,
         failures: 0,
         bypassed_until: None,
+        script_bytes: stored.script_bytes,
     }
 }
 
@@ -226,6 +232,8 @@ fn stored_worker(worker: &Worker) -> StoredWorker {
         event_types: worker.event_types,
         fetch_handler: worker.fetch_handler,
         fall_through: worker.fall_through.to_vec(),
+        router_rules: worker.router_rules.to_vec(),
         scripts: worker.scripts.clone().unwrap_or_default(),
+        script_bytes: worker.script_bytes,
     }
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use sw_types::fetch::CacheMode;
 use sw_types::{
-    ClientId, Environment, EventId, EventTypes, FallThroughRule, FetchHandler, PromiseId,
-    RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, Timestamp,
-    UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
+    ClientId, EncodedRouterRule, Environment, EventId, EventTypes, FallThroughRule, FetchHandler,
+    NavigationPreload, PromiseId, RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptUrl,
+    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType, WorkerView,
 };
 use url::Url;
 
@@ -28,6 +28,7 @@ pub(crate) struct Registration {
     pub(crate) update_via_cache: UpdateViaCache,
     pub(crate) last_update_check: Option<Timestamp>,
     pub(crate) provenance: Provenance,
+    pub(crate) navigation_preload: NavigationPreload,
     pub(crate) installing: Option<WorkerId>,
     pub(crate) waiting: Option<WorkerId>,
     pub(crate) active: Option<WorkerId>,
@@ -45,6 +46,8 @@ pub(crate) struct Registration {
     pub(crate) asked_before_clear: BTreeSet<WorkerId>,
     /// Whether a row was written; since a removal was asked for, whether it was written again.
     pub(crate) stored: bool,
+    /// When a client or an event last used it; `None` if not since this start.
+    pub(crate) last_used: Option<Instant>,
 }
 
 impl Registration {
@@ -84,6 +87,8 @@ pub(crate) struct Worker {
     pub(crate) event_types: EventTypes,
     pub(crate) fetch_handler: FetchHandler,
     pub(crate) fall_through: Arc<[FallThroughRule]>,
+    /// Its *list of router rules*.
+    pub(crate) router_rules: Arc<[EncodedRouterRule]>,
     pub(crate) run: Run,
     /// Its last run, once it was started.
     pub(crate) run_id: Option<RunId>,
@@ -98,6 +103,8 @@ pub(crate) struct Worker {
     /// How often in a row it did not start, and until when nobody tries.
     pub(crate) failures: u32,
     pub(crate) bypassed_until: Option<Instant>,
+    /// How many bytes its installed scripts are.
+    pub(crate) script_bytes: u64,
 }
 
 /// Whether a worker runs.

@@ -6,8 +6,9 @@
 )]
 
 use sw_types::{
-    EventTypes, FallThroughRule, FetchHandler, RegistrationId, ScopeUrl, ScriptMap, ScriptUrl,
-    StorageKey, Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    EncodedRouterRule, EventTypes, FallThroughRule, FetchHandler, NavigationPreload,
+    RegistrationId, ScopeUrl, ScriptMap, ScriptUrl, StorageKey, Timestamp, UpdateViaCache,
+    WorkerId, WorkerState, WorkerType,
 };
 
 use crate::Provenance;
@@ -29,9 +30,13 @@ pub struct StoredWorker {
     pub fetch_handler: FetchHandler,
     /// Its fall-through rules.
     pub fall_through: Vec<FallThroughRule>,
+    /// Its router rules.
+    pub router_rules: Vec<EncodedRouterRule>,
     /// Its scripts. Empty if they are stored already and were not read: see
     /// [`RegistryStore::scripts`].
     pub scripts: ScriptMap,
+    /// How many bytes its scripts are, also when they were not read.
+    pub script_bytes: u64,
 }
 
 /// A registration as it is stored: a row, and the installed versions that it names.
@@ -49,6 +54,8 @@ pub struct StoredRegistration {
     pub last_update_check: Option<Timestamp>,
     /// Who made it.
     pub provenance: Provenance,
+    /// Its navigation preload state.
+    pub navigation_preload: NavigationPreload,
     /// Its waiting worker.
     pub waiting: Option<StoredWorker>,
     /// Its active worker.

@@ -1,6 +1,6 @@
-//! *Unregister*, *Try Clear Registration*, *Clear Registration*, and the clearing of an origin.
+//! *Unregister*, *Try Clear Registration*, *Clear Registration*.
 
-use sw_types::{ClientNotice, Origin, PromiseId, RegistrationId, RequestId};
+use sw_types::{PromiseId, RegistrationId, RequestId};
 
 use crate::job::{Job, JobType, Step, Waiting};
 use crate::state::ScopeKey;
@@ -168,63 +168,6 @@ impl Registry {
             self.scope_map.remove(&key);
             self.lookup.unlist(&key.0, &key.1);
         }
-    }
-
-    /// Clears all data of an origin: at once, whoever uses it. Its jobs are aborted, its clients
-    /// lose their controller. (*Clear Site Data*, "clear DOM-accessible storage for origin".)
-    pub(crate) fn clear_origin(&mut self, promise: PromiseId, origin: Origin) {
-        let error = JobError::Abort(format!("the data of {origin} was cleared"));
-        let of_origin = |key: &&ScopeKey| *key.0.origin() == origin;
-        let queues: Vec<ScopeKey> = self.queues.keys().filter(of_origin).cloned().collect();
-        for key in queues {
-            self.abort_queue(&key, &error);
-        }
-        let mut rows = self.not_removed.remove(&origin).unwrap_or_default();
-        let cleared: Vec<RegistrationId> = self
-            .registrations
-            .values()
-            .filter(|registration| *registration.storage_key.origin() == origin)
-            .map(|registration| registration.id)
-            .collect();
-        for id in cleared {
-            let registration = &self.registrations[&id];
-            // A removal that an aborted job had asked for may fail: ask again for every row that
-            // may be there.
-            if registration.storage_key.ephemeral().is_none() {
-                rows.push(id);
-            }
-            for client in registration.clients.clone() {
-                self.set_uses(client, None);
-                let notice = ClientNotice::ControllerChanged(None);
-                self.output(Output::Notify(client, notice));
-            }
-            self.clear(id);
-        }
-        if rows.is_empty() {
-            self.output(Output::Settle(promise, Ok(Settled::Done)));
-            return;
-        }
-        let removals = rows.iter().copied().map(StoreWrite::Remove).collect();
-        self.request(
-            Waiting::Clear(promise, origin, rows),
-            Request::Store(removals),
-        );
-    }
-
-    /// The answer to the removals of `ClearOrigin`. What could not be removed is tried again the
-    /// next time that this origin is cleared.
-    pub(crate) fn origin_cleared(
-        &mut self,
-        promise: PromiseId,
-        origin: Origin,
-        rows: Vec<RegistrationId>,
-        result: Result<(), StoreError>,
-    ) {
-        if result.is_err() {
-            self.not_removed.entry(origin).or_default().extend(rows);
-        }
-        let result = result.map(|()| Settled::Done).map_err(JobError::Store);
-        self.output(Output::Settle(promise, result));
     }
 
     /// Writes a registration's row for nobody who waits; a failure is reported.

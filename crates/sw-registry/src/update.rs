@@ -384,6 +384,7 @@ impl Registry {
             event_types: Default::default(),
             fetch_handler: Default::default(),
             fall_through: Arc::new([]),
+            router_rules: Arc::new([]),
             run: Run::Stopped,
             run_id: None,
             awaited_by: Vec::new(),
@@ -392,6 +393,7 @@ impl Registry {
             deadline: None,
             failures: 0,
             bypassed_until: None,
+            script_bytes: 0,
         };
         self.workers.insert(id, worker);
         self.set_step(key, Step::Update(Update::Evaluating { worker: id }));

@@ -15,6 +15,10 @@ enum Need {
 impl Registry {
     /// Someone has a functional event for a registration. (*Fire Functional Event*, up to its dispatch.)
     pub(crate) fn wake(&mut self, promise: PromiseId, id: RegistrationId, initiator: Option<Site>) {
+        let now = self.now().instant;
+        if let Some(registration) = self.registrations.get_mut(&id) {
+            registration.last_used = Some(now);
+        }
         match self.need_to_wake(id, initiator) {
             Ok((worker, need)) => match need {
                 Need::Nothing => {

@@ -26,6 +26,7 @@ pub mod fetch;
 mod id;
 mod origin;
 mod policy;
+mod preload;
 mod script;
 mod storage_key;
 mod time;
@@ -38,9 +39,12 @@ pub use event::{EventType, EventTypes, FetchHandler};
 pub use id::{ClientId, EventId, PromiseId, RegistrationId, RequestId, RunId, WorkerId};
 pub use origin::{Origin, Site};
 pub use policy::{HeaderInstall, PartitionPolicy, UncredentialedFallThrough};
+pub use preload::NavigationPreload;
 pub use script::{ScriptMap, ScriptResource};
 pub use storage_key::{EphemeralId, StorageKey};
 pub use time::Timestamp;
 pub use url_types::{ScopeUrl, ScriptUrl, UrlError};
 pub use view::{ClientNotice, RegistrationView, WorkerView};
-pub use worker::{FallThroughRule, RequesterFilter, UpdateViaCache, WorkerState, WorkerType};
+pub use worker::{
+    EncodedRouterRule, FallThroughRule, RequesterFilter, UpdateViaCache, WorkerState, WorkerType,
+};

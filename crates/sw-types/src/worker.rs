@@ -81,6 +81,17 @@ pub struct FallThroughRule {
     pub requesters: RequesterFilter,
 }
 
+/// A router rule of `addRoutes()`, verified and encoded by whoever gives it its meaning.
+///
+/// Belongs to the worker version that added it. (*Service Workers*, "list of router rules".)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedRouterRule {
+    /// How many conditions the rule counts as, nested ones included.
+    pub conditions: u32,
+    /// The rule.
+    pub rule: bytes::Bytes,
+}
+
 /// Which requesters' origins a [`FallThroughRule`] admits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequesterFilter {

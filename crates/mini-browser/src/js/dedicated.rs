@@ -200,6 +200,13 @@ impl Starting {
             .documents
             .as_ref()
             .map(|documents| documents.0.create(&self.environment));
+        if let (Some(documents), "blob") = (&self.documents, self.new.url.scheme()) {
+            let creator = self.params.client.id;
+            let inherited = documents.0.inherit_controller(&self.environment, creator);
+            if let Err(error) = block_on(inherited) {
+                tracing::debug!(%error, "a worker has no controller yet");
+            }
+        }
         match self.script() {
             Ok(script) => self.start(script, client),
             Err(error) => {

@@ -21,6 +21,14 @@ pub trait Documents: Send + Sync + 'static {
     /// A document is being made that is not fetched. What is given back is dropped when it is gone.
     fn create(&self, environment: &Environment) -> Box<dyn Any + Send>;
 
+    /// The client that was just created comes from a local URL, and has the controller of whoever
+    /// made it. Ends when everybody can know.
+    fn inherit_controller(
+        &self,
+        environment: &Environment,
+        creator: ClientId,
+    ) -> Pending<Result<(), String>>;
+
     /// *Create navigation params by fetching.* Follows redirects, each hop with a reserved client of
     /// its own.
     fn fetch(&self, request: DocumentRequest) -> Pending<Result<FetchedDocument, String>>;
@@ -61,10 +69,12 @@ pub struct DocumentRequest {
 
 /// Where a document will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a document is at top level or not")]
+#[expect(clippy::exhaustive_enums, reason = "there are these three")]
 pub enum Place {
     /// At top level.
     TopLevel,
+    /// At top level, in a window that another opened and may be known to.
+    Auxiliary,
     /// In a frame of a document of this environment.
     Frame(Box<Environment>),
 }
@@ -94,7 +104,10 @@ impl Place {
         let secure = origin.is_potentially_trustworthy();
         let mut environment = Environment::top_level(id, url);
         match self {
-            Self::TopLevel => {
+            Self::TopLevel | Self::Auxiliary => {
+                if matches!(self, Self::Auxiliary) {
+                    environment.frame_type = FrameType::Auxiliary;
+                }
                 environment.secure_context = secure;
                 environment.top_level_site = Site::of(&origin);
             }

@@ -37,6 +37,7 @@ mod seam;
 mod task;
 mod timers;
 mod views;
+mod window_clients;
 mod window_proxy;
 mod worker;
 mod worker_host;

@@ -24,6 +24,8 @@ pub(super) struct ModuleScripts {
     failed: RefCell<Option<String>>,
     /// Which specifier could not be resolved since then.
     unresolved: RefCell<Option<String>>,
+    /// Whether a module's imports are being loaded now.
+    linking: Cell<bool>,
 }
 
 /// What the creation of a module script gives.
@@ -42,6 +44,11 @@ impl ModuleScripts {
         self.failed
             .borrow_mut()
             .get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Whether it is a module that is being linked that imports, and no script that runs.
+    pub(super) const fn is_linking(&self) -> bool {
+        self.linking.get()
     }
 
     /// *Create a JavaScript module script*, and fetch and link what it imports.
@@ -87,7 +94,9 @@ impl ModuleScripts {
         };
         modules::fill_meta(&Object::from_value(meta)?, url)?;
         // SAFETY: as above. A definition that cannot be linked is freed, and not looked at again.
+        self.linking.set(true);
         let linked = unsafe { qjs::JS_ResolveModule(ctx.as_raw().as_ptr(), module) };
+        self.linking.set(false);
         if linked < 0 {
             return Ok(Created::Error(ctx.catch()));
         }

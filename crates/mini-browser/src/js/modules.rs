@@ -12,10 +12,12 @@ use url::Url;
 use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
 use super::error::Exception as ThrownException;
 use super::module_scripts::{self, Created, ModuleScripts};
-use super::realm::{RealmState, state_of};
+use super::realm::{RealmKind, RealmState, state_of};
 
 /// What the name of a module begins with that could not be resolved. No script can import such a name.
 const UNRESOLVED: &str = "unresolved:";
+/// What the name of a module begins with that a service worker imports by `import()`.
+const DYNAMIC: &str = "dynamic:";
 /// What the name of a module begins with that was imported with a type.
 const TYPED: &str = "typed:";
 
@@ -32,12 +34,21 @@ pub(super) fn resolve(
         .transpose()?
         .flatten();
     let name = resolved(ctx, base, specifier);
+    if state_of(ctx).is_some_and(|realm| refuses_imports(&realm)) {
+        return Ok(format!("{DYNAMIC}{specifier}"));
+    }
     Ok(match (name, kind) {
         (None, _) => format!("{UNRESOLVED}{specifier}"),
         (Some(url), None) => url.into(),
         // The module map's keys are URLs with types.
         (Some(url), Some(kind)) => format!("{TYPED}{kind} {url}"),
     })
+}
+
+/// *HostLoadImportedModule*, step 3: a service worker's modules are those that it was linked from.
+fn refuses_imports(realm: &RealmState) -> bool {
+    matches!(realm.kind(), RealmKind::ServiceWorker(_))
+        && !realm.local::<ModuleScripts>().is_linking()
 }
 
 fn resolved(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Option<Url> {
@@ -74,7 +85,9 @@ pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declar
         Err(_) if realm.is_killed() => return Err(Exception::throw_type(ctx, "the agent ends")),
         Err(failure) => failure,
     };
-    if name.starts_with(UNRESOLVED) {
+    if name.starts_with(DYNAMIC) {
+        // No script that is being linked asked for it.
+    } else if name.starts_with(UNRESOLVED) {
         module_scripts::unresolved(&realm, &failure.message);
     } else if failure.name == "TypeError" {
         module_scripts::failed(&realm, &failure.message);
@@ -89,6 +102,10 @@ fn try_load<'js>(
 ) -> std::result::Result<Module<'js, Declared>, Failure> {
     if let Some(specifier) = name.strip_prefix(UNRESOLVED) {
         let message = format!("Failed to resolve module specifier '{specifier}'");
+        return Err(Failure::of_type(message));
+    }
+    if let Some(specifier) = name.strip_prefix(DYNAMIC) {
+        let message = format!("a service worker may not import('{specifier}')");
         return Err(Failure::of_type(message));
     }
     let (kind, url) = match name

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use rquickjs::{Ctx, Object, Persistent, Value};
 use url::Url;
@@ -36,6 +37,8 @@ pub(super) struct Navigable {
     /// Its session history, and where in it the active document is.
     pub(super) entries: Vec<Entry>,
     pub(super) current: usize,
+    /// When it was last given the focus.
+    pub(super) focused_at: Option<Instant>,
     /// Dropped, the facade knows that the client of its active document is gone.
     pub(super) client: Option<Box<dyn Any + Send>>,
     /// Its `WindowProxy`, and what that knows of the active window.
@@ -59,6 +62,8 @@ pub(super) struct Entry {
 pub(super) struct Navigables {
     by_id: BTreeMap<NavigableId, Navigable>,
     last: u64,
+    /// The one whose viewport has the focus.
+    focused: Option<NavigableId>,
 }
 
 impl Navigables {
@@ -93,6 +98,9 @@ impl Navigables {
     /// Takes a navigable out, and of its parent's children. Those below it stay.
     pub(super) fn remove(&mut self, id: NavigableId) -> Option<Navigable> {
         let navigable = self.by_id.remove(&id)?;
+        if self.focused == Some(id) {
+            self.focused = navigable.parent;
+        }
         if let Some(parent) = navigable
             .parent
             .and_then(|parent| self.by_id.get_mut(&parent))
@@ -109,6 +117,34 @@ impl Navigables {
     /// Its `WindowProxy`.
     pub(super) fn proxy<'js>(&self, ctx: &Ctx<'js>, id: NavigableId) -> Option<Value<'js>> {
         self.get(id)?.proxy.clone().restore(ctx).ok()
+    }
+
+    /// Gives one the focus, if it does not have it. Those above it have been focused with it.
+    pub(super) fn focus(&mut self, id: NavigableId) -> bool {
+        if self.focused == Some(id) || self.get(id).is_none() {
+            return false;
+        }
+        self.focused = Some(id);
+        let now = Instant::now();
+        for id in self.focus_chain() {
+            if let Some(navigable) = self.get_mut(id) {
+                navigable.focused_at = Some(now);
+            }
+        }
+        true
+    }
+
+    /// The one that has the focus, and those above it.
+    pub(super) fn focus_chain(&self) -> Vec<NavigableId> {
+        let focused = self.focused.into_iter();
+        focused
+            .flat_map(|id| std::iter::once(id).chain(self.ancestors(id)))
+            .collect()
+    }
+
+    /// *Has focus steps.*
+    pub(super) fn has_focus(&self, id: NavigableId) -> bool {
+        self.focus_chain().contains(&id)
     }
 
     /// Its top-level traversable.

@@ -5,12 +5,14 @@ mod history;
 mod javascript_url;
 mod new_document;
 
+use std::any::Any;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http::Method;
 use rquickjs::Ctx;
-use service_worker::types::{ClientId, Origin};
+use service_worker::types::{ClientId, Environment, Origin};
+use tokio::sync::oneshot;
 use url::Url;
 
 pub(super) use self::history::History;
@@ -19,6 +21,7 @@ use self::javascript_url::navigate_to_javascript;
 pub(super) use self::new_document::open_resource;
 use self::new_document::{NewDocument, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
+use super::blocking::wait;
 use super::console::ConsoleLevel;
 use super::documents::{DocumentRequest, DocumentSource, Place};
 use super::event_loop::EventLoop;
@@ -38,6 +41,8 @@ pub(super) struct Navigate {
     pub(super) history: History,
     pub(super) no_referrer: bool,
     pub(super) reload: bool,
+    /// Told the environment of the document that is shown then; dropped if none is.
+    pub(super) shown: Option<oneshot::Sender<Option<Environment>>>,
 }
 
 impl Navigate {
@@ -50,6 +55,7 @@ impl Navigate {
             history,
             no_referrer: false,
             reload: false,
+            shown: None,
         }
     }
 }
@@ -107,6 +113,7 @@ impl EventLoop {
         let history = to.history;
         let about_origin = by.environment().origin.clone();
         let about_base = by.base_url();
+        let creator = by.environment().id;
         let referrer = (!to.no_referrer).then(|| by.referrer_source()).flatten();
         let source = source(by);
         let client = next_client(by);
@@ -124,6 +131,7 @@ impl EventLoop {
         let event_loop = Rc::clone(self);
         let url = to.url;
         let resource = to.resource;
+        let shown = to.shown;
         active.state().spawn(Box::pin(async move {
             let is_local = resource.is_some() || is_about(&url);
             let fetched = match (&source, is_local) {
@@ -139,6 +147,7 @@ impl EventLoop {
                 if !is_ongoing {
                     return;
                 }
+                let is_document = !matches!(fetched, Some(Err(_)));
                 let new = match fetched {
                     Some(Ok(fetched)) if matches!(fetched.status, 204 | 205) => {
                         event_loop.settled(ctx, id);
@@ -176,10 +185,16 @@ impl EventLoop {
                             history,
                         );
                         new.referrer = referrer.map(String::from).unwrap_or_default();
+                        new.creator = Some(creator);
                         new
                     }
                 };
+                let environment = new.environment.clone();
                 event_loop.show(ctx, id, new);
+                if let (Some(shown), true) = (shown, is_document) {
+                    // Whoever navigated may be gone.
+                    drop(shown.send(Some(environment)));
+                }
             });
             completion
         }));
@@ -192,8 +207,7 @@ impl EventLoop {
             return;
         };
         if new.client.is_none() {
-            let documents = source(old.state());
-            new.client = documents.map(|documents| documents.0.create(&new.environment));
+            new.client = create_client(old.state(), &new.environment, new.creator);
         }
         self.unload(ctx, id);
         let reuses = {
@@ -318,6 +332,7 @@ impl EventLoop {
                 Place::Frame(Box::new(parent.state().environment().clone())),
                 navigable.sandbox.union(parent.state().options().sandbox),
             ),
+            None if navigable.opener.is_some() => (Place::Auxiliary, navigable.sandbox),
             None => (Place::TopLevel, navigable.sandbox),
         }
     }
@@ -341,6 +356,26 @@ fn place(creator: &RealmState, is_child: bool) -> Place {
 
 fn source(realm: &RealmState) -> Option<std::sync::Arc<DocumentSource>> {
     realm.service::<DocumentSource>()
+}
+
+/// The client of a document that is not fetched: it has the controller of its creator, if that is of
+/// the same origin.
+fn create_client(
+    realm: &RealmState,
+    environment: &Environment,
+    creator: Option<ClientId>,
+) -> Option<Box<dyn Any + Send>> {
+    let documents = source(realm)?;
+    let client = documents.0.create(environment);
+    let controlled = |creator: &ClientId| realm.seam().controller(*creator).is_some();
+    if let Some(creator) = creator.filter(controlled) {
+        // The realm reads its controller as it is made: by then the facade must know who that is.
+        let inherited = documents.0.inherit_controller(environment, creator);
+        if let Err(error) = wait(realm, inherited) {
+            tracing::debug!(%error, "a document has no controller yet");
+        }
+    }
+    Some(client)
 }
 
 /// The id of a client to be; without a browser around the agent, one that no browser gives.

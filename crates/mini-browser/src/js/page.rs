@@ -19,7 +19,7 @@ use super::messages;
 use super::navigation;
 use super::notice;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
-use super::seam::Seam;
+use super::seam::{Pending, Seam};
 use super::task::{RealmId, TaskSource};
 
 /// What a page is made from.
@@ -191,6 +191,19 @@ impl Page {
         self.agent.post(self.realm, TaskSource::Dom, move |realm| {
             messages::receive(realm, message);
         });
+    }
+
+    /// What its thread finds out about its window.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Realm, oneshot::Sender<T>) + Send + 'static,
+    ) -> Pending<Option<T>> {
+        let (sender, answer) = oneshot::channel();
+        self.agent
+            .post(self.realm, TaskSource::Dom, move |realm: &Realm| {
+                question(realm, sender);
+            });
+        Box::pin(async move { answer.await.ok() })
     }
 
     /// Ends the page, whatever its scripts are doing.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use service_worker::JobError;
 use service_worker::message_port::Message;
 use service_worker::types::{
-    ClientId, Environment, EventId, RegistrationId, RegistrationView, ScriptResource,
-    UpdateViaCache, WorkerId, WorkerType, WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
+    ScriptResource, UpdateViaCache, WorkerId, WorkerType, WorkerView,
 };
 use url::Url;
 
@@ -83,6 +83,29 @@ pub trait Seam: Send + Sync + 'static {
 
     /// `ServiceWorkerContainer.getRegistrations()`
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
+
+    /// `NavigationPreloadManager.getState()`
+    ///
+    /// # Errors
+    /// [`JobError::InvalidState`] if the registration is gone.
+    fn navigation_preload(
+        &self,
+        registration: RegistrationId,
+    ) -> Result<NavigationPreload, JobError>;
+
+    /// `NavigationPreloadManager.enable()` and `disable()`
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>>;
+
+    /// `NavigationPreloadManager.setHeaderValue()`
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>>;
 
     /// A script that a service worker imports. Why it cannot, for people.
     fn import_script(

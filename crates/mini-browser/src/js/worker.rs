@@ -98,8 +98,10 @@ fn evaluate_module(
 ) -> Result<(), String> {
     let promise =
         modules::run(ctx, realm, url, source).map_err(|error| thrown(ctx, url, &error))?;
+    // An evaluation without top-level await is over by now, before any microtask.
+    let evaluated = promise.result::<rquickjs::Value<'_>>();
     realm.run_microtasks(ctx);
-    match promise.result::<rquickjs::Value<'_>>() {
+    match evaluated {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => {
             let error = thrown(ctx, url, &error);
@@ -231,11 +233,14 @@ fn collect(realm: &RealmState, mut incoming: Incoming) {
 fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: Option<JsBytes>) {
     let Incoming {
         event,
-        detail,
+        mut detail,
         respond,
         keep_alive,
         ..
     } = incoming;
+    // The worker is shown a request for the current URL, whatever led there.
+    let hops = detail.request.url_list.len().saturating_sub(1);
+    detail.request.url_list.drain(..hops);
     let client = |client: Option<service_worker::types::ClientId>| {
         client.map_or(String::new(), |client| client.to_string())
     };

@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
 use service_worker::message_port::MessagePort;
-use service_worker::types::{ClientId, ClientNotice, RunId, WorkerId};
+use service_worker::types::{ClientId, ClientNotice, Environment, RunId, WorkerId};
 use service_worker::{
     ClientMessage, ConnectDetail, EventDetail, HostCommand, HostEvent, StartWorker, StopReason,
     WorkerInbox,
 };
+use url::Url;
 
 use super::agent::{Agent, AgentOptions, Death};
 use super::console::ConsoleSink;
@@ -22,8 +23,9 @@ use super::notice;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions};
 use super::reaper::Reaper;
-use super::seam::Seam;
+use super::seam::{Pending, Seam};
 use super::task::{RealmId, TaskSource};
+use super::window_clients::{self, AskWindows, WindowState, Windows};
 use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
 
 const GRACE: Duration = Duration::from_secs(2);
@@ -97,6 +99,39 @@ impl End {
 
     fn is_taken(&self) -> bool {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The pages of a host, for its workers, who keep no host alive.
+struct Pages(Weak<Shared>);
+
+impl Pages {
+    fn page(&self, client: ClientId) -> Option<Page> {
+        let shared = self.0.upgrade()?;
+        let page = lock(&shared.clients).get(&client).cloned();
+        page
+    }
+}
+
+impl AskWindows for Pages {
+    fn state(&self, client: ClientId) -> Pending<Option<WindowState>> {
+        let page = self.page(client);
+        Box::pin(async move {
+            let asked = page?.ask(|realm, sender| {
+                // The worker that asked may be gone.
+                drop(sender.send(window_clients::state(realm)));
+            });
+            asked.await?
+        })
+    }
+
+    fn navigate(&self, client: ClientId, url: Url) -> Pending<Option<Environment>> {
+        let page = self.page(client);
+        Box::pin(async move {
+            let asked =
+                page?.ask(move |realm, sender| window_clients::navigate(realm, url, sender));
+            asked.await?
+        })
     }
 }
 
@@ -274,7 +309,10 @@ impl WorkerHost {
             Arc::clone(&options.console),
             Arc::clone(&options.seam),
         )
-        .with_service(signals);
+        .with_service(signals)
+        .with_service(Arc::new(Windows(Arc::new(Pages(Arc::downgrade(
+            &self.shared,
+        ))))));
         match &options.prepare {
             Some(prepare) => prepare(realm),
             None => realm,

@@ -10,7 +10,7 @@ use service_worker::HostEvent;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode,
 };
-use service_worker::types::{ClientId, Environment};
+use service_worker::types::{ClientId, Environment, Origin};
 use url::Url;
 
 use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
@@ -30,6 +30,20 @@ impl Documents for BrowserDocuments {
         Box::new(Client::create(&self.0, environment.clone()))
     }
 
+    fn inherit_controller(
+        &self,
+        environment: &Environment,
+        creator: ClientId,
+    ) -> Pending<Result<(), String>> {
+        let handle = self.0.facade.handle();
+        handle.inherit_controller(environment, creator);
+        let caught_up = handle.caught_up();
+        Box::pin(async move {
+            caught_up.await;
+            Ok(())
+        })
+    }
+
     fn fetch(&self, request: DocumentRequest) -> Pending<Result<FetchedDocument, String>> {
         Box::pin(fetch(Arc::clone(&self.0), request))
     }
@@ -45,11 +59,20 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     let mut url = request.url.clone();
     let mut method = request.method.clone();
     let mut body = request.body.clone();
+    let mut reserved: Option<Client> = None;
+    let (mut hops, mut tainted_origin) = (Vec::new(), false);
     for _ in 0..=REDIRECTS {
-        let environment = request.environment(parts.next_client(), url.clone());
-        let client = Client::create(&parts, environment.clone());
+        let client = reserve(&parts, &request, reserved.take(), url.clone());
+        let environment = client.environment.clone();
+        if request.blob.is_some() {
+            let handle = parts.facade.handle();
+            handle.inherit_controller(&environment, request.source.id);
+        }
         parts.facade.handle().caught_up().await;
-        let head = head(&request, &url, &method, body.as_ref());
+        let mut head = head(&request, &url, &method, body.as_ref());
+        hops.push(url.clone());
+        head.url_list.clone_from(&hops);
+        head.tainted_origin = tainted_origin;
         let referrer = determine_referrer(&head, ReferrerPolicy::default());
         let mut params = FetchParams::new(head, request.source.clone());
         params.reserved = Some(environment.clone());
@@ -70,7 +93,11 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
             if becomes_get {
                 (method, body) = (Method::GET, None);
             }
+            // HTTP-redirect fetch, step 10: the request's redirect-taint.
+            let from = Origin::of(&url);
+            tainted_origin |= from != Origin::of(&target) && from != request.source.origin;
             url = keep_fragment(&url, target);
+            reserved = Some(client);
             continue;
         }
         if forbids_fall_through(&fetched.head.headers) {
@@ -90,6 +117,23 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     Err(format!("{url} redirects more than {REDIRECTS} times"))
 }
 
+/// The reserved client of a hop. A redirect within an origin keeps the one that is there, described
+/// anew; another origin gets another one.
+fn reserve(
+    parts: &Arc<Parts>,
+    request: &DocumentRequest,
+    former: Option<Client>,
+    url: Url,
+) -> Client {
+    match former {
+        Some(mut client) if Origin::of(&client.environment.creation_url) == Origin::of(&url) => {
+            client.describe(request.environment(client.id(), url));
+            client
+        }
+        _ => Client::create(parts, request.environment(parts.next_client(), url)),
+    }
+}
+
 fn head(
     request: &DocumentRequest,
     url: &Url,
@@ -99,7 +143,7 @@ fn head(
     let mut head = RequestHead {
         method: method.clone(),
         destination: match request.place {
-            Place::TopLevel => Destination::Document,
+            Place::TopLevel | Place::Auxiliary => Destination::Document,
             Place::Frame(_) => Destination::Iframe,
         },
         mode: RequestMode::Navigate,

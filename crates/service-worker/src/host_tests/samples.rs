@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sw_types::{
-    EventType, FallThroughRule, FetchHandler, RegistrationId, RequesterFilter, ScopeUrl, ScriptMap,
-    ScriptResource, ScriptUrl, Site, StorageKey, Timestamp, UpdateViaCache, UrlError, WorkerId,
-    WorkerState, WorkerType,
+    EncodedRouterRule, EventType, FallThroughRule, FetchHandler, NavigationPreload, RegistrationId,
+    RequesterFilter, ScopeUrl, ScriptMap, ScriptResource, ScriptUrl, Site, StorageKey, Timestamp,
+    UpdateViaCache, UrlError, WorkerId, WorkerState, WorkerType,
 };
 use url::Url;
 
@@ -34,6 +34,10 @@ pub fn registration(id: u64) -> Result<StoredRegistration, UrlError> {
                 controls_clients: false,
             },
         },
+        navigation_preload: NavigationPreload {
+            enabled: id.is_multiple_of(2),
+            ..NavigationPreload::default()
+        },
         waiting,
         active: Some(worker(10 * id, &script_url, WorkerState::Activated)),
     })
@@ -54,11 +58,16 @@ pub fn worker(id: u64, script_url: &ScriptUrl, state: WorkerState) -> StoredWork
         state,
         event_types: [EventType::Install, EventType::Fetch].into_iter().collect(),
         fetch_handler: FetchHandler::Present,
+        router_rules: vec![EncodedRouterRule {
+            conditions: 1,
+            rule: script_url.as_str().to_owned().into(),
+        }],
         fall_through: vec![FallThroughRule {
             prefix,
             requesters: RequesterFilter::Any,
         }],
         scripts: ScriptMap::from([main, imported].map(|url| script(id, url))),
+        script_bytes: 0,
     }
 }
 

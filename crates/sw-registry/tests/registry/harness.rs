@@ -155,9 +155,13 @@ impl Host {
     }
 
     /// The browser is closed and opened again: what was not stored is gone.
-    pub(crate) fn restart(mut self) -> Self {
+    pub(crate) fn restart(self) -> Self {
+        self.restart_with(Limits::default())
+    }
+
+    pub(crate) fn restart_with(mut self, limits: Limits) -> Self {
         let restored = self.store.restore().unwrap();
-        let mut next = Self::with(Limits::default(), self.store, restored);
+        let mut next = Self::with(limits, self.store, restored);
         next.scripts = self.scripts;
         next.next_promise = self.next_promise;
         next.next_client = self.next_client;

@@ -1,6 +1,6 @@
 //! Job queues, `register()`, `unregister()`.
 
-use sw_registry::{EventOutcome, Input, JobError, Provenance, Settled};
+use sw_registry::{EventOutcome, Input, JobError, Provenance, Settled, SiteData};
 use sw_types::{EphemeralId, Origin, ScriptUrl, StorageKey, UpdateViaCache};
 
 use crate::harness::{Host, key, scope, script, url};
@@ -336,7 +336,10 @@ fn clearing_an_origin_aborts_its_jobs_and_frees_its_clients() {
     let update = host.update(id);
     let promise = host.promise();
     host.drain_log();
-    host.input(Input::ClearOrigin(promise, Origin::of(&url("/"))));
+    host.input(Input::ClearSiteData(
+        promise,
+        SiteData::Origin(Origin::of(&url("/"))),
+    ));
     assert!(host.error(update).starts_with("AbortError: the data of"));
     assert_eq!(host.result(promise), Some(&Ok(Settled::Done)));
     assert!(
@@ -359,11 +362,17 @@ fn an_origin_that_could_not_be_cleared_can_be_cleared_again() {
     host.activated();
     host.store_fails = true;
     let first = host.promise();
-    host.input(Input::ClearOrigin(first, Origin::of(&url("/"))));
+    host.input(Input::ClearSiteData(
+        first,
+        SiteData::Origin(Origin::of(&url("/"))),
+    ));
     assert!(matches!(host.result(first), Some(Err(JobError::Store(_)))));
     host.store_fails = false;
     let second = host.promise();
-    host.input(Input::ClearOrigin(second, Origin::of(&url("/"))));
+    host.input(Input::ClearSiteData(
+        second,
+        SiteData::Origin(Origin::of(&url("/"))),
+    ));
     assert_eq!(host.result(second), Some(&Ok(Settled::Done)));
     assert_eq!(host.store.registrations().count(), 0);
 }

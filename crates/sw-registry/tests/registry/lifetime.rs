@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sw_registry::{Input, JobError, Limits, MemoryStore, Report, Restored, Settled};
+use sw_registry::{Input, JobError, Limits, MemoryStore, Report, Restored, Settled, SiteData};
 use sw_types::{EventId, FetchHandler, Origin, RegistrationId, RunId, Site, WorkerId, WorkerState};
 
 use crate::harness::{Host, script, url};
@@ -253,7 +253,10 @@ fn wakes_of_a_cleared_registration_are_aborted() {
     host.hold.start = true;
     let woken = host.wake(id);
     let cleared = host.promise();
-    host.input(Input::ClearOrigin(cleared, Origin::of(&url("/"))));
+    host.input(Input::ClearSiteData(
+        cleared,
+        SiteData::Origin(Origin::of(&url("/"))),
+    ));
     assert!(matches!(host.result(woken), Some(Err(JobError::Abort(_)))));
     assert!(host.running.is_empty());
 }

@@ -9,8 +9,12 @@ mod lifecycle;
 #[cfg(test)]
 mod lifetime;
 #[cfg(test)]
+mod navigation;
+#[cfg(test)]
 mod restore;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod site_data;
 #[cfg(test)]
 mod update;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sw_registry::{
-    EventOutcome, Input, Provenance, Response, ScriptFetchError, Settled, StoreError,
+    EventOutcome, Input, Provenance, Response, ScriptFetchError, Settled, SiteData, StoreError,
 };
 use sw_types::{
     ClientId, Environment, EphemeralId, EventId, Origin, PromiseId, RegistrationId, RequestId,
@@ -257,7 +257,8 @@ impl Simulation {
     fn clear_origin(&mut self) {
         let promise = self.host.promise();
         let origin = Origin::of(&url("/"));
-        self.host.input(Input::ClearOrigin(promise, origin));
+        self.host
+            .input(Input::ClearSiteData(promise, SiteData::Origin(origin)));
         self.clears.push(promise);
     }
 

@@ -114,11 +114,16 @@ impl EventLoop {
                 state: None,
             }],
             current: 0,
+            focused_at: None,
             client: None,
             proxy,
             target,
         };
-        self.navigables_mut().insert(id, navigable);
+        let mut navigables = self.navigables_mut();
+        navigables.insert(id, navigable);
+        // What the user opens has the system focus.
+        navigables.focus(id);
+        drop(navigables);
         self.main_navigable.set(Some(id));
         Ok(Some(id))
     }

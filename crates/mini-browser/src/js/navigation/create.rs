@@ -7,7 +7,7 @@ use rquickjs::Ctx;
 use service_worker::types::Origin;
 
 use super::new_document::{Content, open};
-use super::{about_blank, next_client, place, source};
+use super::{about_blank, create_client, next_client, place};
 use crate::js::event_loop::EventLoop;
 use crate::js::navigables::{Entry, Navigable, NavigableId};
 use crate::js::realm::{Realm, RealmOptions, RealmState};
@@ -59,11 +59,13 @@ impl EventLoop {
             navigation: 0,
             entries: Vec::new(),
             current: 0,
+            focused_at: None,
             client: None,
             proxy: proxy.proxy,
             target: proxy.target,
         })?;
-        let client = source(creator).map(|documents| documents.0.create(&environment));
+        let by = creator.environment().id;
+        let client = create_client(creator, &environment, Some(by));
         if let Some(navigable) = self.navigables_mut().get_mut(id) {
             navigable.client = client;
             navigable.entries.push(Entry {

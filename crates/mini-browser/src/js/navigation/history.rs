@@ -34,6 +34,10 @@ impl EventLoop {
         self.update_url_and_history(id, active, to.url.clone(), None, to.history);
         let urls = (old_url.to_string(), to.url.to_string());
         active.state().call(ctx, "fragment", urls);
+        if let Some(shown) = to.shown {
+            // Whoever navigated may be gone.
+            drop(shown.send(Some(active.state().environment().clone())));
+        }
     }
 
     /// *URL and history update steps.*

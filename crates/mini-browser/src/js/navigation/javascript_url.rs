@@ -53,6 +53,7 @@ pub(super) fn navigate_to_javascript(
         realm.state().options().sandbox,
         History::Replace,
     );
+    new.creator = Some(new.environment.id);
     new.environment.id = next_client(realm.state());
     event_loop.show(ctx, id, new);
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rquickjs::{Ctx, Value};
 use serde_json::json;
-use service_worker::types::Environment;
+use service_worker::types::{ClientId, Environment};
 use url::Url;
 
 use super::History;
@@ -25,6 +25,8 @@ pub(super) struct NewDocument {
     pub(super) referrer: String,
     pub(super) sandbox: Sandbox,
     pub(super) history: History,
+    /// Whose controller it has, if it comes from a local URL.
+    pub(super) creator: Option<ClientId>,
 }
 
 /// What a document is made from.
@@ -61,6 +63,7 @@ pub(super) fn of_response(
         client: Some(fetched.client),
         sandbox,
         history,
+        creator: None,
     }
 }
 
@@ -85,6 +88,7 @@ pub(super) fn of_text(
         referrer: String::new(),
         sandbox,
         history,
+        creator: None,
     }
 }
 

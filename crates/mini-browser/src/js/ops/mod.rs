@@ -22,6 +22,7 @@ mod fetch;
 pub(super) mod heads;
 mod module_scripts;
 mod navigation;
+mod navigation_preload;
 mod page;
 pub(super) mod ports;
 mod realm;
@@ -99,6 +100,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     page::declare(ops)?;
     windows::declare(ops)?;
     window_messages::declare(ops)?;
+    navigation_preload::declare(ops)?;
     navigation::declare(ops)?;
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;

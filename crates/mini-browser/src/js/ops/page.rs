@@ -2,7 +2,7 @@
 
 use rquickjs::{Ctx, Promise, Result};
 use service_worker::JobError;
-use service_worker::types::{RegistrationId, RegistrationView, UpdateViaCache, WorkerType};
+use service_worker::types::{Origin, RegistrationId, RegistrationView, UpdateViaCache, WorkerType};
 
 use super::{OpError, Ops, promise};
 use crate::js::json::Json;
@@ -59,7 +59,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             let url = realm.base_url().join(&client_url).map_err(|error| {
                 OpError::type_error(format!("getRegistration: {error}")).throw(&ctx)
             })?;
-            if url.origin() != realm.url().origin() {
+            if Origin::of(&url) != realm.environment().origin {
                 let message = "getRegistration: the URL is of another origin";
                 return Err(OpError::new("SecurityError", message).throw(&ctx));
             }
@@ -106,6 +106,6 @@ async fn view_of(
     clippy::cast_sign_loss,
     reason = "ids are counters below 2^53 that the prelude got from here"
 )]
-const fn registration_id(id: f64) -> RegistrationId {
+pub(super) const fn registration_id(id: f64) -> RegistrationId {
     RegistrationId(id as u64)
 }

@@ -172,6 +172,18 @@ fn declare_tree<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         navigable.is_none_or(|navigable| navigable.is_closing)
     })?;
 
+    // The focusing steps, of a navigable.
+    let realm = ops.realm();
+    ops.add("op_focus", move |ctx: Ctx<'js>, id: f64| {
+        realm.event_loop().focus(&ctx, navigable_id(id));
+    })?;
+
+    // Has focus steps, of a navigable.
+    let realm = ops.realm();
+    ops.add("op_has_focus", move |id: f64| {
+        realm.event_loop().navigables().has_focus(navigable_id(id))
+    })?;
+
     // Location, ancestorOrigins.
     let realm = ops.realm();
     ops.add("op_ancestor_origins", move || -> Vec<String> {

@@ -1,6 +1,7 @@
 // Clients, Client and WindowClient. (Service Workers, "Client", "WindowClient", "Clients".)
 
-import { op_claim, op_client, op_clients, op_post_to_client } from "ops";
+import { op_claim, op_client, op_clients, op_navigate_client, op_post_to_client, op_resolve_url } from "ops";
+import { own } from "./own.js";
 import { transferList } from "./structured_clone.js";
 import { DOMString, HOST, USVString, callAsync, dictionary, enumeration, errorOf, idl, illegal, required } from "./webidl.js";
 
@@ -20,20 +21,28 @@ export class Client {
 idl(Client);
 
 export class WindowClient extends Client {
-  #brand;
-  constructor() { super(arguments[0], arguments[1]); }
-  // Nothing is painted, and no window has the user's attention.
-  get visibilityState() { return (this.#brand, "visible"); }
-  get focused() { return (this.#brand, false); }
+  #view;
+  #ancestorOrigins;
+  constructor() {
+    const view = arguments[1];
+    super(arguments[0], view);
+    this.#view = view;
+    this.#ancestorOrigins = Object.freeze([...view.ancestorOrigins ?? []]);
+  }
+  // Nothing is painted, and nothing covers anything.
+  get visibilityState() { return (this.#view, "visible"); }
+  get focused() { return this.#view.focused ?? false; }
+  get ancestorOrigins() { return this.#ancestorOrigins; }
   async focus() {
-    this.#brand;
+    this.#view;
+    // Step 1: no event of a worker's carries the user's consent.
     throw errorOf("InvalidAccessError", "focus: not allowed, since no user has asked for it");
   }
   async navigate(url) {
-    this.#brand;
+    const { id } = this.#view;
     required(arguments.length, 1, "navigate");
-    USVString(url);
-    throw errorOf("NotSupportedError", "WindowClient.navigate is not offered yet");
+    const view = await callAsync(op_navigate_client, id, USVString(url));
+    return view === null || view === undefined ? null : clientOf(view);
   }
 }
 idl(WindowClient);
@@ -59,7 +68,10 @@ export class Clients {
   async openWindow(url) {
     this.#brand;
     required(arguments.length, 1, "openWindow");
-    USVString(url);
+    // Steps 1 and 2.
+    const resolved = op_resolve_url(own.id, USVString(url));
+    if (resolved === null || resolved === undefined || resolved === "about:blank") throw new TypeError(`openWindow: '${url}' cannot be opened`);
+    // Step 3: no event of a worker's carries the user's consent.
     throw errorOf("InvalidAccessError", "openWindow: not allowed, since no user has asked for it");
   }
   async claim() {

@@ -1,9 +1,11 @@
 // navigator.serviceWorker. (Service Workers, "ServiceWorkerContainer".)
 
-import { op_controller, op_get_registration, op_get_registrations, op_ready, op_register } from "ops";
+import { op_controller, op_get_registration, op_get_registrations, op_ready, op_register, op_set_hook } from "ops";
+import { foreign } from "./brands.js";
+import { queueTask } from "./event_loop.js";
 import { EventTarget, defineEventHandler, fire, fireEvent, handlerOf, setHandler } from "./events.js";
 import { newMessageEvent } from "./message_event.js";
-import { applyNotice, registrationOf, workerOf } from "./registration.js";
+import { applyNotice, isDetached, registrationOf, workerOf } from "./registration.js";
 import { global } from "./realms.js";
 import { deserializeMessage, portsAmong } from "./structured_clone.js";
 import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, required } from "./webidl.js";
@@ -16,14 +18,17 @@ export class ServiceWorkerContainer extends EventTarget {
   // The client message queue; null once it is enabled.
   #queue = [];
   constructor() { illegal(arguments[0]); super(); this.#controller = op_controller(); }
-  get controller() { return workerOf(this.#controller); }
+  get controller() {
+    const view = this.#controller;
+    return isDetached() ? null : workerOf(view);
+  }
   get ready() {
     if (!(#ready in this)) return Promise.reject(new TypeError("ready: this is no ServiceWorkerContainer"));
     this.#ready ??= callAsync(op_ready).then(registrationOf);
     return this.#ready;
   }
   async register(scriptURL, options = undefined) {
-    this.#controller;
+    if (!(#queue in this)) return elsewhere(this, "register", arguments);
     required(arguments.length, 1, "register");
     const url = USVString(scriptURL);
     let { scope, type = "classic", updateViaCache = "imports" } = dictionary(options, "The options of register");
@@ -33,7 +38,7 @@ export class ServiceWorkerContainer extends EventTarget {
     return registrationOf(await callAsync(op_register, url, scope ?? null, type, updateViaCache));
   }
   async getRegistration(clientURL = "") {
-    this.#controller;
+    if (!(#queue in this)) return elsewhere(this, "getRegistration", arguments);
     const view = await callAsync(op_get_registration, USVString(clientURL));
     return registrationOf(view) ?? undefined;
   }
@@ -44,7 +49,8 @@ export class ServiceWorkerContainer extends EventTarget {
   startMessages() {
     const queue = this.#queue;
     this.#queue = null;
-    for (const message of queue ?? []) this.#deliver(message);
+    // The tasks of an enabled queue run when their turn comes.
+    for (const message of queue ?? []) queueTask("dom", () => this.#deliver(message));
   }
   get onmessage() { return (this.#controller, handlerOf(this, "message")); }
   set onmessage(value) {
@@ -81,6 +87,16 @@ idl(ServiceWorkerContainer);
 for (const type of ["controllerchange", "messageerror"]) defineEventHandler(ServiceWorkerContainer, type);
 
 export const container = new ServiceWorkerContainer(HOST);
+
+// A container of another realm of this agent is asked there: URLs are relative to its global.
+const { register, getRegistration } = ServiceWorkerContainer.prototype;
+op_set_hook("service worker container", (value) => (value === container ? { register, getRegistration } : null));
+
+function elsewhere(value, operation, args) {
+  const operations = foreign("service worker container", value);
+  if (operations === null) throw new TypeError(`${operation}: this is no ServiceWorkerContainer`);
+  return Reflect.apply(operations[operation], value, args);
+}
 
 // The queue is enabled at the latest when the document has been parsed: right after DOMContentLoaded.
 if (global.document === undefined || global.document.readyState === "complete") container.startMessages();

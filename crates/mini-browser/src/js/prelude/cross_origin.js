@@ -1,7 +1,7 @@
 // What windows and locations of another origin show. (HTML, "Shared abstract operations" of "Security
 // infrastructure for Window, WindowProxy, and Location objects".) It runs in the realm that asks.
 
-import { op_child, op_child_count, op_child_named, op_is_closed, op_related } from "ops";
+import { op_child, op_child_count, op_child_named, op_focus, op_is_closed, op_related } from "ops";
 import { navigateLocation } from "./location.js";
 import { closeWindow } from "./open.js";
 import { postToWindow } from "./post_message.js";
@@ -17,7 +17,7 @@ const WINDOW = {
   location: { get: (id) => locationOf(id), set: (id, url) => navigateLocation(id, url, false) },
   close: { value: (id) => function close() { closeWindow(id); } },
   closed: { get: (id) => op_is_closed(id) },
-  focus: { value: () => function focus() {} },
+  focus: { value: (id) => function focus() { op_focus(id); } },
   blur: { value: () => function blur() {} },
   frames: { get: (id) => op_related(id, "window") },
   length: { get: (id) => op_child_count(id) },

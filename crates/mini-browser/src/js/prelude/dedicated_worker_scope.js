@@ -1,8 +1,8 @@
 // DedicatedWorkerGlobalScope. (HTML, "Dedicated workers and the DedicatedWorkerGlobalScope interface".)
 
-import { op_close_worker, op_set_hook, op_worker_name } from "ops";
+import { op_close_worker, op_load, op_set_hook, op_worker_name } from "ops";
 import { defineEventHandler } from "./events.js";
-import { installGlobalScope } from "./global_scope.js";
+import { facts, installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { newMessagePort, setMessageEventTarget } from "./message_port_class.js";
 import { global } from "./realms.js";
 import "./test_report.js";
@@ -30,6 +30,11 @@ lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("file_reader_sync.js", ["FileReaderSync"]);
 lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("worker.js", ["Worker"]);
+
+// What the browser says of registrations, and messages of service workers.
+op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
+op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
+if (facts.secure) lazyServiceWorkers();
 
 op_set_hook("insidePort", (id) => {
   inside = newMessagePort(id);

@@ -4,12 +4,13 @@ import { op_console, op_describe_error, op_fall_through } from "ops";
 import { Event, fire } from "./events.js";
 import { USVString, call, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
 
+const { resolve } = Promise;
 const { then } = Promise.prototype;
-const apply = Reflect.apply;
+const { apply } = Reflect;
 
 // `f` as a promise, with reactions that no script can replace.
 export function react(f, fulfilled, rejected) {
-  apply(then, new Promise((resolve) => resolve(f)), [fulfilled, rejected]);
+  apply(then, apply(resolve, Promise, [f]), [fulfilled, rejected]);
 }
 
 let lifetime;

@@ -8,6 +8,13 @@ import { install, lazy, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
 
+// The interfaces of service workers that every secure global has.
+export function lazyServiceWorkers() {
+  lazy("container.js", ["ServiceWorkerContainer"]);
+  lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+  lazy("navigation_preload.js", ["NavigationPreloadManager"]);
+}
+
 // Installs it; `Class` is the global's interface, whose prototype the global object gets.
 export function installGlobalScope(Class) {
   Object.setPrototypeOf(global, Class.prototype);

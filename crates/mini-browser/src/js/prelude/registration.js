@@ -1,14 +1,18 @@
 // ServiceWorkerRegistration and ServiceWorker objects, one for each registration and worker of a
 // realm. (Service Workers, "ServiceWorker", "ServiceWorkerRegistration".)
 
-import { op_post_to_worker, op_unregister, op_update } from "ops";
+import { op_navigable, op_post_to_worker, op_unregister, op_update } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
+import { global, windowProxy } from "./realms.js";
 import { transferList } from "./structured_clone.js";
-import { HOST, callAsync, idl, illegal, required } from "./webidl.js";
+import { HOST, callAsync, errorOf, idl, illegal, load, required } from "./webidl.js";
 
 // Ids to objects: the same registration or worker is the same object.
 const registrations = new Map();
 const workers = new Map();
+
+// Whether this is a window whose document is no longer the active one of its navigable.
+export function isDetached() { return windowProxy !== global && (op_navigable() ?? null) === null; }
 
 let isWorker, updateWorker, updateRegistration;
 
@@ -20,6 +24,7 @@ export class ServiceWorker extends EventTarget {
   postMessage(message, options = undefined) {
     const { id } = this.#view;
     required(arguments.length, 1, "postMessage");
+    if (isDetached()) throw errorOf("InvalidStateError", "postMessage: the document is not shown any more");
     op_post_to_worker(id, message, transferList(options));
   }
   static {
@@ -38,10 +43,15 @@ defineEventHandler(ServiceWorker, "error");
 
 export class ServiceWorkerRegistration extends EventTarget {
   #view;
+  #navigationPreload = null;
   constructor() { illegal(arguments[0]); super(); this.#view = arguments[1]; }
   get installing() { return workerOf(this.#view.installing); }
   get waiting() { return workerOf(this.#view.waiting); }
   get active() { return workerOf(this.#view.active); }
+  get navigationPreload() {
+    const { id } = this.#view;
+    return this.#navigationPreload ??= new (load("navigation_preload.js").NavigationPreloadManager)(HOST, id);
+  }
   get scope() { return this.#view.scope; }
   get updateViaCache() { return this.#view.updateViaCache; }
   async update() { return registrationOf(await callAsync(op_update, this.#view.id)); }
@@ -56,11 +66,12 @@ defineEventHandler(ServiceWorkerRegistration, "updatefound");
 export const isServiceWorker = (value) => isWorker(value);
 
 // The object of a worker, or null. A new one has the state that the view says; one that exists
-// keeps its state until its statechange.
+// keeps its state until its statechange, of which there is none when it has been parsed.
 export function workerOf(view) {
   if (view === null || view === undefined) return null;
   let worker = workers.get(view.id);
   if (worker === undefined) workers.set(view.id, worker = new ServiceWorker(HOST, view));
+  else if (worker.state === "parsed") updateWorker(worker, view.state);
   return worker;
 }
 

@@ -3,13 +3,13 @@
 import { op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
 import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
-import { installGlobalScope } from "./global_scope.js";
+import { installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { global } from "./realms.js";
-import { callAsync, idl, illegal, install, lazy } from "./webidl.js";
+import { callAsync, givesPromise, globalMembers, idl, illegal, install, lazy } from "./webidl.js";
 import { WorkerGlobalScope } from "./worker_global_scope.js";
 
 class ServiceWorkerGlobalScope extends WorkerGlobalScope {
-  constructor(token) { illegal(token); super(token); }
+  constructor() { illegal(arguments[0]); super(arguments[0]); }
   get registration() { return registrations().own; }
   get serviceWorker() { return registrations().self; }
   get clients() { return op_load("clients.js").clients; }
@@ -19,6 +19,9 @@ idl(ServiceWorkerGlobalScope);
 for (const type of ["install", "activate", "fetch", "message", "messageerror", "connect", "crossoriginconnect", "push", "close"]) {
   defineEventHandler(ServiceWorkerGlobalScope, type);
 }
+
+givesPromise(ServiceWorkerGlobalScope.prototype.skipWaiting);
+globalMembers(ServiceWorkerGlobalScope);
 
 let known;
 
@@ -36,7 +39,7 @@ installGlobalScope(ServiceWorkerGlobalScope);
 install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
 lazy("clients.js", ["Clients", "Client", "WindowClient"]);
 lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);
-lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
+lazyServiceWorkers();
 lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
 lazy("fetch_event.js", ["FetchEvent"]);
 lazy("connect_event.js", ["ConnectEvent", "ConnectionEvent", "CrossOriginConnectEvent"]);

@@ -48,6 +48,38 @@ export function install(values) {
   }
 }
 
+// The members of a [Global] interface are on the global object itself. They take `undefined` for it, and
+// nothing but it. Call it after `idl` and the event handlers.
+export function globalMembers(Class) {
+  const isGlobal = (value) => value === undefined || value === null || value === global;
+  const refusal = (name) => new TypeError(`${name}: this is no ${Class.name}`);
+  for (const name of getOwnPropertyNames(Class.prototype)) {
+    if (name === "constructor") continue;
+    const descriptor = getOwnPropertyDescriptor(Class.prototype, name);
+    for (const part of ["get", "set", "value"]) {
+      const member = descriptor[part];
+      if (typeof member !== "function") continue;
+      const returnsPromise = promiseOperations.has(member);
+      const { checked } = {
+        checked(...args) {
+          if (isGlobal(this)) return Reflect.apply(member, global, args);
+          if (returnsPromise) return Promise.reject(refusal(name));
+          throw refusal(name);
+        },
+      };
+      defineProperty(checked, "name", { value: part === "value" ? name : `${part} ${name}`, configurable: true });
+      defineProperty(checked, "length", { value: member.length, configurable: true });
+      descriptor[part] = checked;
+    }
+    defineProperty(global, name, descriptor);
+    delete Class.prototype[name];
+  }
+}
+
+// Operations that give a promise: for another `this` they reject.
+const promiseOperations = new WeakSet();
+export function givesPromise(operation) { promiseOperations.add(operation); }
+
 // Installs globals whose module is loaded at their first use; none if the prelude has no such module.
 export function lazy(file, names, enumerable = false) {
   if (!op_has(file)) return;

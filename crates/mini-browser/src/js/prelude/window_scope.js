@@ -1,8 +1,8 @@
 // Window. (HTML, "The Window object".)
 
-import { op_child_count, op_child_named, op_frame_element, op_incumbent_function, op_is_closed, op_load, op_name, op_navigable, op_related, op_set_hook, op_set_name, op_set_opener } from "ops";
+import { op_child_count, op_child_named, op_focus, op_frame_element, op_incumbent_function, op_is_closed, op_load, op_name, op_navigable, op_related, op_set_hook, op_set_name, op_set_opener } from "ops";
 import { EventTarget, defineEventHandler, fire, fireEvent } from "./events.js";
-import { facts, installGlobalScope } from "./global_scope.js";
+import { facts, installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { DOMStringList, Location, location, setLocation } from "./location.js";
 import { ELEMENT_CONSTRUCTORS, MODULES } from "./dom/interface_names.js";
 import { Navigator, navigator } from "./navigator.js";
@@ -28,7 +28,10 @@ class Window extends EventTarget {
   }
   close() { closeWindow(op_navigable()); }
   stop() {}
-  focus() {}
+  focus() {
+    const id = op_navigable();
+    if (id !== undefined && id !== null) op_focus(id);
+  }
   blur() {}
   alert() {}
   confirm() { return false; }
@@ -133,6 +136,10 @@ function incumbentMethod(name, length, steps) {
 incumbentMethod("postMessage", 1, (by, self, args) => op_load("post_message.js").postToWindow(op_navigable(), by, args));
 incumbentMethod("open", 0, (by, self, args) => op_load("open.js").openWindow(by, ...args));
 
+// Focus update steps, for the viewport of this window's document.
+op_set_hook("windowBlurred", () => op_load("dom/focus.js").fireFocusEvent(global, "blur"));
+op_set_hook("windowFocused", () => op_load("dom/focus.js").fireFocusEvent(global, "focus"));
+
 op_set_hook("windowMessage", (record, origin, source) => op_load("post_message.js").receive(record, origin, source));
 op_set_hook("dropWindowMessage", (record) => op_load("cloning.js").drop(record));
 op_set_hook("crossOrigin", (trap, args) => op_load("cross_origin.js").windowTrap(trap, args));
@@ -153,7 +160,4 @@ op_set_hook("unload", () => {
 
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
 op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
-if (facts.secure) {
-  lazy("container.js", ["ServiceWorkerContainer"]);
-  lazy("registration.js", ["ServiceWorker", "ServiceWorkerRegistration"]);
-}
+if (facts.secure) lazyServiceWorkers();

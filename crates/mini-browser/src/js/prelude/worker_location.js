@@ -1,6 +1,6 @@
 // WorkerLocation and WorkerNavigator. (HTML, "Workers".)
 
-import { op_url_parse } from "ops";
+import { op_load, op_url_parse } from "ops";
 import { facts } from "./global_scope.js";
 import { HOST, idl, illegal } from "./webidl.js";
 
@@ -22,13 +22,17 @@ export class WorkerLocation {
 idl(WorkerLocation);
 
 export class WorkerNavigator {
-  constructor(token) { illegal(token); }
+  #brand = true;
+  constructor() { illegal(arguments[0]); }
   get userAgent() { return "mini-browser"; }
   get language() { return "en"; }
   get languages() { return languages; }
   get onLine() { return true; }
   get hardwareConcurrency() { return 1; }
+  get serviceWorker() { this.#brand; return op_load("container.js").container; }
 }
+// [SecureContext]
+if (!facts.secure) delete WorkerNavigator.prototype.serviceWorker;
 idl(WorkerNavigator);
 
 const languages = Object.freeze(["en"]);

@@ -11,9 +11,9 @@ use http::HeaderMap;
 use service_worker::message_port::Message;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
-    ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, RunId, ScopeUrl,
-    ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState, WorkerType,
-    WorkerView,
+    ClientId, Environment, EventId, NavigationPreload, Origin, RegistrationId, RegistrationView,
+    RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState,
+    WorkerType, WorkerView,
 };
 use service_worker::{
     Body, EventDetail, EventOutcome, FetchAnswer, FetchDetail, HostCommand, HostEvent, JobError,
@@ -164,6 +164,28 @@ impl Seam for Facade {
 
     fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
         now(vec![registration_view()])
+    }
+
+    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
+        Ok(NavigationPreload::default())
+    }
+
+    fn enable_navigation_preload(
+        &self,
+        registration: RegistrationId,
+        enabled: bool,
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("preload of {registration}: {enabled}"));
+        now(Ok(()))
+    }
+
+    fn set_navigation_preload_header(
+        &self,
+        registration: RegistrationId,
+        value: &[u8],
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("preload header of {registration}: {value:?}"));
+        now(Ok(()))
     }
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {

@@ -1,6 +1,6 @@
 // Document and XMLDocument. (DOM, "Interface Document"; HTML, "The Document object".)
 
-import { op_navigable, op_url_parse } from "ops";
+import { op_has_focus, op_navigable, op_url_parse } from "ops";
 import { defineEventHandler } from "../events.js";
 import { location } from "../location.js";
 import { windowProxy } from "../realms.js";
@@ -199,7 +199,11 @@ export class Document extends Node {
   write(...text) { writeDocument(recordOf(this), text.map(DOMString).join("")); }
   writeln(...text) { writeDocument(recordOf(this), `${text.map(DOMString).join("")}\n`); }
   get defaultView() { return isFullyActive(recordOf(this)) ? windowProxy : null; }
-  hasFocus() { return recordOf(this).isShown; }
+  hasFocus() {
+    const { isShown } = recordOf(this);
+    const id = op_navigable();
+    return isShown && id !== undefined && id !== null && op_has_focus(id);
+  }
   get activeElement() {
     const record = recordOf(this);
     return record.isShown ? wrap(record.focused ?? bodyOf(record)) ?? this.documentElement : null;

@@ -1,6 +1,8 @@
 // Focus. (HTML, "Focus", of one document.)
 
+import { op_focus } from "ops";
 import { fire } from "../events.js";
+import { contentNavigable } from "../iframe.js";
 import { load } from "../webidl.js";
 import { attribute, wrap } from "./nodes.js";
 
@@ -12,7 +14,11 @@ const isFocusable = (element) => attribute(element, "tabindex") !== null || (FOC
 // The focusing steps.
 export function focus(element) {
   const { document } = element;
-  if (!document.isShown || !isFocusable(element) || document.focused === element) return;
+  if (!document.isShown || !isFocusable(element)) return;
+  // Get the focusable area of a navigable container: its content navigable's document.
+  const content = element.localName === "iframe" ? contentNavigable(wrap(element)) : undefined;
+  if (content !== undefined) op_focus(content);
+  if (document.focused === element) return;
   const old = document.focused ?? null;
   document.focused = element;
   if (old !== null) tell(old, "blur", element);
@@ -25,6 +31,12 @@ export function blur(element) {
   if (document.focused !== element) return;
   document.focused = null;
   tell(element, "blur", null);
+}
+
+// The same for a window, whose events do not bubble.
+export function fireFocusEvent(target, type) {
+  const { FocusEvent } = load("dom/ui_events.js");
+  fire(new FocusEvent(type), target);
 }
 
 function tell(element, type, other) {
