@@ -7,6 +7,7 @@ use crate::common::{House, SERVICE, message, quiet};
 use futures_util::StreamExt;
 use service_worker::message_port::{MessageChannel, MessagePort};
 use service_worker::stash::EntryId;
+use service_worker::stash::record::{Kind, key, parse_key};
 use service_worker::types::{
     EventType, EventTypes, FetchHandler, RunId, ScriptMap, WorkerId, WorkerState,
 };
@@ -94,25 +95,26 @@ impl Stand {
         start.worker
     }
 
-    /// The next command; none when nothing is asked any more. The store is another thread, so it
-    /// is given its turns.
     async fn command(&mut self) -> Option<HostCommand<MessagePort>> {
-        for _ in 0..200 {
-            quiet().await;
-            let next = std::pin::pin!(self.commands.next());
-            match crate::common::now(next).await {
-                std::task::Poll::Ready(Some((HostCommand::Notify { .. }, _))) => {}
-                std::task::Poll::Ready(command) => return command.map(|(command, _)| command),
-                std::task::Poll::Pending => std::thread::yield_now(),
+        loop {
+            match self.commands.next().await {
+                Some((HostCommand::Notify { .. }, _)) => {}
+                command => return command.map(|(command, _)| command),
             }
         }
-        None
     }
 
-    /// Dispatches all there is; what was said, and whether it was redelivered.
-    async fn said(&mut self) -> Vec<(String, bool)> {
+    /// Ends the browser when all is written; what the disk holds then.
+    async fn ends(self, disk: &Disk) -> MemoryStore {
+        self.house.handle.shut_down().await;
+        disk.states().pop().unwrap()
+    }
+
+    /// Dispatches as many events of stashed ports; what was said, and whether it was redelivered.
+    async fn said(&mut self, count: usize) -> Vec<(String, bool)> {
         let mut said = Vec::new();
-        while let Some(command) = self.command().await {
+        while said.len() < count {
+            let command = self.command().await.unwrap();
             match command {
                 start @ HostCommand::StartWorker(_) => {
                     self.started(&start);
@@ -156,6 +158,14 @@ impl Stand {
     }
 }
 
+fn stored_messages(state: &MemoryStore) -> usize {
+    let mut state = state.clone();
+    let kinds = state.rows_mut().keys().filter_map(|key| parse_key(key));
+    kinds
+        .filter(|(_, kind)| matches!(kind, Kind::Message(_)))
+        .count()
+}
+
 const WORDS: [&str; 5] = ["one", "two", "three", "four", "five"];
 
 #[tokio::test]
@@ -164,38 +174,29 @@ async fn a_power_cut_at_every_write_loses_nothing_accepted_and_repeats_only_what
     let mut stand = Stand::over(disk.clone());
     let worker = stand.install().await;
     let [a, _b] = stand.stash_both(worker);
-    // Both rows are there before the first post.
-    assert!(stand.said().await.is_empty());
-    let before = disk.states().len();
+    // Both rows are written before the first post.
+    stand.house.handle.caught_up().await;
+    quiet().await;
     for word in WORDS {
         stand.house.handle.post_stashed(worker, a, message(word));
     }
-    let all: Vec<_> = stand.said().await;
+    let all = stand.said(WORDS.len()).await;
     assert_eq!(all, WORDS.map(|word| (word.to_owned(), false)));
-    let states = disk.states();
-    assert!(
-        states.len() >= before + 2,
-        "{} writes",
-        states.len() - before
-    );
+    let last = stand.ends(&disk).await;
+    assert_eq!(stored_messages(&last), 0);
     let (mut most, mut marked) = (0, 0);
-    for (cut, state) in states.iter().enumerate().skip(before - 1) {
-        let mut rows = state.clone();
-        let rows = rows.rows_mut();
-        let kinds: Vec<_> = rows
-            .keys()
-            .filter_map(|key| service_worker::stash::record::parse_key(key))
-            .collect();
-        let is_message = |kind| matches!(kind, service_worker::stash::record::Kind::Message(_));
-        let stored = kinds.iter().filter(|(_, kind)| is_message(*kind)).count();
-        let mut again = Stand::over(Disk::holding(state.clone()));
-        let said = again.said().await;
-        assert_eq!(said.len(), stored, "cut {cut}");
+    for (cut, state) in disk.states().into_iter().enumerate() {
+        let stored = stored_messages(&state);
+        let mut again = Stand::over(Disk::holding(state));
+        let said = again.said(stored).await;
         most = most.max(stored);
         marked += said.iter().filter(|(_, redelivered)| *redelivered).count();
         // They are some of the posts in their order, without a gap.
         let texts: Vec<_> = said.iter().map(|(text, _)| text.as_str()).collect();
-        assert!(WORDS.windows(stored.max(1)).any(|run| run == texts) || stored == 0);
+        assert!(
+            WORDS.windows(stored.max(1)).any(|run| run == texts) || stored == 0,
+            "cut {cut}: {texts:?}"
+        );
         // Only the first may have been seen.
         assert!(said.iter().skip(1).all(|(_, redelivered)| !redelivered));
     }
@@ -208,19 +209,17 @@ async fn both_ends_go_on_talking_after_a_restart_and_hear_close_when_one_closes(
     let mut stand = Stand::over(disk.clone());
     let worker = stand.install().await;
     let [a, b] = stand.stash_both(worker);
-    stand.said().await;
-    let state = disk.states().pop().unwrap();
+    let state = stand.ends(&disk).await;
     let disk = Disk::holding(state);
     let mut again = Stand::over(disk.clone());
-    assert!(again.said().await.is_empty());
     let handle = again.house.handle.clone();
     assert_eq!(handle.match_stashed(worker, "a"), [a]);
     assert_eq!(handle.match_stashed(worker, "b"), [b]);
     handle.post_stashed(worker, b, message("still here"));
-    assert_eq!(again.said().await, [("still here".to_owned(), false)]);
+    assert_eq!(again.said(1).await, [("still here".to_owned(), false)]);
     handle.close_stashed(worker, a);
-    assert_eq!(again.said().await, [("close".to_owned(), false)]);
-    let state = disk.states().pop().unwrap();
+    assert_eq!(again.said(1).await, [("close".to_owned(), false)]);
+    let state = again.ends(&disk).await;
     assert!(state.clone().rows_mut().is_empty());
 }
 
@@ -232,11 +231,10 @@ async fn an_entry_whose_other_end_was_live_hears_close_after_a_restart() {
     let MessageChannel { port1, port2 } = MessageChannel::new();
     let added = stand.house.handle.stash_port(worker, "a", port1);
     added.unwrap().unwrap();
-    stand.said().await;
-    let state = disk.states().pop().unwrap();
+    let state = stand.ends(&disk).await;
     drop(port2);
     let mut again = Stand::over(Disk::holding(state));
-    assert_eq!(again.said().await, [("close".to_owned(), false)]);
+    assert_eq!(again.said(1).await, [("close".to_owned(), false)]);
 }
 
 #[tokio::test]
@@ -245,12 +243,11 @@ async fn a_damaged_entry_is_left_out_and_its_peer_hears_close() {
     let mut stand = Stand::over(disk.clone());
     let worker = stand.install().await;
     let [_, b] = stand.stash_both(worker);
-    stand.said().await;
-    let mut state = disk.states().pop().unwrap();
-    let key = service_worker::stash::record::key(b, service_worker::stash::record::Kind::Entry);
-    *state.rows_mut().get_mut(&key).unwrap().last_mut().unwrap() ^= 1;
+    let mut state = stand.ends(&disk).await;
+    let row = key(b, Kind::Entry);
+    *state.rows_mut().get_mut(&row).unwrap().last_mut().unwrap() ^= 1;
     let mut again = Stand::over(Disk::holding(state));
     let handle = again.house.handle.clone();
-    assert_eq!(again.said().await, [("close".to_owned(), false)]);
+    assert_eq!(again.said(1).await, [("close".to_owned(), false)]);
     assert!(handle.match_stashed(worker, "a").is_empty());
 }
