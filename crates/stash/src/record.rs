@@ -143,7 +143,6 @@ fn checksum(key: &[u8], record: &[u8]) -> [u8; 4] {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
 

@@ -1,7 +1,5 @@
 //! A team takes `stash` alone: its ports are numbers, its messages strings, its disk a map.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeMap;
 use std::time::Instant;
 
