@@ -236,6 +236,11 @@ impl EndRef {
         Arc::ptr_eq(&self.pair, &end.pair) && self.side == end.side
     }
 
+    /// See `MessagePort::pair_key`.
+    pub(crate) fn pair_key(&self) -> usize {
+        Arc::as_ptr(&self.pair) as usize
+    }
+
     pub(crate) fn is_entangled(&self) -> bool {
         self.lock().entangled
     }

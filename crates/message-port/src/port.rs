@@ -200,6 +200,14 @@ impl MessagePort {
         self.end.is_entangled_with(&other.end)
     }
 
+    /// The same number for two ports that are entangled with each other, and another for every other
+    /// pair of which an end exists now. A number is used again when both ends are gone; ask
+    /// [`is_entangled_with`](Self::is_entangled_with) to be sure.
+    #[must_use]
+    pub fn pair_key(&self) -> usize {
+        self.end.pair_key()
+    }
+
     /// HTML's *has been shipped* flag: this port or its partner was transferred at some time.
     #[must_use]
     pub fn has_been_shipped(&self) -> bool {

@@ -46,6 +46,8 @@ pub struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Registry,
     pub(crate) functional: Functional,
+    /// What the store has of stashed ports.
+    pub(crate) durable: crate::stashing::Durable,
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: mpsc::UnboundedSender<Commanded>,
@@ -137,6 +139,9 @@ impl Driver {
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
             ToDriver::Discard(message) => drop(message),
+            ToDriver::Stashed(entry) => self.store_entry(entry),
+            ToDriver::StashStored(entry) => self.message_stored(entry),
+            ToDriver::StashMarked(worker, event) => self.marked(worker, event),
             ToDriver::Push(registration, data) => self.push(registration, data),
             ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),

@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
 use crate::messaging::Awaiting;
 use crate::shared::Shared;
-use crate::stashing::Parked;
+use crate::stashing::{Parked, Stored};
 use crate::{EventDetail, HostEvent, Limits};
 
 /// The driver's part of all connects and stashed ports.
@@ -39,6 +39,8 @@ pub(crate) struct Functional {
     pub(crate) wakes_on_activation: BTreeSet<WorkerId>,
     /// Workers that are gone and whose stashed messages are not all answered for.
     pub(crate) ended: BTreeSet<WorkerId>,
+    /// The durable messages whose mark is being stored, before they are dispatched.
+    pub(crate) marking: BTreeMap<EventId, EventDetail<MessagePort>>,
     /// What these workers, and those that are about to go, did not dispatch.
     pub(crate) undispatched: BTreeMap<WorkerId, Vec<(EntryId, Item<Parked>)>>,
 }
@@ -59,7 +61,11 @@ pub(crate) enum What {
     /// A message to the worker itself.
     Message,
     /// Something of a stashed port.
-    Stashed { entry: EntryId, consumed: bool },
+    Stashed {
+        entry: EntryId,
+        consumed: bool,
+        stored: Option<Stored>,
+    },
 }
 
 impl What {
@@ -110,6 +116,7 @@ impl Functional {
             awaited_clients: Vec::new(),
             wakes_on_activation: BTreeSet::new(),
             ended: BTreeSet::new(),
+            marking: BTreeMap::new(),
             undispatched: BTreeMap::new(),
         }
     }
@@ -283,6 +290,7 @@ impl Driver {
             if what.is_unanswered() {
                 tracing::warn!(%worker, %event, "the host did not say whether this was dispatched");
             }
+            self.take_for_consumed(what);
             self.functional.events.remove(&event);
         }
         self.answered_for(worker);
@@ -297,6 +305,7 @@ impl Driver {
     pub(crate) fn run_ends(&mut self, worker: WorkerId) {
         self.connecting_client_gone(Shared::worker_client(worker));
         let listened = self.shared.stashing().run_ends(worker);
+        self.take_back_marking(worker);
         for (event, what) in self.functional.events_of(worker) {
             if let What::Connect { .. } = what {
                 self.decide(event, Decision::Refuse);
@@ -349,6 +358,9 @@ impl Driver {
         stashing.know(registration, worker, state, handles);
         stashing.tell_state(now, worker);
         drop(stashing);
+        if state == WorkerState::Activating {
+            self.store_entries_of(registration, worker);
+        }
         let active = matches!(state, WorkerState::Activating | WorkerState::Activated);
         let waits = (active || state == WorkerState::Redundant)
             && self.functional.wakes_on_activation.remove(&worker);
@@ -377,6 +389,7 @@ impl Driver {
         self.functional.events.clear();
         self.functional.undispatched.clear();
         self.functional.messages.clear();
+        self.functional.marking.clear();
         self.functional.awaited_clients.clear();
         let gone = self.shared.stashing().clear();
         drop(gone);

@@ -55,8 +55,9 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         network,
         mut store,
     } = config;
-    let restored = store.restore()?;
-    let quarantined = restored.quarantined.clone();
+    let mut restored = store.restore()?;
+    let rows = std::mem::take(&mut restored.rows);
+    let mut quarantined = restored.quarantined.clone();
     let registry = Registry::new(policies.limits.registry(), restored);
     let store = StoreThread::spawn(store).map_err(|error| StoreError::Io(error.to_string()))?;
     let (to_driver, inbox) = mpsc::unbounded();
@@ -67,10 +68,11 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let shared = Arc::new(Shared::new(
         policies, clock, network, lookup, to_driver, reports,
     ));
-    let driver = Driver {
+    let mut driver = Driver {
         shared: Arc::clone(&shared),
         registry,
         functional,
+        durable: crate::stashing::Durable::default(),
         store,
         inbox,
         commands,
@@ -80,6 +82,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         timer: None,
         shutting_down: None,
     };
+    quarantined.extend(driver.restore_stash(&rows));
     Ok(ServiceWorkers {
         handle: Handle { shared },
         driver,

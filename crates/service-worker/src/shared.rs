@@ -79,6 +79,12 @@ pub(crate) enum ToDriver {
     Import(Box<Importing>),
     /// A stashed port, or the stash, may have something to do.
     StashReady(EntryId),
+    /// A port was stashed.
+    Stashed(EntryId),
+    /// The store has, or has refused, the oldest message of an entry that it has not answered for.
+    StashStored(EntryId),
+    /// The store has, or has refused, the mark of an event that is about to be dispatched.
+    StashMarked(WorkerId, sw_types::EventId),
     /// A push message for a registration.
     Push(RegistrationId, Option<bytes::Bytes>),
     /// Site data of a storage key is cleared.

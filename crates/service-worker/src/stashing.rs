@@ -5,9 +5,10 @@
 //! dropped under it. A port is drained by readiness: its callback sends word to the driver, so that
 //! there is no thread and no task for each.
 
+mod durable;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -17,6 +18,7 @@ use message_port::{Event, Message, MessagePort, Posted};
 use stash::{AddError, EntryId, Input, Item, NewEntry, Output, Stash};
 use sw_types::{EventId, EventTypes, RegistrationId, Site, WorkerId, WorkerState};
 
+pub(crate) use self::durable::{Durable, Stored};
 use crate::driver::Driver;
 use crate::functional::{KnownWorker, What, Woken};
 use crate::shared::ToDriver;
@@ -73,9 +75,17 @@ impl From<AddError> for StashError {
 }
 
 /// Stashed ports. An entry belongs to its registration, whose workers all see it, and lives until it
-/// is closed, its registration is cleared, or **the process ends: nothing of the stash is on disk**.
-/// The methods answer at once, from any thread; to a worker that is gone, and for an entry of another
-/// registration, they answer as if there were none.
+/// is closed or transferred, or its registration is cleared. If both ends of its port are stashed, it
+/// also survives the process, with the messages that it has not delivered; otherwise it gets `close`
+/// after a restart. The methods answer at once, from any thread; to a worker that is gone, and for an
+/// entry of another registration, they answer as if there were none.
+///
+/// For a script: `add` and `stashPort` are [`stash_port`](Handle::stash_port) (of a view:
+/// [`rename_stashed`](Handle::rename_stashed)), `match` is [`match_stashed`](Handle::match_stashed);
+/// a view's `postMessage` is [`post_stashed`](Handle::post_stashed), its `close`
+/// [`close_stashed`](Handle::close_stashed), its `name` [`stashed_name`](Handle::stashed_name), its
+/// `start` nothing, and in a transfer list it is [`transfer_stashed`](Handle::transfer_stashed).
+/// `whenStopped` is [`may_stash`](Handle::may_stash), and `stash_port` when the worker stops.
 impl Handle {
     /// `ports.add(name, port)` and `stashPort(name, port)`. From now on the port's messages come as
     /// [`EventDetail::StashedMessage`], and wake the worker that they are for. Ports that a script
@@ -114,6 +124,7 @@ impl Handle {
             }
         };
         if self.bind(&bound, entry) {
+            self.shared.send(ToDriver::Stashed(entry));
             return Ok(Some(entry));
         }
         // It does not count against the quota, not even until the driver looks.
@@ -171,6 +182,7 @@ impl Handle {
     pub fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
         let name = name.to_owned();
         self.change_stashed(worker, entry, Input::Rename { entry, name });
+        self.shared.send(ToDriver::Stashed(entry));
     }
 
     /// `close()` of a view of an entry: the entry is gone, and the peer gets `close`.
@@ -197,6 +209,8 @@ type Bound = Arc<Mutex<MessagePort>>;
 /// so that never happens under the stash's lock, it is left to the driver.
 pub(crate) struct Parked {
     message: Option<Message>,
+    /// What the store has of it.
+    pub(crate) stored: Option<Stored>,
     driver: mpsc::UnboundedSender<ToDriver>,
 }
 
@@ -218,6 +232,8 @@ impl Drop for Parked {
 /// The stash, and the workers as far as stash and connects must know them.
 pub(crate) struct Stashing {
     pub(crate) stash: Stash<Bound, Parked>,
+    /// Messages that the store has not answered for, by entry, and whether a `close` is after them.
+    pub(crate) storing: BTreeMap<EntryId, VecDeque<Item<Parked>>>,
     workers: BTreeMap<WorkerId, KnownWorker>,
 }
 
@@ -225,6 +241,7 @@ impl Stashing {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             stash: Stash::new(limits.stash()),
+            storing: BTreeMap::new(),
             workers: BTreeMap::new(),
         }
     }
@@ -321,6 +338,7 @@ impl Stashing {
     /// Forgets everything; to be dropped when the lock is free.
     pub(crate) fn clear(&mut self) -> Stash<Bound, Parked> {
         self.workers.clear();
+        self.storing.clear();
         mem::replace(&mut self.stash, Stash::new(stash::Limits::default()))
     }
 }
@@ -346,7 +364,7 @@ impl Driver {
             let event = port.try_recv();
             match event {
                 Ok(Event::Message(message)) => self.arrived(entry, message),
-                Ok(Event::Close) => self.stash_input(Input::PeerClosed { entry }),
+                Ok(Event::Close) => self.peer_closed(entry),
                 Err(_) => return,
             }
         }
@@ -357,18 +375,14 @@ impl Driver {
         if message.attachment.take().is_some() {
             tracing::warn!(%entry, "what was attached to a message for a stashed port is lost");
         }
-        let bytes = message.payload.len();
-        let message = self.park(message);
-        self.stash_input(Input::MessageArrived {
-            entry,
-            message,
-            bytes,
-        });
+        let message = self.park(message, None);
+        self.store_message(entry, message);
     }
 
-    fn park(&self, message: Message) -> Parked {
+    fn park(&self, message: Message, stored: Option<Stored>) -> Parked {
         Parked {
             message: Some(message),
+            stored,
             driver: self.shared.driver(),
         }
     }
@@ -388,7 +402,8 @@ impl Driver {
                     entry,
                     item,
                 } => self.deliver(worker, entry, item),
-                Output::ClosePort { port, .. } => {
+                Output::ClosePort { entry, port } => {
+                    self.forget_stored(entry);
                     let port = mem::take(&mut *lock(&port));
                     drop(port);
                 }
@@ -450,9 +465,14 @@ impl Driver {
             undispatched.push((entry, item));
             return;
         };
+        let stored = match &item {
+            Item::Message(parked) => parked.stored,
+            Item::Close => None,
+        };
         let what = What::Stashed {
             entry,
             consumed: false,
+            stored,
         };
         let event = self.functional.begin(worker, keep_alive, what);
         let name = match self.shared.stashing().stash.entry(entry) {
@@ -467,12 +487,15 @@ impl Driver {
                     entry,
                     name,
                     message: PortMessage { payload, ports },
-                    redelivered: false,
+                    redelivered: stored.is_some_and(|stored| stored.redelivered()),
                 }
             }
             Item::Close => EventDetail::StashedClose { entry, name },
         };
-        self.dispatch(worker, event, detail);
+        match stored {
+            Some(stored) if !stored.marked => self.mark(worker, event, entry, detail),
+            _ => self.dispatch(worker, event, detail),
+        }
     }
 
     /// "Consumed when its dispatch task has run."
@@ -483,10 +506,12 @@ impl Driver {
         if let What::Stashed {
             entry,
             consumed: consumed @ false,
+            stored,
         } = &mut found.what
         {
             *consumed = true;
-            let entry = *entry;
+            let (entry, stored) = (*entry, *stored);
+            self.forget_message(entry, stored);
             self.stash_input(Input::Consumed { worker, entry });
         }
         self.answered_for(worker);
@@ -520,11 +545,12 @@ impl Driver {
                 What::Stashed {
                     entry,
                     consumed: false,
+                    stored,
                 },
                 Some(item),
             ) => {
                 let item = match item {
-                    Item::Message(message) => Item::Message(self.park(message)),
+                    Item::Message(message) => Item::Message(self.park(message, stored)),
                     Item::Close => Item::Close,
                 };
                 self.functional.events.remove(&event);

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "stash/restart.rs"]
+mod restart;
 
 use std::sync::{Arc, Mutex};
 

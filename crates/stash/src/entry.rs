@@ -117,6 +117,22 @@ impl<P, M> Entry<P, M> {
         }
     }
 
+    /// The messages that wait, oldest first, without what is being delivered.
+    pub fn waiting_mut(&mut self) -> impl Iterator<Item = &mut M> {
+        self.queue
+            .iter_mut()
+            .filter_map(|queued| match &mut queued.item {
+                Item::Message(message) => Some(message),
+                Item::Close => None,
+            })
+    }
+
+    /// Its place in its registration's order: greater than those of entries before it.
+    #[must_use]
+    pub const fn place(&self) -> u64 {
+        self.place
+    }
+
     /// Queues a message; gives what it takes of the quota.
     pub(crate) fn push(&mut self, message: M, bytes: usize) -> u64 {
         let bytes = u64::try_from(bytes)

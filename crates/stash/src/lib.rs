@@ -36,14 +36,15 @@
 //!
 //! The three that you meet first: [`Stash`], its [`Input`]s and its [`Output`]s.
 //!
-//! It does not read from ports, serialize messages, start workers or throttle their starts. Nothing
-//! is written to disk: entries and their messages live as long as the process.
+//! It does not read from ports, serialize messages, start workers or throttle their starts. It
+//! writes nothing to disk: [`record`] says how entries and messages look there, for whoever does.
 
 #![forbid(unsafe_code)]
 
 mod entry;
 mod limits;
 mod messages;
+pub mod record;
 mod stash;
 mod worker;
 

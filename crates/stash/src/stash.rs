@@ -78,6 +78,23 @@ impl<P, M> Stash<P, M> {
         Ok(id)
     }
 
+    /// Puts an entry back that an earlier run of the process has stored. Its place is after those
+    /// that were put back before it. `None`, with the port dropped, if there is an entry of that id.
+    pub fn restore(&mut self, id: EntryId, new: NewEntry<P>) -> Option<EntryId> {
+        if self.entries.contains_key(&id) {
+            return None;
+        }
+        self.next_entry.0 = self.next_entry.0.max(id.0.saturating_add(1));
+        let place = self.take_place(new.registration, id);
+        self.entries.insert(id, Entry::new(new, place));
+        Some(id)
+    }
+
+    /// Goes on counting entries after this one, which an earlier run of the process had.
+    pub fn skip_past(&mut self, id: EntryId) {
+        self.next_entry.0 = self.next_entry.0.max(id.0.saturating_add(1));
+    }
+
     /// Whether a registration may have one entry more.
     #[must_use]
     pub fn has_room(&self, registration: RegistrationId) -> bool {

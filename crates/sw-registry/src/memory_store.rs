@@ -18,6 +18,7 @@ pub struct MemoryStore {
     scripts: BTreeMap<WorkerId, BTreeMap<Url, Vec<u8>>>,
     next_registration: u64,
     next_worker: u64,
+    others: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -35,6 +36,11 @@ impl MemoryStore {
     /// The bytes of a registration's row, to be damaged by a test.
     pub fn row_mut(&mut self, registration: RegistrationId) -> Option<&mut Vec<u8>> {
         self.rows.get_mut(&registration)
+    }
+
+    /// The rows of other parts of the profile, to be damaged by a test.
+    pub fn rows_mut(&mut self) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
+        &mut self.others
     }
 
     fn put(&mut self, registration: &StoredRegistration) -> Result<(), RecordError> {
@@ -107,6 +113,7 @@ impl RegistryStore for MemoryStore {
         let mut restored = Restored {
             next_registration: self.next_registration,
             next_worker: self.next_worker,
+            rows: self.others.clone(),
             ..Restored::default()
         };
         for (id, record) in &self.rows {
@@ -142,6 +149,12 @@ impl RegistryStore for MemoryStore {
                     }
                 }
                 StoreWrite::Remove(registration) => self.remove(*registration),
+                StoreWrite::PutRow { key, value } => {
+                    self.others.insert(key.clone(), value.clone());
+                }
+                StoreWrite::RemoveRows(prefix) => {
+                    self.others.retain(|key, _| !key.starts_with(prefix));
+                }
             }
         }
         Ok(())

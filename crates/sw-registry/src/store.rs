@@ -70,6 +70,15 @@ pub enum StoreWrite {
     Put(Box<StoredRegistration>),
     /// Remove a registration and its scripts, if it is there.
     Remove(RegistrationId),
+    /// Write a row of another part of the profile, which its writer alone understands.
+    PutRow {
+        /// Where it stands.
+        key: Vec<u8>,
+        /// What it holds.
+        value: Vec<u8>,
+    },
+    /// Remove the rows whose keys begin with this.
+    RemoveRows(Vec<u8>),
 }
 
 /// Why a store did not do what it was asked.
@@ -94,6 +103,8 @@ pub struct Restored {
     pub registrations: Vec<StoredRegistration>,
     /// What was damaged and has been quarantined: one line for people each.
     pub quarantined: Vec<String>,
+    /// The rows of other parts of the profile, by key.
+    pub rows: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
     /// The ids to go on with: greater than any that was ever stored.
     pub next_registration: u64,
     /// Likewise for workers.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use message_port::{MessagePort, TransferredPort};
-use stash::{EntryId, Input};
+use stash::{EntryId, Input, Item};
 use sw_types::{EventType, RegistrationId, StorageKey, WorkerId, WorkerState};
 
 use super::{Parked, StashError, lock};
@@ -51,6 +51,12 @@ impl Handle {
         stashing.stash.handle_input(now, transfer);
         // `None` if another view was closed or transferred meanwhile.
         let (_, messages) = stashing.stash.take_released(entry)?;
+        let storing = stashing.storing.remove(&entry).unwrap_or_default();
+        let storing = storing.into_iter().filter_map(|item| match item {
+            Item::Message(parked) => Some(parked),
+            Item::Close => None,
+        });
+        let messages: Vec<_> = messages.into_iter().chain(storing).collect();
         drop(stashing);
         let mut port: MessagePort = std::mem::take(&mut *bound);
         drop(bound);
@@ -58,6 +64,7 @@ impl Handle {
         port.put_back(messages.into_iter().map(Parked::unpark).collect());
         // What else the stash asks for is the driver's to do.
         self.shared.send(ToDriver::StashReady(entry));
+        self.shared.send(ToDriver::Stashed(entry));
         port.transfer().ok()
     }
 

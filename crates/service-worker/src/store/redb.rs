@@ -5,6 +5,7 @@
 //! and a damaged script is an error when its worker is started. (The registry tells of it, and the
 //! next update replaces the worker.)
 
+mod rows;
 mod tables;
 
 use std::collections::BTreeMap;

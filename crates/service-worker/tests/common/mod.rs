@@ -144,6 +144,14 @@ impl House {
 
     /// With the test as the host; `sw.js` of [`SERVICE`] is some script.
     pub(crate) fn without_host(policies: Policies) -> (Self, HostCommands) {
+        Self::over(policies, Box::new(MemoryStore::new()))
+    }
+
+    /// As [`Self::without_host`], over a store that holds something already.
+    pub(crate) fn over(
+        policies: Policies,
+        store: Box<dyn service_worker::RegistryStore>,
+    ) -> (Self, HostCommands) {
         let served = BTreeMap::from([(format!("{SERVICE}sw.js"), String::new())]);
         let network = Arc::new(Scripts(Mutex::new(served)));
         let clock = TestClock::new();
@@ -151,7 +159,7 @@ impl House {
             policies,
             clock: clock.clone(),
             network: network.clone(),
-            store: Box::new(MemoryStore::new()),
+            store,
         })
         .unwrap();
         let handle = opened.handle.clone();

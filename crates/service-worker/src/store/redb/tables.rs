@@ -13,6 +13,7 @@ use sw_types::{RegistrationId, ScriptMap, WorkerId};
 use url::Url;
 
 use super::super::file::is_damage;
+use super::rows;
 
 /// Rows, by registration.
 const ROWS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("registrations");
@@ -51,6 +52,7 @@ pub(super) fn read(database: &Database) -> Result<Contents, StoreError> {
     };
     let mut contents = Contents::default();
     let mut damage = Damage::default();
+    contents.restored.rows = rows::read(&database.begin_read().map_err(refused)?)?;
     tables.read_rows(&mut contents, &mut damage)?;
     tables.read_counters(&mut contents, &mut damage)?;
     drop(tables);
@@ -107,6 +109,8 @@ pub(super) fn commit(
             match write {
                 StoreWrite::Put(registration) => batch_of.put(registration)?,
                 StoreWrite::Remove(id) => batch_of.remove(*id)?,
+                StoreWrite::PutRow { key, value } => rows::put(transaction, key, value)?,
+                StoreWrite::RemoveRows(prefix) => rows::remove(transaction, prefix)?,
             }
         }
         Ok(batch_of.owners)
@@ -230,7 +234,7 @@ impl Tables {
 }
 
 /// A table, if it is there.
-fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StoreError> {
+pub(super) fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StoreError> {
     match opened {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
