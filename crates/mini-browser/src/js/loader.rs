@@ -38,9 +38,6 @@ pub(super) fn import<'js>(ctx: &Ctx<'js>, file: &str) -> Result<Object<'js>> {
 
 /// Whether the prelude has that module.
 pub(super) fn has(file: &str) -> bool {
-    if let Ok(dir) = std::env::var("PRELUDE_DIR") {
-        return std::path::Path::new(&format!("{dir}/{file}")).exists();
-    } // DEVHACK
     bytecode(file).is_some()
 }
 
@@ -100,12 +97,6 @@ impl Loader for PreludeLoader {
             return modules::load(ctx, name);
         }
         let file = name.strip_prefix(SCHEME).unwrap_or(name);
-        if let Ok(dir) = std::env::var("PRELUDE_DIR") {
-            // DEVHACK
-            if let Ok(source) = std::fs::read_to_string(format!("{dir}/{file}")) {
-                return Module::declare(ctx.clone(), name, source);
-            }
-        }
         match bytecode(file) {
             Some(bytecode) => load(ctx, bytecode),
             None => Err(Error::new_loading_message(
