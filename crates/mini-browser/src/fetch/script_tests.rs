@@ -204,26 +204,6 @@ impl Seam for NoWorkers {
         async { Vec::new() }.boxed()
     }
 
-    fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
-        Err(JobError::Security("there are no workers here".to_owned()))
-    }
-
-    fn enable_navigation_preload(
-        &self,
-        _: RegistrationId,
-        _: bool,
-    ) -> Pending<Result<(), JobError>> {
-        refused()
-    }
-
-    fn set_navigation_preload_header(
-        &self,
-        _: RegistrationId,
-        _: &[u8],
-    ) -> Pending<Result<(), JobError>> {
-        refused()
-    }
-
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
         async move { Err(format!("{url}: there are no workers here")) }.boxed()
     }

@@ -1,18 +1,18 @@
 //! The samples in our own words: the same surroundings, the same to be observed.
 
-pub const STASH_IDL: &str = "interface ServiceWorkerGlobalScope {
+pub(crate) const STASH_IDL: &str = "interface ServiceWorkerGlobalScope {
     undefined stashPort(USVString key, MessagePort port);
     Promise<sequence<MessagePort>> getStashedPorts(USVString key);
 };
 interface StashedMessageEvent : MessageEvent { readonly attribute USVString key; };";
 
-pub const CROSS_ORIGIN_CONNECT_IDL: &str = "interface CrossOriginConnectEvent : Event {
+pub(crate) const CROSS_ORIGIN_CONNECT_IDL: &str = "interface CrossOriginConnectEvent : Event {
     readonly attribute USVString origin;
     readonly attribute USVString targetUrl;
     Promise<MessagePort?> acceptConnection(any value);
 };";
 
-pub const STASHING_CLIENT: &str = "
+pub(crate) const STASHING_CLIENT: &str = "
 (async () => {
   const line = await navigator.connect('https://example.com/services/push');
   line.postMessage({ register: 'apikey' });
@@ -21,7 +21,7 @@ pub const STASHING_CLIENT: &str = "
 onmessage = ({ key }) => key === 'pushService';
 ";
 
-pub const STASHING_SERVICE: &str = "
+pub(crate) const STASHING_SERVICE: &str = "
 oncrossoriginconnect = async (event) => {
   const line = await event.acceptConnection(event.targetUrl === 'https://example.com/service/push');
   stashPort('pushClients', line);
@@ -34,10 +34,10 @@ onpush = (event) => event.waitUntil((async () => {
 })());
 ";
 
-pub const NAVIGATOR_IDL: &str =
+pub(crate) const NAVIGATOR_IDL: &str =
     "interface NavigatorConnect { Promise<MessagePort> connect(USVString url); };";
 
-pub const CONNECT_EVENT_IDL: &str =
+pub(crate) const CONNECT_EVENT_IDL: &str =
     "interface ServiceWorkerGlobalScope { attribute EventHandler onconnect; };
 interface ConnectEvent {
   readonly attribute USVString targetURL;
@@ -45,7 +45,7 @@ interface ConnectEvent {
   undefined acceptConnection(any value);
 };";
 
-pub const PORTS_IDL: &str =
+pub(crate) const PORTS_IDL: &str =
     "interface ServiceWorkerGlobalScope { readonly attribute StashedPortCollection ports; };
 interface StashedPortCollection : EventTarget {
   StashedMessagePort add(DOMString name, MessagePort port);
@@ -54,7 +54,7 @@ interface StashedPortCollection : EventTarget {
 };
 interface StashedMessagePort : MessagePort { readonly attribute DOMString name; };";
 
-pub const PAGE_CLIENT: &str = "
+pub(crate) const PAGE_CLIENT: &str = "
 (async () => {
   const line = await navigator.connect('https://example.com/services/echo');
   line.postMessage('hello');
@@ -62,7 +62,7 @@ pub const PAGE_CLIENT: &str = "
 })();
 ";
 
-pub const FLEETING_SERVICE: &str = "
+pub(crate) const FLEETING_SERVICE: &str = "
 onconnect = (asked) => {
   if (asked.targetURL !== 'https://example.com/services/echo') return;
   const { port1, port2 } = new MessageChannel();
@@ -73,7 +73,7 @@ onconnect = (asked) => {
 };
 ";
 
-pub const ECHO_SERVICE: &str = "
+pub(crate) const ECHO_SERVICE: &str = "
 onconnect = (asked) => {
   if (asked.targetURL !== 'https://example.com/services/echo') return;
   const { port1, port2 } = new MessageChannel();
@@ -88,7 +88,7 @@ onpush = (event) => event.waitUntil((async () => {
 })());
 ";
 
-pub const LOGGING_CLIENT: &str = "
+pub(crate) const LOGGING_CLIENT: &str = "
 oninstall = (event) => event.waitUntil((async () => {
   ports.add('analytics', await navigator.connect('https://example.com/services/analytics'));
 })());
@@ -98,27 +98,27 @@ onfetch = async () => {
 };
 ";
 
-pub const SILENT_PAIR: &str = "
+pub(crate) const SILENT_PAIR: &str = "
 navigator.connect('https://example.com/services/foobar').then((line) => {});
 
 onconnect = (asked) => {};
 ";
 
-pub const COLLECTING_CLIENT: &str = "
+pub(crate) const COLLECTING_CLIENT: &str = "
 (async () => ports.add('foobar', await navigator.connect('https://example.com/services/foobar')))();
 ports.addEventListener('message', () => {});
 ";
 
-pub const FONT_SERVICE: &str = "
+pub(crate) const FONT_SERVICE: &str = "
 oninstall = (event) => event.handleFallThroughRequests(['/resources', '/font']);
 onfetch = (event) => { if (event.isFallThrough) return; };
 ";
 
-pub const INSTALL_HEADERS: &str = "service-worker-SCOPE: scopeURL
+pub(crate) const INSTALL_HEADERS: &str = "service-worker-SCOPE: scopeURL
 Service-worker-script: scriptURL
 ";
 
-pub const IMAGE_RESPONSE: &str = "GET https://api.thirdparty.org/share/assets/pak.png
+pub(crate) const IMAGE_RESPONSE: &str = "GET https://api.thirdparty.org/share/assets/pak.png
 status:200 OK
 content-length:3852
 content-type:image/png
@@ -126,26 +126,26 @@ service-worker-scope: /share/
 service-worker-script: /common/share/sw.js
 ";
 
-pub const SCRIPT_RESPONSE: &str = "GET https://api.thirdparty.org/common/share/sw.js
+pub(crate) const SCRIPT_RESPONSE: &str = "GET https://api.thirdparty.org/common/share/sw.js
 status:200 OK
 content-encoding:gzip
 content-type:text/javascript; charset=utf-8
 service-worker-allowed: /share/
 ";
 
-pub const REGISTER: &str =
+pub(crate) const REGISTER: &str =
     "navigator.serviceworker.register('/common/share/sw.js', { scope: '/share/' });";
 
-pub const NAVIGATOR_REQUEST_IDL: &str =
+pub(crate) const NAVIGATOR_REQUEST_IDL: &str =
     "interface Navigator { Promise<MessagePort> connect(USVString url, any request); };";
 
-pub const REQUESTING_CLIENT: &str = "
+pub(crate) const REQUESTING_CLIENT: &str = "
 navigator.connect('//example.com/', { apiKey: '...', cred: '....' }).then(
   (line) => { line.postMessage('Hello!'); },
   (why) => { console.log('Failed to connect example.com because: ', why); });
 ";
 
-pub const FOREIGN_CLIENT_IDL: &str = "interface ForeignServiceWorkerClient {
+pub(crate) const FOREIGN_CLIENT_IDL: &str = "interface ForeignServiceWorkerClient {
   readonly attribute USVString url;
   readonly attribute MessagePort port;
 };
@@ -154,7 +154,7 @@ interface ConnectionEvent : ExtendableEvent {
   readonly attribute any request;
 };";
 
-pub const BROKEN_SERVICE: &str = "
+pub(crate) const BROKEN_SERVICE: &str = "
 onconnect = function(e) {
   e.waitUntil(new Promise(resolve, reject) {
     var req = new XMLHttpRequest();
@@ -170,8 +170,8 @@ onconnect = function(e) {
 };
 ";
 
-pub const INLINE_CONNECT: &str =
+pub(crate) const INLINE_CONNECT: &str =
     "`navigator.connect(\"https://example.com/services/v1\")` is accepted or not";
-pub const INLINE_LOCAL_FETCH: &str =
+pub(crate) const INLINE_LOCAL_FETCH: &str =
     "A `local_fetch()` of `https://example.com/services/v1` asks a worker";
-pub const INLINE_UNIVERSAL: &str = "It is enabled for a `Request` or by a scope";
+pub(crate) const INLINE_UNIVERSAL: &str = "It is enabled for a `Request` or by a scope";

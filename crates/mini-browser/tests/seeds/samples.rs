@@ -8,7 +8,7 @@ use crate::ours;
 /// A sample, by its id in the table of samples: the document's first line, the line of the block's
 /// fence (or of the text itself), and our own equivalent.
 #[derive(Clone, Copy)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub id: &'static str,
     document: &'static str,
     line: usize,
@@ -35,40 +35,40 @@ const fn sample(
     }
 }
 
-pub const S1: Sample = sample("S1", GIST, 4, ours::STASH_IDL);
-pub const S2: Sample = sample("S2", GIST, 21, ours::CROSS_ORIGIN_CONNECT_IDL);
-pub const S3: Sample = sample("S3", GIST, 32, ours::STASHING_CLIENT);
-pub const S4: Sample = sample("S4", GIST, 48, ours::STASHING_SERVICE);
-pub const S5: Sample = sample("S5", README, 2, ours::NAVIGATOR_IDL);
-pub const S6: Sample = sample("S6", README, 13, ours::CONNECT_EVENT_IDL);
-pub const S7: Sample = sample("S7", README, 33, ours::PORTS_IDL);
-pub const S8: Sample = sample("S8", README, 72, ours::PAGE_CLIENT);
-pub const S9: Sample = sample("S9", README, 84, ours::FLEETING_SERVICE);
-pub const S10: Sample = sample("S10", README, 103, ours::ECHO_SERVICE);
-pub const S11: Sample = sample("S11", README, 128, ours::LOGGING_CLIENT);
-pub const S12: Sample = sample("S12", EXPLAINER, 36, ours::SILENT_PAIR);
-pub const S13: Sample = sample("S13", EXPLAINER, 54, ours::COLLECTING_CLIENT);
-pub const S14: Sample = sample("S14", EXPLAINER, 81, ours::FONT_SERVICE);
-pub const S15: Sample = sample("S15", EXPLAINER, 103, ours::INSTALL_HEADERS);
-pub const S16: Sample = sample("S16", EXPLAINER, 116, ours::IMAGE_RESPONSE);
-pub const S17: Sample = sample("S17", EXPLAINER, 128, ours::SCRIPT_RESPONSE);
-pub const S18: Sample = sample("S18", EXPLAINER, 139, ours::REGISTER);
-pub const S19: Sample = sample("S19", COSW, 33, ours::NAVIGATOR_REQUEST_IDL);
-pub const S20: Sample = sample("S20", COSW, 51, ours::REQUESTING_CLIENT);
-pub const S21: Sample = sample("S21", COSW, 68, ours::FOREIGN_CLIENT_IDL);
-pub const S22: Sample = sample("S22", COSW, 87, ours::BROKEN_SERVICE);
-pub const S23: Sample = sample("S23", DESIGNS, 11, ours::INLINE_CONNECT);
-pub const S24: Sample = sample("S24", DESIGNS, 17, ours::INLINE_LOCAL_FETCH);
-pub const S25: Sample = sample("S25", DESIGNS, 24, ours::INLINE_UNIVERSAL);
+pub(crate) const S1: Sample = sample("S1", GIST, 4, ours::STASH_IDL);
+pub(crate) const S2: Sample = sample("S2", GIST, 21, ours::CROSS_ORIGIN_CONNECT_IDL);
+pub(crate) const S3: Sample = sample("S3", GIST, 32, ours::STASHING_CLIENT);
+pub(crate) const S4: Sample = sample("S4", GIST, 48, ours::STASHING_SERVICE);
+pub(crate) const S5: Sample = sample("S5", README, 2, ours::NAVIGATOR_IDL);
+pub(crate) const S6: Sample = sample("S6", README, 13, ours::CONNECT_EVENT_IDL);
+pub(crate) const S7: Sample = sample("S7", README, 33, ours::PORTS_IDL);
+pub(crate) const S8: Sample = sample("S8", README, 72, ours::PAGE_CLIENT);
+pub(crate) const S9: Sample = sample("S9", README, 84, ours::FLEETING_SERVICE);
+pub(crate) const S10: Sample = sample("S10", README, 103, ours::ECHO_SERVICE);
+pub(crate) const S11: Sample = sample("S11", README, 128, ours::LOGGING_CLIENT);
+pub(crate) const S12: Sample = sample("S12", EXPLAINER, 36, ours::SILENT_PAIR);
+pub(crate) const S13: Sample = sample("S13", EXPLAINER, 54, ours::COLLECTING_CLIENT);
+pub(crate) const S14: Sample = sample("S14", EXPLAINER, 81, ours::FONT_SERVICE);
+pub(crate) const S15: Sample = sample("S15", EXPLAINER, 103, ours::INSTALL_HEADERS);
+pub(crate) const S16: Sample = sample("S16", EXPLAINER, 116, ours::IMAGE_RESPONSE);
+pub(crate) const S17: Sample = sample("S17", EXPLAINER, 128, ours::SCRIPT_RESPONSE);
+pub(crate) const S18: Sample = sample("S18", EXPLAINER, 139, ours::REGISTER);
+pub(crate) const S19: Sample = sample("S19", COSW, 33, ours::NAVIGATOR_REQUEST_IDL);
+pub(crate) const S20: Sample = sample("S20", COSW, 51, ours::REQUESTING_CLIENT);
+pub(crate) const S21: Sample = sample("S21", COSW, 68, ours::FOREIGN_CLIENT_IDL);
+pub(crate) const S22: Sample = sample("S22", COSW, 87, ours::BROKEN_SERVICE);
+pub(crate) const S23: Sample = sample("S23", DESIGNS, 11, ours::INLINE_CONNECT);
+pub(crate) const S24: Sample = sample("S24", DESIGNS, 17, ours::INLINE_LOCAL_FETCH);
+pub(crate) const S25: Sample = sample("S25", DESIGNS, 24, ours::INLINE_UNIVERSAL);
 
 impl Sample {
     /// Our own words for it.
-    pub fn own(self) -> String {
+    pub(crate) fn own(self) -> String {
         self.own.to_owned()
     }
 
     /// Word for word; `None`, with a line that says so, if there is no `SEEDS_DIR`.
-    pub fn verbatim(self) -> Option<String> {
+    pub(crate) fn verbatim(self) -> Option<String> {
         let Some(folder) = env::var_os("SEEDS_DIR").map(PathBuf::from) else {
             println!("{} is skipped: SEEDS_DIR is not set", self.id);
             return None;

@@ -83,7 +83,7 @@ const HELPERS: &str = "
 ";
 
 /// A browser with the sites of the samples.
-pub struct Stage {
+pub(crate) struct Stage {
     pub browser: Browser,
     pub console: Arc<Console>,
     server: Server,
@@ -102,7 +102,7 @@ struct File {
 
 impl Stage {
     /// Sites with empty pages at each path that ends with a slash, and nothing else.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         // A worker stops as soon as it has nothing to do; refusals need not be slow.
         let limits = Limits {
             idle: Duration::from_millis(150),
@@ -115,7 +115,7 @@ impl Stage {
     }
 
     /// The same with other limits.
-    pub async fn with_limits(limits: Limits) -> Self {
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
         let authority = Authority::new().expect("keys can be made");
         let tls = authority.leaf(&HOSTS).expect("certificates can be made");
         let files = Files::default();
@@ -150,12 +150,12 @@ impl Stage {
     }
 
     /// Serves a file from now on.
-    pub fn serve(&self, url: &str, content_type: &str, body: impl Into<Vec<u8>>) {
+    pub(crate) fn serve(&self, url: &str, content_type: &str, body: impl Into<Vec<u8>>) {
         self.serve_with(url, StatusCode::OK, &[("content-type", content_type)], body);
     }
 
     /// The same, with a status and headers.
-    pub fn serve_with(
+    pub(crate) fn serve_with(
         &self,
         url: &str,
         status: StatusCode,
@@ -177,7 +177,7 @@ impl Stage {
     }
 
     /// Serves a worker: the sample in a file of its own, after the instruments.
-    pub fn serve_worker(&self, url: &str, sample: &str) {
+    pub(crate) fn serve_worker(&self, url: &str, sample: &str) {
         let sample_url = format!("{url}.sample");
         self.serve(&sample_url, "text/javascript", sample);
         let instruments = format!("{url}.instruments");
@@ -187,7 +187,7 @@ impl Stage {
     }
 
     /// A page with the helpers.
-    pub async fn page(&self, url: &str) -> Page {
+    pub(crate) async fn page(&self, url: &str) -> Page {
         let url = Url::parse(url).expect("it is a URL");
         let page = self.browser.navigate(&url).await.expect("there is a page");
         evaluate(&page, HELPERS).await;
@@ -195,7 +195,7 @@ impl Stage {
     }
 
     /// A page of the site, whose worker is installed: the state that it came to.
-    pub async fn install(&self, origin: &str, sample: &str, scope: &str) -> (Page, Value) {
+    pub(crate) async fn install(&self, origin: &str, sample: &str, scope: &str) -> (Page, Value) {
         let script = format!("{origin}/worker.js");
         self.serve_worker(&script, sample);
         let page = self.page(&format!("{origin}/elsewhere/")).await;
@@ -204,7 +204,7 @@ impl Stage {
     }
 
     /// What was asked of the servers.
-    pub fn log(&self) -> Vec<LogEntry> {
+    pub(crate) fn log(&self) -> Vec<LogEntry> {
         self.server.log()
     }
 }
@@ -224,7 +224,7 @@ fn answer(files: &Files, request: &ServerRequest) -> ServerResponse {
 }
 
 /// The value of a script in a page.
-pub async fn evaluate(page: &Page, script: &str) -> Value {
+pub(crate) async fn evaluate(page: &Page, script: &str) -> Value {
     let value = tokio::time::timeout(
         Duration::from_secs(30),
         page.run_script(script, "the stage"),
@@ -238,21 +238,21 @@ pub async fn evaluate(page: &Page, script: &str) -> Value {
 
 /// What was written to consoles.
 #[derive(Default)]
-pub struct Console {
+pub(crate) struct Console {
     lines: Mutex<Vec<(String, String)>>,
     written: Notify,
 }
 
 impl Console {
     /// The lines of one origin so far.
-    pub fn lines(&self, origin: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, origin: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let its = lines.iter().filter(|(url, _)| url.starts_with(origin));
         its.map(|(_, text)| text.clone()).collect()
     }
 
     /// Waits until an origin has written a line of these words `times` times.
-    pub async fn wait_for(&self, origin: &str, words: &str, times: usize) {
+    pub(crate) async fn wait_for(&self, origin: &str, words: &str, times: usize) {
         let found = async {
             loop {
                 let written = self.written.notified();
