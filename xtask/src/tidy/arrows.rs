@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adopt-installer", &["installer", "sw-types"]),
     ("adopt-message-port", &["message-port"]),
     ("adopt-registry", &["sw-registry", "sw-types"]),
+    ("adopt-stash", &["stash", "sw-types"]),
     ("saving-throw-tests", &["mini-browser", "service-worker"]),
     ("xtask", &[]),
 ];

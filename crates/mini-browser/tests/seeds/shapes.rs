@@ -104,18 +104,15 @@ fn shape_of(member: &Member) -> String {
         name,
         arguments,
     } = member;
-    let kind = match arguments {
-        // One that a dialect requires may be optional in the reconciled interface.
-        Some(_) => format!(
-            "typeof Object.getOwnPropertyDescriptor({interface}.prototype, '{name}')?.value"
-        ),
-        None => {
-            format!("typeof Object.getOwnPropertyDescriptor({interface}.prototype, '{name}')?.get")
-        }
+    // Members of a [Global] interface are the global object's own. (Web IDL, "Global".)
+    let holder = match interface.as_str() {
+        "ServiceWorkerGlobalScope" => "self".to_owned(),
+        other => format!("{other}.prototype"),
     };
-    format!(
-        "[{kind}, Object.getOwnPropertyDescriptor({interface}.prototype, '{name}')?.enumerable].join()"
-    )
+    // One that a dialect requires may be optional in the reconciled interface.
+    let part = if arguments.is_some() { "value" } else { "get" };
+    let found = format!("Object.getOwnPropertyDescriptor({holder}, '{name}')");
+    format!("[typeof {found}?.{part}, {found}?.enumerable].join()")
 }
 
 async fn the_interfaces_are_there(idl: String) {
