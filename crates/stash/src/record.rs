@@ -132,7 +132,10 @@ pub fn decode<T: for<'a> Deserialize<'a>>(key: &[u8], record: &[u8]) -> Result<T
     if record[1..HEAD] != checksum(key, record) {
         return Err(RecordError::Checksum);
     }
-    postcard::from_bytes(&record[HEAD..]).map_err(|_| RecordError::Content)
+    match postcard::take_from_bytes(&record[HEAD..]) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) | Err(_) => Err(RecordError::Content),
+    }
 }
 
 fn checksum(key: &[u8], record: &[u8]) -> [u8; 4] {
@@ -145,6 +148,22 @@ fn checksum(key: &[u8], record: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_after_the_content_are_damage() {
+        let key = b"key";
+        let mut record = vec![VERSION, 0, 0, 0, 0, 7, 1];
+        let sum = checksum(key, &record);
+        record[1..HEAD].copy_from_slice(&sum);
+        assert!(matches!(
+            decode::<u8>(key, &record),
+            Err(RecordError::Content)
+        ));
+        record.pop();
+        let sum = checksum(key, &record);
+        record[1..HEAD].copy_from_slice(&sum);
+        assert!(matches!(decode::<u8>(key, &record), Ok(7)));
+    }
 
     #[test]
     fn keys_come_back_and_those_of_others_do_not() {
