@@ -19,6 +19,11 @@ pub struct Policies {
     pub header_install: HeaderInstall,
     /// When requests without credentials may fall through.
     pub uncredentialed_fall_through: UncredentialedFallThrough,
+    /// Whether `connect()` to a URL without a service asks the network for it, and waits for what
+    /// the response's headers install. A site can then tell from the time that its refused connects
+    /// take whether its user has been at a service before; no preset does it. (SEMANTICS §4.2 row
+    /// 34.)
+    pub install_on_connect: bool,
     /// Whether fall-through fetch exists at all.
     pub fall_through: bool,
     /// The limits.
@@ -35,6 +40,7 @@ impl Policies {
             partition: PartitionPolicy::Unpartitioned,
             header_install: HeaderInstall::Full,
             uncredentialed_fall_through: UncredentialedFallThrough::Allow,
+            install_on_connect: false,
             fall_through: true,
             limits: Limits::default(),
         }
@@ -49,6 +55,7 @@ impl Policies {
             partition: PartitionPolicy::ByTopLevelSite,
             header_install: HeaderInstall::ServiceOnly,
             uncredentialed_fall_through: UncredentialedFallThrough::OnlyPartitioned,
+            install_on_connect: false,
             fall_through: true,
             limits: Limits::default(),
         }

@@ -1,27 +1,31 @@
 //! The last resort of a fetch: the network, and what its answer may install.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use fetch_router::{ResponseTainting, response_tainting};
 use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
 use installer::{Ignored, InstallRequest, ResponseContext, ResponseSource, install_request};
-use sw_registry::{Input, Provenance, Register};
+use sw_registry::{Input, Provenance, Register, Settled};
 use sw_types::fetch::{
     CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
 };
-use sw_types::{ClientId, Environment, Origin, Site, StorageKey, UpdateViaCache, WorkerType};
+use sw_types::{
+    ClientId, Environment, Origin, RegistrationId, Site, StorageKey, UpdateViaCache, WorkerType,
+};
 
 use super::{AnsweredBy, FetchError};
 use crate::shared::Shared;
 use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
 /// A request that goes to the network, and who asks.
-pub(super) struct Asked<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) head: &'a RequestHead,
-    pub(super) client: ClientId,
-    pub(super) environment: &'a Environment,
+pub(crate) struct Asked<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) client: ClientId,
+    pub(crate) environment: &'a Environment,
 }
 
 impl Asked<'_> {
@@ -33,6 +37,23 @@ impl Asked<'_> {
         more: HeaderMap,
         cache: CacheMode,
     ) -> Result<(Response, AnsweredBy), FetchError> {
+        let (answer, installing) = self.send_and_install(body, more, cache).await?;
+        if let Some(installing) = installing {
+            self.shared.in_background(async move {
+                installing.await;
+            });
+        }
+        Ok(answer)
+    }
+
+    /// As [`Self::send`], with the installation in the caller's hands: whoever drops it does not
+    /// end it, but leaves its failure unsaid.
+    pub(crate) async fn send_and_install(
+        &self,
+        body: Body,
+        more: HeaderMap,
+        cache: CacheMode,
+    ) -> Result<((Response, AnsweredBy), Option<HeaderInstall>), FetchError> {
         let head = self.head;
         let mut headers = head.headers.clone();
         headers.extend(more);
@@ -60,7 +81,7 @@ impl Asked<'_> {
         } else {
             AnsweredBy::Network
         };
-        self.maybe_install(status, &headers, answered_by);
+        let installing = self.maybe_install(status, &headers, answered_by);
         let head = ResponseHead {
             status_text,
             url_list: head.url_list.clone(),
@@ -69,7 +90,7 @@ impl Asked<'_> {
             range_requested: head.headers.contains_key(RANGE),
             ..ResponseHead::new(status, headers)
         };
-        Ok((Response { head, body }, answered_by))
+        Ok(((Response { head, body }, answered_by), installing))
     }
 
     /// The key under which the requester sees data of the origin that it asks.
@@ -83,7 +104,12 @@ impl Asked<'_> {
 
     /// Starts an installation in the background if the response asks for one. (SEMANTICS §5.6.)
     /// Nothing here delays or alters the response.
-    fn maybe_install(&self, status: StatusCode, headers: &HeaderMap, answered_by: AnsweredBy) {
+    fn maybe_install(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        answered_by: AnsweredBy,
+    ) -> Option<HeaderInstall> {
         let install = install_request(&ResponseContext {
             url: self.head.url(),
             status,
@@ -99,9 +125,10 @@ impl Asked<'_> {
         });
         match (install, self.storage_key()) {
             (Ok(install), Some(storage_key)) => self.install(install, storage_key),
-            (Err(Ignored::NoHeader), _) | (Ok(_), None) => {}
+            (Err(Ignored::NoHeader), _) | (Ok(_), None) => None,
             (Err(ignored), _) => {
                 tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
+                None
             }
         }
     }
@@ -112,7 +139,7 @@ impl Asked<'_> {
         requesting.is_some_and(|requesting| self.shared.lookup.is_used(requesting.registration))
     }
 
-    fn install(&self, install: InstallRequest, storage_key: StorageKey) {
+    fn install(&self, install: InstallRequest, storage_key: StorageKey) -> Option<HeaderInstall> {
         let InstallRequest {
             script,
             scope,
@@ -132,7 +159,7 @@ impl Asked<'_> {
                 && (known.provenance == Provenance::Script || known.provenance == provenance)
         });
         if equal {
-            return;
+            return None;
         }
         let now = self.shared.clock.now();
         let initiator = self.environment.top_level_site.clone();
@@ -142,7 +169,7 @@ impl Asked<'_> {
             .admit(now, &initiator, &storage_key, &script, &scope);
         if let Err(ignored) = admitted {
             tracing::info!(%script, %ignored, "no worker is installed");
-            return;
+            return None;
         }
         let register = Register {
             storage_key,
@@ -159,23 +186,30 @@ impl Asked<'_> {
             .shared
             .ask(|promise| Input::Register(promise, register.clone()));
         let shared = Arc::clone(self.shared);
-        self.shared.in_background(async move {
-            if let Err(error) = settled.await {
-                let Register {
-                    storage_key,
-                    scope,
-                    script_url,
-                    ..
-                } = register;
-                let now = shared.clock.now();
-                shared
-                    .installs()
-                    .failed(now, &storage_key, &script_url, &scope);
-                shared.report(Report::HeaderInstallFailed { script_url, error });
-            }
-        });
+        Some(Box::pin(async move {
+            let error = match settled.await {
+                Ok(Settled::Registration(view)) => return Some(view.id),
+                Ok(_) => return None,
+                Err(error) => error,
+            };
+            let Register {
+                storage_key,
+                scope,
+                script_url,
+                ..
+            } = register;
+            let now = shared.clock.now();
+            shared
+                .installs()
+                .failed(now, &storage_key, &script_url, &scope);
+            shared.report(Report::HeaderInstallFailed { script_url, error });
+            None
+        }))
     }
 }
+
+/// An installation by header: the registration, once it is made. A failure is reported.
+pub(crate) type HeaderInstall = Pin<Box<dyn Future<Output = Option<RegistrationId>> + Send>>;
 
 /// *includeCredentials*. (*Fetch*, "HTTP-network-or-cache fetch", step 8.)
 fn includes_credentials(head: &RequestHead) -> bool {
