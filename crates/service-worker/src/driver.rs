@@ -129,8 +129,8 @@ impl Driver {
                 let _gone = reply.send(self.registry.registration(registration));
             }
             ToDriver::Connect(call) => self.connect(*call),
-            ToDriver::InstalledToConnect(id, registration) => {
-                self.installed_to_connect(id, registration);
+            ToDriver::InstalledToConnect(id, registrations) => {
+                self.installed_to_connect(id, registrations);
             }
             ToDriver::Post(posted) => self.post(*posted),
             ToDriver::PostToClient {

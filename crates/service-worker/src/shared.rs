@@ -66,7 +66,7 @@ pub(crate) enum ToDriver {
     /// `navigator.connect()`.
     Connect(Box<ConnectCall>),
     /// What the response to a connect's URL asked for is registered, or nothing is.
-    InstalledToConnect(sw_types::RequestId, Option<RegistrationId>),
+    InstalledToConnect(sw_types::RequestId, Vec<RegistrationId>),
     /// `ServiceWorker.postMessage()`.
     Post(Box<Posted>),
     /// `Client.postMessage()`.

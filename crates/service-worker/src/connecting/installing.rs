@@ -20,8 +20,8 @@ use crate::shared::ToDriver;
 pub(crate) struct Installing {
     client: ClientId,
     url: Url,
-    /// The registration, once the network's answer has made one.
-    registration: Option<RegistrationId>,
+    /// The registrations that the network's answer has made.
+    registrations: Vec<RegistrationId>,
 }
 
 impl Driver {
@@ -34,7 +34,7 @@ impl Driver {
         let installing = Installing {
             client,
             url: url.clone(),
-            registration: None,
+            registrations: Vec::new(),
         };
         self.functional.installing.insert(id, installing);
         let head = RequestHead {
@@ -53,26 +53,27 @@ impl Driver {
             let sent = asked
                 .send_and_install(Body::empty(), HeaderMap::new(), CacheMode::NoCache)
                 .await;
-            let registration = match sent {
-                Ok((_, Some(installing))) => installing.await,
-                Ok((_, None)) => None,
-                Err(error) => {
-                    tracing::debug!(%error, "nothing is installed to connect to");
-                    None
+            let mut registrations = Vec::new();
+            match sent {
+                Ok((_, installing)) => {
+                    for installing in installing {
+                        registrations.extend(installing.await);
+                    }
                 }
-            };
-            shared.send(ToDriver::InstalledToConnect(id, registration));
+                Err(error) => tracing::debug!(%error, "nothing is installed to connect to"),
+            }
+            shared.send(ToDriver::InstalledToConnect(id, registrations));
         });
     }
 
-    /// The network's answer has made this registration, or none.
+    /// The network's answer has made these registrations, or none.
     pub(crate) fn installed_to_connect(
         &mut self,
         id: RequestId,
-        registration: Option<RegistrationId>,
+        registrations: Vec<RegistrationId>,
     ) {
         if let Some(installing) = self.functional.installing.get_mut(&id) {
-            installing.registration = registration;
+            installing.registrations = registrations;
             self.look_for_installed(id);
         }
     }
@@ -81,7 +82,7 @@ impl Driver {
     pub(crate) fn installing_changed(&mut self, registration: RegistrationId) {
         let waiting = self.functional.installing.iter();
         let ids: Vec<_> = waiting
-            .filter(|(_, it)| it.registration == Some(registration))
+            .filter(|(_, it)| it.registrations.contains(&registration))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
@@ -99,15 +100,17 @@ impl Driver {
         let Some(Installing {
             client,
             url,
-            registration,
+            registrations,
         }) = self.functional.installing.get(&id).cloned()
         else {
             return;
         };
         let environment = self.shared.environment(client);
         let candidate = environment.and_then(|environment| self.candidate(&environment, &url));
-        let view = registration.and_then(|registration| self.registry.registration(registration));
-        let comes = view.is_some_and(|view| view.installing.is_some() || view.waiting.is_some());
+        let comes = registrations
+            .into_iter()
+            .filter_map(|registration| self.registry.registration(registration))
+            .any(|view| view.installing.is_some() || view.waiting.is_some());
         if candidate.is_some() || !comes {
             self.installed(id, candidate);
         }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use fetch_router::{ResponseTainting, response_tainting};
 use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
-use installer::{Ignored, InstallRequest, ResponseContext, ResponseSource, install_request};
+use installer::{
+    Ignored, InstallRequest, ResponseContext, ResponseSource, install_request,
+    link_install_requests,
+};
 use sw_registry::{Input, Provenance, Register, Settled};
 use sw_types::fetch::{
     CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
 };
-use sw_types::{
-    ClientId, Environment, Origin, RegistrationId, Site, StorageKey, UpdateViaCache, WorkerType,
-};
+use sw_types::{ClientId, Environment, Origin, RegistrationId, Site, StorageKey};
 
 use super::{AnsweredBy, FetchError};
 use crate::shared::Shared;
@@ -38,7 +39,7 @@ impl Asked<'_> {
         cache: CacheMode,
     ) -> Result<(Response, AnsweredBy), FetchError> {
         let (answer, installing) = self.send_and_install(body, more, cache).await?;
-        if let Some(installing) = installing {
+        for installing in installing {
             self.shared.in_background(async move {
                 installing.await;
             });
@@ -46,14 +47,14 @@ impl Asked<'_> {
         Ok(answer)
     }
 
-    /// As [`Self::send`], with the installation in the caller's hands: whoever drops it does not
+    /// As [`Self::send`], with the installations in the caller's hands: whoever drops one does not
     /// end it, but leaves its failure unsaid.
     pub(crate) async fn send_and_install(
         &self,
         body: Body,
         more: HeaderMap,
         cache: CacheMode,
-    ) -> Result<((Response, AnsweredBy), Option<HeaderInstall>), FetchError> {
+    ) -> Result<((Response, AnsweredBy), Vec<HeaderInstall>), FetchError> {
         let head = self.head;
         let mut headers = head.headers.clone();
         headers.extend(more);
@@ -102,15 +103,15 @@ impl Asked<'_> {
             .storage_key(self.environment, &target)
     }
 
-    /// Starts an installation in the background if the response asks for one. (SEMANTICS §5.6.)
-    /// Nothing here delays or alters the response.
+    /// Starts what the response asks to be installed. (SEMANTICS §5.6.) Nothing here delays or alters
+    /// the response.
     fn maybe_install(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         answered_by: AnsweredBy,
-    ) -> Option<HeaderInstall> {
-        let install = install_request(&ResponseContext {
+    ) -> Vec<HeaderInstall> {
+        let response = ResponseContext {
             url: self.head.url(),
             status,
             headers,
@@ -122,15 +123,27 @@ impl Asked<'_> {
             client: Some(self.environment),
             controls_clients: self.controls_clients(),
             policy: self.shared.policies.header_install,
-        });
-        match (install, self.storage_key()) {
-            (Ok(install), Some(storage_key)) => self.install(install, storage_key),
-            (Err(Ignored::NoHeader), _) | (Ok(_), None) => None,
-            (Err(ignored), _) => {
-                tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
-                None
+        };
+        let mut asked = match install_request(&response) {
+            Err(Ignored::NoHeader) => Vec::new(),
+            asked => vec![asked],
+        };
+        if self.shared.policies.link_install {
+            asked.extend(link_install_requests(&response));
+        }
+        let mut installing = Vec::new();
+        for asked in asked {
+            match (asked, self.storage_key()) {
+                (Ok(install), Some(storage_key)) => {
+                    installing.extend(self.install(install, storage_key));
+                }
+                (Ok(_), None) => {}
+                (Err(ignored), _) => {
+                    tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
+                }
             }
         }
+        installing
     }
 
     /// Whether the service worker that asked controls a client; `false` if a window asked.
@@ -143,6 +156,8 @@ impl Asked<'_> {
         let InstallRequest {
             script,
             scope,
+            worker_type,
+            update_via_cache,
             referrer,
             controls_clients,
         } = install;
@@ -175,8 +190,8 @@ impl Asked<'_> {
             storage_key,
             scope,
             script_url: script,
-            worker_type: WorkerType::Classic,
-            update_via_cache: UpdateViaCache::Imports,
+            worker_type,
+            update_via_cache,
             client: None,
             referrer_origin: Origin::of(&referrer),
             provenance,

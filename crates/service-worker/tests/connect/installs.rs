@@ -54,6 +54,23 @@ async fn the_service_that_the_urls_response_installs_is_asked() {
 }
 
 #[tokio::test]
+async fn a_link_installs_where_the_host_wants_links() {
+    for wanted in [true, false] {
+        let mut policies = installing();
+        policies.link_install = wanted;
+        let house = House::new(policies, [("echo", accepting())]);
+        house.serve(TARGET, "what a page would show");
+        house.serve_header("link", "</sw.js>; rel=serviceworker; scope=/");
+        let expected = if wanted {
+            Ok(())
+        } else {
+            Err(ConnectError::Abort)
+        };
+        assert_eq!(connect(&house).await.1, expected);
+    }
+}
+
+#[tokio::test]
 async fn no_preset_asks_the_network_for_a_service() {
     for policies in [Policies::seeds(), Policies::shipping()] {
         let house = house(policies, accepting());
