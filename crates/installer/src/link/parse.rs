@@ -147,20 +147,16 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
 
-    fn parsed(value: &str) -> Vec<Result<(String, Vec<(String, String)>), Malformed>> {
-        let own = |link: Link| (link.target, link.parameters);
+    fn parsed(value: &str) -> Vec<Result<Link, Malformed>> {
         links(value.as_bytes())
-            .into_iter()
-            .map(|link| link.map(own))
-            .collect()
     }
 
-    fn link(
-        target: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<(String, Vec<(String, String)>), Malformed> {
+    fn link(target: &str, parameters: &[(&str, &str)]) -> Result<Link, Malformed> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Ok((target.to_owned(), parameters.iter().map(own).collect()))
+        Ok(Link {
+            target: target.to_owned(),
+            parameters: parameters.iter().map(own).collect(),
+        })
     }
 
     #[test]
