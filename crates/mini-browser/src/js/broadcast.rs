@@ -126,9 +126,9 @@ impl Drop for OpenChannels {
 pub(super) fn is_eligible(realm: &RealmState) -> bool {
     match realm.kind() {
         RealmKind::Window => realm.navigable().is_some(),
-        RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) | RealmKind::ServiceWorker(_) => {
-            !realm.event_loop().is_closing()
-        }
+        RealmKind::DedicatedWorker(_)
+        | RealmKind::SharedWorker(_)
+        | RealmKind::ServiceWorker(_) => !realm.event_loop().is_closing(),
     }
 }
 

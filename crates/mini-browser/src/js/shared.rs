@@ -124,10 +124,7 @@ impl SharedWorkers {
         );
         let mut scopes = self.lock();
         // Step 11.2.
-        if let Some(scope) = scopes.open.get(&key).copied() {
-            let Some(scope) = scopes.by_id.get_mut(&scope) else {
-                return connection.object.failed("it has just ended");
-            };
+        if let Some(scope) = scopes.find(&key) {
             // Step 11.4.
             if scope.is_module != new.options.is_module || scope.credentials != new.credentials {
                 let why = "the worker that runs has another type or other credentials";
@@ -220,6 +217,17 @@ impl std::fmt::Debug for SharedWorkers {
 }
 
 impl Scopes {
+    /// The worker that an object may be connected to. One that was killed, and ends, is none.
+    fn find(&mut self, key: &Key) -> Option<&mut Scope> {
+        let id = *self.open.get(key)?;
+        let agent = self.by_id.get(&id)?.agent.as_ref();
+        if agent.is_some_and(Agent::is_killed) {
+            self.open.remove(key);
+            return None;
+        }
+        self.by_id.get_mut(&id)
+    }
+
     /// No more objects find that worker.
     fn close(&mut self, id: u64) {
         let Some(scope) = self.by_id.get(&id) else {
@@ -273,7 +281,11 @@ impl ObjectLink {
         self.agent
             .post(self.realm, TaskSource::Dom, move |realm: &Realm| {
                 let state = realm.state();
-                realm.with(|ctx| state.call(ctx, "sharedWorkerConnected", (object,)).is_some());
+                realm.with(|ctx| {
+                    state
+                        .call(ctx, "sharedWorkerConnected", (object,))
+                        .is_some()
+                });
             });
     }
 
@@ -373,6 +385,8 @@ fn begin(realm: &Realm, script: &FetchedScript) {
     };
     let ran = realm.with(|ctx| run_script(ctx, &state, script));
     match ran {
+        // Its end is told when it has ended.
+        Ok(()) if state.is_killed() => {}
         Ok(()) => {
             realm.checkpoint();
             link.evaluated();

@@ -85,7 +85,10 @@ impl Opened {
             self.page
                 .run_script(source, "https://fonts.example.com/test.js"),
         );
-        done.unwrap_or_else(|error| panic!("{error}\n{:?}", self.lines.all()))
+        done.unwrap_or_else(|error| {
+            let death = self.ended.recv_timeout(Duration::from_secs(5));
+            panic!("{error}\n{death:?} {:?}", self.lines.all())
+        })
     }
 
     /// Closes the page and waits until nothing of it is there.
@@ -149,7 +152,9 @@ fn two_pages_of_an_origin_have_one_worker() {
         return [await get('w.js', 'other'), await get('w.js?'), await get('w.js', { name: 'other' })];";
     assert_eq!(first.run(others), json!([1, 1, 2]));
     let framed = Environment {
-        top_level_site: Site::of(&Origin::of(&Url::parse("https://elsewhere.example").unwrap())),
+        top_level_site: Site::of(&Origin::of(
+            &Url::parse("https://elsewhere.example").unwrap(),
+        )),
         ..Environment::top_level(ClientId(3), Url::parse(PAGE).unwrap())
     };
     assert_eq!(shared.page_of(framed).run(connect), json!(1));
