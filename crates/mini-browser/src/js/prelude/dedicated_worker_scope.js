@@ -33,7 +33,6 @@ lazy("worker.js", ["Worker"]);
 
 // What the browser says of registrations, and messages of service workers.
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
-op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
 if (facts.secure) lazyServiceWorkers();
 
 op_set_hook("insidePort", (id) => {
