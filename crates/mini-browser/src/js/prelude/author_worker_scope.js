@@ -19,4 +19,3 @@ export function installAuthorWorkerScope(Class) {
 
 // What the browser says of registrations, and messages of service workers.
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
-op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
