@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod messages_across;
+mod other_realms;
 mod page;
 mod service_worker_surface;
 mod shared;
