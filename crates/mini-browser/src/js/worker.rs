@@ -20,6 +20,7 @@ use service_worker::{
 
 use super::JsBytes;
 use super::answer_body::AnswerBody;
+use super::client_ids;
 use super::error::Exception;
 use super::json::Json;
 use super::modules;
@@ -251,7 +252,7 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
     let hops = detail.request.url_list.len().saturating_sub(1);
     detail.request.url_list.drain(..hops);
     let client = |client: Option<service_worker::types::ClientId>| {
-        client.map_or(String::new(), |client| client.to_string())
+        client.map_or(String::new(), client_ids::shown)
     };
     let shown = json!({
         "head": heads::request_to_js(realm, &detail.request),
