@@ -1,0 +1,215 @@
+//! The steps of a history.
+
+mod scripts;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sw_registry::Limits;
+use sw_types::{
+    ClientId, EphemeralId, RegistrationId, StorageKey, UpdateViaCache, WorkerId, WorkerState,
+};
+use url::Url;
+
+use super::random::Random;
+use crate::harness::{Hold, Host, key, url};
+use crate::model::{Model, STARTS_FOR_OTHERS};
+
+pub(super) const SCOPES: [&str; 3] = ["/", "/a", "/a/b"];
+pub(super) const SCRIPTS: [&str; 2] = ["/sw.js", "/other.js"];
+pub(super) const IMPORTS: [&str; 2] = ["/lib/1.js", "/lib/2.js"];
+pub(super) const PAGES: [&str; 3] = ["/", "/a/x", "/a/b/c"];
+pub(super) const MODES: [UpdateViaCache; 3] = [
+    UpdateViaCache::Imports,
+    UpdateViaCache::All,
+    UpdateViaCache::None,
+];
+
+/// One step. Its numbers choose among what there is, so any step can be left out of a history.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) what: usize,
+    pub(super) seed: u64,
+}
+
+/// How many kinds of steps there are, common ones counted more than once.
+pub(super) const KINDS: usize = 38;
+
+pub(super) struct Run {
+    pub(super) host: Host,
+    pub(super) model: Model,
+    next_client: u64,
+    pub(super) partitions: [StorageKey; 2],
+    pub(super) pages: [Url; 3],
+    pub(super) told: BTreeMap<ClientId, Vec<String>>,
+    /// Whether writes wait for a step that answers them.
+    slow: bool,
+    /// What has come about, so that histories in which too little happens are noticed.
+    pub(super) seen: BTreeSet<String>,
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.starts_for_others = STARTS_FOR_OTHERS as u32;
+    limits
+}
+
+fn hold() -> Hold {
+    Hold {
+        fetch: true,
+        store: true,
+        start: true,
+        events: true,
+        stop: false,
+    }
+}
+
+impl Run {
+    pub(super) fn new() -> Self {
+        let mut host = Host::with(limits(), Default::default(), Default::default());
+        host.hold = hold();
+        Self {
+            model: Model::new(host.now),
+            host,
+            next_client: 1,
+            partitions: [key(), key().in_session(Some(EphemeralId(1)))],
+            pages: PAGES.map(url),
+            told: BTreeMap::new(),
+            slow: false,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        // No two deadlines fall together, so that what they cause has one order.
+        self.host.pass(Duration::from_millis(1));
+        self.hear();
+        let random = &mut Random(step.seed);
+        match step.what {
+            0..=3 => self.register(random),
+            4 => self.update(random),
+            5 => self.unregister(random),
+            6 => self.skip_waiting(random),
+            7 => self.claim(random),
+            8 => self.ready(random),
+            9 => self.wake(random),
+            10 => self.run(random),
+            11 | 12 => self.create_client(random),
+            13 => self.client_gone(random),
+            14 => self.client_uses(random),
+            15..=19 => self.answer_fetch(random),
+            20..=22 => self.answer_start(random),
+            23..=25 => self.answer_event(random),
+            26 => self.crash(random),
+            27 => self.busy(random),
+            28 => self.idle(random),
+            29 | 30 => self.import(random),
+            31 | 32 => self.answer_write(random),
+            33 => self.slow = random.one_in(3),
+            34 => self.jump(random),
+            35 if random.one_in(4) => self.restart(random),
+            _ => self.pass(random),
+        }
+        self.hear();
+        while !self.slow && !self.host.held.stores.is_empty() {
+            self.answer_write(random);
+        }
+    }
+
+    fn registration(&self, random: &mut Random) -> Option<RegistrationId> {
+        let mut ids: Vec<_> = self.model.registrations.keys().copied().collect();
+        ids.push(RegistrationId(1));
+        random.pick(&ids)
+    }
+
+    fn worker(&self, random: &mut Random) -> Option<WorkerId> {
+        let ids: Vec<_> = self.model.workers.keys().copied().collect();
+        random.pick(&ids[ids.len().saturating_sub(8)..])
+    }
+
+    fn client(&self, random: &mut Random) -> Option<ClientId> {
+        let ids: Vec<_> = self.model.clients.keys().copied().collect();
+        random.pick(&ids)
+    }
+
+    fn live(&self, random: &mut Random, is: impl Fn(WorkerState) -> bool) -> Option<WorkerId> {
+        let live = self.model.live();
+        let is = |worker: &WorkerId| is(self.model.workers[worker].state);
+        let ids: Vec<_> = live.into_iter().filter(is).collect();
+        random.pick(&ids)
+    }
+
+    /// The browser's power is cut and comes back; now and then a row has rotted meanwhile.
+    fn restart(&mut self, random: &mut Random) {
+        let rows: BTreeSet<_> = self.host.store.registrations().collect();
+        let whole: Vec<_> = rows.difference(&self.model.disk.damaged).copied().collect();
+        if let Some(id) = random.pick(&whole).filter(|_| random.one_in(4)) {
+            let row = self.host.store.row_mut(id).expect("it is listed");
+            let at = random.below(row.len());
+            row[at] ^= 1 << random.below(8);
+            self.model.disk.damaged.insert(id);
+            self.see("a row that rotted");
+        }
+        let now = self.host.now;
+        let host = std::mem::replace(&mut self.host, Host::new());
+        self.host = host.restart_with(limits());
+        self.host.now = now;
+        self.host.hold = hold();
+        // With the first input, whatever it is, waiting workers are activated.
+        self.host
+            .input(sw_registry::Input::ClientReady(ClientId(u64::MAX)));
+        let lost = self.model.writes.len();
+        self.model.restart();
+        if !self.model.registrations.is_empty() {
+            self.see("a restart with registrations");
+            if lost > 0 {
+                self.see("writes that a restart cut off");
+            }
+        }
+    }
+
+    fn see(&mut self, what: &str) {
+        if !self.seen.contains(what) {
+            self.seen.insert(what.to_owned());
+        }
+    }
+
+    /// What the registry did of its own accord: it stopped workers, for reasons that the model
+    /// checks. And what clients were told.
+    pub(super) fn hear(&mut self) {
+        self.model.now = self.host.now;
+        for line in self.host.drain_log() {
+            if let Some((client, told)) = line.split_once(": ") {
+                let number = |of: &str| of.parse::<u64>().expect("an id");
+                if let Some(client) = client.strip_prefix("ClientId-") {
+                    let client = ClientId(number(client));
+                    self.told.entry(client).or_default().push(told.to_owned());
+                } else if let Some(worker) = client.strip_prefix("stop WorkerId-") {
+                    self.stopped(WorkerId(number(worker)), told);
+                }
+            }
+        }
+    }
+
+    fn stopped(&mut self, worker: WorkerId, reason: &str) {
+        use sw_registry::Lifecycle;
+        let it = &self.model.workers[&worker];
+        if it.state == WorkerState::Redundant {
+            return;
+        }
+        // It was stopped before it was given its event: it starts again for that.
+        if reason == "idle" && it.event == Some(Lifecycle::Activate) && !it.busy {
+            let it = self.model.workers.get_mut(&worker).expect("it was found");
+            (it.event, it.running, it.starting) = (None, false, true);
+            return;
+        }
+        match reason {
+            "idle" => assert!(!it.busy && it.event.is_none(), "{worker} is not idle"),
+            "redundant" => panic!("{worker} is {}", it.state),
+            reason if reason.contains("event") => assert!(it.busy || it.event.is_some()),
+            _ => assert!(it.starting, "{worker} is not starting"),
+        }
+        self.model.died(worker);
+    }
+}
