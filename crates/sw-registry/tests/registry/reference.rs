@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 
 use self::random::Random;
-use self::steps::{KINDS, Run, Step};
+use self::steps::{Run, Step};
 
 /// Runs a history, and says what came about in it; a failure is its words and the step.
 fn run(steps: &[Step]) -> Result<BTreeSet<String>, (usize, String)> {
@@ -34,11 +34,7 @@ fn run(steps: &[Step]) -> Result<BTreeSet<String>, (usize, String)> {
 /// A history of this seed; a failure is made as short as leaving out steps makes it.
 fn simulate(seed: u64, length: usize) -> Result<BTreeSet<String>, String> {
     let mut random = Random(seed);
-    let mut step = || Step {
-        what: random.below(KINDS),
-        seed: random.next(),
-    };
-    let mut steps: Vec<Step> = (0..length).map(|_| step()).collect();
+    let mut steps: Vec<Step> = (0..length).map(|_| Step::any(&mut random)).collect();
     let (at, mut words) = match run(&steps) {
         Ok(seen) => return Ok(seen),
         Err(failure) => failure,

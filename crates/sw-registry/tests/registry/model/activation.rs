@@ -23,6 +23,10 @@ impl Model {
     /// *Try Clear*, and *Try Activate*.
     pub(super) fn attempt(&mut self, id: RegistrationId) {
         self.attempt_clear(id);
+        self.attempt_activate(id);
+    }
+
+    pub(super) fn attempt_activate(&mut self, id: RegistrationId) {
         if let Some(waiting) = self.may_activate(id) {
             let active = self.registrations[&id].active;
             if active.is_some_and(|active| self.workers[&active].running) {

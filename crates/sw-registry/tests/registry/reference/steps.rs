@@ -29,12 +29,63 @@ pub(super) const MODES: [UpdateViaCache; 3] = [
 /// One step. Its numbers choose among what there is, so any step can be left out of a history.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    pub(super) what: usize,
+    pub(super) what: What,
     pub(super) seed: u64,
 }
 
-/// How many kinds of steps there are, common ones counted more than once.
-pub(super) const KINDS: usize = 38;
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    Register,
+    Update,
+    Unregister,
+    SkipWaiting,
+    Claim,
+    Ready,
+    Wake,
+    Run,
+    Import,
+    CreateClient,
+    ClientGone,
+    ClientUses,
+    AnswerFetch,
+    AnswerStart,
+    AnswerEvent,
+    AnswerWrite,
+    Crash,
+    Busy,
+    Idle,
+    SlowDisk,
+    ClockJumps,
+    Restart,
+    Pass,
+}
+
+/// How often each kind of step is taken.
+pub(super) const KINDS: [(What, usize); 23] = [
+    (What::Register, 16),
+    (What::Update, 4),
+    (What::Unregister, 4),
+    (What::SkipWaiting, 4),
+    (What::Claim, 4),
+    (What::Ready, 4),
+    (What::Wake, 4),
+    (What::Run, 4),
+    (What::Import, 8),
+    (What::CreateClient, 8),
+    (What::ClientGone, 4),
+    (What::ClientUses, 4),
+    (What::AnswerFetch, 20),
+    (What::AnswerStart, 12),
+    (What::AnswerEvent, 12),
+    (What::AnswerWrite, 8),
+    (What::Crash, 4),
+    (What::Busy, 4),
+    (What::Idle, 4),
+    (What::SlowDisk, 4),
+    (What::ClockJumps, 4),
+    (What::Restart, 1),
+    (What::Pass, 11),
+];
 
 pub(super) struct Run {
     pub(super) host: Host,
@@ -65,6 +116,22 @@ fn hold() -> Hold {
     }
 }
 
+impl Step {
+    pub(super) fn any(random: &mut Random) -> Self {
+        let all = KINDS.iter().map(|(_, often)| often).sum();
+        let mut at = random.below(all);
+        let found = KINDS.iter().find(|(_, often)| {
+            let here = at < *often;
+            at = at.saturating_sub(*often);
+            here
+        });
+        Self {
+            what: found.map_or(What::Pass, |(what, _)| *what),
+            seed: random.next(),
+        }
+    }
+}
+
 impl Run {
     pub(super) fn new() -> Self {
         let mut host = Host::with(limits(), Default::default(), Default::default());
@@ -87,29 +154,29 @@ impl Run {
         self.hear();
         let random = &mut Random(step.seed);
         match step.what {
-            0..=3 => self.register(random),
-            4 => self.update(random),
-            5 => self.unregister(random),
-            6 => self.skip_waiting(random),
-            7 => self.claim(random),
-            8 => self.ready(random),
-            9 => self.wake(random),
-            10 => self.run(random),
-            11 | 12 => self.create_client(random),
-            13 => self.client_gone(random),
-            14 => self.client_uses(random),
-            15..=19 => self.answer_fetch(random),
-            20..=22 => self.answer_start(random),
-            23..=25 => self.answer_event(random),
-            26 => self.crash(random),
-            27 => self.busy(random),
-            28 => self.idle(random),
-            29 | 30 => self.import(random),
-            31 | 32 => self.answer_write(random),
-            33 => self.slow = random.one_in(3),
-            34 => self.jump(random),
-            35 if random.one_in(4) => self.restart(random),
-            _ => self.pass(random),
+            What::Register => self.register(random),
+            What::Update => self.update(random),
+            What::Unregister => self.unregister(random),
+            What::SkipWaiting => self.skip_waiting(random),
+            What::Claim => self.claim(random),
+            What::Ready => self.ready(random),
+            What::Wake => self.wake(random),
+            What::Run => self.run(random),
+            What::Import => self.import(random),
+            What::CreateClient => self.create_client(random),
+            What::ClientGone => self.client_gone(random),
+            What::ClientUses => self.client_uses(random),
+            What::AnswerFetch => self.answer_fetch(random),
+            What::AnswerStart => self.answer_start(random),
+            What::AnswerEvent => self.answer_event(random),
+            What::AnswerWrite => self.answer_write(random),
+            What::Crash => self.crash(random),
+            What::Busy => self.busy(random),
+            What::Idle => self.idle(random),
+            What::SlowDisk => self.slow = random.one_in(3),
+            What::ClockJumps => self.jump(random),
+            What::Restart => self.restart(random),
+            What::Pass => self.pass(random),
         }
         self.hear();
         while !self.slow && !self.host.held.stores.is_empty() {
