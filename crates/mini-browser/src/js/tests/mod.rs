@@ -19,6 +19,7 @@ mod other_realms;
 mod page;
 mod reloads;
 mod service_worker_surface;
+mod shared;
 pub(super) mod stand;
 mod streams;
 mod structured_clone;
