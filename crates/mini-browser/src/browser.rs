@@ -22,7 +22,8 @@ use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::{BlobStore, FetchService};
 use crate::js::{
-    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, SharedWorkers, WorkerHost,
+    WorkerHostOptions,
 };
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError, StoredData};
 use crate::page::{NavigateError, Page, navigate};
@@ -104,6 +105,7 @@ pub(crate) struct Parts {
     _data: Arc<dyn StoredData>,
     broadcasts: Arc<Broadcasts>,
     blob_urls: Arc<BlobUrls>,
+    shared_workers: Arc<SharedWorkers>,
     /// Where the results of a page under test go.
     pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -188,6 +190,7 @@ impl Browser {
             _data: data,
             broadcasts,
             blob_urls,
+            shared_workers: Arc::default(),
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -259,6 +262,7 @@ impl Parts {
             .with_service(Arc::clone(&self.caches))
             .with_service(Arc::clone(&self.broadcasts))
             .with_service(Arc::clone(&self.blob_urls))
+            .with_service(Arc::clone(&self.shared_workers))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),
