@@ -128,6 +128,9 @@ impl Driver {
                 // Whoever does not wait any more does not want to know.
                 let _gone = reply.send(self.registry.registration(registration));
             }
+            ToDriver::ScriptBytes(key, reply) => {
+                let _gone = reply.send(self.registry.script_bytes_of(&key));
+            }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::InstalledToConnect(id, registrations) => {
                 self.installed_to_connect(id, registrations);
