@@ -41,7 +41,6 @@ use http::{HeaderValue, Method};
 use service_worker::fetch_router::BlockedReason;
 pub use service_worker::fetch_router::EmbedderPolicy;
 use service_worker::tokio_adapter::TokioClock;
-use service_worker::types::Environment;
 pub use service_worker::types::fetch::ReferrerPolicy;
 use service_worker::types::fetch::{RequestHead, ResponseHead};
 use service_worker::types::{Environment, StorageKey};
