@@ -148,6 +148,7 @@ pub(super) fn run(
     let death = match realm {
         Ok(realm) => {
             event_loop.main.set(realm.id());
+            event_loop.deadline.arm();
             begin(&realm);
             drop(realm);
             tokio::task::LocalSet::new().block_on(tokio, event_loop.turn(tasks, spawned))

@@ -29,7 +29,7 @@ use super::seam::Seam;
 use super::task::{RealmId, TaskSource};
 use crate::fetch::{PolicyContainer, ReferrerPolicy};
 
-pub use self::options::{DedicatedWorker, RealmKind, RealmOptions};
+pub use self::options::{RealmKind, RealmOptions, WorkerOptions};
 pub(super) use super::event_loop::state_of;
 
 /// What an operation does to its realm when it has finished.
@@ -349,6 +349,7 @@ impl Realm {
         let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
             RealmKind::DedicatedWorker(_) => "dedicated_worker_scope.js",
+            RealmKind::SharedWorker(_) => "shared_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
         loader::import(ctx, scope)

@@ -11,6 +11,8 @@ mod native;
 #[cfg(test)]
 mod preloads;
 #[cfg(test)]
+mod ring;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod stand;

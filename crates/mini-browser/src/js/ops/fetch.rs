@@ -274,7 +274,9 @@ pub(super) fn request_from_js(
         service_workers: match realm.kind() {
             // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
-            RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
+            RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                ServiceWorkersMode::All
+            }
         },
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,

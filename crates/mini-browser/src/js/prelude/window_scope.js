@@ -102,6 +102,7 @@ lazy("dom/computed_style.js", ["getComputedStyle"], true);
 lazy("history.js", ["History"]);
 lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("worker.js", ["Worker"]);
+lazy("shared_worker.js", ["SharedWorker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.

@@ -16,6 +16,7 @@ mod messages;
 mod messages_across;
 mod page;
 mod service_worker_surface;
+mod shared;
 pub(super) mod stand;
 mod streams;
 mod structured_clone;
