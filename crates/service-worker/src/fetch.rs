@@ -3,6 +3,7 @@
 
 mod dispatch;
 mod network;
+mod preload;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerI
 
 use self::dispatch::Dispatched;
 pub(crate) use self::network::Asked;
+use self::preload::Preload;
 use crate::shared::{Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 
@@ -177,8 +179,17 @@ pub(crate) async fn fetch(
         let dispatched = match route.own.worker() {
             Some(worker) => {
                 let event = dispatch::own_event(&head, client, reserved.as_ref());
-                let to_own = dispatch::to_own(&shared, controller.id, event, &mut body);
-                Some((worker, to_own.await))
+                let preload = match &network {
+                    NetworkUse::Allowed { headers, cache } => {
+                        let network = (headers, *cache);
+                        Preload::begin(&shared, controller, &head, client, &environment, network)
+                    }
+                    NetworkUse::Forbidden => None,
+                };
+                let (preloading, preload) = preload.unzip();
+                let to_own = dispatch::to_own(&shared, controller.id, event, preload, &mut body);
+                let dispatched = preload::beside(&shared, preloading, to_own);
+                Some((worker, dispatched.await))
             }
             None => None,
         };

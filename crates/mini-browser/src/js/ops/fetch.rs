@@ -21,7 +21,7 @@ use service_worker::types::fetch::{
 use url::Url;
 
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, ReferrerPolicy, RequestBody};
+use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
@@ -174,7 +174,8 @@ async fn fetch_for_element(
     })))
 }
 
-/// *Fetch* for a script: `{ head, body }`. Why it failed is for people, in the console; the script
+/// *Fetch* for a script: `{ head, body, wasSent }`, the last of which says whether the network had the
+/// request's body. Why it failed is for people, in the console; the script
 /// sees one `TypeError` for all network errors.
 async fn fetch(
     realm: Rc<RealmState>,
@@ -196,7 +197,10 @@ async fn fetch(
     let params = fetch_params(&realm, &head, body)?;
     let fetched = service.fetch(params).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
-    Ok(response_with_body(&realm, fetched.head, fetched.body))
+    let was_sent = fetched.source == Source::Network;
+    let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
+    response["wasSent"] = Value::from(was_sent);
+    Ok(Json(response))
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
@@ -234,7 +238,7 @@ pub(super) fn fetch_params(
 ) -> std::result::Result<FetchParams, OpError> {
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
-    let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
+    let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
     let mut params = params.with_policies(&realm.policies());
     let body = body.unwrap_or_default();
@@ -291,6 +295,8 @@ pub(super) fn request_from_js(
         integrity: text(head, "integrity")?.to_owned(),
         use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
+        reload_navigation: head["reloadNavigation"].as_bool().unwrap_or(false),
+        history_navigation: head["historyNavigation"].as_bool().unwrap_or(false),
         // A requester that is not known any more must not turn into the worker itself.
         requester: match requester {
             Some(None) => return Err(bad("requester")),

@@ -70,10 +70,13 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
         "cache": head.cache.as_str(),
         "redirect": head.redirect.as_str(),
         "referrer": head.referrer.as_ref().map_or("", url::Url::as_str),
+        "referrerPolicy": head.referrer_policy.as_str(),
         "serviceWorkers": head.service_workers.as_str(),
         "lookAside": head.look_aside.as_str(),
         "integrity": head.integrity,
         "keepalive": head.keepalive,
+        "reloadNavigation": head.reload_navigation,
+        "historyNavigation": head.history_navigation,
         "requesterId": requester,
     })
 }
