@@ -257,6 +257,7 @@ fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: O
         "head": heads::request_to_js(realm, &detail.request),
         "clientId": client(detail.client),
         "resultingClientId": client(detail.resulting_client),
+        "replacesClientId": client(detail.request.replaces_client),
         "isFallThrough": detail.is_fall_through,
         "origin": detail.origin,
     });

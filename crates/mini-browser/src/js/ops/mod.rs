@@ -27,6 +27,7 @@ mod page;
 pub(super) mod ports;
 mod realm;
 mod stashing;
+mod storage;
 mod test_report;
 mod url;
 mod window_messages;
@@ -109,6 +110,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     fetch::declare(ops)?;
     xhr::declare(ops)?;
     caches::declare(ops)?;
+    storage::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;

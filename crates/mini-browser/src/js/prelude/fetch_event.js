@@ -87,9 +87,9 @@ export function dispatchFetch(id, detail, body) {
   let handle, fail;
   const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
   react(handled, () => {}, () => {});
-  const { head, clientId, resultingClientId, isFallThrough, origin } = detail;
+  const { head, clientId, resultingClientId, replacesClientId, isFallThrough, origin } = detail;
   const event = new FetchEvent("fetch", {
-    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, isFallThrough, origin, handled,
+    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, replacesClientId, isFallThrough, origin, handled,
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);

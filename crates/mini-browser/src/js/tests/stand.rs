@@ -168,6 +168,10 @@ impl Seam for Facade {
         now(vec![registration_view()])
     }
 
+    fn script_bytes(&self, _: ClientId) -> Pending<u64> {
+        now(1000)
+    }
+
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
         Ok(NavigationPreload::default())
     }
