@@ -24,6 +24,7 @@ use crate::rate::RateLimit;
 pub struct Connector<P> {
     limits: Limits,
     trustworthy: BTreeSet<Origin>,
+    installs: bool,
     rate: RateLimit,
     attempts: BTreeMap<RequestId, Attempt>,
     events: BTreeMap<EventId, RequestId>,
@@ -44,6 +45,8 @@ struct Attempt {
 /// Where in §5.1 an attempt waits.
 #[derive(Debug)]
 enum Step {
+    /// Step 4, under the policy of row 34: the service is being installed.
+    Install { target: Box<Target> },
     /// Step 5: Fire Functional Event waits until the worker is activated and runs.
     Run {
         worker: WorkerId,
@@ -62,6 +65,7 @@ impl<P> Connector<P> {
         Self {
             limits,
             trustworthy: BTreeSet::new(),
+            installs: false,
             rate: RateLimit::default(),
             attempts: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -76,6 +80,15 @@ impl<P> Connector<P> {
     #[must_use]
     pub fn trusting(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
         self.trustworthy.extend(origins);
+        self
+    }
+
+    /// Tries to install a service where none is, from the headers of the response to its URL: the
+    /// optional policy of SEMANTICS §4.2 row 34. A client can tell from the time that it takes
+    /// whether a service was there before, which is why no preset chooses it.
+    #[must_use]
+    pub const fn installing(mut self) -> Self {
+        self.installs = true;
         self
     }
 
@@ -128,6 +141,7 @@ impl<P> Connector<P> {
         self.handle_timeout(now);
         match input {
             Input::Connect(connect) => self.connect(now, *connect),
+            Input::Installed { id, candidate } => self.installed(now, id, candidate),
             Input::WorkerReady { id, event } => self.worker_ready(id, event),
             Input::StartFailed { id } => match self.attempts.get(&id).map(|a| &a.step) {
                 Some(Step::Run { .. }) => self.refuse(now, id, "its worker did not start"),
@@ -159,7 +173,7 @@ impl<P> Connector<P> {
             }
             match self.attempts.get(&id).map(|a| &a.step) {
                 Some(Step::Refused) => self.settle(id, Err(ConnectError::Abort)),
-                Some(Step::Run { .. } | Step::Decide { .. }) => {
+                Some(Step::Install { .. } | Step::Run { .. } | Step::Decide { .. }) => {
                     self.cancel(id);
                     self.refuse(due, id, "its deadline has passed");
                 }
@@ -183,79 +197,82 @@ impl<P> Connector<P> {
                 result: Err(ConnectError::Security),
             });
         }
-        // connect, step 4: who is refused without asking.
-        let verdict = self.event_type(now, &connect);
-        let Target {
-            caller,
-            url,
-            origin,
-        } = connect.target;
         let due = after(now, self.limits.deadline);
-        let mut attempt = Attempt {
-            client: caller.environment.id,
+        self.timers.insert((due, id));
+        let attempt = Attempt {
+            client: connect.target.caller.environment.id,
             called: now,
             jitter: connect.jitter.min(self.limits.jitter),
             due,
             step: Step::Refused,
         };
-        self.timers.insert((due, id));
-        match verdict {
-            Err(reason) => {
-                self.attempts.insert(id, attempt);
-                self.refuse(now, id, reason);
-            }
-            Ok((candidate, event_type)) => {
-                // connect, step 5: Fire Functional Event.
-                self.outputs.push_back(Output::Run {
-                    id,
-                    registration: candidate.registration,
-                    worker: candidate.worker,
-                    top_level_site: caller.environment.top_level_site.clone(),
-                });
-                attempt.step = Step::Run {
-                    worker: candidate.worker,
-                    init: Box::new(ConnectEventInit {
-                        event_type,
-                        target_url: url,
-                        client_url: client_url(&caller, &origin),
-                        origin: caller.environment.origin,
-                    }),
-                };
-                self.attempts.insert(id, attempt);
+        self.attempts.insert(id, attempt);
+        // connect, step 4: "Rate limit …, whether or not anything is registered."
+        let Target { caller, origin, .. } = &connect.target;
+        let client = &caller.environment;
+        let site = (client.top_level_site.clone(), client.ephemeral);
+        if !self.rate.admit(now, site, origin, &self.limits) {
+            return self.refuse(now, id, "over the rate limit");
+        }
+        match connect.candidate {
+            None if self.installs => self.install(id, connect.target),
+            candidate => self.ask(now, id, connect.target, candidate),
+        }
+    }
+
+    /// Row 34: "potential to pull down the SW".
+    fn install(&mut self, id: RequestId, target: Target) {
+        self.outputs.push_back(Output::Install {
+            id,
+            client: target.caller.environment.id,
+            url: target.url.clone(),
+        });
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            let target = Box::new(target);
+            attempt.step = Step::Install { target };
+        }
+    }
+
+    fn installed(&mut self, now: Instant, id: RequestId, candidate: Option<Candidate>) {
+        let Some(attempt) = self.attempts.get_mut(&id) else {
+            return tracing::debug!(%id, "late installation");
+        };
+        match std::mem::replace(&mut attempt.step, Step::Refused) {
+            Step::Install { target } => self.ask(now, id, *target, candidate),
+            waits_for_something_else => {
+                attempt.step = waits_for_something_else;
+                tracing::debug!(%id, "late installation");
             }
         }
     }
 
-    /// connect, step 4: the worker to ask and the event to ask it with, or why nobody is asked.
-    fn event_type(
-        &mut self,
-        now: Instant,
-        connect: &Connect,
-    ) -> Result<(Candidate, EventType), &'static str> {
-        let Target { caller, origin, .. } = &connect.target;
-        let client = &caller.environment;
-        // "Rate limit …, whether or not anything is registered."
-        let site = (client.top_level_site.clone(), client.ephemeral);
-        if !self.rate.admit(now, site, origin, &self.limits) {
-            return Err("over the rate limit");
+    /// connect, steps 4 and 5: Fire Functional Event at the candidate, or nobody is asked.
+    fn ask(&mut self, now: Instant, id: RequestId, target: Target, candidate: Option<Candidate>) {
+        let (candidate, event_type) = match event_type(&target, candidate) {
+            Ok(found) => found,
+            Err(reason) => return self.refuse(now, id, reason),
+        };
+        let Target {
+            caller,
+            url,
+            origin,
+        } = target;
+        self.outputs.push_back(Output::Run {
+            id,
+            registration: candidate.registration,
+            worker: candidate.worker,
+            top_level_site: caller.environment.top_level_site.clone(),
+        });
+        let init = Box::new(ConnectEventInit {
+            event_type,
+            target_url: url,
+            client_url: client_url(&caller, &origin),
+            origin: caller.environment.origin,
+        });
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            let worker = candidate.worker;
+            attempt.step = Step::Run { worker, init };
         }
-        let candidate = connect.candidate.ok_or("nothing is registered")?;
-        if !matches!(
-            candidate.state,
-            WorkerState::Activating | WorkerState::Activated
-        ) {
-            return Err("no active worker");
-        }
-        // Row 4: "`connect` if it has a listener, else `crossoriginconnect`, else refuse."
-        let event_type = [EventType::Connect, EventType::CrossOriginConnect]
-            .into_iter()
-            .find(|event| candidate.handles.contains(*event))
-            .ok_or("its worker handles no connect")?;
-        // The caller would wait for its own activation, which waits for the caller.
-        if caller.worker == Some((candidate.worker, WorkerState::Activating)) {
-            return Err("a worker that activates connects to itself");
-        }
-        Ok((candidate, event_type))
     }
 
     /// connect, step 5: the worker is activated and runs; exactly one event is dispatched.
@@ -309,7 +326,7 @@ impl<P> Connector<P> {
     /// Tells the outside that nobody waits for what it was asked for.
     fn cancel(&mut self, id: RequestId) {
         let event = match self.attempts.get(&id).map(|a| &a.step) {
-            Some(Step::Run { .. }) => None,
+            Some(Step::Install { .. } | Step::Run { .. }) => None,
             Some(Step::Decide { event }) => Some(*event),
             Some(Step::Refused) | None => return,
         };
@@ -344,6 +361,30 @@ impl<P> Connector<P> {
         }
         self.outputs.push_back(Output::Settle { id, result });
     }
+}
+
+/// connect, step 4: the worker to ask and the event to ask it with, or why nobody is asked.
+fn event_type(
+    target: &Target,
+    candidate: Option<Candidate>,
+) -> Result<(Candidate, EventType), &'static str> {
+    let candidate = candidate.ok_or("nothing is registered")?;
+    if !matches!(
+        candidate.state,
+        WorkerState::Activating | WorkerState::Activated
+    ) {
+        return Err("no active worker");
+    }
+    // Row 4: "`connect` if it has a listener, else `crossoriginconnect`, else refuse."
+    let event_type = [EventType::Connect, EventType::CrossOriginConnect]
+        .into_iter()
+        .find(|event| candidate.handles.contains(*event))
+        .ok_or("its worker handles no connect")?;
+    // The caller would wait for its own activation, which waits for the caller.
+    if target.caller.worker == Some((candidate.worker, WorkerState::Activating)) {
+        return Err("a worker that activates connects to itself");
+    }
+    Ok((candidate, event_type))
 }
 
 /// What the service may know of the client's URL. (SEMANTICS §8.2.)

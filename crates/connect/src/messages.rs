@@ -145,6 +145,14 @@ pub enum Decision<P> {
 pub enum Input<P> {
     /// A client calls `connect`. It will be answered by exactly one [`Output::Settle`].
     Connect(Box<Connect>),
+    /// What the response to [`Output::Install`] asked for is installed, and the URL matches
+    /// `candidate`; or nothing is, and there is none.
+    Installed {
+        /// The connect.
+        id: RequestId,
+        /// As [`Connect::candidate`].
+        candidate: Option<Candidate>,
+    },
     /// The worker of [`Output::Run`] is activated and runs, and `event` is the id of the event that
     /// is now to be dispatched.
     WorkerReady {
@@ -177,6 +185,17 @@ pub enum Input<P> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an unhandled output is a bug")]
 pub enum Output<P> {
+    /// Ask the network for the URL without credentials, install what the response's headers ask
+    /// for, wait until it is activated or has failed, then answer with [`Input::Installed`]. Only
+    /// of a connector that [installs](crate::Connector::installing).
+    Install {
+        /// The connect.
+        id: RequestId,
+        /// The client, which is the request's.
+        client: ClientId,
+        /// The URL.
+        url: Url,
+    },
     /// Wait until the worker is activated and run it, then answer with [`Input::WorkerReady`] or
     /// [`Input::StartFailed`].
     Run {

@@ -65,6 +65,9 @@ pub enum Ignored {
     /// The header names a URL of another origin than the response's.
     #[error("the {0} header names another origin")]
     CrossOrigin(InstallHeader),
+    /// The response has four `Link`s that ask for service workers before this one.
+    #[error("there are more than four Links to service workers")]
+    TooManyLinks,
     /// The top-level site has used up its installs of this minute.
     #[error("too many header installs under this top-level site in a minute")]
     RateLimited,
@@ -75,12 +78,17 @@ pub enum Ignored {
 
 /// A header that asks for an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "the proposal has these two")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever adds one thinks of its rules"
+)]
 pub enum InstallHeader {
     /// `Service-Worker-Script`
     Script,
     /// `Service-Worker-Scope`
     Scope,
+    /// `Link`, with relation `serviceworker`
+    Link,
 }
 
 impl InstallHeader {
@@ -90,6 +98,7 @@ impl InstallHeader {
         match self {
             Self::Script => "Service-Worker-Script",
             Self::Scope => "Service-Worker-Scope",
+            Self::Link => "Link",
         }
     }
 }
@@ -107,13 +116,19 @@ pub enum Malformed {
     /// Nothing, or only white space.
     #[error("is empty")]
     Empty,
-    /// More than 4096 bytes.
-    #[error("has more than 4096 bytes")]
+    /// More than 4096 bytes; of a `Link`, more than 16 KiB.
+    #[error("is too long")]
     TooLong,
     /// A byte that no URL reference has: white space inside, a control character, non-ASCII. (Two
     /// headers that something on the way has joined with `, ` end here as well.)
     #[error("has a byte that no URL has")]
     Byte,
+    /// A `Link` that is not written as one. (RFC 8288, appendix B.)
+    #[error("is not written as a link")]
+    NoLink,
+    /// The parameter that is named has a value that it cannot have.
+    #[error("has a {0} that does not exist")]
+    Keyword(&'static str),
     /// It parses to no URL that could be a script or a scope. (What is wrong, as a sentence.)
     #[error("is no usable URL: {0}")]
     Url(String),

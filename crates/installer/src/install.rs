@@ -3,7 +3,9 @@
 use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
 use sw_types::fetch::Destination;
-use sw_types::{ClientType, Environment, HeaderInstall, Origin, ScopeUrl, ScriptUrl};
+use sw_types::{
+    ClientType, Environment, HeaderInstall, Origin, ScopeUrl, ScriptUrl, UpdateViaCache, WorkerType,
+};
 use url::Url;
 
 use crate::vetoes::script_response_vetoes;
@@ -30,21 +32,13 @@ pub fn install_request(response: &ResponseContext<'_>) -> Result<InstallRequest,
             Ignored::NoHeader
         });
     }
-    let controls_clients = match response.policy {
-        HeaderInstall::ServiceOnly => false,
-        HeaderInstall::Full => true,
-        // `Off`, and whatever a later version adds until it is decided here.
-        _ => return Err(Ignored::PolicyOff),
-    };
-    from_a_response_that_counts(response)?;
-    to_a_client_that_may_install(response)?;
-    if let Some(veto) = script_response_vetoes(response.headers) {
-        return Err(veto);
-    }
+    let controls_clients = may_install(response)?;
     let (script, scope) = script_and_scope(response)?;
     Ok(InstallRequest {
         script,
         scope,
+        worker_type: WorkerType::Classic,
+        update_via_cache: UpdateViaCache::Imports,
         referrer: referrer(response.url),
         controls_clients,
     })
@@ -98,10 +92,31 @@ pub struct InstallRequest {
     pub script: ScriptUrl,
     /// The scope's URL, of the response's origin.
     pub scope: ScopeUrl,
+    /// How the script is run.
+    pub worker_type: WorkerType,
+    /// What of the HTTP cache updates may use.
+    pub update_via_cache: UpdateViaCache,
     /// The response's URL, as a referrer: without fragment, user name and password.
     pub referrer: Url,
     /// Whether the registration controls clients, or only serves connects and fall-through.
     pub controls_clients: bool,
+}
+
+/// Whether anything in this response's headers may install; if so, whether what it installs controls
+/// clients.
+pub(crate) fn may_install(response: &ResponseContext<'_>) -> Result<bool, Ignored> {
+    let controls_clients = match response.policy {
+        HeaderInstall::ServiceOnly => false,
+        HeaderInstall::Full => true,
+        // `Off`, and whatever a later version adds until it is decided here.
+        _ => return Err(Ignored::PolicyOff),
+    };
+    from_a_response_that_counts(response)?;
+    to_a_client_that_may_install(response)?;
+    match script_response_vetoes(response.headers) {
+        Some(veto) => Err(veto),
+        None => Ok(controls_clients),
+    }
 }
 
 /// "On a final, network-sourced, 2xx response (a 304 counts by its own headers) to a request whose
@@ -204,7 +219,7 @@ fn malformed(header: InstallHeader, why: impl Into<Malformed>) -> Ignored {
     Ignored::Malformed { header, why }
 }
 
-fn referrer(url: &Url) -> Url {
+pub(crate) fn referrer(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
     // Both fail only for URLs that cannot have either.

@@ -35,7 +35,8 @@
 //!
 //! The three that you meet first: [`ResponseContext`] (what is known of a response),
 //! [`InstallRequest`] (what to start: *Start Register* with a null client), and [`Throttle`] (how
-//! often). [`script_response_vetoes`] is asked once more, when the script has arrived.
+//! often). [`link_install_requests`] reads the later form, `Link` with relation `serviceworker`, for a
+//! host that wants it. [`script_response_vetoes`] is asked once more, when the script has arrived.
 //!
 //! It does not fetch, register, look for an equal registration, or keep script-made registrations
 //! from being replaced: the registry does. `Service-Worker-Allowed` is *Update*'s. Nothing here ever
@@ -45,10 +46,12 @@
 
 mod ignored;
 mod install;
+mod link;
 mod throttle;
 mod vetoes;
 
 pub use ignored::{Ignored, InstallHeader, Malformed};
 pub use install::{InstallRequest, ResponseContext, ResponseSource, install_request};
+pub use link::link_install_requests;
 pub use throttle::{Throttle, ThrottleLimits};
 pub use vetoes::script_response_vetoes;

@@ -9,7 +9,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use installer::{ResponseContext, ResponseSource, install_request, script_response_vetoes};
+use installer::{
+    ResponseContext, ResponseSource, install_request, link_install_requests, script_response_vetoes,
+};
 use sw_types::fetch::Destination;
 use sw_types::{ClientId, Environment, HeaderInstall, Origin};
 use url::Url;
@@ -25,6 +27,8 @@ const SEEDS: &[&[u8]] = &[
     b"\\\\evil.test\\sw.js",
     b"sandbox allow-scripts; default-src 'self', sandbox",
     b"attachment; filename=\"sw.js\"",
+    b"</sw.js>; rel=serviceworker; scope=\"a/\", <b>;rel=x",
+    b"<https://evil.test/sw.js>;rel=serviceworker;workertype=module",
     b"data:text/javascript,1",
     b"https://[::ffff:1.2.3.4]:65536/",
 ];
@@ -32,6 +36,7 @@ const SEEDS: &[&[u8]] = &[
 const NAMES: &[&str] = &[
     "service-worker-script",
     "service-worker-scope",
+    "link",
     "content-security-policy",
     "content-disposition",
 ];
@@ -94,7 +99,7 @@ fn no_header_value_panics_or_installs_for_another_origin() {
     let page = Url::parse("https://acme.com/").unwrap();
     let page = Environment::top_level(ClientId(1), page);
     let url = Url::parse("https://api.thirdparty.org/share/assets/pak.png").unwrap();
-    let (mut installed, mut ignored) = (0, 0);
+    let (mut installed, mut linked, mut ignored) = (0, 0, 0);
     for _ in 0..50_000 {
         let mut headers = HeaderMap::new();
         for name in NAMES {
@@ -111,7 +116,7 @@ fn no_header_value_panics_or_installs_for_another_origin() {
                 }
             }
         }
-        let result = install_request(&ResponseContext {
+        let response = ResponseContext {
             url: &url,
             status: StatusCode::OK,
             headers: &headers,
@@ -120,8 +125,20 @@ fn no_header_value_panics_or_installs_for_another_origin() {
             client: Some(&page),
             controls_clients: false,
             policy: HeaderInstall::Full,
-        });
-        match result {
+        };
+        let links = link_install_requests(&response);
+        assert!(links.len() <= 5, "{headers:?}");
+        for install in links {
+            match install {
+                Ok(install) => {
+                    linked += 1;
+                    assert_eq!(install.script.origin(), Origin::of(&url), "{headers:?}");
+                    assert_eq!(install.scope.origin(), Origin::of(&url), "{headers:?}");
+                }
+                Err(reason) => assert!(!reason.to_string().is_empty()),
+            }
+        }
+        match install_request(&response) {
             Ok(install) => {
                 installed += 1;
                 assert_eq!(install.script.origin(), Origin::of(&url), "{headers:?}");
@@ -138,4 +155,5 @@ fn no_header_value_panics_or_installs_for_another_origin() {
     }
     // Both halves were reached.
     assert!(installed > 1000 && ignored > 1000, "{installed} {ignored}");
+    assert!(linked > 100, "{linked}");
 }

@@ -1,5 +1,7 @@
 //! `navigator.connect()`: the connector, fed and obeyed. (SEMANTICS §5.1.)
 
+mod installing;
+
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
@@ -13,6 +15,7 @@ use message_port::MessagePort;
 use sw_types::{ClientId, Environment, EventId, Origin, RequestId, WorkerId};
 use url::Url;
 
+pub(crate) use self::installing::Installing;
 use crate::driver::Driver;
 use crate::functional::{What, Woken};
 use crate::shared::{Shared, ToDriver};
@@ -69,6 +72,13 @@ pub(crate) struct Connecting {
     request: Option<Bytes>,
     /// The worker that is asked, once there is one.
     worker: Option<WorkerId>,
+}
+
+impl Connecting {
+    /// The worker that is asked is the candidate's.
+    fn asks(&mut self, candidate: Option<Candidate>) {
+        self.worker = candidate.map(|candidate| candidate.worker);
+    }
 }
 
 /// A call of `connect` on its way to the driver.
@@ -213,6 +223,7 @@ impl Driver {
         while let Some(output) = self.functional.connector.poll_output() {
             asked = true;
             match output {
+                Output::Install { id, client, url } => self.install_to_connect(id, client, url),
                 Output::Run {
                     id,
                     registration,
@@ -232,7 +243,10 @@ impl Driver {
                     }
                 }
                 // Its event runs on to its end; whatever it says comes too late.
-                Output::Cancel { id, event } => tracing::debug!(%id, ?event, "connect canceled"),
+                Output::Cancel { id, event } => {
+                    tracing::debug!(%id, ?event, "connect canceled");
+                    self.cancel_installing(id);
+                }
                 Output::Close { port } => drop(port),
             }
         }

@@ -129,6 +129,9 @@ impl Driver {
                 let _gone = reply.send(self.registry.registration(registration));
             }
             ToDriver::Connect(call) => self.connect(*call),
+            ToDriver::InstalledToConnect(id, registrations) => {
+                self.installed_to_connect(id, registrations);
+            }
             ToDriver::Post(posted) => self.post(*posted),
             ToDriver::PostToClient {
                 worker,
@@ -315,6 +318,7 @@ impl Driver {
                 state,
             } => {
                 self.worker_state(registration, worker, state);
+                self.installing_changed(registration);
                 // The registration of a first worker that failed is gone by now.
                 let of_worker = || {
                     let requesting = self.shared.requesting(Shared::worker_client(worker))?;
@@ -331,6 +335,7 @@ impl Driver {
             }
             Output::RegistrationCleared(registration) => {
                 self.registration_cleared(registration);
+                self.installing_changed(registration);
             }
             Output::ReadActivity(worker) => self.read_activity(worker),
             Output::Report(report) => self.shared.report(Report::Registry(report)),

@@ -16,7 +16,7 @@ use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
-use self::network::Asked;
+pub(crate) use self::network::Asked;
 use crate::shared::{Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 

@@ -12,18 +12,20 @@ use sw_types::{
     EventId, EventTypes, PromiseId, RegistrationId, RequestId, Site, WorkerId, WorkerState,
 };
 
-use crate::connecting::{Connecting, Random};
+use crate::connecting::{Connecting, Installing, Random};
 use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
 use crate::messaging::Awaiting;
 use crate::shared::Shared;
 use crate::stashing::{Parked, Stored};
-use crate::{EventDetail, HostEvent, Limits};
+use crate::{EventDetail, HostEvent, Policies};
 
 /// The driver's part of all connects and stashed ports.
 pub(crate) struct Functional {
     pub(crate) connector: Connector<MessagePort>,
     pub(crate) connects: BTreeMap<RequestId, Connecting>,
+    /// The connects whose service is being installed.
+    pub(crate) installing: BTreeMap<RequestId, Installing>,
     pub(crate) next_connect: RequestId,
     pub(crate) random: Random,
     /// The events that workers have.
@@ -104,10 +106,15 @@ pub(crate) struct KnownWorker {
 }
 
 impl Functional {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(policies: &Policies) -> Self {
+        let connector = Connector::new(policies.limits.connects());
         Self {
-            connector: Connector::new(limits.connects()),
+            connector: match policies.install_on_connect {
+                true => connector.installing(),
+                false => connector,
+            },
             connects: BTreeMap::new(),
+            installing: BTreeMap::new(),
             next_connect: RequestId(1),
             random: Random::unpredictable(),
             events: BTreeMap::new(),
@@ -386,6 +393,7 @@ impl Driver {
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
         self.functional.connects.clear();
+        self.functional.installing.clear();
         self.functional.events.clear();
         self.functional.undispatched.clear();
         self.functional.messages.clear();

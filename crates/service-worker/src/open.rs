@@ -64,7 +64,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let (commands, host_commands) = mpsc::unbounded();
     let (reports, host_reports) = mpsc::unbounded();
     let lookup = registry.lookup();
-    let functional = Functional::new(&policies.limits);
+    let functional = Functional::new(&policies);
     let shared = Arc::new(Shared::new(
         policies, clock, network, lookup, to_driver, reports,
     ));

@@ -19,6 +19,14 @@ pub struct Policies {
     pub header_install: HeaderInstall,
     /// When requests without credentials may fall through.
     pub uncredentialed_fall_through: UncredentialedFallThrough,
+    /// Whether `Link` headers with relation `serviceworker` install as well, under the same policy: a
+    /// form that the platform had for a while and dropped; no preset has it. (SEMANTICS §5.6.)
+    pub link_install: bool,
+    /// Whether `connect()` to a URL without a service asks the network for it, and waits for what
+    /// the response's headers install. A site can then tell from the time that its refused connects
+    /// take whether its user has been at a service before; no preset does it. (SEMANTICS §4.2 row
+    /// 34.)
+    pub install_on_connect: bool,
     /// Whether fall-through fetch exists at all.
     pub fall_through: bool,
     /// The limits.
@@ -35,6 +43,8 @@ impl Policies {
             partition: PartitionPolicy::Unpartitioned,
             header_install: HeaderInstall::Full,
             uncredentialed_fall_through: UncredentialedFallThrough::Allow,
+            link_install: false,
+            install_on_connect: false,
             fall_through: true,
             limits: Limits::default(),
         }
@@ -49,6 +59,8 @@ impl Policies {
             partition: PartitionPolicy::ByTopLevelSite,
             header_install: HeaderInstall::ServiceOnly,
             uncredentialed_fall_through: UncredentialedFallThrough::OnlyPartitioned,
+            link_install: false,
+            install_on_connect: false,
             fall_through: true,
             limits: Limits::default(),
         }

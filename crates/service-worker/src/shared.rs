@@ -65,6 +65,8 @@ pub(crate) enum ToDriver {
     View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
     /// `navigator.connect()`.
     Connect(Box<ConnectCall>),
+    /// What the response to a connect's URL asked for is registered, or nothing is.
+    InstalledToConnect(sw_types::RequestId, Vec<RegistrationId>),
     /// `ServiceWorker.postMessage()`.
     Post(Box<Posted>),
     /// `Client.postMessage()`.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "connect/installs.rs"]
+mod installs;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -228,6 +230,51 @@ async fn a_service_that_never_decides_is_refused_at_the_deadline() {
     let (millis, result) = house.takes(connecting).await;
     assert_eq!(result.unwrap_err(), ConnectError::Abort);
     assert_eq!(millis, 300);
+}
+
+/// A service that asks another before it accepts.
+fn asking(other: &'static str, answers: &Arc<Mutex<Vec<ConnectError>>>) -> NativeWorker {
+    let answers = Arc::clone(answers);
+    NativeWorker::new().on_connect(move |scope, connection| {
+        let answers = Arc::clone(&answers);
+        async move {
+            let client = scope.start.environment.id;
+            let base = scope.start.script_url.url().clone();
+            match scope.handle.connect(client, other, &base).await {
+                Ok(_) => drop(connection.accept()),
+                Err(error) => answers.lock().unwrap().push(error),
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn services_that_wait_for_one_another_are_refused_at_the_deadline() {
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let mut house = House::new(
+        Policies::seeds(),
+        [
+            ("echo", asking("https://acme.test/", &answers)),
+            ("acme", asking(SERVICE, &answers)),
+        ],
+    );
+    house.install().await;
+    house.serve("https://acme.test/sw.js", "acme");
+    let page = house.page(1, "https://acme.test/");
+    quiet().await;
+    house.register(page, "https://acme.test/").await.unwrap();
+    house.until(WorkerState::Activated).await;
+    let connecting = house.handle.connect(page, SERVICE, &url(PAGE));
+    let (millis, result) = house.takes(connecting).await;
+    assert_eq!(result.unwrap_err(), ConnectError::Abort);
+    assert!((30_000..=30_026).contains(&millis), "{millis}");
+    // Each connect of the ring comes to its own end; none is left.
+    for _ in 0..4 {
+        house.pass_seconds(31).await;
+    }
+    let answers = answers.lock().unwrap();
+    assert!(!answers.is_empty());
+    assert!(answers.iter().all(|error| *error == ConnectError::Abort));
 }
 
 #[tokio::test]

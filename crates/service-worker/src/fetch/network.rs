@@ -1,27 +1,32 @@
 //! The last resort of a fetch: the network, and what its answer may install.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use fetch_router::{ResponseTainting, response_tainting};
 use http::header::RANGE;
 use http::{HeaderMap, StatusCode};
-use installer::{Ignored, InstallRequest, ResponseContext, ResponseSource, install_request};
-use sw_registry::{Input, Provenance, Register};
+use installer::{
+    Ignored, InstallRequest, ResponseContext, ResponseSource, install_request,
+    link_install_requests,
+};
+use sw_registry::{Input, Provenance, Register, Settled};
 use sw_types::fetch::{
     CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
 };
-use sw_types::{ClientId, Environment, Origin, Site, StorageKey, UpdateViaCache, WorkerType};
+use sw_types::{ClientId, Environment, Origin, RegistrationId, Site, StorageKey};
 
 use super::{AnsweredBy, FetchError};
 use crate::shared::Shared;
 use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
 /// A request that goes to the network, and who asks.
-pub(super) struct Asked<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) head: &'a RequestHead,
-    pub(super) client: ClientId,
-    pub(super) environment: &'a Environment,
+pub(crate) struct Asked<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) client: ClientId,
+    pub(crate) environment: &'a Environment,
 }
 
 impl Asked<'_> {
@@ -33,6 +38,23 @@ impl Asked<'_> {
         more: HeaderMap,
         cache: CacheMode,
     ) -> Result<(Response, AnsweredBy), FetchError> {
+        let (answer, installing) = self.send_and_install(body, more, cache).await?;
+        for installing in installing {
+            self.shared.in_background(async move {
+                installing.await;
+            });
+        }
+        Ok(answer)
+    }
+
+    /// As [`Self::send`], with the installations in the caller's hands: whoever drops one does not
+    /// end it, but leaves its failure unsaid.
+    pub(crate) async fn send_and_install(
+        &self,
+        body: Body,
+        more: HeaderMap,
+        cache: CacheMode,
+    ) -> Result<((Response, AnsweredBy), Vec<HeaderInstall>), FetchError> {
         let head = self.head;
         let mut headers = head.headers.clone();
         headers.extend(more);
@@ -60,7 +82,7 @@ impl Asked<'_> {
         } else {
             AnsweredBy::Network
         };
-        self.maybe_install(status, &headers, answered_by);
+        let installing = self.maybe_install(status, &headers, answered_by);
         let head = ResponseHead {
             status_text,
             url_list: head.url_list.clone(),
@@ -69,7 +91,7 @@ impl Asked<'_> {
             range_requested: head.headers.contains_key(RANGE),
             ..ResponseHead::new(status, headers)
         };
-        Ok((Response { head, body }, answered_by))
+        Ok(((Response { head, body }, answered_by), installing))
     }
 
     /// The key under which the requester sees data of the origin that it asks.
@@ -81,10 +103,15 @@ impl Asked<'_> {
             .storage_key(self.environment, &target)
     }
 
-    /// Starts an installation in the background if the response asks for one. (SEMANTICS §5.6.)
-    /// Nothing here delays or alters the response.
-    fn maybe_install(&self, status: StatusCode, headers: &HeaderMap, answered_by: AnsweredBy) {
-        let install = install_request(&ResponseContext {
+    /// Starts what the response asks to be installed. (SEMANTICS §5.6.) Nothing here delays or alters
+    /// the response.
+    fn maybe_install(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        answered_by: AnsweredBy,
+    ) -> Vec<HeaderInstall> {
+        let response = ResponseContext {
             url: self.head.url(),
             status,
             headers,
@@ -96,14 +123,27 @@ impl Asked<'_> {
             client: Some(self.environment),
             controls_clients: self.controls_clients(),
             policy: self.shared.policies.header_install,
-        });
-        match (install, self.storage_key()) {
-            (Ok(install), Some(storage_key)) => self.install(install, storage_key),
-            (Err(Ignored::NoHeader), _) | (Ok(_), None) => {}
-            (Err(ignored), _) => {
-                tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
+        };
+        let mut asked = match install_request(&response) {
+            Err(Ignored::NoHeader) => Vec::new(),
+            asked => vec![asked],
+        };
+        if self.shared.policies.link_install {
+            asked.extend(link_install_requests(&response));
+        }
+        let mut installing = Vec::new();
+        for asked in asked {
+            match (asked, self.storage_key()) {
+                (Ok(install), Some(storage_key)) => {
+                    installing.extend(self.install(install, storage_key));
+                }
+                (Ok(_), None) => {}
+                (Err(ignored), _) => {
+                    tracing::info!(url = %self.head.url(), %ignored, "no worker is installed");
+                }
             }
         }
+        installing
     }
 
     /// Whether the service worker that asked controls a client; `false` if a window asked.
@@ -112,10 +152,12 @@ impl Asked<'_> {
         requesting.is_some_and(|requesting| self.shared.lookup.is_used(requesting.registration))
     }
 
-    fn install(&self, install: InstallRequest, storage_key: StorageKey) {
+    fn install(&self, install: InstallRequest, storage_key: StorageKey) -> Option<HeaderInstall> {
         let InstallRequest {
             script,
             scope,
+            worker_type,
+            update_via_cache,
             referrer,
             controls_clients,
         } = install;
@@ -132,7 +174,7 @@ impl Asked<'_> {
                 && (known.provenance == Provenance::Script || known.provenance == provenance)
         });
         if equal {
-            return;
+            return None;
         }
         let now = self.shared.clock.now();
         let initiator = self.environment.top_level_site.clone();
@@ -142,14 +184,14 @@ impl Asked<'_> {
             .admit(now, &initiator, &storage_key, &script, &scope);
         if let Err(ignored) = admitted {
             tracing::info!(%script, %ignored, "no worker is installed");
-            return;
+            return None;
         }
         let register = Register {
             storage_key,
             scope,
             script_url: script,
-            worker_type: WorkerType::Classic,
-            update_via_cache: UpdateViaCache::Imports,
+            worker_type,
+            update_via_cache,
             client: None,
             referrer_origin: Origin::of(&referrer),
             provenance,
@@ -159,23 +201,30 @@ impl Asked<'_> {
             .shared
             .ask(|promise| Input::Register(promise, register.clone()));
         let shared = Arc::clone(self.shared);
-        self.shared.in_background(async move {
-            if let Err(error) = settled.await {
-                let Register {
-                    storage_key,
-                    scope,
-                    script_url,
-                    ..
-                } = register;
-                let now = shared.clock.now();
-                shared
-                    .installs()
-                    .failed(now, &storage_key, &script_url, &scope);
-                shared.report(Report::HeaderInstallFailed { script_url, error });
-            }
-        });
+        Some(Box::pin(async move {
+            let error = match settled.await {
+                Ok(Settled::Registration(view)) => return Some(view.id),
+                Ok(_) => return None,
+                Err(error) => error,
+            };
+            let Register {
+                storage_key,
+                scope,
+                script_url,
+                ..
+            } = register;
+            let now = shared.clock.now();
+            shared
+                .installs()
+                .failed(now, &storage_key, &script_url, &scope);
+            shared.report(Report::HeaderInstallFailed { script_url, error });
+            None
+        }))
     }
 }
+
+/// An installation by header: the registration, once it is made. A failure is reported.
+pub(crate) type HeaderInstall = Pin<Box<dyn Future<Output = Option<RegistrationId>> + Send>>;
 
 /// *includeCredentials*. (*Fetch*, "HTTP-network-or-cache fetch", step 8.)
 fn includes_credentials(head: &RequestHead) -> bool {

@@ -82,11 +82,24 @@ impl Clock for TestClock {
 }
 
 /// Answers scripts: the name of a native worker for each URL.
-struct Scripts(Mutex<BTreeMap<String, String>>);
+struct Scripts {
+    served: Mutex<BTreeMap<String, String>>,
+    /// What every response says besides its type.
+    headers: Mutex<HeaderMap>,
+    /// What was asked.
+    asked: Mutex<Vec<String>>,
+}
 
 impl Network for Scripts {
     fn send(&self, request: NetworkRequest) -> NetworkFuture {
-        let script = self.0.lock().unwrap().get(request.url.as_str()).cloned();
+        let script = self
+            .served
+            .lock()
+            .unwrap()
+            .get(request.url.as_str())
+            .cloned();
+        self.asked.lock().unwrap().push(request.url.to_string());
+        let mut headers = self.headers.lock().unwrap().clone();
         Box::pin(async move {
             let Some(script) = script else {
                 let kind = NetworkErrorKind::Connect("refused".into());
@@ -95,7 +108,6 @@ impl Network for Scripts {
                     kind,
                 });
             };
-            let mut headers = HeaderMap::new();
             headers.insert(
                 HeaderName::from_static("content-type"),
                 HeaderValue::from_static("text/javascript"),
@@ -153,7 +165,11 @@ impl House {
         store: Box<dyn service_worker::RegistryStore>,
     ) -> (Self, HostCommands) {
         let served = BTreeMap::from([(format!("{SERVICE}sw.js"), String::new())]);
-        let network = Arc::new(Scripts(Mutex::new(served)));
+        let network = Arc::new(Scripts {
+            served: Mutex::new(served),
+            headers: Mutex::default(),
+            asked: Mutex::default(),
+        });
         let clock = TestClock::new();
         let opened = open(Config {
             policies,
@@ -176,8 +192,22 @@ impl House {
 
     /// From now on, this URL is answered with this script.
     pub(crate) fn serve(&self, url: &str, script: &str) {
-        let mut scripts = self.scripts.0.lock().unwrap();
+        let mut scripts = self.scripts.served.lock().unwrap();
         scripts.insert(url.to_owned(), script.to_owned());
+    }
+
+    /// From now on, every response has this header.
+    pub(crate) fn serve_header(&self, name: &'static str, value: &'static str) {
+        let (name, value) = (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        self.scripts.headers.lock().unwrap().insert(name, value);
+    }
+
+    /// What the network was asked since the last call.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.scripts.asked.lock().unwrap())
     }
 
     pub(crate) fn client(&self, environment: Environment) -> ClientId {
