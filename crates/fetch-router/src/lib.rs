@@ -85,8 +85,8 @@ pub use resource_policy::{
     EmbedderPolicy, ResourcePolicyBlocked, cross_origin_resource_policy_check,
 };
 pub use route::{
-    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, Verdict,
-    may_fall_through, route,
+    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, StaticRoute,
+    StaticRouter, Verdict, may_fall_through, route,
 };
 pub use safelist::{
     has_only_cors_safelisted_headers, is_cors_safelisted_method, is_cors_safelisted_request_header,

@@ -44,13 +44,17 @@ enum Entry {
     /// Not the next.
     Not,
     /// All of these.
-    All {
-        url_pattern: Option<UrlPatternArguments>,
-        method: Option<String>,
-        mode: Option<RequestMode>,
-        destination: Option<Destination>,
-        running_status: Option<RunningStatus>,
-    },
+    All(Box<Members>),
+}
+
+/// The members of a condition.
+#[derive(Serialize, Deserialize)]
+struct Members {
+    url_pattern: Option<UrlPatternArguments>,
+    method: Option<String>,
+    mode: Option<RequestMode>,
+    destination: Option<Destination>,
+    running_status: Option<RunningStatus>,
 }
 
 pub(super) fn encode(rule: &Rule) -> EncodedRouterRule {
@@ -111,13 +115,13 @@ fn flatten(condition: &Condition, entries: &mut Vec<Entry>) {
         }
         Condition::All(matches) => {
             let pattern = matches.url_pattern.as_ref();
-            entries.push(Entry::All {
+            entries.push(Entry::All(Box::new(Members {
                 url_pattern: pattern.map(|pattern| pattern.arguments.clone()),
                 method: matches.method.as_ref().map(|it| it.as_str().to_owned()),
                 mode: matches.mode,
                 destination: matches.destination,
                 running_status: matches.running_status,
-            });
+            })));
         }
     }
 }
@@ -134,32 +138,30 @@ fn unflatten(
             Ok(Condition::Or(conditions.collect::<Result<_, _>>()?))
         }
         Entry::Not => Ok(Condition::Not(Box::new(unflatten(entries, depth)?))),
-        Entry::All {
-            url_pattern,
-            method,
-            mode,
-            destination,
-            running_status,
-        } => {
-            let url_pattern = url_pattern.map(|arguments| {
-                let compiled = UrlPattern::create(&arguments).map_err(RouterRuleError::from)?;
-                Ok::<_, RouterRuleError>(Pattern {
-                    arguments,
-                    compiled,
-                })
-            });
-            let method = method.map(|method| verify_method(method.as_bytes()));
-            let matches = Matches {
-                url_pattern: url_pattern.transpose()?,
-                method: method.transpose()?,
-                mode: mode.map(verify_mode).transpose()?,
-                destination: destination.map(verify_destination).transpose()?,
-                running_status,
-            };
-            if matches.is_empty() {
-                return Err(RouterRuleError::EmptyCondition.into());
-            }
-            Ok(Condition::All(Box::new(matches)))
-        }
+        Entry::All(members) => Ok(Condition::All(Box::new(matches(*members)?))),
     }
+}
+
+fn matches(members: Members) -> Result<Matches, RouterRuleError> {
+    let url_pattern = members.url_pattern.map(|arguments| {
+        let compiled = UrlPattern::create(&arguments)?;
+        Ok::<_, RouterRuleError>(Pattern {
+            arguments,
+            compiled,
+        })
+    });
+    let method = members
+        .method
+        .map(|method| verify_method(method.as_bytes()));
+    let matches = Matches {
+        url_pattern: url_pattern.transpose()?,
+        method: method.transpose()?,
+        mode: members.mode.map(verify_mode).transpose()?,
+        destination: members.destination.map(verify_destination).transpose()?,
+        running_status: members.running_status,
+    };
+    if matches.is_empty() {
+        return Err(RouterRuleError::EmptyCondition);
+    }
+    Ok(matches)
 }

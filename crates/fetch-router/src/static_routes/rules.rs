@@ -85,6 +85,12 @@ impl RouterRules {
         })
     }
 
+    /// What a rule says; `None` if there is no such rule.
+    #[must_use]
+    pub fn source(&self, rule: usize) -> Option<&RouterSource> {
+        self.0.get(rule).map(|rule| &rule.source)
+    }
+
     /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -38,6 +38,7 @@ fn opened(store: RedbStore) -> ServiceWorkers {
         policies: Policies::shipping(),
         clock: Arc::new(TokioClock),
         network: Arc::new(OneScript),
+        caches: Arc::new(NoCaches),
         store: Box::new(store),
     })
     .expect("the store was opened")

@@ -7,6 +7,7 @@ use sw_registry::{Input, JobError, Settled};
 use sw_types::fetch::RequestHead;
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
+use super::ServiceWorkerTiming;
 use crate::endpoint::Pending;
 use crate::shared::Shared;
 use crate::{Body, FetchAnswer, FetchDetail, Response};
@@ -50,7 +51,9 @@ pub(super) async fn to_own(
     registration: RegistrationId,
     event: FetchDetail,
     body: &mut Body,
+    timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
+    timing.start = Some(shared.clock.now());
     let (worker, pending) = match send(shared, registration, None, event, body).await {
         Ok(sent) => sent,
         Err(Unsent::Body(error)) => return Err(format!("the request's body broke: {error}")),
@@ -60,6 +63,7 @@ pub(super) async fn to_own(
             return Ok(Dispatched::NotHandled);
         }
     };
+    timing.fetch_event_dispatch = Some(shared.clock.now());
     answered(worker, pending.answer.await)
 }
 

@@ -17,8 +17,8 @@ use service_worker::types::{
 };
 use service_worker::{
     ClientMessage, Clock, Config, Handle, HostCommands, HostEvent, JobError, MemoryStore, Network,
-    NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, Policies,
-    RegisterOptions, Report, Reports, open,
+    NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, NoCaches,
+    Policies, RegisterOptions, Report, Reports, open,
 };
 use url::Url;
 
@@ -175,6 +175,7 @@ impl House {
             policies,
             clock: clock.clone(),
             network: network.clone(),
+            caches: Arc::new(NoCaches),
             store,
         })
         .unwrap();
