@@ -7,6 +7,8 @@ mod fetches;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
+mod ring;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod runs;

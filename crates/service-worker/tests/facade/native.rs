@@ -24,9 +24,9 @@ type Page = (&'static [(&'static str, &'static str)], &'static str);
 
 /// Answers fixed responses, and keeps a log.
 #[derive(Default)]
-struct Pages {
-    pages: BTreeMap<&'static str, Page>,
-    log: Mutex<Vec<String>>,
+pub(crate) struct Pages {
+    pub(crate) pages: BTreeMap<&'static str, Page>,
+    pub(crate) log: Mutex<Vec<String>>,
 }
 
 impl Network for Pages {
@@ -108,7 +108,7 @@ fn fonts() -> NativeWorker {
         })
 }
 
-fn allowed() -> NetworkUse {
+pub(crate) fn allowed() -> NetworkUse {
     NetworkUse::Allowed {
         headers: HeaderMap::new(),
         cache: CacheMode::Default,
