@@ -22,7 +22,8 @@ use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::{BlobStore, FetchService};
 use crate::js::{
-    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, SharedWorkers, WorkerHost,
+    WorkerHostOptions,
 };
 use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
 use crate::page::{NavigateError, Page, navigate};
@@ -101,6 +102,7 @@ pub(crate) struct Parts {
     caches: Arc<CacheStore>,
     broadcasts: Arc<Broadcasts>,
     blob_urls: Arc<BlobUrls>,
+    shared_workers: Arc<SharedWorkers>,
     /// Where the results of a page under test go.
     pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -179,6 +181,7 @@ impl Browser {
             caches,
             broadcasts,
             blob_urls,
+            shared_workers: Arc::default(),
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -250,6 +253,7 @@ impl Parts {
             .with_service(Arc::clone(&self.caches))
             .with_service(Arc::clone(&self.broadcasts))
             .with_service(Arc::clone(&self.blob_urls))
+            .with_service(Arc::clone(&self.shared_workers))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),

@@ -62,6 +62,7 @@ mod body;
 mod boundary;
 mod cache_storage;
 mod clock;
+mod commands;
 mod connecting;
 mod driver;
 mod endpoint;
@@ -94,8 +95,9 @@ pub use body::{Body, BodyError};
 pub use boundary::{ConnectDetail, EventDetail, HostCommand, HostEvent, PortMessage, StartWorker};
 pub use cache_storage::{CacheFuture, CacheStorage, NoCaches};
 pub use clock::Clock;
+pub use commands::{Commanded, HostCommands};
 pub use connecting::{ConnectOptions, ShownReferrer};
-pub use driver::{Commanded, Driver};
+pub use driver::Driver;
 pub use endpoint::{
     FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response, WorkerEndpoint,
     WorkerInbox,
@@ -107,7 +109,7 @@ pub use messaging::{ClientMessage, MessageDetail, MessageSource};
 pub use network::{
     Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
 };
-pub use open::{Config, HostCommands, Reports, ServiceWorkers, open};
+pub use open::{Config, Reports, ServiceWorkers, open};
 pub use policies::{Limits, Policies};
 pub use report::Report;
 pub use stashing::{NotStashed, StashError};

@@ -317,8 +317,8 @@ impl Driver {
                 reply,
             } => {
                 let found = self.registry.clients_for(worker, uncontrolled);
-                // Whoever does not wait any more does not want to know.
-                let _gone = reply.send(found.into_iter().cloned().collect());
+                let found = found.into_iter().cloned().collect();
+                self.commands.answer(reply, found);
             }
         }
     }
@@ -329,7 +329,7 @@ impl Driver {
             FoundClient::NotYet => return self.functional.awaited_clients.push(awaiting),
             FoundClient::No => None,
         };
-        let _gone = awaiting.reply.send(found);
+        self.commands.answer(awaiting.reply, found);
     }
 
     /// A client became execution-ready, or was discarded.

@@ -9,7 +9,7 @@ mod restart;
 
 use std::sync::{Arc, Mutex};
 
-use common::{House, SERVICE, message, next, quiet, url};
+use common::{House, SERVICE, Taken, message, next, quiet, url};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort, Posted};
 use service_worker::native_host::{NativeWorker, Scope, StashedEvent};
@@ -17,8 +17,8 @@ use service_worker::types::{
     ClientId, EventType, EventTypes, FetchHandler, RunId, WorkerId, WorkerState,
 };
 use service_worker::{
-    EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, Limits, Policies, Report,
-    SiteData, StashError,
+    EventDetail, EventOutcome, HostCommand, HostEvent, Limits, Policies, Report, SiteData,
+    StashError,
 };
 
 const PAGE: &str = "https://acme.test/";
@@ -444,7 +444,7 @@ struct Stand {
     /// The worker's last run.
     run: RunId,
     house: House,
-    commands: HostCommands,
+    commands: Taken,
 }
 
 impl Stand {

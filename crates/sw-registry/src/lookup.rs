@@ -1,6 +1,10 @@
 //! The concurrent read path: which registration matches, what a client uses.
 
+mod scopes;
+
 use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +16,7 @@ use sw_types::{
 };
 use url::{Position, Url};
 
+use self::scopes::{OriginTable, Partition};
 use crate::Provenance;
 
 /// A registration as readers on any thread see it: a value that never changes; when the
@@ -87,8 +92,10 @@ pub struct Lookup(Arc<Tables>);
 
 #[derive(Debug, Default)]
 struct Tables {
-    /// From a serialized origin to its registrations.
-    origins: DashMap<Box<str>, Arc<OriginTable>>,
+    /// From the hash of a serialized origin to its registrations.
+    origins: DashMap<u64, OriginTable, BuildHasherDefault<Verbatim>>,
+    /// Keyed by chance, so that nobody can choose origins with equal hashes.
+    origin_hash: RandomState,
     registrations: DashMap<RegistrationId, Arc<Snapshot>>,
     clients: DashMap<ClientId, ClientEntry>,
 }
@@ -105,26 +112,36 @@ impl Lookup {
     #[must_use]
     pub fn match_registration(&self, key: &StorageKey, url: &Url) -> Option<Arc<Snapshot>> {
         let url = without_userinfo(url);
-        let table = Arc::clone(&*self.0.origins.get(origin_of(&url))?);
-        table.scopes(key)?.longest_prefix_of(url.as_str()).cloned()
+        let (origin, path) = url.as_str().split_at(origin_of(&url).len());
+        if key.origin().as_str() != origin {
+            return None;
+        }
+        let table = self.0.origins.get(&self.0.hash(origin))?;
+        table
+            .partition(key, origin)?
+            .longest_prefix_of(path)
+            .cloned()
     }
 
     /// Whether anything is registered for a URL's origin, in any partition: one look-up, and no
     /// allocation unless the URL has a user name.
     #[must_use]
     pub fn has_origin(&self, url: &Url) -> bool {
-        self.0
-            .origins
-            .contains_key(origin_of(&without_userinfo(url)))
+        let url = without_userinfo(url);
+        let origin = origin_of(&url);
+        let table = self.0.origins.get(&self.0.hash(origin));
+        table.is_some_and(|table| table.has_origin(origin))
     }
 
     /// All registrations of a storage key, in the order of their scopes.
     #[must_use]
     pub fn registrations(&self, key: &StorageKey) -> Vec<Arc<Snapshot>> {
-        let table = self.0.origins.get(key.origin().as_str());
-        let table = table.map(|table| Arc::clone(&*table));
-        let scopes = table.as_ref().and_then(|table| table.scopes(key));
-        scopes.map_or_else(Vec::new, |scopes| scopes.snapshots.clone())
+        let origin = key.origin().as_str();
+        let table = self.0.origins.get(&self.0.hash(origin));
+        let partition = table
+            .as_ref()
+            .and_then(|table| table.partition(key, origin));
+        partition.map_or_else(Vec::new, |partition| partition.snapshots().collect())
     }
 
     /// The registration whose active worker controls a client; `None` if none does.
@@ -163,8 +180,8 @@ impl Lookup {
             .registrations
             .insert(snapshot.id, Arc::clone(&snapshot));
         if listed {
-            let origin = snapshot.storage_key.origin().clone();
-            self.swap(&origin, |table| table.with(&snapshot));
+            let origin = snapshot.storage_key.origin();
+            self.swap(origin, |table| OriginTable::with(table, &snapshot));
         }
     }
 
@@ -173,15 +190,12 @@ impl Lookup {
         let mut all: Vec<_> = snapshots.into_iter().map(Arc::new).collect();
         all.sort_by(|a, b| (&a.storage_key, &a.scope).cmp(&(&b.storage_key, &b.scope)));
         for of_origin in all.chunk_by(|a, b| a.storage_key.origin() == b.storage_key.origin()) {
-            let mut table = OriginTable::default();
-            for of_key in of_origin.chunk_by(|a, b| a.storage_key == b.storage_key) {
-                let key = of_key[0].storage_key.clone();
-                table
-                    .partitions
-                    .push((key, Arc::new(ScopeIndex::new(of_key.to_vec()))));
-            }
-            let origin = of_origin[0].storage_key.origin().as_str();
-            self.0.origins.insert(origin.into(), Arc::new(table));
+            let partitions = of_origin
+                .chunk_by(|a, b| a.storage_key == b.storage_key)
+                .filter_map(|of_key| Partition::new(of_key.to_vec()).map(Arc::new))
+                .collect();
+            let origin = of_origin[0].storage_key.origin();
+            self.swap(origin, |table| OriginTable::joined(table, partitions));
         }
         for snapshot in all {
             self.0.registrations.insert(snapshot.id, snapshot);
@@ -190,7 +204,7 @@ impl Lookup {
 
     /// Takes a registration out of what can be matched; clients that use it still do.
     pub(crate) fn unlist(&self, key: &StorageKey, scope: &ScopeUrl) {
-        self.swap(key.origin(), |table| table.without(key, scope));
+        self.swap(key.origin(), |table| table?.without(key, scope));
     }
 
     pub(crate) fn forget(&self, registration: RegistrationId) {
@@ -222,18 +236,23 @@ impl Lookup {
     }
 
     /// There is one writer, so reading, computing and inserting need no lock around them.
-    fn swap(&self, origin: &Origin, change: impl FnOnce(&OriginTable) -> OriginTable) {
-        let old = self
-            .0
-            .origins
-            .get(origin.as_str())
-            .map(|table| Arc::clone(&*table));
-        let new = change(&old.unwrap_or_default());
-        if new.partitions.is_empty() {
-            self.0.origins.remove(origin.as_str());
-        } else {
-            self.0.origins.insert(origin.as_str().into(), Arc::new(new));
+    fn swap(
+        &self,
+        origin: &Origin,
+        change: impl FnOnce(Option<OriginTable>) -> Option<OriginTable>,
+    ) {
+        let hash = self.0.hash(origin.as_str());
+        let old = self.0.origins.get(&hash).map(|table| table.clone());
+        match change(old) {
+            Some(new) => drop(self.0.origins.insert(hash, new)),
+            None => drop(self.0.origins.remove(&hash)),
         }
+    }
+}
+
+impl Tables {
+    fn hash(&self, origin: &str) -> u64 {
+        self.origin_hash.hash_one(origin)
     }
 }
 
@@ -254,143 +273,24 @@ fn without_userinfo(url: &Url) -> Cow<'_, Url> {
     Cow::Owned(url)
 }
 
-/// The registrations of one origin, by partition. Immutable: a writer swaps it whole.
-#[derive(Clone, Debug, Default)]
-struct OriginTable {
-    /// Sorted by storage key; none is empty.
-    partitions: Vec<(StorageKey, Arc<ScopeIndex>)>,
-}
+/// The hash of an origin, as it is: the tables are looked up by hash alone, and what they hold says
+/// whose it is, which saves a match the way to a key of its own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Verbatim(u64);
 
-impl OriginTable {
-    fn find(&self, key: &StorageKey) -> Result<usize, usize> {
-        match self.partitions.as_slice() {
-            [(only, _)] if only == key => Ok(0),
-            partitions => partitions.binary_search_by(|(other, _)| other.cmp(key)),
+impl Hasher for Verbatim {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
     }
 
-    fn scopes(&self, key: &StorageKey) -> Option<&ScopeIndex> {
-        let at = self.find(key).ok()?;
-        Some(&self.partitions[at].1)
-    }
-
-    fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
-        let mut table = self.clone();
-        match table.find(&snapshot.storage_key) {
-            Ok(at) => table.partitions[at].1 = Arc::new(table.partitions[at].1.with(snapshot)),
-            Err(at) => {
-                let index = ScopeIndex::new(vec![Arc::clone(snapshot)]);
-                table
-                    .partitions
-                    .insert(at, (snapshot.storage_key.clone(), Arc::new(index)));
-            }
-        }
-        table
-    }
-
-    fn without(&self, key: &StorageKey, scope: &ScopeUrl) -> Self {
-        let mut table = self.clone();
-        if let Ok(at) = table.find(key) {
-            let mut snapshots = table.partitions[at].1.snapshots.clone();
-            snapshots.retain(|snapshot| snapshot.scope != *scope);
-            if snapshots.is_empty() {
-                table.partitions.remove(at);
-            } else {
-                table.partitions[at].1 = Arc::new(ScopeIndex::new(snapshots));
-            }
-        }
-        table
-    }
-}
-
-/// The scopes of one storage key, for finding the longest that is a prefix of a URL.
-///
-/// In sorted order, everything between a prefix of a URL and that URL starts with that prefix. So
-/// the longest prefix is the greatest scope that is not greater than the URL, or an ancestor of it:
-/// a scope that it starts with. Each scope knows its nearest ancestor.
-#[derive(Clone, Debug, Default)]
-struct ScopeIndex {
-    /// All scopes one after another, so that a search stays in one piece of memory.
-    text: Box<str>,
-    scopes: Vec<Scope>,
-    /// In the order of `scopes`.
-    snapshots: Vec<Arc<Snapshot>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Scope {
-    start: usize,
-    len: usize,
-    ancestor: Option<usize>,
-}
-
-impl ScopeIndex {
-    /// From snapshots that are sorted by scope.
-    fn new(snapshots: Vec<Arc<Snapshot>>) -> Self {
-        let mut text = String::new();
-        let mut scopes: Vec<Scope> = Vec::with_capacity(snapshots.len());
-        for snapshot in &snapshots {
-            let scope = snapshot.scope.as_str();
-            let mut ancestor = scopes.len().checked_sub(1);
-            while let Some(at) = ancestor {
-                let Scope { start, len, .. } = scopes[at];
-                if scope.starts_with(&text[start..start + len]) {
-                    break;
-                }
-                ancestor = scopes[at].ancestor;
-            }
-            scopes.push(Scope {
-                start: text.len(),
-                len: scope.len(),
-                ancestor,
-            });
-            text.push_str(scope);
-        }
-        Self {
-            text: text.into(),
-            scopes,
-            snapshots,
-        }
-    }
-
-    fn scope(&self, scope: Scope) -> &str {
-        &self.text[scope.start..scope.start + scope.len]
-    }
-
-    fn longest_prefix_of(&self, url: &str) -> Option<&Arc<Snapshot>> {
-        let after = self
-            .scopes
-            .partition_point(|&scope| self.scope(scope) <= url);
-        let mut at = after.checked_sub(1)?;
-        let nearest = self.scope(self.scopes[at]);
-        let common = nearest
-            .bytes()
-            .zip(url.bytes())
-            .take_while(|(a, b)| a == b)
-            .count();
-        while self.scopes[at].len > common {
-            at = self.scopes[at].ancestor?;
-        }
-        Some(&self.snapshots[at])
-    }
-
-    fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
-        let scope = snapshot.scope.as_str();
-        match self
-            .scopes
-            .binary_search_by(|&other| self.scope(other).cmp(scope))
-        {
-            Ok(at) => {
-                let mut index = self.clone();
-                index.snapshots[at] = Arc::clone(snapshot);
-                index
-            }
-            Err(at) => {
-                let mut snapshots = self.snapshots.clone();
-                snapshots.insert(at, Arc::clone(snapshot));
-                Self::new(snapshots)
-            }
-        }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

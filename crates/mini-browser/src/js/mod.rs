@@ -37,6 +37,7 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod shared;
 mod stashing;
 mod task;
 mod timers;
@@ -45,6 +46,7 @@ mod window_clients;
 mod window_proxy;
 mod worker;
 mod worker_host;
+mod worker_start;
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +61,8 @@ pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument,
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};
-pub use realm::{DedicatedWorker, Realm, RealmKind, RealmOptions, RealmState};
+pub use realm::{Realm, RealmKind, RealmOptions, RealmState, WorkerOptions};
 pub use seam::{Pending, Registering, Seam};
+pub use shared::SharedWorkers;
 pub use task::{RealmId, Task, TaskSource};
 pub use worker_host::{EventSink, WorkerHost, WorkerHostOptions};

@@ -230,6 +230,9 @@ impl EventLoop {
         };
         let realm = if reuses {
             old.state().set_environment(new.environment.clone());
+            old.enter(ctx, |realm, ctx| {
+                realm.state().call(ctx, "client changed", ())
+            });
             old.state().set_url(new.url.clone());
             old.state().set_policies(new.policies.clone());
             old.state().set_base_url(new.base_url.clone());

@@ -1,7 +1,7 @@
 //! The facade with the test as its host: the driver is polled by hand, and time stands still until a
 //! test moves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,11 +20,11 @@ use service_worker::types::{
     Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
 };
 use service_worker::{
-    Body, CacheFuture, CacheStorage, Clock, Config, Driver, FetchDispatch, FetchRequest, Handle,
-    HostCommand, HostCommands, HostEvent, MemoryStore, Network, NetworkError, NetworkErrorKind,
-    NetworkFuture, NetworkRequest, NetworkResponse, NetworkUse, Policies, RegisterOptions,
-    RegistryStore, Report, Reports, Response, Restored, StartWorker, StopReason, StoreError,
-    StoreWrite, WorkerInbox, open,
+    Body, CacheFuture, CacheStorage, Clock, Commanded, Config, Driver, FetchDispatch, FetchRequest,
+    Handle, HostCommand, HostCommands, HostEvent, MemoryStore, Network, NetworkError,
+    NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, NetworkUse, Policies,
+    RegisterOptions, RegistryStore, Report, Reports, Response, Restored, StartWorker, StopReason,
+    StoreError, StoreWrite, WorkerInbox, open,
 };
 use url::Url;
 
@@ -45,6 +45,10 @@ pub(crate) struct Stand {
     pub(crate) network: Arc<Pages>,
     pub(crate) caches: Arc<Shelf>,
     pub(crate) wakes: Arc<Wakes>,
+    /// Whether the host lets its commands wait.
+    pub(crate) is_busy: bool,
+    /// Commands that the host has taken and not looked at.
+    taken: VecDeque<Commanded>,
     seen: Vec<Report>,
 }
 
@@ -77,18 +81,31 @@ impl Stand {
             network,
             caches,
             wakes: Arc::default(),
+            is_busy: false,
+            taken: VecDeque::new(),
             seen: Vec::new(),
         }
     }
 
-    /// Polls the driver once.
+    /// Polls the driver once, and takes its commands.
     pub(crate) fn turn(&mut self) -> Poll<()> {
         let waker = Waker::from(Arc::clone(&self.wakes));
         let mut cx = Context::from_waker(&waker);
-        match &mut self.driver {
+        let ended = match &mut self.driver {
             Some(driver) => Pin::new(driver).poll(&mut cx),
             None => Poll::Ready(()),
+        };
+        while !self.is_busy
+            && let Some(commanded) = next(&mut self.commands)
+        {
+            self.taken.push_back(commanded);
         }
+        ended
+    }
+
+    /// The oldest command that was not looked at.
+    pub(crate) fn taken(&mut self) -> Option<Commanded> {
+        self.taken.pop_front()
     }
 
     /// Polls the driver until `what` gives something. The store has a thread of its own.
@@ -121,7 +138,8 @@ impl Stand {
     /// What the host is to do next, but for telling clients.
     pub(crate) fn command(&mut self) -> (HostCommand, Option<WorkerInbox>) {
         self.until("a command", |stand| {
-            next(&mut stand.commands)
+            stand
+                .taken()
                 .filter(|(command, _)| !matches!(command, HostCommand::Notify { .. }))
         })
     }

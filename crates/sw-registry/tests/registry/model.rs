@@ -64,7 +64,8 @@ enum JobType {
 struct Job {
     job_type: JobType,
     script: &'static str,
-    update_via_cache: UpdateViaCache,
+    /// Unset for updates.
+    update_via_cache: Option<UpdateViaCache>,
     force: bool,
     promises: Vec<(PromiseId, Option<ClientId>)>,
     settled: bool,
@@ -172,7 +173,7 @@ impl Model {
         let job = Job {
             job_type: JobType::Register,
             script,
-            update_via_cache,
+            update_via_cache: Some(update_via_cache),
             force: false,
             promises: vec![(promise, client)],
             settled: false,
@@ -190,7 +191,7 @@ impl Model {
                 let job = Job {
                     job_type: JobType::Update,
                     script: self.workers[&newest].script,
-                    update_via_cache: it.update_via_cache,
+                    update_via_cache: None,
                     force,
                     promises: promise.map(|it| (it, None)).into_iter().collect(),
                     settled: false,
@@ -211,7 +212,7 @@ impl Model {
                 let job = Job {
                     job_type: JobType::Unregister,
                     script: "",
-                    update_via_cache: UpdateViaCache::Imports,
+                    update_via_cache: None,
                     force: false,
                     promises: vec![(promise, None)],
                     settled: false,
@@ -358,7 +359,7 @@ impl Model {
                 }
                 if same {
                     // Step 7.
-                    it.update_via_cache = update_via_cache;
+                    it.update_via_cache = update_via_cache.unwrap_or(it.update_via_cache);
                     self.resolve_job(key, &format!("registration {id}"));
                     self.finish_job(key);
                 } else {
@@ -479,7 +480,7 @@ impl Model {
             (JobType::Register, Some(id)) => {
                 let newest = self.newest(id).map(|newest| &self.workers[&newest]);
                 let same = newest.is_some_and(|it| it.script == script)
-                    && self.registrations[&id].update_via_cache == update_via_cache;
+                    && Some(self.registrations[&id].update_via_cache) == update_via_cache;
                 if same {
                     self.resolve_job(key, &format!("registration {id}"));
                     self.finish_job(key);
@@ -488,7 +489,7 @@ impl Model {
                 }
             }
             (JobType::Register, None) => {
-                let id = self.set_registration(key, update_via_cache);
+                let id = self.set_registration(key, update_via_cache.expect("given"));
                 self.run_update(key, id);
             }
             (JobType::Update, None) => {
@@ -546,9 +547,9 @@ impl Model {
             .last_check
             .is_some_and(|checked| self.now.wall.since(checked) > day);
         let job = &self.queues[&key][0];
-        let no_cache = it.update_via_cache != UpdateViaCache::All
-            || job.force
-            || (stale && self.newest(id).is_some());
+        let mode = job.update_via_cache.unwrap_or(it.update_via_cache);
+        let no_cache =
+            mode != UpdateViaCache::All || job.force || (stale && self.newest(id).is_some());
         self.fetches.push_back((key, job.script));
         self.fetched.push((job.script, no_cache));
     }
@@ -598,7 +599,8 @@ impl Model {
     fn install(&mut self, id: RegistrationId, worker: WorkerId) {
         let it = self.registrations.get_mut(&id).expect("a job holds it");
         let key = it.key;
-        it.update_via_cache = self.queues[&key][0].update_via_cache;
+        let asked = self.queues[&key][0].update_via_cache;
+        it.update_via_cache = asked.unwrap_or(it.update_via_cache);
         it.installing = Some(worker);
         let found = self.workers.get_mut(&worker).expect("it was evaluated");
         found.state = WorkerState::Installing;

@@ -157,7 +157,7 @@ fn access(realm: &RealmState) -> std::result::Result<(Arc<CacheStore>, StorageKe
         RealmKind::ServiceWorker(start) => {
             Some(start.storage_key.clone()).filter(|_| !environment.storage_blocked)
         }
-        RealmKind::Window | RealmKind::DedicatedWorker(_) => realm
+        RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => realm
             .service::<PartitionPolicy>()
             .and_then(|policy| policy.storage_key(&environment, &environment.origin)),
     };

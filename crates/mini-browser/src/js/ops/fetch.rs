@@ -1,6 +1,6 @@
 //! Of fetches: `fetch()` with its abort, the bodies of responses, and the URLs of requests.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -132,9 +132,17 @@ async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<J
     Ok(Some(JsBytes(chunk)))
 }
 
+/// Keeps a body, under a number.
+fn keep_body(realm: &RealmState, body: Body) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let bodies = realm.local::<Bodies>();
+    bodies.kept.borrow_mut().insert(id, body);
+    id
+}
+
 /// The body of that number, which is not kept any more.
 pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
-    realm.local::<Bodies>().take(number(id))
+    realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
 /// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
@@ -154,7 +162,7 @@ async fn fetch_for_element(
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let head = fetched.head;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let body = fetched.body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = fetched.body.map(|body| keep_body(&realm, body));
     Ok(Json(json!({
         "status": head.status.as_u16(),
         "type": head.response_type.as_str(),
@@ -180,7 +188,7 @@ async fn fetch(
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let blob = head["blobId"].as_u64();
-    let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+    let blob = blob.and_then(|id| realm.kept(|blobs: &OwnBlobs| blobs.resolved(id)));
     let service = match blob {
         Some(blob) => Arc::new(blob.service(&service)),
         None => service,
@@ -197,7 +205,7 @@ pub(super) fn response_with_body(
     head: ResponseHead,
     body: Option<Body>,
 ) -> Json {
-    let body = body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = body.map(|body| keep_body(realm, body));
     Json(json!({ "head": response_to_js(realm, head), "body": body }))
 }
 
@@ -215,7 +223,7 @@ pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
         "status": head.visible_status(),
         "statusText": if is_hidden { "" } else { head.status_text.as_str() },
         "headers": heads::headers_to_js(&head.visible_headers()),
-        "headId": realm.local::<heads::Heads>().keep_response(head.clone()),
+        "headId": heads::keep_response(realm, head.clone()),
     })
 }
 
@@ -262,7 +270,7 @@ pub(super) fn request_from_js(
         url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
     };
     let requester = head["requesterId"].as_u64();
-    let requester = requester.map(|id| realm.local::<heads::Heads>().requester(id));
+    let requester = requester.map(|id| realm.kept(|heads: &heads::Heads| heads.requester(id)));
     Ok(RequestHead {
         method: method.map_err(|_| bad("method"))?,
         headers: heads::headers_from_js(&head["headers"])?,
@@ -274,7 +282,9 @@ pub(super) fn request_from_js(
         service_workers: match realm.kind() {
             // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
-            RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
+            RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                ServiceWorkersMode::All
+            }
         },
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
@@ -344,17 +354,10 @@ where
 /// Bodies of responses that no script has read yet.
 #[derive(Default)]
 struct Bodies {
-    last: Cell<u64>,
     kept: RefCell<BTreeMap<u64, Body>>,
 }
 
 impl Bodies {
-    fn keep(&self, body: Body) -> u64 {
-        self.last.set(self.last.get() + 1);
-        self.kept.borrow_mut().insert(self.last.get(), body);
-        self.last.get()
-    }
-
     fn take(&self, id: u64) -> Option<Body> {
         self.kept.borrow_mut().remove(&id)
     }

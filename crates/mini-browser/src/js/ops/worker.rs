@@ -180,7 +180,7 @@ fn signal(realm: &RealmState, signal: Signal) {
 pub(super) fn worker_id(ctx: &Ctx<'_>, realm: &RealmState) -> Result<WorkerId> {
     match realm.kind() {
         RealmKind::ServiceWorker(start) => Ok(start.worker),
-        RealmKind::Window | RealmKind::DedicatedWorker(_) => {
+        RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
             Err(Exception::throw_type(ctx, "this is not a service worker"))
         }
     }
