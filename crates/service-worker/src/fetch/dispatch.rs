@@ -7,6 +7,7 @@ use sw_registry::{Input, JobError, Settled};
 use sw_types::fetch::RequestHead;
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
+use super::ServiceWorkerTiming;
 use crate::endpoint::{Parcel, Pending};
 use crate::shared::Shared;
 use crate::{Body, FetchAnswer, FetchDetail, PreloadResponse, Response};
@@ -51,12 +52,14 @@ pub(super) async fn to_own(
     event: FetchDetail,
     preload: Option<PreloadResponse>,
     body: &mut Body,
+    timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
     let parcel = Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload,
     };
+    timing.start = Some(shared.clock.now());
     let (worker, pending) = match send(shared, registration, None, parcel).await {
         Ok(sent) => sent,
         // A worker that does not start is passed by, as browsers do: the page must not break for it.
@@ -65,6 +68,7 @@ pub(super) async fn to_own(
             return Ok(Dispatched::NotHandled);
         }
     };
+    timing.fetch_event_dispatch = Some(shared.clock.now());
     let Pending { answer, entered } = pending;
     // The network would read it again only if nobody calls `respondWith`.
     if body.bytes().is_none() && entered.await.is_ok() {
