@@ -6,6 +6,7 @@ mod dom_documents;
 mod dom_nodes;
 mod error;
 mod events;
+mod fetch_bodies;
 mod fetch_event;
 mod fetches_of_workers;
 mod forms;
