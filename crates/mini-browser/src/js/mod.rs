@@ -6,7 +6,6 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;
@@ -20,6 +19,7 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod fetch_events;
 mod json;
 mod loader;
 mod messages;
@@ -37,6 +37,7 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod sent_body;
 mod shared;
 mod stashing;
 mod task;
