@@ -11,6 +11,7 @@ mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
