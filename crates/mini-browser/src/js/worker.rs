@@ -242,19 +242,16 @@ fn collect(realm: &RealmState, mut incoming: Incoming) {
 fn dispatch_fetch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming, body: Option<JsBytes>) {
     let Incoming {
         event,
-        mut detail,
+        detail,
         respond,
         keep_alive,
         ..
     } = incoming;
-    // The worker is shown a request for the current URL, whatever led there.
-    let hops = detail.request.url_list.len().saturating_sub(1);
-    detail.request.url_list.drain(..hops);
     let client = |client: Option<service_worker::types::ClientId>| {
         client.map_or(String::new(), |client| client.to_string())
     };
     let shown = json!({
-        "head": heads::request_to_js(realm, &detail.request),
+        "head": heads::event_request_to_js(realm, &detail.request),
         "clientId": client(detail.client),
         "resultingClientId": client(detail.resulting_client),
         "replacesClientId": client(detail.request.replaces_client),
