@@ -41,9 +41,9 @@ use http::{HeaderValue, Method};
 use service_worker::fetch_router::BlockedReason;
 pub use service_worker::fetch_router::EmbedderPolicy;
 use service_worker::tokio_adapter::TokioClock;
-use service_worker::types::Environment;
 pub use service_worker::types::fetch::ReferrerPolicy;
 use service_worker::types::fetch::{RequestHead, ResponseHead};
+use service_worker::types::{Environment, StorageKey};
 use service_worker::{Body, BodyError, Clock};
 use url::Url;
 
@@ -190,6 +190,11 @@ impl FetchService {
     pub fn with_blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
         self.blobs = Some(blobs);
         self
+    }
+
+    /// *Clear cookies for origin*, step 6.
+    pub(crate) fn clear_authentication(&self, key: &StorageKey) {
+        self.state.authentication.clear(key);
     }
 
     /// *Fetch*: a response as its requester may see it, after all redirects that the request

@@ -230,7 +230,7 @@ impl Model {
             Some(it) if it.state != WorkerState::Redundant => {
                 it.skip_waiting = true;
                 let registration = it.registration;
-                self.attempt(registration);
+                self.try_activate(registration);
                 self.settle(promise, "Done");
             }
             _ => self.settle(promise, "AbortError"),

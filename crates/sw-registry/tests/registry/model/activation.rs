@@ -43,6 +43,11 @@ impl Model {
                 self.clear(id);
             }
         }
+        self.try_activate(id);
+    }
+
+    /// *Try Activate* alone.
+    pub(super) fn try_activate(&mut self, id: RegistrationId) {
         if let Some(waiting) = self.may_activate(id) {
             let active = self.registrations[&id].active;
             if active.is_some_and(|active| self.workers[&active].running) {
