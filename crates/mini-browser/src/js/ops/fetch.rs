@@ -20,6 +20,7 @@ use service_worker::types::{EventId, Origin};
 use service_worker::{Body, Response};
 use url::Url;
 
+use super::heads::Behalf;
 use super::{OpError, Ops, caches, heads, promise};
 use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
 use crate::js::JsBytes;
@@ -253,6 +254,10 @@ pub(super) fn fetch_params(
     body: Option<Bytes>,
 ) -> std::result::Result<FetchParams, OpError> {
     let mut request = request_from_js(realm, head)?;
+    let navigated = match behalf(realm, head)? {
+        Some(Behalf::Navigation(navigated)) => Some(navigated),
+        Some(Behalf::FallThrough(_)) | None => None,
+    };
     request.has_body = body.is_some();
     let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
@@ -269,6 +274,9 @@ pub(super) fn fetch_params(
     if let Some(policy) = policy {
         params.referrer_policy = policy;
     }
+    params.redirected_from = navigated
+        .map(|navigated| navigated.redirected_from)
+        .unwrap_or_default();
     Ok(params)
 }
 
@@ -292,8 +300,12 @@ pub(super) fn request_from_js(
         "about:client" => Some(environment.creation_url.clone()),
         url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
     };
-    let requester = head["requesterId"].as_u64();
-    let requester = requester.map(|id| realm.kept(|heads: &heads::Heads| heads.requester(id)));
+    let own = || (environment.origin.clone(), false);
+    let (requester, (origin, tainted_origin)) = match behalf(realm, head)? {
+        Some(Behalf::FallThrough(requester)) => (Some(requester), own()),
+        Some(Behalf::Navigation(it)) => (None, (it.origin, it.tainted_origin)),
+        None => (None, own()),
+    };
     Ok(RequestHead {
         method: method.map_err(|_| bad("method"))?,
         headers: heads::headers_from_js(&head["headers"])?,
@@ -316,16 +328,23 @@ pub(super) fn request_from_js(
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
         reload_navigation: head["reloadNavigation"].as_bool().unwrap_or(false),
         history_navigation: head["historyNavigation"].as_bool().unwrap_or(false),
-        // A requester that is not known any more must not turn into the worker itself.
-        requester: match requester {
-            Some(None) => return Err(bad("requester")),
-            Some(requester) => requester,
-            None => None,
-        },
-        origin: environment.origin.clone(),
+        requester,
+        origin,
+        tainted_origin,
         url_list,
         ..RequestHead::get(realm.url().clone(), environment.origin.clone())
     })
+}
+
+/// On whose behalf the request is made, if not on the realm's own. Who is not known any more must not
+/// turn into the realm itself.
+fn behalf(realm: &RealmState, head: &Value) -> std::result::Result<Option<Behalf>, OpError> {
+    let Some(id) = head["requesterId"].as_u64() else {
+        return Ok(None);
+    };
+    let found = realm.kept(|heads: &heads::Heads| heads.requester(id));
+    let unknown = || OpError::type_error("the request's requester is not valid");
+    found.map(Some).ok_or_else(unknown)
 }
 
 fn text<'a>(head: &'a Value, member: &str) -> std::result::Result<&'a str, OpError> {
