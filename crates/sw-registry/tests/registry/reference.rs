@@ -6,28 +6,44 @@ mod random;
 mod steps;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 
 use self::random::Random;
 use self::steps::{Run, Step};
 
-/// Runs a history, and says what came about in it; a failure is its words and the step.
-fn run(steps: &[Step]) -> Result<BTreeSet<String>, (usize, String)> {
+/// How a history failed.
+struct Failure {
+    /// At which step.
+    at: usize,
+    words: String,
+    story: Vec<String>,
+}
+
+impl Failure {
+    /// What was wrong, without the values.
+    fn kind(&self) -> &str {
+        self.words.lines().next().unwrap_or_default()
+    }
+}
+
+/// Runs a history, and says what came about in it.
+fn run(steps: &[Step]) -> Result<BTreeSet<String>, Failure> {
     let mut at = 0;
+    let mut run = Run::new();
     let done = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut run = Run::new();
         for step in steps {
             run.step(*step);
             run.compare();
             at += 1;
         }
-        run.seen
     }));
-    done.map_err(|said| {
-        let words = said.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| said.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-        (at, words.unwrap_or_else(|| "it panicked".to_owned()))
+    let Err(said) = done else { return Ok(run.seen) };
+    let words = said.downcast_ref::<String>().cloned();
+    let words = words.or_else(|| said.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+    Err(Failure {
+        at,
+        words: words.unwrap_or_else(|| "it panicked".to_owned()),
+        story: run.story,
     })
 }
 
@@ -35,11 +51,11 @@ fn run(steps: &[Step]) -> Result<BTreeSet<String>, (usize, String)> {
 fn simulate(seed: u64, length: usize) -> Result<BTreeSet<String>, String> {
     let mut random = Random(seed);
     let mut steps: Vec<Step> = (0..length).map(|_| Step::any(&mut random)).collect();
-    let (at, mut words) = match run(&steps) {
+    let mut failure = match run(&steps) {
         Ok(seen) => return Ok(seen),
         Err(failure) => failure,
     };
-    steps.truncate(at + 1);
+    steps.truncate(failure.at + 1);
     let mut part = steps.len() / 2;
     while part > 0 {
         let mut from = 0;
@@ -47,20 +63,21 @@ fn simulate(seed: u64, length: usize) -> Result<BTreeSet<String>, String> {
             let mut fewer = steps.clone();
             fewer.drain(from..(from + part).min(steps.len()));
             match run(&fewer) {
-                Err((at, said)) => {
-                    fewer.truncate(at + 1);
-                    (steps, words) = (fewer, said);
+                Err(shorter) if shorter.kind() == failure.kind() => {
+                    fewer.truncate(shorter.at + 1);
+                    (steps, failure) = (fewer, shorter);
                 }
-                Ok(_) => from += part,
+                Ok(_) | Err(_) => from += part,
             }
         }
         part /= 2;
     }
-    let mut story = format!("seed {seed}: {words}\nafter these {} steps:\n", steps.len());
-    for step in &steps {
-        writeln!(story, "  {step:?}").map_err(|error| error.to_string())?;
-    }
-    Err(story)
+    let Failure { words, story, .. } = failure;
+    Err(format!(
+        "seed {seed}: {words}\nafter these {} steps:\n{}\n",
+        steps.len(),
+        story.join("\n")
+    ))
 }
 
 /// Seeds from `first` on, until so many steps are done; and what came about in them.

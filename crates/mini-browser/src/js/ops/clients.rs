@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rquickjs::{Array, Ctx, Promise, Result, Value};
 use serde_json::Value as Plain;
 use service_worker::message_port::Message;
-use service_worker::types::{ClientId, ClientType, Environment, WorkerId};
+use service_worker::types::{ClientType, Environment, WorkerId};
 
 use super::clone::transfer_list;
 use super::worker::worker_id;

@@ -1,7 +1,7 @@
 //! The rules of `respondWith`.
 
-use service_worker::types::Origin;
-use service_worker::types::fetch::RequestHead;
+use service_worker::types::fetch::{ReferrerPolicy, RequestHead};
+use service_worker::types::{ClientId, Origin};
 use service_worker::{Body, FetchAnswer};
 use url::Url;
 
@@ -173,4 +173,29 @@ fn a_worker_that_dies_leaves_its_fetches_unanswered() {
     assert_eq!(stand.stop(), "idle");
     assert!(answer(answered).is_none());
     assert!(is_over(&over));
+}
+
+#[test]
+fn the_event_of_a_navigation_says_how_it_came_about() {
+    let mut stand = Stand::started(
+        "onfetch = (event) => {
+            const { request, replacesClientId } = event;
+            const copy = new Request(request);
+            const changed = new Request(request, { cache: 'reload' });
+            const told = ({ referrerPolicy, isReloadNavigation, isHistoryNavigation }) => [referrerPolicy, isReloadNavigation, isHistoryNavigation];
+            console.log(JSON.stringify([replacesClientId, told(request), told(copy), told(changed)]));
+        };",
+    );
+    let mut head = RequestHead::get(Url::parse(FONT).unwrap(), Origin::opaque(1));
+    head.referrer_policy = ReferrerPolicy::UnsafeUrl;
+    head.history_navigation = true;
+    head.replaces_client = Some(ClientId(7));
+    let (answered, _) = stand.fetch_head(head, Body::empty());
+    assert!(matches!(answer(answered), Some(FetchAnswer::NotHandled)));
+    assert_eq!(
+        stand.lines.all(),
+        [
+            r#"info: ["ClientId-7",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#
+        ]
+    );
 }

@@ -22,11 +22,11 @@ impl Model {
 
     /// *Try Clear*, and *Try Activate*.
     pub(super) fn attempt(&mut self, id: RegistrationId) {
-        self.attempt_clear(id);
-        self.attempt_activate(id);
+        self.try_clear(id);
+        self.try_activate(id);
     }
 
-    pub(super) fn attempt_activate(&mut self, id: RegistrationId) {
+    pub(super) fn try_activate(&mut self, id: RegistrationId) {
         if let Some(waiting) = self.may_activate(id) {
             let active = self.registrations[&id].active;
             if active.is_some_and(|active| self.workers[&active].running) {
@@ -37,7 +37,7 @@ impl Model {
         }
     }
 
-    pub(super) fn attempt_clear(&mut self, id: RegistrationId) {
+    pub(super) fn try_clear(&mut self, id: RegistrationId) {
         if self.may_clear(id) {
             if self.any(id, |it| it.running) {
                 self.to_ask.push_back(id);

@@ -154,7 +154,7 @@ impl Model {
     pub(super) fn unregistered(&mut self, key: Key, id: RegistrationId) {
         self.registration(id).unregistered = true;
         self.resolve_job(key, "Unregistered(true)");
-        self.attempt_clear(id);
+        self.try_clear(id);
         self.finish_job(key);
     }
 

@@ -76,7 +76,7 @@ impl Model {
                 it.skip_waiting = true;
                 it.skipping.push(promise);
                 let registration = it.registration;
-                self.attempt_activate(registration);
+                self.try_activate(registration);
                 self.settle_down();
                 // Unless its activate event waits for it to start.
                 if !self.waits_for_activate_event(worker) {

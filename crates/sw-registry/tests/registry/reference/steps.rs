@@ -94,6 +94,8 @@ pub(super) struct Run {
     pub(super) partitions: [StorageKey; 2],
     pub(super) pages: [Url; 3],
     pub(super) told: BTreeMap<ClientId, Vec<String>>,
+    /// What happened, a line each, for whoever reads a failure.
+    pub(super) story: Vec<String>,
     /// Whether writes wait for a step that answers them.
     slow: bool,
     /// What has come about, so that histories in which too little happens are noticed.
@@ -143,6 +145,7 @@ impl Run {
             partitions: [key(), key().in_session(Some(EphemeralId(1)))],
             pages: PAGES.map(url),
             told: BTreeMap::new(),
+            story: Vec::new(),
             slow: false,
             seen: BTreeSet::new(),
         }
@@ -152,6 +155,7 @@ impl Run {
         // No two deadlines fall together, so that what they cause has one order.
         self.host.pass(Duration::from_millis(1));
         self.hear();
+        self.story.push(format!("{step:?}"));
         let random = &mut Random(step.seed);
         match step.what {
             What::Register => self.register(random),
@@ -247,6 +251,7 @@ impl Run {
     pub(super) fn hear(&mut self) {
         self.model.now = self.host.now;
         for line in self.host.drain_log() {
+            self.story.push(format!("  {line}"));
             if let Some((client, told)) = line.split_once(": ") {
                 let number = |of: &str| of.parse::<u64>().expect("an id");
                 if let Some(client) = client.strip_prefix("ClientId-") {
