@@ -462,6 +462,9 @@ impl Host {
                     ClientNotice::ControllerChanged(Some(worker)) => {
                         format!("controllerchange {}", worker.id)
                     }
+                    ClientNotice::UpdateViaCacheChanged(view) => {
+                        format!("updateviacache {:?}", view.update_via_cache)
+                    }
                     ClientNotice::ControllerChanged(None) => "controllerchange none".to_owned(),
                 };
                 self.log.push(format!("{client}: {line}"));
