@@ -20,6 +20,7 @@
 
 mod activate;
 mod clients;
+mod imports;
 mod input;
 mod install;
 mod job;
@@ -43,6 +44,7 @@ mod update;
 mod wake;
 
 pub use clients::FoundClient;
+pub use imports::Import;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
     ScriptFetchError, SiteData,
@@ -59,4 +61,3 @@ pub use script_check::check_import;
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
-pub use update::Import;

@@ -63,6 +63,8 @@ pub(crate) struct Worker {
     used: BTreeSet<&'static str>,
     /// Whether what it imports bypasses the HTTP cache.
     no_cache: bool,
+    /// What could not be fetched for the update that brought it, which it does not try again.
+    failed: BTreeSet<&'static str>,
     pub(crate) state: WorkerState,
     skip_waiting: bool,
     /// Its calls of `skipWaiting()` that wait for the activate event to be dispatched.

@@ -1,6 +1,6 @@
 //! Jobs: *Schedule Job*, *Run Job*, *Finish Job*; *Register* and *Unregister*.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sw_registry::Provenance;
 use sw_types::{ClientId, PromiseId, RegistrationId, UpdateViaCache};
@@ -32,6 +32,7 @@ pub(super) struct Job {
     pub(super) to_compare: usize,
     pub(super) changed: bool,
     pub(super) updated: BTreeMap<&'static str, u64>,
+    pub(super) failed: BTreeSet<&'static str>,
     /// What the registration was before the installation.
     pub(super) before: Option<(UpdateViaCache, Provenance)>,
 }
@@ -54,6 +55,7 @@ impl Job {
             to_compare: 0,
             changed: false,
             updated: BTreeMap::new(),
+            failed: BTreeSet::new(),
             before: None,
         }
     }

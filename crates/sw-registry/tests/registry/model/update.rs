@@ -93,6 +93,8 @@ impl Model {
         if let Fetched::Script { body, .. } = fetched {
             job.changed |= known != Some(body);
             job.updated.insert(path, body);
+        } else {
+            job.failed.insert(path);
         }
         job.to_compare -= 1;
         if job.to_compare > 0 {
@@ -156,10 +158,12 @@ impl Model {
         scripts: BTreeMap<&'static str, u64>,
     ) {
         let no_cache = self.imports_bypass_the_cache(key, registration);
-        let script = self.head(key).script;
+        let job = self.head(key);
+        let (script, failed) = (job.script, std::mem::take(&mut job.failed));
         let mut worker = Worker::new(registration, script, scripts);
         worker.used = BTreeSet::from([script.0]);
         worker.no_cache = no_cache;
+        worker.failed = failed;
         worker.starting = true;
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
@@ -179,6 +183,7 @@ impl Worker {
             scripts,
             used: BTreeSet::new(),
             no_cache: false,
+            failed: BTreeSet::new(),
             state: WorkerState::Parsed,
             skip_waiting: false,
             skipping: Vec::new(),
