@@ -3,6 +3,7 @@
 //! fetch, a write, a start, an event.
 
 mod activation;
+mod clearing;
 mod disk;
 mod install;
 mod jobs;
@@ -100,13 +101,15 @@ pub(crate) struct Model {
     /// Where *Try Clear* or *Try Activate* has to ask a running worker whether it is idle: that is
     /// answered once the current algorithm has ended.
     to_ask: VecDeque<RegistrationId>,
-    /// Scripts that are being fetched, and for whom.
-    pub(crate) fetches: VecDeque<(Key, &'static str)>,
+    /// Scripts that are being fetched, and for which job.
+    pub(crate) fetches: VecDeque<(Key, u64, &'static str)>,
     /// All that were fetched, and whether the HTTP cache was bypassed.
     pub(crate) fetched: Vec<(&'static str, bool)>,
     /// What is durable, and what is on its way there.
     pub(crate) disk: Disk,
     pub(crate) writes: VecDeque<Write>,
+    /// Rows of cleared registrations that the next write removes.
+    to_remove: BTreeSet<RegistrationId>,
     /// The worker starts that each site caused in others, and when.
     starts: BTreeMap<&'static str, Vec<Instant>>,
     pub(crate) settled: BTreeMap<PromiseId, String>,
@@ -114,6 +117,7 @@ pub(crate) struct Model {
     pub(crate) reports: Vec<String>,
     next_registration: u64,
     next_worker: u64,
+    next_job: u64,
 }
 
 impl Model {
@@ -130,12 +134,14 @@ impl Model {
             fetched: Vec::new(),
             disk: Disk::default(),
             writes: VecDeque::new(),
+            to_remove: BTreeSet::new(),
             starts: BTreeMap::new(),
             settled: BTreeMap::new(),
             told: BTreeMap::new(),
             reports: Vec::new(),
             next_registration: 1,
             next_worker: 1,
+            next_job: 1,
         }
     }
 

@@ -26,13 +26,16 @@ impl Model {
         job.force |= stale;
         let mode = job.update_via_cache.unwrap_or(of_registration);
         let no_cache = mode != UpdateViaCache::All || job.force;
-        let (script, _) = job.script;
-        self.fetches.push_back((key, script));
+        let ((script, _), number) = (job.script, job.number);
+        self.fetches.push_back((key, number, script));
         self.fetched.push((script, no_cache));
     }
 
     /// A fetch of the job at the head of this queue was answered.
-    pub(crate) fn fetched(&mut self, key: Key, path: &'static str, fetched: Fetched) {
+    pub(crate) fn fetched(&mut self, (key, job, path): (Key, u64, &'static str), fetched: Fetched) {
+        if !self.runs_job(key, job) {
+            return;
+        }
         if self.head(key).to_compare > 0 {
             self.import_fetched(key, path, fetched);
         } else {
@@ -72,8 +75,9 @@ impl Model {
         let job = self.head(key);
         job.updated = BTreeMap::from([(script.0, body)]);
         job.to_compare = imports.len();
+        let number = job.number;
         for path in imports {
-            self.fetches.push_back((key, path));
+            self.fetches.push_back((key, number, path));
             self.fetched.push((path, no_cache));
         }
     }
