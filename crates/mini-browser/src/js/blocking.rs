@@ -94,9 +94,13 @@ pub(super) fn fetch_script(
     realm: &RealmState,
     request: ScriptRequest,
 ) -> Result<FetchedScript, String> {
+    fetch_with(realm, request.params(realm))
+}
+
+/// The same, with all that the fetch needs.
+pub(super) fn fetch_with(realm: &RealmState, params: FetchParams) -> Result<FetchedScript, String> {
     let service = realm.service::<FetchService>();
     let service = service.ok_or("this realm has no network")?;
-    let params = request.params(realm);
     wait(realm, async move { fetch(&service, params).await })
 }
 

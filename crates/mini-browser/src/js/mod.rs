@@ -23,6 +23,7 @@ mod event_loop;
 mod json;
 mod loader;
 mod messages;
+mod module_fetches;
 mod module_scripts;
 mod modules;
 mod navigables;

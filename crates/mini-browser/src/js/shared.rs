@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use service_worker::message_port::{MessageChannel, MessagePort};
 use service_worker::types::StorageKey;
-use service_worker::types::fetch::CredentialsMode;
 use url::Url;
 
 use super::agent::{Agent, WeakAgent};
@@ -23,7 +22,7 @@ use super::console::ConsoleLevel;
 use super::event_loop::EventLoop;
 use super::navigables::NavigableId;
 use super::ports;
-use super::realm::{Realm, RealmState};
+use super::realm::{Realm, RealmState, WorkerOptions};
 use super::reaper::Reaper;
 use super::task::{RealmId, TaskSource};
 use super::worker_start::{Loaded, NewWorker, Starting, run_script};
@@ -61,8 +60,7 @@ type Key = (StorageKey, Url, String);
 /// A `SharedWorkerGlobalScope`, as other agents know it.
 struct Scope {
     key: Key,
-    is_module: bool,
-    credentials: CredentialsMode,
+    options: WorkerOptions,
     secure_context: bool,
     /// Its owner set.
     owners: BTreeSet<u64>,
@@ -126,7 +124,7 @@ impl SharedWorkers {
         // Step 11.2.
         if let Some(scope) = scopes.find(&key) {
             // Step 11.4.
-            if scope.is_module != new.options.is_module || scope.credentials != new.credentials {
+            if scope.options != new.options {
                 let why = "the worker that runs has another type or other credentials";
                 return connection.object.failed(why);
             }
@@ -149,8 +147,7 @@ impl SharedWorkers {
         let id = scopes.last_scope;
         let scope = Scope {
             key: key.clone(),
-            is_module: new.options.is_module,
-            credentials: new.credentials,
+            options: new.options.clone(),
             secure_context,
             owners: BTreeSet::from([owner]),
             unowned: None,

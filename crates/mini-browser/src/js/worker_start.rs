@@ -15,6 +15,7 @@ use super::blocking::{FetchedScript, ScriptRequest, block_on, fetch};
 use super::classic_script::{evaluate_script, parses};
 use super::documents::DocumentSource;
 use super::error::Exception;
+use super::module_fetches::{ModuleFetches, OutsideSettings};
 use super::modules;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState, WorkerOptions};
@@ -28,7 +29,6 @@ const MEMORY_LIMIT: usize = 128 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct NewWorker {
     pub(super) url: Url,
-    pub(super) credentials: CredentialsMode,
     pub(super) options: WorkerOptions,
 }
 
@@ -72,7 +72,12 @@ impl Starting {
             url: new.url.clone(),
             destination,
             mode: RequestMode::SameOrigin,
-            credentials: new.credentials,
+            // Fetch a classic worker script, step 1: the option is for modules.
+            credentials: if new.options.is_module {
+                new.options.credentials
+            } else {
+                CredentialsMode::SameOrigin
+            },
             referrer: realm.referrer_source(),
         };
         let mut params = request.params(realm);
@@ -122,6 +127,7 @@ impl Starting {
         }
         environment.creation_url = url.clone();
         options.environment = environment;
+        let outside = Arc::new(OutsideSettings(options.policies.clone()));
         // Initialize worker global scope's policy container: what is local has the policies of
         // whoever started it.
         if matches!(script.url.scheme(), "http" | "https") {
@@ -144,7 +150,7 @@ impl Starting {
         };
         Ok(Loaded {
             script,
-            options,
+            options: options.with_service(outside),
             agent,
             client,
             documents,
@@ -239,6 +245,8 @@ pub(super) fn run_script(
         RealmKind::ServiceWorker(_) | RealmKind::Window => false,
     };
     if is_module {
+        let fetches = state.local::<ModuleFetches>();
+        fetches.served(&script.url, &script.headers);
         let ran = modules::run(ctx, state, url, script.text());
         let waits = ran.and_then(|promise| report_rejection(ctx, state, &promise));
         return waits.map_err(|_| Exception::take(ctx, url).to_string());

@@ -83,10 +83,10 @@ fn new_worker(
     let credentials = CredentialsMode::from_keyword(credentials);
     Ok(NewWorker {
         url,
-        credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
         options: WorkerOptions {
             name,
             is_module: kind == "module",
+            credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
         },
     })
 }
