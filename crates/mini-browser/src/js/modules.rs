@@ -200,7 +200,7 @@ impl Failure {
 fn imported(realm: &RealmState, params: FetchParams) -> std::result::Result<FetchedScript, String> {
     match import_for_service_worker(realm, params.head.url()) {
         Some(imported) => imported,
-        None => fetch_with(realm, params),
+        None => fetch_with(realm, params, None),
     }
 }
 

@@ -6,7 +6,7 @@
 //! loads its next document, which may want the same worker. ("between-loads shared worker timeout")
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak as WeakRc};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ struct Scope {
     options: WorkerOptions,
     secure_context: bool,
     /// Its owner set.
-    owners: BTreeSet<u64>,
+    owners: BTreeMap<u64, WeakAgent>,
     /// Since when that is empty.
     unowned: Option<Instant>,
     agent: Option<Agent>,
@@ -120,6 +120,7 @@ impl SharedWorkers {
             new.url.clone(),
             new.options.name.clone(),
         );
+        let agent = realm.event_loop().remote().clone();
         let mut scopes = self.lock();
         // Step 11.2.
         if let Some(scope) = scopes.find(&key) {
@@ -134,7 +135,7 @@ impl SharedWorkers {
                 return connection.object.failed(why);
             }
             scope.connect(connection);
-            scope.owners.insert(owner);
+            scope.owners.insert(owner, agent);
             scope.unowned = None;
             return;
         }
@@ -149,7 +150,7 @@ impl SharedWorkers {
             key: key.clone(),
             options: new.options.clone(),
             secure_context,
-            owners: BTreeSet::from([owner]),
+            owners: BTreeMap::from([(owner, agent)]),
             unowned: None,
             agent: None,
             waiting: Some(vec![connection]),
@@ -180,7 +181,7 @@ impl SharedWorkers {
         let mut scopes = self.lock();
         let mut unowned = Vec::new();
         for (id, scope) in &mut scopes.by_id {
-            if scope.owners.remove(&owner) && scope.owners.is_empty() {
+            if scope.owners.remove(&owner).is_some() && scope.owners.is_empty() {
                 scope.unowned = Some(Instant::now());
                 unowned.push(*id);
             }
@@ -214,12 +215,22 @@ impl std::fmt::Debug for SharedWorkers {
 }
 
 impl Scopes {
-    /// The worker that an object may be connected to. One that was killed, and ends, is none.
+    /// The worker that an object may be connected to. One that was killed, and ends, is none, and
+    /// neither is one whose owners all were.
     fn find(&mut self, key: &Key) -> Option<&mut Scope> {
         let id = *self.open.get(key)?;
-        let agent = self.by_id.get(&id)?.agent.as_ref();
-        if agent.is_some_and(Agent::is_killed) {
+        let scope = self.by_id.get_mut(&id)?;
+        if scope.agent.as_ref().is_some_and(Agent::is_killed) {
             self.open.remove(key);
+            return None;
+        }
+        let count = scope.owners.len();
+        scope.owners.retain(|_, agent| {
+            let agent = agent.upgrade();
+            agent.is_some_and(|agent| !agent.is_killed())
+        });
+        if count > 0 && scope.owners.is_empty() {
+            self.terminate(id);
             return None;
         }
         self.by_id.get_mut(&id)
