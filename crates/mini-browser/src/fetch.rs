@@ -85,6 +85,9 @@ pub struct FetchParams {
     pub content_security: ContentSecurityPolicies,
     /// The referrer policy: the request's own, or else the client's. (That of the head is set by it.)
     pub referrer_policy: ReferrerPolicy,
+    /// Of the request of a navigation that a worker fetches: what had redirected it before the worker
+    /// was asked. (Part of its URL list by the letter; here, `Sec-Fetch-Site` heeds it.)
+    pub redirected_from: Vec<Url>,
     /// Whether the user made this navigation, and no page: `Sec-Fetch-Site` is then `none`.
     pub by_user: bool,
 }
@@ -101,6 +104,7 @@ impl FetchParams {
             embedder_policy: EmbedderPolicy::UnsafeNone,
             content_security: ContentSecurityPolicies::default(),
             referrer_policy: ReferrerPolicy::default(),
+            redirected_from: Vec::new(),
             by_user: false,
         }
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use service_worker::JobError;
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
@@ -118,6 +119,14 @@ pub trait Seam: Connections + Send + Sync + 'static {
         worker: WorkerId,
         url: Url,
     ) -> Pending<Result<Arc<ScriptResource>, String>>;
+
+    /// `InstallEvent.addRoutes()`: the rules are verified at once.
+    fn add_routes(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        rules: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>>;
 
     /// `InstallEvent.handleFallThroughRequests()`
     ///

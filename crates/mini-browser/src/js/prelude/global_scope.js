@@ -39,6 +39,7 @@ export function installGlobalScope(Class, holder = global) {
   lazy("streams/encoding_streams.js", ["TextEncoderStream", "TextDecoderStream"]);
   lazy("streams/compression_streams.js", ["CompressionStream", "DecompressionStream"]);
   lazy("url.js", ["URL", "URLSearchParams"]);
+  lazy("url_pattern.js", ["URLPattern"]);
   lazy("streams/queuing_strategies.js", ["ByteLengthQueuingStrategy", "CountQueuingStrategy"]);
   lazy("streams/readable_stream.js", ["ReadableStream"]);
   lazy("streams/readers.js", ["ReadableStreamDefaultReader", "ReadableStreamBYOBReader"]);
