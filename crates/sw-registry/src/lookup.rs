@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use sw_types::{
     ClientId, EncodedRouterRule, Environment, EventTypes, FallThroughRule, FetchHandler,
     NavigationPreload, Origin, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp,
-    WorkerId, WorkerState,
+    UpdateViaCache, WorkerId, WorkerState,
 };
 use url::{Position, Url};
 
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub scope: ScopeUrl,
     /// Who made it.
     pub provenance: Provenance,
+    /// Its update via cache mode.
+    pub update_via_cache: UpdateViaCache,
     /// Its navigation preload state.
     pub navigation_preload: NavigationPreload,
     /// Its last update check time.
@@ -312,6 +314,7 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(scope, None).unwrap(),
             provenance: Provenance::Script,
+            update_via_cache: UpdateViaCache::Imports,
             navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),

@@ -86,6 +86,9 @@ pub trait Seam: Connections + Send + Sync + 'static {
     /// `ServiceWorkerContainer.getRegistrations()`
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
 
+    /// `registration.updateViaCache`, `None` if the registration is gone.
+    fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache>;
+
     /// `NavigationPreloadManager.getState()`
     ///
     /// # Errors

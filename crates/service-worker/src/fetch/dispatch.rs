@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use sw_registry::{Input, JobError, Settled};
-use sw_types::fetch::RequestHead;
+use sw_types::fetch::{RequestHead, RequestMode};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
 use crate::endpoint::Pending;
@@ -34,7 +34,9 @@ pub(super) fn own_event(
 ) -> FetchDetail {
     FetchDetail {
         request: head.clone(),
-        client: reserved.is_none().then_some(client),
+        // Of a navigation it would be the document that navigates, which is not told to the worker of
+        // where it leads.
+        client: (head.mode != RequestMode::Navigate).then_some(client),
         resulting_client: reserved.map(|reserved| reserved.id),
         is_fall_through: false,
         origin: String::new(),

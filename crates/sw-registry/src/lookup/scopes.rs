@@ -243,6 +243,7 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(&scope, None).unwrap(),
             provenance: Provenance::Script,
+            update_via_cache: sw_types::UpdateViaCache::Imports,
             navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),

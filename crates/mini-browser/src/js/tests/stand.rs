@@ -168,6 +168,10 @@ impl Seam for Facade {
         now(vec![registration_view()])
     }
 
+    fn update_via_cache(&self, _: RegistrationId) -> Option<UpdateViaCache> {
+        None
+    }
+
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
         Ok(NavigationPreload::default())
     }
