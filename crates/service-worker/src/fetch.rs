@@ -12,7 +12,7 @@ use fetch_router::{
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
@@ -251,6 +251,8 @@ fn controller(
     reserved: Option<&Environment>,
 ) -> Option<Arc<Snapshot>> {
     match reserved {
+        // Redirected by the network, or made to pass workers by: it keeps whom it has.
+        Some(_) if head.service_workers != ServiceWorkersMode::All => None,
         Some(reserved) => {
             let partition = shared.policies.partition;
             let key = partition.storage_key(reserved, &Origin::of(head.url()))?;
