@@ -24,7 +24,7 @@ const KEEP: &str = "await caches.open('kept');
     await navigator.serviceWorker.register('/sw.js');
     await navigator.serviceWorker.ready;
     await fetch('/set');
-    await fetch('/cached');";
+    await (await fetch('/cached')).text();";
 const KEPT: &str = "const registrations = await navigator.serviceWorker.getRegistrations();
     const cookies = await (await fetch('/cookies')).text();
     const stored = await (await fetch('/cached', { cache: 'only-if-cached', mode: 'same-origin' }).catch(() => null))?.text();
@@ -138,7 +138,7 @@ async fn each_type_clears_its_own_and_nothing_else() {
 #[tokio::test]
 async fn a_worker_is_redundant_and_its_page_has_none_when_the_response_is_there() {
     let world = World::start().await;
-    let states = world.run(&format!(
+    let states = format!(
         "{KEEP}
         const {{ active }} = await navigator.serviceWorker.ready;
         if (navigator.serviceWorker.controller === null) {{
@@ -147,8 +147,11 @@ async fn a_worker_is_redundant_and_its_page_has_none_when_the_response_is_there(
         const before = [active.state !== 'redundant', navigator.serviceWorker.controller === active];
         await fetch('/clear/storage');
         return [...before, active.state, navigator.serviceWorker.controller];"
-    ));
-    assert_eq!(states.await, json!([true, true, "redundant", null]));
+    );
+    assert_eq!(
+        world.run(&states).await,
+        json!([true, true, "redundant", null])
+    );
     world.end().await;
 }
 
@@ -169,9 +172,9 @@ async fn only_the_network_clears_and_only_with_credentials() {
     world.run(omitted).await;
     assert_eq!(world.run(KEPT).await, kept);
     // What the HTTP cache holds has cleared when it came.
-    world.run("await fetch('/cached-clear');").await;
+    world.run("await (await fetch('/cached-clear')).text();").await;
     world.run("await fetch('/set');").await;
-    world.run("await fetch('/cached-clear');").await;
+    world.run("await (await fetch('/cached-clear')).text();").await;
     assert_eq!(world.run(KEPT).await, kept);
     world.end().await;
 }
