@@ -154,6 +154,7 @@ impl Browser {
             policies: policies.clone(),
             clock: Arc::new(TokioClock),
             network: Arc::new(network),
+            caches: Arc::new(caches.clone()),
             store: Box::new(store),
         })
         .map_err(|error| BrowserError::Store { path, error })?;

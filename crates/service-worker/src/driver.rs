@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -125,6 +125,9 @@ impl Driver {
             ToDriver::View(registration, reply) => {
                 let view = self.registry.registration(registration);
                 self.commands.answer(reply, view);
+            }
+            ToDriver::ScriptBytes(key, reply) => {
+                let _gone = reply.send(self.registry.script_bytes_of(&key));
             }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::InstalledToConnect(id, registrations) => {
@@ -381,6 +384,7 @@ impl Driver {
             run: start.run,
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
+            event_types: OnceLock::new(),
         };
         // It hears of its registration as any client does.
         self.tell(Input::ClientCreated {

@@ -172,9 +172,13 @@ async fn only_the_network_clears_and_only_with_credentials() {
     world.run(omitted).await;
     assert_eq!(world.run(KEPT).await, kept);
     // What the HTTP cache holds has cleared when it came.
-    world.run("await (await fetch('/cached-clear')).text();").await;
+    world
+        .run("await (await fetch('/cached-clear')).text();")
+        .await;
     world.run("await fetch('/set');").await;
-    world.run("await (await fetch('/cached-clear')).text();").await;
+    world
+        .run("await (await fetch('/cached-clear')).text();")
+        .await;
     assert_eq!(world.run(KEPT).await, kept);
     world.end().await;
 }

@@ -25,9 +25,13 @@ export class Navigator {
     if (facts.origin === "null") throw errorOf("SecurityError", "serviceWorker: a document of an opaque origin has no service workers");
     return op_load("container.js").container;
   }
+  get storage() { this.#brand; return op_load("storage_manager.js").storage; }
 }
 // [SecureContext]
-if (!facts.secure) delete Navigator.prototype.serviceWorker;
+if (!facts.secure) {
+  delete Navigator.prototype.serviceWorker;
+  delete Navigator.prototype.storage;
+}
 idl(Navigator);
 
 export const navigator = new Navigator(HOST);
