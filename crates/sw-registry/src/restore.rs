@@ -179,6 +179,7 @@ impl Registry {
             storage_key: registration.storage_key.clone(),
             scope: registration.scope.clone(),
             provenance: registration.provenance,
+            update_via_cache: registration.update_via_cache,
             navigation_preload: registration.navigation_preload.clone(),
             last_update_check: registration.last_update_check,
             stale_after: self.limits.stale_after,

@@ -233,6 +233,7 @@ fn environment(
         id,
         client_type,
         frame_type: FrameType::None,
+        matched_as: (url.scheme() == "blob").then(|| outside.matched_url().clone()),
         creation_url: url,
         cross_site_ancestor: outside.cross_site_ancestor
             || !outside.top_level_site.contains(&origin),

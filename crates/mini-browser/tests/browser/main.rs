@@ -1,6 +1,8 @@
 //! A browser as its user sees it.
 
 #[cfg(test)]
+mod clearing;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod fetching;
