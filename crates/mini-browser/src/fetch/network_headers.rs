@@ -10,7 +10,7 @@ use service_worker::fetch_router::ResponseTainting;
 use service_worker::types::fetch::{CacheMode, Destination, RequestHead, RequestMode};
 use service_worker::types::{Origin, Site};
 
-use super::referrer::ReferrerPolicy;
+use super::ReferrerPolicy;
 use super::secure_context::is_potentially_trustworthy;
 use super::{FetchParams, UserAgent};
 

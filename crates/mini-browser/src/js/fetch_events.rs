@@ -16,6 +16,7 @@ use service_worker::types::{ClientId, EventId};
 use service_worker::{Body, FetchAnswer, FetchDetail, FetchDispatch, Response};
 
 use super::JsBytes;
+use super::client_ids;
 use super::json::Json;
 use super::ops::{fetch, heads};
 use super::realm::{Completion, RealmState};
@@ -108,7 +109,7 @@ fn dispatch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming) {
     // The worker is shown a request for the current URL, whatever led there.
     let hops = detail.request.url_list.len().saturating_sub(1);
     detail.request.url_list.drain(..hops);
-    let client = |client: Option<ClientId>| client.map_or(String::new(), |id| id.to_string());
+    let client = |client: Option<ClientId>| client.map_or(String::new(), client_ids::shown);
     // Bytes that are there go along; a stream is read as the worker wants it.
     let body = detail.request.has_body.then_some(body);
     let bytes = body.as_ref().and_then(Body::bytes).map(JsBytes);
@@ -120,6 +121,7 @@ fn dispatch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming) {
         "head": heads::request_to_js(realm, &detail.request),
         "clientId": client(detail.client),
         "resultingClientId": client(detail.resulting_client),
+        "replacesClientId": client(detail.request.replaces_client),
         "isFallThrough": detail.is_fall_through,
         "origin": detail.origin,
         "stream": stream,

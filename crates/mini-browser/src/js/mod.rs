@@ -11,6 +11,7 @@ mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
@@ -58,7 +59,9 @@ pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
-pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};
+pub use documents::{
+    DocumentRequest, DocumentSource, Documents, FetchedDocument, NavigationKind, Place, Replaced,
+};
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};

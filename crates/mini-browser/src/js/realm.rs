@@ -186,6 +186,15 @@ impl RealmState {
         local.downcast().unwrap_or_default()
     }
 
+    /// What is kept under a number that scripts brought: here, or in another realm of the agent, whose
+    /// object it was.
+    pub(super) fn kept<T: Any + Default, R>(&self, find: impl Fn(&T) -> Option<R>) -> Option<R> {
+        find(&self.local()).or_else(|| {
+            let others = self.event_loop.other_realms(self.id);
+            others.iter().find_map(|other| find(&other.state().local()))
+        })
+    }
+
     /// A message to its console.
     pub fn log(&self, level: ConsoleLevel, text: &str) {
         let url = self.url().clone();

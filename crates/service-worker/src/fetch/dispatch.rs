@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use sw_registry::{Input, JobError, Settled};
-use sw_types::fetch::RequestHead;
+use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
+use super::ServiceWorkerTiming;
 use crate::endpoint::{Parcel, Pending};
 use crate::shared::Shared;
 use crate::{Body, FetchAnswer, FetchDetail, PreloadResponse, Response};
@@ -32,9 +33,14 @@ pub(super) fn own_event(
     client: sw_types::ClientId,
     reserved: Option<&Environment>,
 ) -> FetchDetail {
+    let is_worker = matches!(
+        head.destination,
+        Destination::Worker | Destination::SharedWorker
+    );
     FetchDetail {
         request: head.clone(),
-        client: reserved.is_none().then_some(client),
+        // A navigation makes its client; a worker is asked for by one that is there.
+        client: (reserved.is_none() || is_worker).then_some(client),
         resulting_client: reserved.map(|reserved| reserved.id),
         is_fall_through: false,
         origin: String::new(),
@@ -51,12 +57,14 @@ pub(super) async fn to_own(
     event: FetchDetail,
     preload: Option<PreloadResponse>,
     body: &mut Body,
+    timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
     let parcel = Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload,
     };
+    timing.start = Some(shared.clock.now());
     let (worker, pending) = match send(shared, registration, None, parcel).await {
         Ok(sent) => sent,
         // A worker that does not start is passed by, as browsers do: the page must not break for it.
@@ -65,6 +73,7 @@ pub(super) async fn to_own(
             return Ok(Dispatched::NotHandled);
         }
     };
+    timing.fetch_event_dispatch = Some(shared.clock.now());
     let Pending { answer, entered } = pending;
     // The network would read it again only if nobody calls `respondWith`.
     if body.bytes().is_none() && entered.await.is_ok() {

@@ -281,7 +281,8 @@ fn what_keeps_a_script_from_being_installed_by_a_header_keeps_it_from_updating_s
     let updated = stand.handle.update(start.registration.id, None);
     let mut updated = pin!(updated);
     let error = stand.until("the refusal, or a start", |stand| {
-        let started = crate::stand::next(&mut stand.commands)
+        let started = stand
+            .taken()
             .is_some_and(|(command, _)| matches!(command, HostCommand::StartWorker(_)));
         assert!(!started, "an attachment was run");
         ready(updated.as_mut())

@@ -13,6 +13,8 @@ mod preloads;
 #[cfg(test)]
 mod ring;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod stand;

@@ -150,7 +150,9 @@ pub(super) fn forget(realm: &RealmState, id: u64) {
 }
 
 /// The caches of the realm's scripts: the store, and whose they are.
-fn access(realm: &RealmState) -> std::result::Result<(Arc<CacheStore>, StorageKey), OpError> {
+pub(super) fn access(
+    realm: &RealmState,
+) -> std::result::Result<(Arc<CacheStore>, StorageKey), OpError> {
     let denied = || OpError::new("SecurityError", "this document or worker may use no caches");
     let environment = realm.environment();
     let key = match realm.kind() {
@@ -216,7 +218,7 @@ fn error(error: CacheError) -> OpError {
         error if error.is_type_error() => "TypeError",
         CacheError::Body(_) => "TypeError",
         CacheError::Duplicate(_) | CacheError::Gone => "InvalidStateError",
-        CacheError::Full => "QuotaExceededError",
+        CacheError::Full | CacheError::Quota { .. } => "QuotaExceededError",
         _ => "UnknownError",
     };
     OpError::new(name, error.to_string())

@@ -1,6 +1,6 @@
 //! Of fetches: `fetch()` with its abort, the bodies of responses, and the URLs of requests.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use service_worker::{Body, Response};
 use url::Url;
 
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, ReferrerPolicy, RequestBody};
+use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
@@ -135,12 +135,15 @@ async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<J
 
 /// Keeps a body until a script has read it, under the number that is given back.
 pub(in crate::js) fn keep_body(realm: &RealmState, body: Body) -> u64 {
-    realm.local::<Bodies>().keep(body)
+    let id = realm.event_loop().next_kept();
+    let bodies = realm.local::<Bodies>();
+    bodies.kept.borrow_mut().insert(id, body);
+    id
 }
 
 /// The body of that number, which is not kept any more.
 pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
-    realm.local::<Bodies>().take(number(id))
+    realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
 /// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
@@ -160,7 +163,7 @@ async fn fetch_for_element(
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let head = fetched.head;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let body = fetched.body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = fetched.body.map(|body| keep_body(&realm, body));
     Ok(Json(json!({
         "status": head.status.as_u16(),
         "type": head.response_type.as_str(),
@@ -172,7 +175,8 @@ async fn fetch_for_element(
     })))
 }
 
-/// *Fetch* for a script: `{ head, body }`. Why it failed is for people, in the console; the script
+/// *Fetch* for a script: `{ head, body, wasSent }`, the last of which says whether the network had the
+/// request's body. Why it failed is for people, in the console; the script
 /// sees one `TypeError` for all network errors.
 async fn fetch(
     realm: Rc<RealmState>,
@@ -186,7 +190,7 @@ async fn fetch(
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let blob = head["blobId"].as_u64();
-    let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+    let blob = blob.and_then(|id| realm.kept(|blobs: &OwnBlobs| blobs.resolved(id)));
     let service = match blob {
         Some(blob) => Arc::new(blob.service(&service)),
         None => service,
@@ -194,7 +198,10 @@ async fn fetch(
     let params = fetch_params(&realm, &head, body)?;
     let fetched = service.fetch(params).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
-    Ok(response_with_body(&realm, fetched.head, fetched.body))
+    let was_sent = fetched.source == Source::Network;
+    let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
+    response["wasSent"] = Value::from(was_sent);
+    Ok(Json(response))
 }
 
 /// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
@@ -217,7 +224,7 @@ pub(super) fn response_with_body(
     head: ResponseHead,
     body: Option<Body>,
 ) -> Json {
-    let body = body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = body.map(|body| keep_body(realm, body));
     Json(json!({ "head": response_to_js(realm, head), "body": body }))
 }
 
@@ -235,7 +242,7 @@ pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
         "status": head.visible_status(),
         "statusText": if is_hidden { "" } else { head.status_text.as_str() },
         "headers": heads::headers_to_js(&head.visible_headers()),
-        "headId": realm.local::<heads::Heads>().keep_response(head.clone()),
+        "headId": heads::keep_response(realm, head.clone()),
     })
 }
 
@@ -246,7 +253,7 @@ pub(super) fn fetch_params(
 ) -> std::result::Result<FetchParams, OpError> {
     let mut request = request_from_js(realm, head)?;
     request.has_body = body.is_some();
-    let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
+    let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
     let mut params = params.with_policies(&realm.policies());
     let kept = head["bodyId"]
@@ -285,7 +292,7 @@ pub(super) fn request_from_js(
         url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
     };
     let requester = head["requesterId"].as_u64();
-    let requester = requester.map(|id| realm.local::<heads::Heads>().requester(id));
+    let requester = requester.map(|id| realm.kept(|heads: &heads::Heads| heads.requester(id)));
     Ok(RequestHead {
         method: method.map_err(|_| bad("method"))?,
         headers: heads::headers_from_js(&head["headers"])?,
@@ -306,6 +313,8 @@ pub(super) fn request_from_js(
         integrity: text(head, "integrity")?.to_owned(),
         use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
+        reload_navigation: head["reloadNavigation"].as_bool().unwrap_or(false),
+        history_navigation: head["historyNavigation"].as_bool().unwrap_or(false),
         // A requester that is not known any more must not turn into the worker itself.
         requester: match requester {
             Some(None) => return Err(bad("requester")),
@@ -369,17 +378,10 @@ where
 /// Bodies of responses that no script has read yet.
 #[derive(Default)]
 struct Bodies {
-    last: Cell<u64>,
     kept: RefCell<BTreeMap<u64, Body>>,
 }
 
 impl Bodies {
-    fn keep(&self, body: Body) -> u64 {
-        self.last.set(self.last.get() + 1);
-        self.kept.borrow_mut().insert(self.last.get(), body);
-        self.last.get()
-    }
-
     fn take(&self, id: u64) -> Option<Body> {
         self.kept.borrow_mut().remove(&id)
     }

@@ -1,7 +1,7 @@
 //! Heads of requests and responses between Rust and the prelude. What a script may not forge —
 //! a fall-through request's requester, what a filtered response hides — stays here, under a number.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,28 +14,13 @@ use crate::js::realm::RealmState;
 /// What stays on this side.
 #[derive(Default)]
 pub(in crate::js) struct Heads {
-    next: Cell<u64>,
     requesters: RefCell<BTreeMap<u64, Requester>>,
     responses: RefCell<BTreeMap<u64, ResponseHead>>,
 }
 
 impl Heads {
-    fn take_id(&self) -> u64 {
-        self.next.set(self.next.get() + 1);
-        self.next.get()
-    }
-
-    /// Keeps the head of a filtered response.
-    pub(in crate::js) fn keep_response(&self, head: ResponseHead) -> u64 {
-        let id = self.take_id();
-        self.responses.borrow_mut().insert(id, head);
-        id
-    }
-
-    fn keep_requester(&self, requester: Requester) -> u64 {
-        let id = self.take_id();
-        self.requesters.borrow_mut().insert(id, requester);
-        id
+    fn response(&self, id: u64) -> Option<ResponseHead> {
+        self.responses.borrow().get(&id).cloned()
     }
 
     /// Lets go of a response's head.
@@ -54,10 +39,25 @@ impl Heads {
     }
 }
 
+/// Keeps the head of a filtered response, under a number.
+pub(super) fn keep_response(realm: &RealmState, head: ResponseHead) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let heads = realm.local::<Heads>();
+    heads.responses.borrow_mut().insert(id, head);
+    id
+}
+
+fn keep_requester(realm: &RealmState, requester: Requester) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let heads = realm.local::<Heads>();
+    heads.requesters.borrow_mut().insert(id, requester);
+    id
+}
+
 /// A request's head for `requestFromHost`.
 pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
     let requester = head.requester.clone();
-    let requester = requester.map(|requester| realm.local::<Heads>().keep_requester(requester));
+    let requester = requester.map(|requester| keep_requester(realm, requester));
     let urls: Vec<_> = head.url_list.iter().map(url::Url::as_str).collect();
     json!({
         "method": head.method.as_str(),
@@ -70,10 +70,13 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
         "cache": head.cache.as_str(),
         "redirect": head.redirect.as_str(),
         "referrer": head.referrer.as_ref().map_or("", url::Url::as_str),
+        "referrerPolicy": head.referrer_policy.as_str(),
         "serviceWorkers": head.service_workers.as_str(),
         "lookAside": head.look_aside.as_str(),
         "integrity": head.integrity,
         "keepalive": head.keepalive,
+        "reloadNavigation": head.reload_navigation,
+        "historyNavigation": head.history_navigation,
         "requesterId": requester,
     })
 }
@@ -93,14 +96,13 @@ pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
         .collect()
 }
 
-/// The head that `responseToHost` gave: the one that is kept here, or a script's own.
+/// The head that `responseToHost` gave: the one that a realm keeps, or a script's own.
 pub(in crate::js) fn response_from_js(
     realm: &RealmState,
     head: &Value,
 ) -> Result<ResponseHead, OpError> {
     if let Some(id) = head["headId"].as_u64() {
-        let heads = realm.local::<Heads>();
-        let kept = heads.responses.borrow().get(&id).cloned();
+        let kept = realm.kept(|heads: &Heads| heads.response(id));
         return kept.ok_or_else(|| OpError::type_error("the response's head is not known here"));
     }
     if head["type"] == "error" {

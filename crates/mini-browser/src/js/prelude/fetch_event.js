@@ -106,7 +106,7 @@ export function dispatchFetch(id, detail, bytes) {
   let handle, fail;
   const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
   react(handled, () => {}, () => {});
-  const { head, clientId, resultingClientId, isFallThrough, origin, stream, isPreloaded } = detail;
+  const { head, clientId, resultingClientId, replacesClientId, isFallThrough, origin, stream, isPreloaded } = detail;
   // A client that aborts is followed by the request's signal.
   const watch = (signal) => react(callAsync(op_fetch_aborted, id), (aborted) => {
     if (aborted) op_load("abort.js").signalAbort(signal, undefined);
@@ -115,7 +115,8 @@ export function dispatchFetch(id, detail, bytes) {
   const preloadResponse = isPreloaded ? preload(id) : undefined;
   if (isPreloaded) react(preloadResponse, () => {}, () => {});
   const event = new FetchEvent("fetch", {
-    cancelable: true, request, preloadResponse, clientId, resultingClientId, isFallThrough, origin, handled,
+    cancelable: true, request, preloadResponse, clientId, resultingClientId, replacesClientId,
+    isFallThrough, origin, handled,
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);

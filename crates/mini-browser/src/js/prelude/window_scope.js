@@ -162,5 +162,4 @@ op_set_hook("unload", () => {
 });
 
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
-op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
 if (facts.secure) lazyServiceWorkers();

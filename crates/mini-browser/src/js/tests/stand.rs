@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use http::HeaderMap;
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
@@ -168,6 +169,10 @@ impl Seam for Facade {
         now(vec![registration_view()])
     }
 
+    fn script_bytes(&self, _: ClientId) -> Pending<u64> {
+        now(1000)
+    }
+
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
         Ok(NavigationPreload::default())
     }
@@ -192,6 +197,16 @@ impl Seam for Facade {
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
         now(Err(format!("{url} is not there")))
+    }
+
+    fn add_routes(
+        &self,
+        _: WorkerId,
+        event: EventId,
+        rules: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("{event} routes {rules:?}"));
+        now(Ok(()))
     }
 
     fn handle_fall_through_requests(
