@@ -21,9 +21,10 @@ impl Registry {
         for key in queues {
             self.abort_queue(&key, &error);
         }
+        self.wake_all(|key| of.covers(key));
         let cleared: Vec<RegistrationId> = self
             .registrations
-            .values()
+            .awake()
             .filter(|registration| of.covers(&registration.storage_key))
             .map(|registration| registration.id)
             .collect();
@@ -57,7 +58,7 @@ impl Registry {
     /// [`JobError::Quota`] if the origin is over its quota without them, too.
     pub(crate) fn make_room(&mut self, key: &ScopeKey, worker: WorkerId) -> Result<(), JobError> {
         let origin = key.0.origin();
-        let own = self.scope_map.get(key).copied();
+        let own = self.registration_id_at(key);
         let (mut bytes, mut count) = self.kept_by(origin);
         let over = |bytes: u64, count: usize, registry: &Self| {
             bytes > registry.limits.script_bytes_per_origin
@@ -88,9 +89,10 @@ impl Registry {
 
     /// What an origin keeps, in all its partitions: bytes of scripts, and registrations.
     fn kept_by(&self, origin: &Origin) -> (u64, usize) {
+        self.wake_all(|key| key.origin() == origin);
         let kept = self
             .registrations
-            .values()
+            .awake()
             .filter(|it| it.storage_key.origin() == origin);
         kept.fold((0, 0), |(bytes, count), it| {
             (bytes + self.script_bytes(it), count + 1)
@@ -126,7 +128,7 @@ impl Registry {
         // follows a use, says about when.
         let found = self
             .registrations
-            .values()
+            .awake()
             .filter(evictable)
             .min_by_key(|it| (it.last_used, it.last_update_check, it.id))?;
         Some((found.id, self.script_bytes(found)))

@@ -120,12 +120,20 @@ impl ScopeIndex {
         &self.snapshots
     }
 
+    /// Where a scope is, or where it belongs.
+    pub(super) fn find(&self, scope: &str) -> Result<usize, usize> {
+        let after = self.not_greater_in(0..self.entries.len(), scope);
+        match after.checked_sub(1) {
+            Some(at) if self.scope(at) == scope => Ok(at),
+            _ => Err(after),
+        }
+    }
+
     /// With a registration that may have been listed before.
     pub(super) fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
         let scope = snapshot.scope.as_str();
-        let after = self.not_greater_in(0..self.entries.len(), scope);
-        match after.checked_sub(1) {
-            Some(at) if self.scope(at) == scope => {
+        match self.find(scope) {
+            Ok(at) => {
                 let mut index = self.clone();
                 index.entries[at].id = snapshot.id;
                 let mut snapshots = self.snapshots.to_vec();
@@ -133,10 +141,10 @@ impl ScopeIndex {
                 index.snapshots = snapshots.into();
                 index
             }
-            _ => {
+            Err(at) => {
                 let new = (scope, snapshot.id, Some(Arc::clone(snapshot)));
-                let before = self.listed(0..after).chain([new]);
-                Self::new(before.chain(self.listed(after..self.entries.len())))
+                let before = self.listed(0..at).chain([new]);
+                Self::new(before.chain(self.listed(at..self.entries.len())))
             }
         }
     }
