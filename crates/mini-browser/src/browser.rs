@@ -22,10 +22,12 @@ use crate::conformance::Reporter;
 use crate::facade::Facade;
 use crate::fetch::{BlobStore, FetchService};
 use crate::js::{
-    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, WorkerHost, WorkerHostOptions,
+    BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, SharedWorkers, WorkerHost,
+    WorkerHostOptions,
 };
-use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
+use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError, StoredData};
 use crate::page::{NavigateError, Page, navigate};
+use crate::site_data::BrowserData;
 
 /// What a browser is opened with.
 #[expect(
@@ -99,8 +101,11 @@ pub(crate) struct Parts {
     policies: Policies,
     page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
+    /// The network clears it as long as this lives.
+    _data: Arc<dyn StoredData>,
     broadcasts: Arc<Broadcasts>,
     blob_urls: Arc<BlobUrls>,
+    shared_workers: Arc<SharedWorkers>,
     /// Where the results of a page under test go.
     pub(crate) reporter: Option<Arc<Reporter>>,
     next_client: AtomicU64,
@@ -138,7 +143,7 @@ impl Browser {
         notices.extend(report.set_aside.iter().map(ToString::to_string));
         notices.extend(report.damage.iter().map(ToString::to_string));
         let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
-        let cookies = network.cookies();
+        let (cookies, kept) = (network.cookies(), network.clone());
         let ServiceWorkers {
             handle,
             driver,
@@ -149,6 +154,7 @@ impl Browser {
             policies: policies.clone(),
             clock: Arc::new(TokioClock),
             network: Arc::new(network),
+            caches: Arc::new(caches.clone()),
             store: Box::new(store),
         })
         .map_err(|error| BrowserError::Store { path, error })?;
@@ -160,6 +166,12 @@ impl Browser {
             .with_blobs(Arc::clone(&blob_urls) as Arc<dyn BlobStore>);
         let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);
+        let data: Arc<dyn StoredData> = Arc::new(BrowserData {
+            handle: facade.handle().clone(),
+            caches: Arc::clone(&caches),
+            fetches: Arc::clone(&fetches),
+        });
+        kept.clear_also(Arc::downgrade(&data));
         let broadcasts = Arc::default();
         let host = worker_host(&facade, &fetches, &caches, &broadcasts, &console);
         let commanded = host.clone();
@@ -176,8 +188,10 @@ impl Browser {
             policies,
             page_limits: Mutex::default(),
             caches,
+            _data: data,
             broadcasts,
             blob_urls,
+            shared_workers: Arc::default(),
             reporter,
             next_client: AtomicU64::new(1),
         };
@@ -249,6 +263,7 @@ impl Parts {
             .with_service(Arc::clone(&self.caches))
             .with_service(Arc::clone(&self.broadcasts))
             .with_service(Arc::clone(&self.blob_urls))
+            .with_service(Arc::clone(&self.shared_workers))
             .with_service(Arc::new(self.policies.partition));
         match &self.reporter {
             Some(reporter) => realm.with_service(Arc::clone(reporter)),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ use sw_types::{
     WorkerId,
 };
 
+use crate::commands::CommandSender;
 use crate::endpoint::WorkerInbox;
 use crate::functional::Functional;
 use crate::shared::{Requesting, Shared, ToDriver};
@@ -27,9 +28,6 @@ use crate::{
     EventDetail, EventOutcome, HostCommand, HostEvent, Report, StartWorker, StopReason,
     WorkerEndpoint, script,
 };
-
-/// A command for the host; with the inbox of the worker that it starts, if it starts one.
-pub type Commanded = (HostCommand<MessagePort>, Option<WorkerInbox>);
 
 /// A timer that was armed.
 pub(crate) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -50,7 +48,7 @@ pub struct Driver {
     pub(crate) durable: crate::stashing::Durable,
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
-    pub(crate) commands: mpsc::UnboundedSender<Commanded>,
+    pub(crate) commands: CommandSender,
     pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -125,8 +123,11 @@ impl Driver {
                 let _gone = reply.send(());
             }
             ToDriver::View(registration, reply) => {
-                // Whoever does not wait any more does not want to know.
-                let _gone = reply.send(self.registry.registration(registration));
+                let view = self.registry.registration(registration);
+                self.commands.answer(reply, view);
+            }
+            ToDriver::ScriptBytes(key, reply) => {
+                let _gone = reply.send(self.registry.script_bytes_of(&key));
             }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::InstalledToConnect(id, registrations) => {
@@ -290,9 +291,8 @@ impl Driver {
                 let Some(result) = self.woken(promise, result) else {
                     return;
                 };
-                let waiting = self.promises.remove(&promise);
-                if waiting.is_some_and(|reply| reply.send(result).is_err()) {
-                    tracing::debug!(%promise, "nobody waits for this promise any more");
+                if let Some(reply) = self.promises.remove(&promise) {
+                    self.commands.answer(reply, result);
                 }
             }
             Output::StartWorker(start) => self.start_worker(*start),
@@ -384,6 +384,7 @@ impl Driver {
             run: start.run,
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
+            event_types: OnceLock::new(),
         };
         // It hears of its registration as any client does.
         self.tell(Input::ClientCreated {
@@ -453,8 +454,7 @@ impl Driver {
     }
 
     pub(crate) fn command(&self, command: HostCommand<MessagePort>, inbox: Option<WorkerInbox>) {
-        if let Err(refused) = self.commands.unbounded_send((command, inbox)) {
-            let (command, _inbox) = refused.into_inner();
+        if let Err(command) = self.commands.command((command, inbox)) {
             self.without_host(command);
         }
     }
@@ -520,7 +520,7 @@ impl Driver {
             let reason = StopReason::Shutdown;
             self.command(HostCommand::StopWorker { worker, reason }, None);
         }
-        self.commands.close_channel();
+        self.commands.close();
         self.shared.ends();
         self.inbox.close();
         while let Ok(unheard) = self.inbox.try_recv() {

@@ -3,20 +3,26 @@
 
 mod dispatch;
 mod network;
+mod preload;
+mod static_routes;
+mod timing;
 
 use std::sync::Arc;
 
 use fetch_router::{
     BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest,
-    SkipReason,
+    RouterRules, RouterSourceEnum, SkipReason, StaticRouter,
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
 pub(crate) use self::network::Asked;
+use self::preload::Preload;
+use self::static_routes::Routed;
+pub use self::timing::ServiceWorkerTiming;
 use crate::shared::{Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 
@@ -63,6 +69,8 @@ pub struct Fetched {
     pub answered_by: AnsweredBy,
     /// What the router decided before.
     pub route: Route,
+    /// When, as far as the client's own worker and its router rules are concerned.
+    pub timing: ServiceWorkerTiming,
 }
 
 /// Who answered a fetch.
@@ -71,6 +79,8 @@ pub struct Fetched {
 pub enum AnsweredBy {
     /// The client's own worker.
     OwnWorker(WorkerId),
+    /// A cache of the host's, as a router rule of the client's own worker says.
+    CacheStorage(WorkerId),
     /// Another origin's worker, after the client's own let the request go.
     FallThrough(WorkerId),
     /// The network.
@@ -146,10 +156,19 @@ pub(crate) async fn fetch(
     let service = service(&shared, &head, &environment);
     let policy = fall_through_policy(&shared.policies);
     let now = shared.clock.wall();
+    let router_rules = router_rules(&shared, controller.as_deref());
+    let mut timing = ServiceWorkerTiming::default();
+    if router_rules.is_some() {
+        timing.router_evaluation_start = Some(shared.clock.now());
+    }
     let route = fetch_router::route(&RouteRequest {
         own: controller
             .as_deref()
             .and_then(|found| candidate(found, now)),
+        router: router_rules.as_ref().map(|(rules, running)| StaticRouter {
+            rules,
+            running: *running,
+        }),
         fall_through: service.as_deref().and_then(|found| {
             Some(FallThroughCandidate {
                 candidate: candidate(found, now)?,
@@ -163,9 +182,17 @@ pub(crate) async fn fetch(
         ..RouteRequest::new(&head, Some(&environment), &policy)
     });
     tracing::debug!(url = %head.url(), own = ?route.own, fall_through = ?route.fall_through, "routed");
+    if !route.own.reached() {
+        timing.router_evaluation_start = None;
+    }
+    timing.matched_router_source = route.static_route.map(|route| route.source);
+    // "… and worker final router source be set to "network"."
+    timing.final_router_source = route.static_route.map(|_| RouterSourceEnum::Network);
 
     if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
+        // Handle Fetch is not asked of what the network redirected: that changes no controller.
+        && head.service_workers == ServiceWorkersMode::All
     {
         let uses = Input::ClientUses {
             client: reserved.id,
@@ -173,12 +200,55 @@ pub(crate) async fn fetch(
         };
         shared.send(ToDriver::Tell(uses));
     }
+    let asked = Asked {
+        shared: &shared,
+        head: &head,
+        client,
+        environment: &environment,
+    };
+    if let (Some(static_route), Some((rules, _)), Some(controller)) =
+        (route.static_route, &router_rules, &controller)
+    {
+        let routed = Routed {
+            asked: &asked,
+            rules,
+            route,
+            static_route,
+            controller,
+            reserved: reserved.as_ref(),
+            network: &network,
+        };
+        if let Some((response, answered_by)) = routed.answer(&mut timing).await? {
+            return Ok(Fetched {
+                response,
+                answered_by,
+                route,
+                timing,
+            });
+        }
+    }
     if let Some(controller) = &controller {
         let dispatched = match route.own.worker() {
             Some(worker) => {
                 let event = dispatch::own_event(&head, client, reserved.as_ref());
-                let to_own = dispatch::to_own(&shared, controller.id, event, &mut body);
-                Some((worker, to_own.await))
+                let preload = match &network {
+                    NetworkUse::Allowed { headers, cache } => {
+                        let network = (headers, *cache);
+                        Preload::begin(&shared, controller, &head, client, &environment, network)
+                    }
+                    NetworkUse::Forbidden => None,
+                };
+                let (preloading, preload) = preload.unzip();
+                let to_own = dispatch::to_own(
+                    &shared,
+                    controller.id,
+                    event,
+                    preload,
+                    &mut body,
+                    &mut timing,
+                );
+                let dispatched = preload::beside(&shared, preloading, to_own);
+                Some((worker, dispatched.await))
             }
             None => None,
         };
@@ -196,12 +266,16 @@ pub(crate) async fn fetch(
         if let Some((worker, dispatched)) = dispatched
             && let Some((worker, response)) = taken(&head, worker, dispatched)?
         {
+            if route.static_route.is_some() {
+                timing.final_router_source = Some(RouterSourceEnum::FetchEvent);
+            }
             let answered_by = AnsweredBy::OwnWorker(worker);
             let response = filtered(&head, response, fetch_router::filter_own)?;
             return Ok(Fetched {
                 response,
                 answered_by,
                 route,
+                timing,
             });
         }
     }
@@ -219,6 +293,7 @@ pub(crate) async fn fetch(
                 response,
                 answered_by,
                 route,
+                timing,
             });
         }
     }
@@ -229,18 +304,23 @@ pub(crate) async fn fetch(
     let NetworkUse::Allowed { headers, cache } = network else {
         return Err(FetchError::NetworkForbidden(head.url().clone()));
     };
-    let asked = Asked {
-        shared: &shared,
-        head: &head,
-        client,
-        environment: &environment,
-    };
     let (response, answered_by) = asked.send(body, headers, cache).await?;
     Ok(Fetched {
         response,
         answered_by,
         route,
+        timing,
     })
+}
+
+/// The router rules of the controller's active worker, if it has any, and whether it runs.
+fn router_rules(
+    shared: &Shared,
+    controller: Option<&Snapshot>,
+) -> Option<(Arc<RouterRules>, bool)> {
+    let active = controller?.active.as_ref()?;
+    let rules = shared.routes.of(active)?;
+    Some((rules, shared.endpoint(active.id).is_some()))
 }
 
 /// The registration whose worker comes first. (*Handle Fetch*, steps 13 and 14.)

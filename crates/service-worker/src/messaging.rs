@@ -188,6 +188,28 @@ impl Handle {
             views
         }
     }
+
+    /// What the registrations of a client's storage key take: the bytes of their scripts. For
+    /// `navigator.storage.estimate()`.
+    pub fn script_bytes(&self, client: ClientId) -> impl Future<Output = u64> + Send + 'static {
+        let partition = self.shared.policies.partition;
+        let key = self.shared.environment(client).and_then(|environment| {
+            let origin = environment.origin.clone();
+            partition.storage_key(&environment, &origin)
+        });
+        let asked = key.map(|key| {
+            let (reply, bytes) = oneshot::channel();
+            let asked = ToDriver::ScriptBytes(Box::new(key), reply);
+            self.shared.send(asked);
+            bytes
+        });
+        async move {
+            match asked {
+                Some(bytes) => bytes.await.unwrap_or_default(),
+                None => 0,
+            }
+        }
+    }
 }
 
 /// As it arrives: what an in-process sender attached does not come along.
@@ -317,8 +339,8 @@ impl Driver {
                 reply,
             } => {
                 let found = self.registry.clients_for(worker, uncontrolled);
-                // Whoever does not wait any more does not want to know.
-                let _gone = reply.send(found.into_iter().cloned().collect());
+                let found = found.into_iter().cloned().collect();
+                self.commands.answer(reply, found);
             }
         }
     }
@@ -329,7 +351,7 @@ impl Driver {
             FoundClient::NotYet => return self.functional.awaited_clients.push(awaiting),
             FoundClient::No => None,
         };
-        let _gone = awaiting.reply.send(found);
+        self.commands.answer(awaiting.reply, found);
     }
 
     /// A client became execution-ready, or was discarded.

@@ -10,11 +10,11 @@ use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use sw_registry::{Registry, RegistryStore, StoreError};
 
-use crate::driver::Commanded;
+use crate::commands::HostCommands;
 use crate::functional::Functional;
 use crate::shared::Shared;
 use crate::store::StoreThread;
-use crate::{Clock, Driver, Handle, Network, Policies, Report};
+use crate::{CacheStorage, Clock, Driver, Handle, Network, Policies, Report};
 
 /// What a host brings.
 pub struct Config {
@@ -24,6 +24,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Its network.
     pub network: Arc<dyn Network>,
+    /// Its `caches`, which router rules may name; [`NoCaches`](crate::NoCaches) if it has none.
+    pub caches: Arc<dyn CacheStorage>,
     /// Where registrations are stored.
     pub store: Box<dyn RegistryStore>,
 }
@@ -53,6 +55,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         policies,
         clock,
         network,
+        caches,
         mut store,
     } = config;
     let mut restored = store.restore()?;
@@ -61,12 +64,12 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let registry = Registry::new(policies.limits.registry(), restored);
     let store = StoreThread::spawn(store).map_err(|error| StoreError::Io(error.to_string()))?;
     let (to_driver, inbox) = mpsc::unbounded();
-    let (commands, host_commands) = mpsc::unbounded();
+    let (commands, host_commands) = crate::commands::channel();
     let (reports, host_reports) = mpsc::unbounded();
     let lookup = registry.lookup();
     let functional = Functional::new(&policies);
     let shared = Arc::new(Shared::new(
-        policies, clock, network, lookup, to_driver, reports,
+        policies, clock, network, caches, lookup, to_driver, reports,
     ));
     let mut driver = Driver {
         shared: Arc::clone(&shared),
@@ -86,23 +89,10 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     Ok(ServiceWorkers {
         handle: Handle { shared },
         driver,
-        commands: HostCommands(host_commands),
+        commands: host_commands,
         reports: Reports(host_reports),
         quarantined,
     })
-}
-
-/// What the host is to do, in order: a stream of commands, with the inbox of each worker that is
-/// started. Ends when the driver ends.
-#[derive(Debug)]
-pub struct HostCommands(pub(crate) mpsc::UnboundedReceiver<Commanded>);
-
-impl Stream for HostCommands {
-    type Item = Commanded;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Commanded>> {
-        Pin::new(&mut self.0).poll_next(cx)
-    }
 }
 
 /// What happened in the background: a stream, which ends when the driver ends. A host that does not

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use fetch_router::WaitGraph;
@@ -13,16 +13,19 @@ use message_port::{Message, MessagePort};
 use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
-    ClientId, Environment, PromiseId, RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptUrl,
-    StorageKey, WorkerId,
+    ClientId, Environment, EventTypes, PromiseId, RegistrationId, RegistrationView, RunId,
+    ScopeUrl, ScriptUrl, StorageKey, WorkerId,
 };
 
 use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
+use crate::router_rules::CompiledRoutes;
 use crate::stashing::Stashing;
-use crate::{Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint};
+use crate::{
+    CacheStorage, Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint,
+};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
 const FIRST_FETCH_EVENT: u64 = 1 << 48;
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) policies: Policies,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) network: Arc<dyn Network>,
+    pub(crate) caches: Arc<dyn CacheStorage>,
+    pub(crate) routes: CompiledRoutes,
     pub(crate) lookup: Lookup,
     endpoints: DashMap<WorkerId, WorkerEndpoint>,
     requesters: DashMap<ClientId, Arc<Requesting>>,
@@ -63,6 +68,8 @@ pub(crate) enum ToDriver {
     Marker(oneshot::Sender<()>),
     /// What does a registration look like to scripts?
     View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
+    /// What do the registrations of a storage key take?
+    ScriptBytes(Box<StorageKey>, oneshot::Sender<u64>),
     /// `navigator.connect()`.
     Connect(Box<ConnectCall>),
     /// What the response to a connect's URL asked for is registered, or nothing is.
@@ -111,6 +118,9 @@ pub(crate) struct Requesting {
     pub(crate) run: RunId,
     pub(crate) script_url: ScriptUrl,
     pub(crate) scope: ScopeUrl,
+    /// What this run listened to when its script had been evaluated: of a worker that is being
+    /// installed, its *set of event types to handle*.
+    pub(crate) event_types: OnceLock<EventTypes>,
 }
 
 /// The facade is gone: its driver was dropped or shut down.
@@ -123,6 +133,7 @@ impl Shared {
         policies: Policies,
         clock: Arc<dyn Clock>,
         network: Arc<dyn Network>,
+        caches: Arc<dyn CacheStorage>,
         lookup: Lookup,
         driver: mpsc::UnboundedSender<ToDriver>,
         reports: mpsc::UnboundedSender<Report>,
@@ -134,6 +145,8 @@ impl Shared {
             policies,
             clock,
             network,
+            caches,
+            routes: CompiledRoutes::default(),
             lookup,
             endpoints: DashMap::new(),
             requesters: DashMap::new(),
@@ -248,9 +261,19 @@ impl Shared {
 
     /// A worker that has started takes events.
     pub(crate) fn opens(&self, event: &HostEvent<MessagePort>) {
-        if let HostEvent::Started { worker, .. } = event
-            && let Some(endpoint) = self.endpoint(*worker)
-        {
+        let HostEvent::Started {
+            worker,
+            event_types,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if let Some(requesting) = self.requesting(Self::worker_client(*worker)) {
+            // A run starts once.
+            let _again = requesting.event_types.set(*event_types);
+        }
+        if let Some(endpoint) = self.endpoint(*worker) {
             endpoint.activity().open();
         }
     }

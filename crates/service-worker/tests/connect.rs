@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[expect(dead_code, reason = "not every test of the house needs all of it")]
 mod common;
 #[path = "connect/installs.rs"]
 mod installs;

@@ -9,7 +9,7 @@ mod restart;
 
 use std::sync::{Arc, Mutex};
 
-use common::{House, SERVICE, message, next, quiet, url};
+use common::{House, SERVICE, Taken, message, next, quiet, url};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort, Posted};
 use service_worker::native_host::{NativeWorker, Scope, StashedEvent};
@@ -17,8 +17,8 @@ use service_worker::types::{
     ClientId, EventType, EventTypes, FetchHandler, RunId, WorkerId, WorkerState,
 };
 use service_worker::{
-    EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, Limits, Policies, Report,
-    SiteData, StashError,
+    EventDetail, EventOutcome, HostCommand, HostEvent, Limits, Policies, Report, SiteData,
+    StashError,
 };
 
 const PAGE: &str = "https://acme.test/";
@@ -444,7 +444,7 @@ struct Stand {
     /// The worker's last run.
     run: RunId,
     house: House,
-    commands: HostCommands,
+    commands: Taken,
 }
 
 impl Stand {
@@ -728,6 +728,20 @@ async fn a_transferred_view_takes_its_unseen_messages_along_in_order() {
     assert_eq!(said, expected.map(|(text, ports)| (text.to_owned(), ports)));
     stand.nothing().await;
     assert_eq!(port.post_message(message("four")), Posted::Queued);
+}
+
+#[tokio::test]
+async fn the_new_owner_of_a_transferred_view_hears_that_the_peer_is_closed() {
+    let (mut stand, worker, port) = Stand::new(EventTypes::NONE).await;
+    let entry = stand.house.handle.match_stashed(worker, "port")[0];
+    port.post_message(message("one"));
+    drop(port);
+    stand.nothing().await;
+    let moved = stand.house.handle.transfer_stashed(worker, entry).unwrap();
+    let mut moved = moved.receive();
+    moved.start();
+    assert_eq!(next(&mut moved).await, "one");
+    assert_eq!(next(&mut moved).await, "close");
 }
 
 #[tokio::test]

@@ -46,7 +46,8 @@ pub(crate) struct RegisterArgs {
 pub(crate) struct ScriptArgs {
     pub(crate) url: ScriptUrl,
     pub(crate) worker_type: WorkerType,
-    pub(crate) update_via_cache: UpdateViaCache,
+    /// Unset for updates: the registration keeps its own.
+    pub(crate) update_via_cache: Option<UpdateViaCache>,
     pub(crate) force_bypass_cache: bool,
     pub(crate) initiator: Site,
 }

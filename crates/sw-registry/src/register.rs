@@ -14,7 +14,7 @@ impl Registry {
             script: ScriptArgs {
                 url: register.script_url,
                 worker_type: register.worker_type,
-                update_via_cache: register.update_via_cache,
+                update_via_cache: Some(register.update_via_cache),
                 force_bypass_cache: false,
                 initiator: register.initiator,
             },
@@ -36,14 +36,15 @@ impl Registry {
         // Step 4: *Get Registration*.
         let Some(id) = self.registration_id_at(key) else {
             // Step 6: *Set Registration*.
-            self.set_registration(key, args.script.update_via_cache, args.provenance);
+            let update_via_cache = args.script.update_via_cache.unwrap_or_default();
+            self.set_registration(key, update_via_cache, args.provenance);
             // Step 7.
             self.update(key, &args.script);
             return;
         };
         let registration = &self.registrations[&id];
         // Step 5: the newest worker is just this one.
-        let equal = registration.update_via_cache == args.script.update_via_cache
+        let equal = args.script.update_via_cache == Some(registration.update_via_cache)
             && registration
                 .newest()
                 .and_then(|newest| self.workers.get(&newest))

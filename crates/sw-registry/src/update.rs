@@ -93,9 +93,6 @@ impl Registry {
     }
 
     /// Creates an update job from the newest worker; `false` if there is none.
-    ///
-    /// The specification leaves the job's update-via-cache mode unset and copies it onto the
-    /// registration afterwards; here, it is the registration's.
     fn schedule_update(
         &mut self,
         id: RegistrationId,
@@ -112,7 +109,7 @@ impl Registry {
         let script = ScriptArgs {
             url: newest.script_url.clone(),
             worker_type: newest.worker_type,
-            update_via_cache: registration.update_via_cache,
+            update_via_cache: None,
             force_bypass_cache,
             initiator: own_site(&registration.storage_key),
         };
@@ -133,7 +130,11 @@ impl Registry {
             self.finish_job(key);
             return;
         };
-        let update_via_cache = registration.update_via_cache;
+        // "Registration's update via cache mode", by the letter; but of a `register()` that changes the
+        // mode, browsers heed what it asks for, and so does this.
+        let update_via_cache = script
+            .update_via_cache
+            .unwrap_or(registration.update_via_cache);
         // Whoever registers a script answers for it; an update is made as the registration was.
         let by_header = match self.queues.get(key).and_then(|queue| queue.front()) {
             Some(job) if job.is_update() => registration.provenance != Provenance::Script,
@@ -214,12 +215,15 @@ impl Registry {
         let Some(script) = self.running_script(key) else {
             return;
         };
+        let is_update = self.head(key).is_some_and(|job| job.is_update());
         let checked = match result {
             Err(error) => Err(JobError::Type(format!(
                 "script {} could not be fetched: {error}",
                 script.url
             ))),
-            Ok(fetched) => check_main_script(&fetched, &script.url, &key.1).map(|()| fetched),
+            Ok(fetched) => {
+                check_main_script(&fetched, &script.url, &key.1, is_update).map(|()| fetched)
+            }
         };
         match checked {
             Ok(fetched) => {
@@ -262,7 +266,7 @@ impl Registry {
         if imports.is_empty() {
             return self.unchanged(key, script);
         }
-        let cache = self.imports_cache(key, script.force_bypass_cache);
+        let cache = self.imports_cache(key, script);
         let mut pending = BTreeMap::new();
         for url in imports {
             let fetch = FetchImport {
@@ -378,8 +382,9 @@ impl Registry {
             state: WorkerState::Parsed,
             used: BTreeSet::from([script.url.url().clone()]),
             scripts: Some(scripts),
-            imports_cache: self.imports_cache(key, script.force_bypass_cache),
+            imports_cache: self.imports_cache(key, script),
             skip_waiting: false,
+            skipping: Vec::new(),
             ever_evaluated: false,
             event_types: Default::default(),
             fetch_handler: Default::default(),
@@ -433,14 +438,15 @@ impl Registry {
         &mut self,
         key: &ScopeKey,
         id: RegistrationId,
-        update_via_cache: UpdateViaCache,
+        update_via_cache: Option<UpdateViaCache>,
     ) {
         let provenance = match self.head(key).map(|job| &job.job_type) {
             Some(JobType::Register(args)) => Some(args.provenance),
             _ => None,
         };
         if let Some(registration) = self.registrations.get_mut(&id) {
-            registration.update_via_cache = update_via_cache;
+            registration.update_via_cache =
+                update_via_cache.unwrap_or(registration.update_via_cache);
             registration.provenance = provenance.unwrap_or(registration.provenance);
         }
         self.changed.insert(id);
@@ -520,11 +526,12 @@ impl Registry {
     }
 
     /// The cache mode of imported scripts.
-    fn imports_cache(&self, key: &ScopeKey, force_bypass_cache: bool) -> CacheMode {
-        let update_via_cache = self
-            .registration_at(key)
-            .map(|found| found.update_via_cache);
-        cache_mode(force_bypass_cache || update_via_cache == Some(UpdateViaCache::None))
+    fn imports_cache(&self, key: &ScopeKey, script: &ScriptArgs) -> CacheMode {
+        let registration = self.registration_at(key);
+        let update_via_cache = script
+            .update_via_cache
+            .or(registration.map(|found| found.update_via_cache));
+        cache_mode(script.force_bypass_cache || update_via_cache == Some(UpdateViaCache::None))
     }
 
     fn is_stale(&self, id: RegistrationId) -> bool {

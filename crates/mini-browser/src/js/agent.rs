@@ -175,6 +175,11 @@ impl Agent {
         }
     }
 
+    /// Whether it was killed, perhaps by itself, though its thread may not have ended.
+    pub(super) fn is_killed(&self) -> bool {
+        self.0.kill.is_set()
+    }
+
     /// Ends the agent now, whatever its script is doing: neither `catch` nor `finally` run.
     /// Only the first death counts.
     pub fn kill(&self, reason: impl Into<String>) {

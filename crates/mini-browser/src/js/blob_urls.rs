@@ -1,7 +1,7 @@
 //! The blob URL store, which the agents of one browser share. (*File API*, "A URL for Blob and
 //! MediaSource reference".)
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -196,7 +196,6 @@ pub(super) fn fetch_service(realm: &RealmState, url: &Url) -> Option<Arc<FetchSe
 pub(super) struct OwnBlobs {
     urls: RefCell<BTreeSet<String>>,
     store: RefCell<Option<Arc<BlobUrls>>>,
-    last: Cell<u64>,
     resolved: RefCell<BTreeMap<u64, ResolvedBlob>>,
 }
 
@@ -231,9 +230,9 @@ impl OwnBlobs {
     /// Keeps what a URL leads to now, under a number.
     pub(super) fn resolve(&self, realm: &RealmState, url: &Url) -> Option<u64> {
         let blob = ResolvedBlob::now(realm, url)?;
-        self.last.set(self.last.get() + 1);
-        self.resolved.borrow_mut().insert(self.last.get(), blob);
-        Some(self.last.get())
+        let id = realm.event_loop().next_kept();
+        self.resolved.borrow_mut().insert(id, blob);
+        Some(id)
     }
 
     /// What is kept under that number.

@@ -76,7 +76,7 @@ impl ScriptRequest {
                 RealmKind::ServiceWorker(_) => {
                     service_worker::types::fetch::ServiceWorkersMode::Foreign
                 }
-                RealmKind::Window | RealmKind::DedicatedWorker(_) => {
+                RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
                     service_worker::types::fetch::ServiceWorkersMode::All
                 }
             },

@@ -126,9 +126,9 @@ impl Drop for OpenChannels {
 pub(super) fn is_eligible(realm: &RealmState) -> bool {
     match realm.kind() {
         RealmKind::Window => realm.navigable().is_some(),
-        RealmKind::DedicatedWorker(_) | RealmKind::ServiceWorker(_) => {
-            !realm.event_loop().is_closing()
-        }
+        RealmKind::DedicatedWorker(_)
+        | RealmKind::SharedWorker(_)
+        | RealmKind::ServiceWorker(_) => !realm.event_loop().is_closing(),
     }
 }
 
@@ -152,7 +152,7 @@ fn deliver(realm: &Realm, id: u32, record: Bytes, origin: &str) {
 }
 
 /// *Obtain a storage key for non-storage purposes*.
-fn storage_key(realm: &RealmState) -> StorageKey {
+pub(super) fn storage_key(realm: &RealmState) -> StorageKey {
     if let RealmKind::ServiceWorker(start) = realm.kind() {
         return start.storage_key.clone();
     }

@@ -1,43 +1,23 @@
 //! Dedicated workers: agents of their own that a window or worker starts. (*HTML*, "Workers".)
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rquickjs::{Ctx, Function, Value};
 use service_worker::message_port::{MessageChannel, MessagePort};
-use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
-use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin};
-use url::Url;
 
-use super::agent::{Agent, AgentOptions, WeakAgent};
-use super::blob_urls::fetch_service;
-use super::blocking::{FetchedScript, ScriptRequest, block_on, fetch};
-use super::classic_script::{evaluate_script, parses};
+use super::agent::{Agent, WeakAgent};
+use super::blocking::FetchedScript;
 use super::console::ConsoleLevel;
-use super::documents::DocumentSource;
 use super::error::Exception;
-use super::page::Page;
-use super::realm::{DedicatedWorker, Realm, RealmOptions, RealmState};
+use super::ports;
+use super::realm::{Realm, RealmState};
 use super::task::{RealmId, TaskSource};
-use super::{modules, ports};
-use crate::fetch::{FetchParams, FetchService, PolicyContainer};
-
-/// What a worker's heap may hold, in bytes.
-const MEMORY_LIMIT: usize = 128 << 20;
+use super::worker_start::{Loaded, NewWorker, Starting, run_script};
 
 /// How many workers a realm may have at a time.
 const WORKERS: usize = 64;
-
-/// What `new Worker()` was called with.
-pub(super) struct NewWorker {
-    pub(super) url: Url,
-    pub(super) is_module: bool,
-    pub(super) credentials: CredentialsMode,
-    pub(super) name: String,
-}
 
 /// The workers of a realm: they end with it.
 #[derive(Default)]
@@ -81,9 +61,17 @@ impl Workers {
             worker: id,
             inside: Mutex::new(Some(port2)),
         };
-        let starting = Starting::new(realm, new, Arc::new(parent), Arc::clone(&state));
+        let (starting, started) = (Starting::new(realm, new, false), Arc::clone(&state));
+        let parent = Arc::new(parent);
         let thread = std::thread::Builder::new().name("worker start".to_owned());
-        if let Err(error) = thread.spawn(move || starting.run()) {
+        let run = move || match starting.load() {
+            Ok(loaded) => start(loaded, &parent, &started),
+            Err(error) => {
+                parent.failed(error);
+                parent.ended();
+            }
+        };
+        if let Err(error) = thread.spawn(run) {
             realm.log(
                 ConsoleLevel::Error,
                 &format!("no thread for a worker: {error}"),
@@ -148,175 +136,25 @@ impl ParentLink {
     }
 }
 
-/// A worker that starts, on a thread of its own: that it waits for the network blocks nobody.
-struct Starting {
-    new: NewWorker,
-    fetches: Option<Arc<FetchService>>,
-    params: FetchParams,
-    documents: Option<Arc<DocumentSource>>,
-    environment: Environment,
-    options: RealmOptions,
-    parent: Arc<ParentLink>,
-    state: Arc<Mutex<State>>,
-    limits: super::Limits,
-}
-
-impl Starting {
-    fn new(
-        realm: &RealmState,
-        new: NewWorker,
-        parent: Arc<ParentLink>,
-        state: Arc<Mutex<State>>,
-    ) -> Self {
-        let documents = realm.service::<DocumentSource>();
-        let client = match &documents {
-            Some(documents) => documents.0.next_client(),
-            None => ClientId((1 << 52) + realm.event_loop().next_number()),
-        };
-        let environment = environment(&realm.environment(), client, new.url.clone());
-        let request = ScriptRequest {
-            url: new.url.clone(),
-            destination: Destination::Worker,
-            mode: RequestMode::SameOrigin,
-            credentials: new.credentials,
-            referrer: realm.referrer_source(),
-        };
-        let mut params = request.params(realm);
-        params.reserved = Some(environment.clone());
-        let mut options = realm.options().for_document(environment.clone());
-        options.policies = realm.policies().clone();
-        Self {
-            fetches: fetch_service(realm, &new.url),
-            params,
-            documents,
-            options,
-            environment,
-            parent,
-            state,
-            limits: realm.event_loop().limits(),
-            new,
-        }
+fn start(loaded: Loaded, parent: &Arc<ParentLink>, state: &Mutex<State>) {
+    // Held while the agent starts, so that a termination finds it.
+    let mut state = lock(state);
+    if matches!(*state, State::Terminated) {
+        return;
     }
-
-    fn run(mut self) {
-        let client = self
-            .documents
-            .as_ref()
-            .map(|documents| documents.0.create(&self.environment));
-        if let (Some(documents), "blob") = (&self.documents, self.new.url.scheme()) {
-            let creator = self.params.client.id;
-            let inherited = documents.0.inherit_controller(&self.environment, creator);
-            if let Err(error) = block_on(inherited) {
-                tracing::debug!(%error, "a worker has no controller yet");
-            }
+    let link = Arc::clone(parent);
+    match loaded.start(Arc::clone(parent), begin, move || link.ended()) {
+        Ok(agent) => *state = State::Running(agent),
+        Err(error) => {
+            drop(state);
+            parent.failed(error);
+            parent.ended();
         }
-        match self.script() {
-            Ok(script) => self.start(script, client),
-            Err(error) => {
-                self.parent.failed(error);
-                self.parent.ended();
-            }
-        }
-    }
-
-    fn script(&mut self) -> Result<FetchedScript, String> {
-        let fetches = self.fetches.take().ok_or("this realm has no network")?;
-        let script = block_on(fetch(&fetches, self.params.clone()))?;
-        // Fetch a classic worker script, step 6: local scripts may have any type.
-        let is_network = matches!(script.url.scheme(), "http" | "https");
-        if (is_network || self.new.is_module) && !script.is_javascript() {
-            return Err(format!("{}: its type is {:?}", script.url, script.essence));
-        }
-        Ok(script)
-    }
-
-    fn start(self, script: FetchedScript, client: Option<Box<dyn Any + Send>>) {
-        let Self {
-            new,
-            documents,
-            mut environment,
-            mut options,
-            parent,
-            state,
-            limits,
-            ..
-        } = self;
-        let mut url = script.url.clone();
-        if url.fragment().is_none() {
-            url.set_fragment(new.url.fragment());
-        }
-        environment.creation_url = url.clone();
-        options.environment = environment.clone();
-        // Run a worker, "initialize worker global scope's policy container": what is local has the
-        // policies of whoever started it.
-        if matches!(script.url.scheme(), "http" | "https") {
-            let policies = PolicyContainer::from_headers(&script.url, &script.headers);
-            if !options.policies.admits(&policies) {
-                parent.failed(format!("{url} has no Cross-Origin-Embedder-Policy"));
-                parent.ended();
-                return;
-            }
-            options.policies = policies;
-        }
-        options.url = url.clone();
-        options.kind = super::RealmKind::DedicatedWorker(Box::new(DedicatedWorker {
-            name: new.name.clone(),
-            is_module: new.is_module,
-        }));
-        let options = options.with_service(Arc::clone(&parent));
-        let mut agent = AgentOptions::new(url.as_str());
-        agent.memory_limit = MEMORY_LIMIT;
-        agent.limits = limits;
-        let is_module = new.is_module;
-        let begin = move |realm: &Realm| begin(realm, &script, is_module);
-        let link = Arc::clone(&parent);
-        let ended = move |death: super::Death| {
-            tracing::debug!(?death, "a worker has ended");
-            drop(client);
-            link.ended();
-        };
-        // Held while the agent starts, so that a termination finds it.
-        let mut state = lock(&state);
-        if matches!(*state, State::Terminated) {
-            return;
-        }
-        match Agent::start(agent, options, Box::new(begin), ended) {
-            Ok(agent) => {
-                if let Some(documents) = documents {
-                    let page = Page::of_realm(agent.clone(), RealmId::MAIN);
-                    documents.0.ready(&environment, page);
-                }
-                *state = State::Running(agent);
-            }
-            Err(error) => {
-                drop(state);
-                parent.failed(format!("no thread: {error}"));
-                parent.ended();
-            }
-        }
-    }
-}
-
-/// *Set up a worker environment settings object.*
-fn environment(parent: &Environment, id: ClientId, url: Url) -> Environment {
-    let origin = if url.scheme() == "data" {
-        Origin::opaque(id.0)
-    } else {
-        parent.origin.clone()
-    };
-    Environment {
-        id,
-        client_type: ClientType::Worker,
-        frame_type: FrameType::None,
-        creation_url: url,
-        cross_site_ancestor: parent.cross_site_ancestor || !parent.top_level_site.contains(&origin),
-        origin,
-        ..parent.clone()
     }
 }
 
 /// *Run a worker*, from the point where its global is there.
-fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
+fn begin(realm: &Realm, script: &FetchedScript) {
     let state = Rc::clone(realm.state());
     let Some(parent) = state.service::<ParentLink>() else {
         return;
@@ -327,17 +165,9 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
     let inside = ports::adopt(&state, inside);
     realm.with(|ctx| {
         state.call(ctx, "insidePort", (inside,));
-        let url = script.url.as_str();
-        if is_module {
-            let ran = modules::run(ctx, &state, url, script.text());
-            let waits = ran.and_then(|promise| report_rejection(ctx, &state, &promise));
-            if waits.is_err() {
-                let exception = Exception::take(ctx, url);
-                state.event_loop().close_after_task();
-                parent.failed(exception.to_string());
-            }
-        } else if evaluate_script(ctx, script.text(), url).is_err() {
-            run_failed(ctx, &state, &parent, script);
+        if let Err(why) = run_script(ctx, &state, script) {
+            state.event_loop().close_after_task();
+            parent.failed(why);
         }
     });
     realm.checkpoint();
@@ -345,39 +175,6 @@ fn begin(realm: &Realm, script: &FetchedScript, is_module: bool) {
         // Step 24: enable the port message queue of the worker's implicit port.
         state.call(ctx, "evaluated", ());
     });
-}
-
-/// A script that does not parse is no script at all; what one throws is reported.
-fn run_failed(ctx: &Ctx<'_>, state: &RealmState, parent: &ParentLink, script: &FetchedScript) {
-    let thrown = ctx.catch();
-    if state.is_killed() || parses(ctx, script.text()) {
-        ctx.throw(thrown);
-        state.report(ctx);
-        return;
-    }
-    let exception = Exception::of(&thrown, script.url.as_str());
-    state.event_loop().close_after_task();
-    parent.failed(exception.to_string());
-}
-
-/// A module's evaluation that fails is reported as an exception, not as a rejection.
-fn report_rejection<'js>(
-    ctx: &Ctx<'js>,
-    state: &Rc<RealmState>,
-    promise: &rquickjs::Promise<'js>,
-) -> rquickjs::Result<()> {
-    let state = Rc::clone(state);
-    let rejected = Function::new(ctx.clone(), move |ctx: Ctx<'js>, reason: Value<'js>| {
-        ctx.throw(reason);
-        state.report(&ctx);
-    })?;
-    let then = promise.then()?;
-    let undefined = Value::new_undefined(ctx.clone());
-    then.call((
-        rquickjs::function::This(promise.clone()),
-        undefined,
-        rejected,
-    ))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! The event loop of an agent, and what its realms share. (*HTML*, "event loops".)
 
+mod arrival;
 mod deadline;
 mod realms;
 mod windows;
@@ -20,6 +21,7 @@ use rquickjs::runtime::WeakRuntime;
 use rquickjs::{Context, Ctx, JsLifetime, Runtime};
 use tokio::sync::mpsc;
 
+use self::arrival::Arriving;
 pub(super) use self::deadline::Deadline;
 use super::agent::{Death, Kill, Limits, WeakAgent};
 use super::broadcast::Broadcasts;
@@ -62,6 +64,7 @@ pub(super) struct EventLoop {
     asking: Cell<Option<RealmId>>,
     main: Cell<RealmId>,
     last_realm: Cell<u64>,
+    last_kept: Cell<u64>,
     queue: RefCell<TaskQueue>,
     timers: RefCell<Timers>,
     in_checkpoint: Cell<bool>,
@@ -115,6 +118,7 @@ pub(super) fn run(
         asking: Cell::new(None),
         main: Cell::new(RealmId::MAIN),
         last_realm: Cell::new(0),
+        last_kept: Cell::new(0),
         queue: RefCell::default(),
         timers: RefCell::default(),
         in_checkpoint: Cell::new(false),
@@ -148,6 +152,7 @@ pub(super) fn run(
     let death = match realm {
         Ok(realm) => {
             event_loop.main.set(realm.id());
+            event_loop.deadline.arm();
             begin(&realm);
             drop(realm);
             tokio::task::LocalSet::new().block_on(tokio, event_loop.turn(tasks, spawned))
@@ -178,26 +183,18 @@ impl EventLoop {
             if self.closing.get() {
                 return Death::Closed;
             }
-            while let Ok(task) = tasks.try_recv() {
-                let task = Queued {
-                    realm: task.realm,
-                    source: task.source,
-                    since: task.since,
-                    task: task.task as OwnTask,
-                };
-                self.queue.borrow_mut().push(task);
-            }
+            self.take(&mut tasks);
             turns += 1;
             if turns % TASKS_A_TURN == 0 {
                 tokio::task::yield_now().await;
             }
             while let Ok(operation) = spawned.try_recv() {
-                running.push(operation);
+                running.push(Arriving::new(operation));
             }
-            // Before tasks: what was answered before a task was posted is seen before it.
-            if let Some(Some(finished)) = running.next().now_or_never() {
+            while let Some(Some(finished)) = running.next().now_or_never() {
+                // What was posted before the answer came goes before it.
+                self.take(&mut tasks);
                 self.complete(finished);
-                continue;
             }
             if self.run_next() {
                 continue;
@@ -206,8 +203,11 @@ impl EventLoop {
             tokio::select! {
                 biased;
                 () = self.kill.wake.notified() => {}
-                Some(operation) = spawned.next() => running.push(operation),
-                Some(finished) = running.next(), if !running.is_empty() => self.complete(finished),
+                Some(operation) = spawned.next() => running.push(Arriving::new(operation)),
+                Some(finished) = running.next(), if !running.is_empty() => {
+                    self.take(&mut tasks);
+                    self.complete(finished);
+                }
                 () = until(deadline) => {}
                 task = tasks.recv() => match task {
                     Some(Queued { realm, source, task, since }) => {
@@ -254,14 +254,31 @@ impl EventLoop {
         true
     }
 
-    fn complete(&self, finished: Option<(RealmId, Completion)>) {
+    /// Takes what other threads have posted.
+    fn take(&self, tasks: &mut mpsc::UnboundedReceiver<Queued<Task>>) {
+        while let Ok(task) = tasks.try_recv() {
+            let task = Queued {
+                realm: task.realm,
+                source: task.source,
+                since: task.since,
+                task: task.task as OwnTask,
+            };
+            self.queue.borrow_mut().push(task);
+        }
+    }
+
+    /// An operation was answered: what it does then is a task, which came when the answer did.
+    fn complete(&self, (since, finished): (Instant, Option<(RealmId, Completion)>)) {
         let Some((realm, completion)) = finished else {
             return;
         };
-        if let Some(realm) = self.realm(realm) {
-            self.deadline.arm();
-            realm.with(|ctx| completion(ctx));
-        }
+        let task: OwnTask = Box::new(move |realm| realm.with(|ctx| completion(ctx)));
+        self.queue.borrow_mut().insert(Queued {
+            realm,
+            source: TaskSource::Networking,
+            task,
+            since,
+        });
     }
 
     /// *Perform a microtask checkpoint*: runs microtasks, then has rejections reported that nobody

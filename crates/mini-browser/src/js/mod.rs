@@ -6,12 +6,12 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
@@ -20,6 +20,7 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod fetch_events;
 mod json;
 mod loader;
 mod messages;
@@ -37,6 +38,8 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod sent_body;
+mod shared;
 mod stashing;
 mod task;
 mod timers;
@@ -45,6 +48,7 @@ mod window_clients;
 mod window_proxy;
 mod worker;
 mod worker_host;
+mod worker_start;
 
 #[cfg(test)]
 mod tests;
@@ -55,11 +59,14 @@ pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
-pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};
+pub use documents::{
+    DocumentRequest, DocumentSource, Documents, FetchedDocument, NavigationKind, Place, Replaced,
+};
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};
-pub use realm::{DedicatedWorker, Realm, RealmKind, RealmOptions, RealmState};
+pub use realm::{Realm, RealmKind, RealmOptions, RealmState, WorkerOptions};
 pub use seam::{Pending, Registering, Seam};
+pub use shared::SharedWorkers;
 pub use task::{RealmId, Task, TaskSource};
 pub use worker_host::{EventSink, WorkerHost, WorkerHostOptions};

@@ -29,7 +29,7 @@ use super::seam::Seam;
 use super::task::{RealmId, TaskSource};
 use crate::fetch::{PolicyContainer, ReferrerPolicy};
 
-pub use self::options::{DedicatedWorker, RealmKind, RealmOptions};
+pub use self::options::{RealmKind, RealmOptions, WorkerOptions};
 pub(super) use super::event_loop::state_of;
 
 /// What an operation does to its realm when it has finished.
@@ -184,6 +184,15 @@ impl RealmState {
         let local = locals.entry(TypeId::of::<T>());
         let local = Rc::clone(local.or_insert_with(|| Rc::new(T::default())));
         local.downcast().unwrap_or_default()
+    }
+
+    /// What is kept under a number that scripts brought: here, or in another realm of the agent, whose
+    /// object it was.
+    pub(super) fn kept<T: Any + Default, R>(&self, find: impl Fn(&T) -> Option<R>) -> Option<R> {
+        find(&self.local()).or_else(|| {
+            let others = self.event_loop.other_realms(self.id);
+            others.iter().find_map(|other| find(&other.state().local()))
+        })
     }
 
     /// A message to its console.
@@ -349,6 +358,7 @@ impl Realm {
         let scope = match self.state.kind() {
             RealmKind::ServiceWorker(_) => "service_worker_scope.js",
             RealmKind::DedicatedWorker(_) => "dedicated_worker_scope.js",
+            RealmKind::SharedWorker(_) => "shared_worker_scope.js",
             RealmKind::Window => "window_scope.js",
         };
         loader::import(ctx, scope)

@@ -97,6 +97,13 @@ impl TaskQueue {
         self.0.push_back(task);
     }
 
+    /// Puts a task among the others by the time at which it came.
+    pub(super) fn insert(&mut self, task: Queued<OwnTask>) {
+        let later = self.0.iter().rev();
+        let later = later.take_while(|other| other.since > task.since).count();
+        self.0.insert(self.0.len() - later, task);
+    }
+
     /// Puts a task before all others.
     pub(super) fn push_first(&mut self, mut task: Queued<OwnTask>) {
         if let Some(first) = self.0.front() {

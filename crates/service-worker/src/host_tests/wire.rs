@@ -1,7 +1,7 @@
 //! What a host does with commands alone: the checks play the driver.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_channel::mpsc;
@@ -20,11 +20,12 @@ use super::host::{Check, HostUnderTest, Script};
 use super::limit::{Limit, until};
 use super::pages::{Pages, path};
 use super::{Checked, ensure, equal};
-use crate::endpoint::{Activity, Pending};
+use crate::commands::CommandSender;
+use crate::endpoint::{Activity, Parcel, Pending};
 use crate::shared::{Requesting, Shared, ToDriver};
 use crate::{
-    Body, Clock, Commanded, EventDetail, EventOutcome, FetchAnswer, FetchDetail, Handle,
-    HostCommand, HostCommands, HostEvent, Policies, StartWorker, StopReason, WorkerEndpoint,
+    Body, Clock, EventDetail, EventOutcome, FetchAnswer, FetchDetail, Handle, HostCommand,
+    HostEvent, Policies, StartWorker, StopReason, WorkerEndpoint,
 };
 
 pub(super) const CHECKS: &[Check<Wire>] = &[
@@ -275,7 +276,7 @@ async fn loops(wire: &mut Wire) -> Checked {
 pub(super) struct Wire {
     shared: Arc<Shared>,
     scripts: Box<dyn Fn(Script) -> Option<String>>,
-    commands: mpsc::UnboundedSender<Commanded>,
+    commands: CommandSender,
     events: mpsc::UnboundedReceiver<ToDriver>,
     runs: AtomicU64,
     patience: Duration,
@@ -284,7 +285,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn open(under_test: &impl HostUnderTest) -> Self {
         let (to_driver, events) = mpsc::unbounded();
-        let (commands, host_commands) = mpsc::unbounded();
+        let (commands, host_commands) = crate::commands::channel();
         // What happens in the background is not looked at here.
         let (reports, _) = mpsc::unbounded();
         let (pages, _) = Pages::new(under_test);
@@ -294,6 +295,7 @@ impl Wire {
             policies,
             under_test.clock(),
             Arc::new(pages),
+            Arc::new(crate::NoCaches),
             registry.lookup(),
             to_driver,
             reports,
@@ -301,7 +303,7 @@ impl Wire {
         let handle = Handle {
             shared: Arc::clone(&shared),
         };
-        under_test.run(handle, HostCommands(host_commands));
+        under_test.run(handle, host_commands);
         let texts: std::collections::BTreeMap<_, _> = super::pages::ALL
             .into_iter()
             .filter_map(|script| Some((script, under_test.script(script)?)))
@@ -332,7 +334,7 @@ impl Wire {
         command: HostCommand<MessagePort>,
         inbox: Option<crate::WorkerInbox>,
     ) -> Checked {
-        let sent = self.commands.unbounded_send((command, inbox));
+        let sent = self.commands.command((command, inbox));
         sent.map_err(|_| "the host no longer takes commands".to_owned())
     }
 
@@ -373,6 +375,7 @@ impl Wire {
             run,
             script_url: script_url.clone(),
             scope: ScopeUrl::default_for(&script_url),
+            event_types: OnceLock::new(),
         };
         let clock: Arc<dyn Clock> = Arc::clone(&self.shared.clock);
         let activity = Activity::new(clock, Arc::new(AtomicU64::new(1 << 48)), Box::new(|| {}));
@@ -512,7 +515,11 @@ fn fetch(endpoint: &WorkerEndpoint) -> Result<Pending, String> {
         is_fall_through: false,
         origin: String::new(),
     };
-    let sent = endpoint.dispatch(detail, Body::empty());
+    let sent = endpoint.dispatch(Box::new(Parcel {
+        detail,
+        body: Body::empty(),
+        preload: None,
+    }));
     sent.map_err(|_| "the host dropped the worker's inbox".to_owned())
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_channel::oneshot;
+use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use service_worker::message_port::{Event, Message, MessagePort};
@@ -16,9 +16,9 @@ use service_worker::types::{
     ClientId, Environment, RegistrationView, Timestamp, UpdateViaCache, WorkerState, WorkerType,
 };
 use service_worker::{
-    ClientMessage, Clock, Config, Handle, HostCommands, HostEvent, JobError, MemoryStore, Network,
-    NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, Policies,
-    RegisterOptions, Report, Reports, open,
+    ClientMessage, Clock, Commanded, Config, Handle, HostCommands, HostEvent, JobError,
+    MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
+    NetworkResponse, NoCaches, Policies, RegisterOptions, Report, Reports, open,
 };
 use url::Url;
 
@@ -135,6 +135,9 @@ pub(crate) struct House {
 
 type Inbox = Arc<Mutex<Vec<(ClientId, ClientMessage<MessagePort>)>>>;
 
+/// What a host has taken, for the test to look at when it comes to it.
+pub(crate) type Taken = mpsc::UnboundedReceiver<Commanded>;
+
 impl House {
     /// `scripts`: native workers by name; `sw.js` of [`SERVICE`] is the first of them.
     pub(crate) fn new(
@@ -145,7 +148,7 @@ impl House {
             .into_iter()
             .map(|(name, worker)| (name.to_owned(), worker))
             .collect();
-        let (house, commands) = Self::without_host(policies);
+        let (house, commands) = Self::opened(policies, Box::new(MemoryStore::new()));
         house.serve(&format!("{SERVICE}sw.js"), &scripts[0].0);
         let handle = house.handle.clone();
         let inbox = Arc::clone(&house.inbox);
@@ -155,12 +158,27 @@ impl House {
     }
 
     /// With the test as the host; `sw.js` of [`SERVICE`] is some script.
-    pub(crate) fn without_host(policies: Policies) -> (Self, HostCommands) {
+    pub(crate) fn without_host(policies: Policies) -> (Self, Taken) {
         Self::over(policies, Box::new(MemoryStore::new()))
     }
 
     /// As [`Self::without_host`], over a store that holds something already.
     pub(crate) fn over(
+        policies: Policies,
+        store: Box<dyn service_worker::RegistryStore>,
+    ) -> (Self, Taken) {
+        let (house, mut commands) = Self::opened(policies, store);
+        let (sender, taken) = mpsc::unbounded();
+        tokio::spawn(async move {
+            while let Some(commanded) = commands.next().await {
+                // A test that has ended looks at no more.
+                let _ended = sender.unbounded_send(commanded);
+            }
+        });
+        (house, taken)
+    }
+
+    fn opened(
         policies: Policies,
         store: Box<dyn service_worker::RegistryStore>,
     ) -> (Self, HostCommands) {
@@ -175,6 +193,7 @@ impl House {
             policies,
             clock: clock.clone(),
             network: network.clone(),
+            caches: Arc::new(NoCaches),
             store,
         })
         .unwrap();

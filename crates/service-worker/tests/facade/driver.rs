@@ -4,9 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use service_worker::types::{ClientId, Environment, EphemeralId, EventType, WorkerState};
+use service_worker::types::{
+    ClientId, ClientNotice, Environment, EphemeralId, EventType, WorkerState,
+};
 use service_worker::{
-    AnsweredBy, FetchAnswer, FetchError, HostEvent, JobError, Policies, StopReason,
+    AnsweredBy, FetchAnswer, FetchError, HostCommand, HostEvent, JobError, Policies, StopReason,
 };
 
 use crate::stand::{
@@ -124,6 +126,52 @@ fn a_host_that_takes_no_commands_fails_what_waits_for_it_at_once() {
     let registered = stand.handle.register(page, other);
     let error = stand.settle("the refusal", registered).unwrap_err();
     assert!(matches!(&error, JobError::Type(_)), "{error}");
+}
+
+#[test]
+fn a_promise_settles_in_its_place_among_the_commands() {
+    let mut stand = Stand::new(Policies::seeds());
+    let page = stand.page(1, SITE);
+    let mut becomes_ready = pin!(stand.handle.ready(page));
+    let mut registering = pin!(stand.handle.register(page, options()));
+    let (start, _inbox) = stand.start();
+    stand.is_busy = true;
+    stand.started(&start, &[]);
+    stand.until_state(WorkerState::Activated);
+    assert!(ready(registering.as_mut()).is_none());
+    assert!(ready(becomes_ready.as_mut()).is_none());
+    let mut order = Vec::new();
+    loop {
+        // What settled before this command was taken did so after the one before.
+        let command = next(&mut stand.commands);
+        if ready(registering.as_mut()).is_some_and(|it| it.is_ok()) {
+            order.push("registered".to_owned());
+            registering.set(stand.handle.register(page, options()));
+        }
+        if ready(becomes_ready.as_mut()).is_some_and(|it| it.is_ok()) {
+            order.push("ready".to_owned());
+            becomes_ready.set(stand.handle.ready(page));
+        }
+        match command {
+            Some((HostCommand::Notify { notice, .. }, _)) => order.push(match *notice {
+                ClientNotice::UpdateFound(_) => "updatefound".to_owned(),
+                ClientNotice::StateChanged { state, .. } => state.as_str().to_owned(),
+                ClientNotice::ControllerChanged(_) => "controllerchange".to_owned(),
+            }),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    order.dedup();
+    let expected = [
+        "registered",
+        "updatefound",
+        "installed",
+        "activating",
+        "ready",
+        "activated",
+    ];
+    assert_eq!(order, expected);
 }
 
 #[test]

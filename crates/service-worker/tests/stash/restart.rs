@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::common::{House, SERVICE, message, quiet};
+use crate::common::{House, SERVICE, Taken, message, quiet};
 use futures_util::StreamExt;
 use service_worker::message_port::{MessageChannel, MessagePort};
 use service_worker::stash::EntryId;
@@ -12,8 +12,8 @@ use service_worker::types::{
     EventType, EventTypes, FetchHandler, RunId, ScriptMap, WorkerId, WorkerState,
 };
 use service_worker::{
-    EventDetail, EventOutcome, HostCommand, HostCommands, HostEvent, MemoryStore, Policies,
-    RegistryStore, Restored, StoreError, StoreWrite,
+    EventDetail, EventOutcome, HostCommand, HostEvent, MemoryStore, Policies, RegistryStore,
+    Restored, StoreError, StoreWrite,
 };
 
 /// A disk whose every state is kept, as if the power had been cut then.
@@ -51,7 +51,7 @@ impl RegistryStore for Disk {
 /// A browser whose host is the test.
 struct Stand {
     house: House,
-    commands: HostCommands,
+    commands: Taken,
     run: RunId,
 }
 

@@ -1,6 +1,7 @@
 //! Job queues, `register()`, `unregister()`.
 
 use sw_registry::{EventOutcome, Input, JobError, Provenance, Settled, SiteData};
+use sw_types::fetch::CacheMode;
 use sw_types::{EphemeralId, Origin, ScriptUrl, StorageKey, UpdateViaCache};
 
 use crate::harness::{Host, key, scope, script, url};
@@ -91,6 +92,54 @@ fn a_registration_that_is_just_this_one_resolves_without_a_fetch() {
     assert_eq!(host.registered(other_mode), id);
     assert_eq!(host.fetched.len(), 2);
     assert_eq!(host.view(id).update_via_cache, UpdateViaCache::All);
+}
+
+/// The mode that `register()` asks for is that of its own fetches; an update keeps the registration's,
+/// also one that was asked for before another mode came.
+#[test]
+fn the_cache_is_used_as_the_register_that_runs_asks() {
+    use UpdateViaCache::{All, Imports, None};
+    for (before, asked, cache) in [
+        (All, None, CacheMode::NoCache),
+        (All, Imports, CacheMode::NoCache),
+        (None, All, CacheMode::Default),
+        (Imports, All, CacheMode::Default),
+    ] {
+        let mut host = Host::new();
+        let mut first = Host::registering(Option::None, "/", "/sw.js");
+        first.update_via_cache = before;
+        host.register_with(first);
+        let mut second = Host::registering(Option::None, "/", "/sw.js");
+        second.update_via_cache = asked;
+        let second = host.register_with(second);
+        let id = host.registered(second);
+        assert_eq!(
+            host.fetched.last().unwrap().1,
+            cache,
+            "{before:?} {asked:?}"
+        );
+        assert_eq!(host.view(id).update_via_cache, asked);
+        host.update(id);
+        assert_eq!(host.fetched.last().unwrap().1, cache, "update: {asked:?}");
+        assert_eq!(host.view(id).update_via_cache, asked);
+    }
+}
+
+#[test]
+fn an_update_that_waits_behind_a_register_keeps_what_that_register_asked_for() {
+    let mut host = Host::new();
+    let (id, _) = host.activated();
+    host.hold.fetch = true;
+    let mut asked = Host::registering(None, "/", "/sw.js");
+    asked.update_via_cache = UpdateViaCache::None;
+    host.register_with(asked);
+    let update = host.update(id);
+    host.hold.fetch = false;
+    while !host.held.fetches.is_empty() {
+        host.release_fetch();
+    }
+    assert!(host.result(update).is_some());
+    assert_eq!(host.view(id).update_via_cache, UpdateViaCache::None);
 }
 
 #[test]

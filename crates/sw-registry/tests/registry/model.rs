@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     body: u64,
     pub(crate) state: WorkerState,
     skip_waiting: bool,
+    /// Its calls of `skipWaiting()` that wait for the activate event to be dispatched.
+    skipping: Vec<PromiseId>,
     pub(crate) starting: bool,
     pub(crate) running: bool,
     /// The lifecycle event that it handles; and whether it handles others.
@@ -64,7 +66,8 @@ enum JobType {
 struct Job {
     job_type: JobType,
     script: &'static str,
-    update_via_cache: UpdateViaCache,
+    /// Unset for updates.
+    update_via_cache: Option<UpdateViaCache>,
     force: bool,
     promises: Vec<(PromiseId, Option<ClientId>)>,
     settled: bool,
@@ -172,7 +175,7 @@ impl Model {
         let job = Job {
             job_type: JobType::Register,
             script,
-            update_via_cache,
+            update_via_cache: Some(update_via_cache),
             force: false,
             promises: vec![(promise, client)],
             settled: false,
@@ -190,7 +193,7 @@ impl Model {
                 let job = Job {
                     job_type: JobType::Update,
                     script: self.workers[&newest].script,
-                    update_via_cache: it.update_via_cache,
+                    update_via_cache: None,
                     force,
                     promises: promise.map(|it| (it, None)).into_iter().collect(),
                     settled: false,
@@ -211,7 +214,7 @@ impl Model {
                 let job = Job {
                     job_type: JobType::Unregister,
                     script: "",
-                    update_via_cache: UpdateViaCache::Imports,
+                    update_via_cache: None,
                     force: false,
                     promises: vec![(promise, None)],
                     settled: false,
@@ -228,13 +231,17 @@ impl Model {
         match self.workers.get_mut(&worker) {
             Some(it) if it.state != WorkerState::Redundant => {
                 it.skip_waiting = true;
+                it.skipping.push(promise);
                 let registration = it.registration;
-                self.attempt(registration);
-                self.settle(promise, "Done");
+                self.try_activate(registration);
+                self.settle_down();
+                let it = &self.workers[&worker];
+                if !(it.state == WorkerState::Activating && it.starting) {
+                    self.skipped(worker, "Done");
+                }
             }
             _ => self.settle(promise, "AbortError"),
         }
-        self.settle_down();
     }
 
     pub(crate) fn claim(&mut self, promise: PromiseId, worker: WorkerId) {
@@ -358,7 +365,7 @@ impl Model {
                 }
                 if same {
                     // Step 7.
-                    it.update_via_cache = update_via_cache;
+                    it.update_via_cache = update_via_cache.unwrap_or(it.update_via_cache);
                     self.resolve_job(key, &format!("registration {id}"));
                     self.finish_job(key);
                 } else {
@@ -378,6 +385,7 @@ impl Model {
             self.install(registration, id);
         } else if it.state == WorkerState::Activating {
             it.event = Some(Lifecycle::Activate);
+            self.skipped(id, "Done");
         } else {
             self.serve_wakes(registration);
         }
@@ -479,7 +487,7 @@ impl Model {
             (JobType::Register, Some(id)) => {
                 let newest = self.newest(id).map(|newest| &self.workers[&newest]);
                 let same = newest.is_some_and(|it| it.script == script)
-                    && self.registrations[&id].update_via_cache == update_via_cache;
+                    && Some(self.registrations[&id].update_via_cache) == update_via_cache;
                 if same {
                     self.resolve_job(key, &format!("registration {id}"));
                     self.finish_job(key);
@@ -488,7 +496,7 @@ impl Model {
                 }
             }
             (JobType::Register, None) => {
-                let id = self.set_registration(key, update_via_cache);
+                let id = self.set_registration(key, update_via_cache.expect("given"));
                 self.run_update(key, id);
             }
             (JobType::Update, None) => {
@@ -546,9 +554,9 @@ impl Model {
             .last_check
             .is_some_and(|checked| self.now.wall.since(checked) > day);
         let job = &self.queues[&key][0];
-        let no_cache = it.update_via_cache != UpdateViaCache::All
-            || job.force
-            || (stale && self.newest(id).is_some());
+        let mode = job.update_via_cache.unwrap_or(it.update_via_cache);
+        let no_cache =
+            mode != UpdateViaCache::All || job.force || (stale && self.newest(id).is_some());
         self.fetches.push_back((key, job.script));
         self.fetched.push((job.script, no_cache));
     }
@@ -569,6 +577,7 @@ impl Model {
             body,
             state: WorkerState::Parsed,
             skip_waiting: false,
+            skipping: Vec::new(),
             starting: true,
             running: false,
             event: None,
@@ -598,7 +607,8 @@ impl Model {
     fn install(&mut self, id: RegistrationId, worker: WorkerId) {
         let it = self.registrations.get_mut(&id).expect("a job holds it");
         let key = it.key;
-        it.update_via_cache = self.queues[&key][0].update_via_cache;
+        let asked = self.queues[&key][0].update_via_cache;
+        it.update_via_cache = asked.unwrap_or(it.update_via_cache);
         it.installing = Some(worker);
         let found = self.workers.get_mut(&worker).expect("it was evaluated");
         found.state = WorkerState::Installing;

@@ -151,6 +151,12 @@ impl EventLoop {
         self.last_realm.get()
     }
 
+    /// A number for what a realm keeps for its scripts: no other realm of the agent uses it.
+    pub(in crate::js) fn next_kept(&self) -> u64 {
+        self.last_kept.set(self.last_kept.get() + 1);
+        self.last_kept.get()
+    }
+
     /// The context of a realm was freed, or another took its place.
     pub(in crate::js) fn forget_state(&self, realm: RealmId, context: usize) {
         if let Ok(mut contexts) = self.contexts.try_borrow_mut() {

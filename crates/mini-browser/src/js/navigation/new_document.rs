@@ -11,6 +11,7 @@ use crate::fetch::PolicyContainer;
 use crate::js::JsBytes;
 use crate::js::documents::FetchedDocument;
 use crate::js::json::Json;
+use crate::js::navigables::Resource;
 use crate::js::realm::Realm;
 use crate::js::sandbox::Sandbox;
 
@@ -27,6 +28,8 @@ pub(super) struct NewDocument {
     pub(super) sandbox: Sandbox,
     pub(super) policies: PolicyContainer,
     pub(super) history: History,
+    /// What its entry makes it from again.
+    pub(super) resource: Resource,
     /// Whose controller it has, if it comes from a local URL.
     pub(super) creator: Option<ClientId>,
 }
@@ -70,6 +73,7 @@ pub(super) fn of_response(
         client: Some(fetched.client),
         sandbox,
         history,
+        resource: Resource::Url,
         creator: None,
     }
 }
@@ -124,6 +128,7 @@ pub(super) fn of_text(
         referrer: String::new(),
         sandbox,
         history,
+        resource: Resource::Url,
         creator: None,
     }
 }

@@ -1,6 +1,6 @@
 //! Of fetches: `fetch()` with its abort, the bodies of responses, and the URLs of requests.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -12,19 +12,21 @@ use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
 use rquickjs::{Ctx, Promise, Result};
 use serde_json::{Value, json};
-use service_worker::Body;
-use service_worker::types::Origin;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
     ResponseHead, ResponseType, ServiceWorkersMode,
 };
+use service_worker::types::{EventId, Origin};
+use service_worker::{Body, Response};
 use url::Url;
 
+use super::heads::Behalf;
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, ReferrerPolicy, RequestBody};
+use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
+use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 
@@ -132,9 +134,17 @@ async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<J
     Ok(Some(JsBytes(chunk)))
 }
 
+/// Keeps a body until a script has read it, under the number that is given back.
+pub(in crate::js) fn keep_body(realm: &RealmState, body: Body) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let bodies = realm.local::<Bodies>();
+    bodies.kept.borrow_mut().insert(id, body);
+    id
+}
+
 /// The body of that number, which is not kept any more.
 pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
-    realm.local::<Bodies>().take(number(id))
+    realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
 /// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
@@ -154,7 +164,7 @@ async fn fetch_for_element(
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let head = fetched.head;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let body = fetched.body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = fetched.body.map(|body| keep_body(&realm, body));
     Ok(Json(json!({
         "status": head.status.as_u16(),
         "type": head.response_type.as_str(),
@@ -166,7 +176,8 @@ async fn fetch_for_element(
     })))
 }
 
-/// *Fetch* for a script: `{ head, body }`. Why it failed is for people, in the console; the script
+/// *Fetch* for a script: `{ head, body, wasSent }`, the last of which says whether the network had the
+/// request's body. Why it failed is for people, in the console; the script
 /// sees one `TypeError` for all network errors.
 async fn fetch(
     realm: Rc<RealmState>,
@@ -180,7 +191,7 @@ async fn fetch(
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let blob = head["blobId"].as_u64();
-    let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+    let blob = blob.and_then(|id| realm.kept(|blobs: &OwnBlobs| blobs.resolved(id)));
     let service = match blob {
         Some(blob) => Arc::new(blob.service(&service)),
         None => service,
@@ -188,7 +199,25 @@ async fn fetch(
     let params = fetch_params(&realm, &head, body)?;
     let fetched = service.fetch(params).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
-    Ok(response_with_body(&realm, fetched.head, fetched.body))
+    let was_sent = fetched.source == Source::Network;
+    let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
+    response["wasSent"] = Value::from(was_sent);
+    Ok(Json(response))
+}
+
+/// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
+pub(super) async fn preload_response(
+    realm: Rc<RealmState>,
+    fetches: Option<Arc<Fetches>>,
+    event: EventId,
+) -> std::result::Result<Json, OpError> {
+    let fetches = fetches.ok_or_else(|| OpError::type_error("this is not a service worker"))?;
+    let response = fetches.preload(event).await;
+    let Response { head, body } = response
+        .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
+    let is_null = matches!(head.status.as_u16(), 204 | 205 | 304)
+        || head.response_type == ResponseType::OpaqueRedirect;
+    Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
@@ -197,7 +226,7 @@ pub(super) fn response_with_body(
     head: ResponseHead,
     body: Option<Body>,
 ) -> Json {
-    let body = body.map(|body| realm.local::<Bodies>().keep(body));
+    let body = body.map(|body| keep_body(realm, body));
     Json(json!({ "head": response_to_js(realm, head), "body": body }))
 }
 
@@ -215,7 +244,7 @@ pub(super) fn response_to_js(realm: &RealmState, head: ResponseHead) -> Value {
         "status": head.visible_status(),
         "statusText": if is_hidden { "" } else { head.status_text.as_str() },
         "headers": heads::headers_to_js(&head.visible_headers()),
-        "headId": realm.local::<heads::Heads>().keep_response(head.clone()),
+        "headId": heads::keep_response(realm, head.clone()),
     })
 }
 
@@ -225,19 +254,29 @@ pub(super) fn fetch_params(
     body: Option<Bytes>,
 ) -> std::result::Result<FetchParams, OpError> {
     let mut request = request_from_js(realm, head)?;
+    let navigated = match behalf(realm, head)? {
+        Some(Behalf::Navigation(navigated)) => Some(navigated),
+        Some(Behalf::FallThrough(_)) | None => None,
+    };
     request.has_body = body.is_some();
-    let policy = ReferrerPolicy::from_keyword(text(head, "referrerPolicy")?);
+    let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
     let mut params = params.with_policies(&realm.policies());
-    let body = body.unwrap_or_default();
-    params.body = if head["isStream"].as_bool().unwrap_or(false) {
-        RequestBody::from_stream(Body::from(body))
-    } else {
-        body.into()
+    let kept = head["bodyId"]
+        .as_u64()
+        .map(|id| realm.local::<Bodies>().take(id));
+    params.head.has_body |= kept.is_some();
+    params.body = match kept {
+        None => body.unwrap_or_default().into(),
+        Some(None) => return Err(OpError::type_error("the request's body was read already")),
+        Some(Some(body)) => RequestBody::from_body(body),
     };
     if let Some(policy) = policy {
         params.referrer_policy = policy;
     }
+    params.redirected_from = navigated
+        .map(|navigated| navigated.redirected_from)
+        .unwrap_or_default();
     Ok(params)
 }
 
@@ -261,8 +300,12 @@ pub(super) fn request_from_js(
         "about:client" => Some(environment.creation_url.clone()),
         url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
     };
-    let requester = head["requesterId"].as_u64();
-    let requester = requester.map(|id| realm.local::<heads::Heads>().requester(id));
+    let own = || (environment.origin.clone(), false);
+    let (requester, (origin, tainted_origin)) = match behalf(realm, head)? {
+        Some(Behalf::FallThrough(requester)) => (Some(requester), own()),
+        Some(Behalf::Navigation(it)) => (None, (it.origin, it.tainted_origin)),
+        None => (None, own()),
+    };
     Ok(RequestHead {
         method: method.map_err(|_| bad("method"))?,
         headers: heads::headers_from_js(&head["headers"])?,
@@ -274,23 +317,34 @@ pub(super) fn request_from_js(
         service_workers: match realm.kind() {
             // SEMANTICS §5.4: a worker's own fetch() skips its own worker.
             RealmKind::ServiceWorker(_) => ServiceWorkersMode::Foreign,
-            RealmKind::Window | RealmKind::DedicatedWorker(_) => ServiceWorkersMode::All,
+            RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                ServiceWorkersMode::All
+            }
         },
         look_aside: keyword(head, "lookAside", LookAside::from_keyword)?,
         referrer,
         integrity: text(head, "integrity")?.to_owned(),
         use_cors_preflight: head["useCorsPreflight"].as_bool().unwrap_or(false),
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
-        // A requester that is not known any more must not turn into the worker itself.
-        requester: match requester {
-            Some(None) => return Err(bad("requester")),
-            Some(requester) => requester,
-            None => None,
-        },
-        origin: environment.origin.clone(),
+        reload_navigation: head["reloadNavigation"].as_bool().unwrap_or(false),
+        history_navigation: head["historyNavigation"].as_bool().unwrap_or(false),
+        requester,
+        origin,
+        tainted_origin,
         url_list,
         ..RequestHead::get(realm.url().clone(), environment.origin.clone())
     })
+}
+
+/// On whose behalf the request is made, if not on the realm's own. Who is not known any more must not
+/// turn into the realm itself.
+fn behalf(realm: &RealmState, head: &Value) -> std::result::Result<Option<Behalf>, OpError> {
+    let Some(id) = head["requesterId"].as_u64() else {
+        return Ok(None);
+    };
+    let found = realm.kept(|heads: &heads::Heads| heads.requester(id));
+    let unknown = || OpError::type_error("the request's requester is not valid");
+    found.map(Some).ok_or_else(unknown)
 }
 
 fn text<'a>(head: &'a Value, member: &str) -> std::result::Result<&'a str, OpError> {
@@ -344,17 +398,10 @@ where
 /// Bodies of responses that no script has read yet.
 #[derive(Default)]
 struct Bodies {
-    last: Cell<u64>,
     kept: RefCell<BTreeMap<u64, Body>>,
 }
 
 impl Bodies {
-    fn keep(&self, body: Body) -> u64 {
-        self.last.set(self.last.get() + 1);
-        self.kept.borrow_mut().insert(self.last.get(), body);
-        self.last.get()
-    }
-
     fn take(&self, id: u64) -> Option<Body> {
         self.kept.borrow_mut().remove(&id)
     }

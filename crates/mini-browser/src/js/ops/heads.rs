@@ -1,41 +1,52 @@
 //! Heads of requests and responses between Rust and the prelude. What a script may not forge —
 //! a fall-through request's requester, what a filtered response hides — stays here, under a number.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use service_worker::types::fetch::{RequestHead, Requester, ResponseHead, ResponseType};
+use service_worker::types::Origin;
+use service_worker::types::fetch::{
+    RequestHead, RequestMode, Requester, ResponseHead, ResponseType,
+};
+use url::Url;
 
 use super::OpError;
 use crate::js::realm::RealmState;
 
+/// On whose behalf a worker fetches the request of its event.
+#[derive(Clone, Debug)]
+pub(in crate::js) enum Behalf {
+    /// Of a request that fell through.
+    FallThrough(Requester),
+    /// Of a navigation.
+    Navigation(Navigated),
+}
+
+/// What a navigation request keeps when a worker fetches it. (*Fetch*, the constructor of `Request`:
+/// "The propagation of the origin is only significant for navigation requests being handled by a
+/// service worker.")
+#[derive(Clone, Debug)]
+pub(in crate::js) struct Navigated {
+    /// Who navigates.
+    pub(in crate::js) origin: Origin,
+    /// Whether a redirect has tainted that.
+    pub(in crate::js) tainted_origin: bool,
+    /// The URLs that redirected it.
+    pub(in crate::js) redirected_from: Vec<Url>,
+}
+
 /// What stays on this side.
 #[derive(Default)]
 pub(in crate::js) struct Heads {
-    next: Cell<u64>,
-    requesters: RefCell<BTreeMap<u64, Requester>>,
+    requesters: RefCell<BTreeMap<u64, Behalf>>,
     responses: RefCell<BTreeMap<u64, ResponseHead>>,
 }
 
 impl Heads {
-    fn take_id(&self) -> u64 {
-        self.next.set(self.next.get() + 1);
-        self.next.get()
-    }
-
-    /// Keeps the head of a filtered response.
-    pub(in crate::js) fn keep_response(&self, head: ResponseHead) -> u64 {
-        let id = self.take_id();
-        self.responses.borrow_mut().insert(id, head);
-        id
-    }
-
-    fn keep_requester(&self, requester: Requester) -> u64 {
-        let id = self.take_id();
-        self.requesters.borrow_mut().insert(id, requester);
-        id
+    fn response(&self, id: u64) -> Option<ResponseHead> {
+        self.responses.borrow().get(&id).cloned()
     }
 
     /// Lets go of a response's head.
@@ -48,17 +59,32 @@ impl Heads {
         self.requesters.borrow_mut().remove(&id);
     }
 
-    /// The requester of that number.
-    pub(in crate::js) fn requester(&self, id: u64) -> Option<Requester> {
+    /// Who has that number.
+    pub(in crate::js) fn requester(&self, id: u64) -> Option<Behalf> {
         self.requesters.borrow().get(&id).cloned()
     }
+}
+
+/// Keeps the head of a filtered response, under a number.
+pub(super) fn keep_response(realm: &RealmState, head: ResponseHead) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let heads = realm.local::<Heads>();
+    heads.responses.borrow_mut().insert(id, head);
+    id
+}
+
+fn keep_requester(realm: &RealmState, requester: Behalf) -> u64 {
+    let id = realm.event_loop().next_kept();
+    let heads = realm.local::<Heads>();
+    heads.requesters.borrow_mut().insert(id, requester);
+    id
 }
 
 /// A request's head for `requestFromHost`.
 pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
     let requester = head.requester.clone();
-    let requester = requester.map(|requester| realm.local::<Heads>().keep_requester(requester));
-    let urls: Vec<_> = head.url_list.iter().map(url::Url::as_str).collect();
+    let requester = requester.map(|it| keep_requester(realm, Behalf::FallThrough(it)));
+    let urls: Vec<_> = head.url_list.iter().map(Url::as_str).collect();
     json!({
         "method": head.method.as_str(),
         "url": head.url().as_str(),
@@ -69,13 +95,33 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
         "credentials": head.credentials.as_str(),
         "cache": head.cache.as_str(),
         "redirect": head.redirect.as_str(),
-        "referrer": head.referrer.as_ref().map_or("", url::Url::as_str),
+        "referrer": head.referrer.as_ref().map_or("", Url::as_str),
+        "referrerPolicy": head.referrer_policy.as_str(),
         "serviceWorkers": head.service_workers.as_str(),
         "lookAside": head.look_aside.as_str(),
         "integrity": head.integrity,
         "keepalive": head.keepalive,
+        "reloadNavigation": head.reload_navigation,
+        "historyNavigation": head.history_navigation,
         "requesterId": requester,
     })
+}
+
+/// The request of a `fetch` event: for the current URL, whatever led there.
+pub(in crate::js) fn event_request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
+    let mut shown = request_to_js(realm, head);
+    shown["urlList"] = json!([head.url().as_str()]);
+    if head.mode == RequestMode::Navigate && head.requester.is_none() {
+        let (_, before) = head.url_list.split_last().unzip();
+        let navigation = Navigated {
+            origin: head.origin.clone(),
+            tainted_origin: head.tainted_origin,
+            redirected_from: before.map(<[Url]>::to_vec).unwrap_or_default(),
+        };
+        let id = keep_requester(realm, Behalf::Navigation(navigation));
+        shown["requesterId"] = Value::from(id);
+    }
+    shown
 }
 
 pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
@@ -93,14 +139,13 @@ pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {
         .collect()
 }
 
-/// The head that `responseToHost` gave: the one that is kept here, or a script's own.
+/// The head that `responseToHost` gave: the one that a realm keeps, or a script's own.
 pub(in crate::js) fn response_from_js(
     realm: &RealmState,
     head: &Value,
 ) -> Result<ResponseHead, OpError> {
     if let Some(id) = head["headId"].as_u64() {
-        let heads = realm.local::<Heads>();
-        let kept = heads.responses.borrow().get(&id).cloned();
+        let kept = realm.kept(|heads: &Heads| heads.response(id));
         return kept.ok_or_else(|| OpError::type_error("the response's head is not known here"));
     }
     if head["type"] == "error" {

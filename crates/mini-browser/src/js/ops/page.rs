@@ -78,7 +78,9 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         move |ctx: Ctx<'js>, registration: f64| -> Result<Promise<'js>> {
             let caller = match realm.kind() {
                 RealmKind::ServiceWorker(start) => Some(start.worker),
-                RealmKind::Window | RealmKind::DedicatedWorker(_) => None,
+                RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                    None
+                }
             };
             let update = realm.seam().update(registration_id(registration), caller);
             promise(&ctx, &realm, view_of(update))

@@ -1,4 +1,4 @@
-//! Of dedicated workers, and of the scripts that workers import.
+//! Of dedicated and shared workers, and of the scripts that workers import.
 
 use rquickjs::{Ctx, Object, Result, Value};
 use service_worker::types::WorkerType;
@@ -9,9 +9,11 @@ use super::{OpError, Ops};
 use crate::js::ConsoleLevel;
 use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
 use crate::js::classic_script::evaluate_script;
-use crate::js::dedicated::{NewWorker, ParentLink, Workers};
+use crate::js::dedicated::{ParentLink, Workers};
 use crate::js::error::Exception;
-use crate::js::realm::{RealmKind, RealmState};
+use crate::js::realm::{RealmKind, RealmState, WorkerOptions};
+use crate::js::shared::{self, ScopeLink};
+use crate::js::worker_start::NewWorker;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     declare_parent(ops)?;
@@ -25,21 +27,23 @@ fn declare_parent<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     ops.add(
         "op_start_worker",
         move |ctx: Ctx<'js>, url: String, kind: String, credentials: String, name: String| {
-            let refused = |name: &str, message: &str| OpError::new(name, message).throw(&ctx);
-            let url =
-                Url::parse(&url).map_err(|error| refused("SyntaxError", &error.to_string()))?;
-            let credentials = CredentialsMode::from_keyword(&credentials);
-            let new = NewWorker {
-                url,
-                is_module: kind == "module",
-                credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
-                name,
-            };
+            let new = new_worker(&ctx, &url, &kind, &credentials, name)?;
             let workers = realm.local::<Workers>();
+            let refused = || OpError::new("QuotaExceededError", "there are too many workers");
             let started = workers.start(&realm, new);
-            let (worker, port) = started
-                .ok_or_else(|| refused("QuotaExceededError", "there are too many workers"))?;
+            let (worker, port) = started.ok_or_else(|| refused().throw(&ctx))?;
             Result::Ok(vec![worker, port])
+        },
+    )?;
+
+    // `[object, outside port]`, by number.
+    let realm = ops.realm();
+    ops.add(
+        "op_connect_shared_worker",
+        move |ctx: Ctx<'js>, url: String, kind: String, credentials: String, name: String| {
+            let new = new_worker(&ctx, &url, &kind, &credentials, name)?;
+            let (object, port) = shared::connect(&realm, new);
+            Result::Ok(vec![object, port])
         },
     )?;
 
@@ -67,16 +71,38 @@ fn declare_parent<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     )
 }
 
+fn new_worker(
+    ctx: &Ctx<'_>,
+    url: &str,
+    kind: &str,
+    credentials: &str,
+    name: String,
+) -> Result<NewWorker> {
+    let url = Url::parse(url)
+        .map_err(|error| OpError::new("SyntaxError", error.to_string()).throw(ctx))?;
+    let credentials = CredentialsMode::from_keyword(credentials);
+    Ok(NewWorker {
+        url,
+        credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
+        options: WorkerOptions {
+            name,
+            is_module: kind == "module",
+        },
+    })
+}
+
 fn declare_worker<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add("op_worker_name", move || match realm.kind() {
-        RealmKind::DedicatedWorker(worker) => worker.name.clone(),
+        RealmKind::DedicatedWorker(options) | RealmKind::SharedWorker(options) => {
+            options.name.clone()
+        }
         RealmKind::ServiceWorker(_) | RealmKind::Window => String::new(),
     })?;
 
     let realm = ops.realm();
     ops.add("op_is_module_worker", move || match realm.kind() {
-        RealmKind::DedicatedWorker(worker) => worker.is_module,
+        RealmKind::DedicatedWorker(options) | RealmKind::SharedWorker(options) => options.is_module,
         RealmKind::ServiceWorker(start) => start.worker_type == WorkerType::Module,
         RealmKind::Window => false,
     })?;
@@ -84,7 +110,12 @@ fn declare_worker<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     // Close a worker: its event loop runs no more tasks.
     let realm = ops.realm();
     ops.add("op_close_worker", move || {
-        realm.event_loop().close_after_task()
+        realm.event_loop().close_after_task();
+        if let RealmKind::SharedWorker(_) = realm.kind()
+            && let Some(link) = realm.service::<ScopeLink>()
+        {
+            link.closing();
+        }
     })
 }
 
@@ -120,7 +151,6 @@ fn import(
     if let Some(imported) = import_for_service_worker(realm, &url) {
         return imported;
     }
-    let is_network = matches!(url.scheme(), "http" | "https");
     let script = fetch_script(
         realm,
         ScriptRequest {
@@ -131,8 +161,8 @@ fn import(
             referrer: realm.referrer_source(),
         },
     )?;
-    // Fetch a classic worker-imported script, step 5.
-    if is_network && !script.is_javascript() {
+    // Fetch a classic worker-imported script, step 5: whatever the URL's scheme.
+    if !script.is_javascript() {
         return Err(format!("{url}: its type is {:?}", script.essence));
     }
     Ok(script)

@@ -33,7 +33,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             let service = realm.service::<FetchService>();
             let service = service.ok_or_else(|| failed("this realm has no network"))?;
             let blob = head.0["blobId"].as_u64();
-            let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+            let blob = blob.and_then(|id| realm.kept(|blobs: &OwnBlobs| blobs.resolved(id)));
             let service = match blob {
                 Some(blob) => Arc::new(blob.service(&service)),
                 None => service,

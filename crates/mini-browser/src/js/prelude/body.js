@@ -11,7 +11,7 @@ import { copyOfBytes, isBufferSource } from "./buffers.js";
 import { utf8Decode } from "./encoding.js";
 import { extractMimeType, serializeMimeType } from "./mime_type.js";
 import { promising, react, rejectedWith, resolvedWith } from "./promises.js";
-import { URLSearchParams } from "./url.js";
+import { URLSearchParams, isSearchParams, serialized } from "./url.js";
 import { USVString } from "./webidl.js";
 
 // BodyInit, and null. What is none of its types is a string.
@@ -19,7 +19,7 @@ export function bodyInit(value) {
   const isKept =
     value === null ||
     isBufferSource(value) ||
-    value instanceof URLSearchParams ||
+    isSearchParams(value) ||
     brands.isBlob(value) ||
     brands.isFormData(value) ||
     brands.isReadableStream(value);
@@ -36,8 +36,8 @@ export function extract(init, keepalive = false) {
     if (isUnusable({ stream })) throw new TypeError("the stream has been read already, or is locked");
     return { body: bodyOfStream(stream), type: null };
   }
-  if (init instanceof URLSearchParams) {
-    return { body: bodyOf(op_utf8_encode(`${init}`)), type: "application/x-www-form-urlencoded;charset=UTF-8" };
+  if (isSearchParams(init)) {
+    return { body: bodyOf(op_utf8_encode(serialized(init))), type: "application/x-www-form-urlencoded;charset=UTF-8" };
   }
   if (brands.isBlob(init)) {
     const { blobBytes } = op_load("blob.js");

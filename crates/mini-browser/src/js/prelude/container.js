@@ -10,10 +10,11 @@ import { global } from "./realms.js";
 import { deserializeMessage, portsAmong } from "./structured_clone.js";
 import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, required } from "./webidl.js";
 
-let controllerChanged, received;
+let clientChanged, controllerChanged, received;
 
 export class ServiceWorkerContainer extends EventTarget {
   #controller;
+  // The ready promise, with its resolver while it is pending; null until it is asked for.
   #ready = null;
   // The client message queue; null once it is enabled.
   #queue = [];
@@ -24,8 +25,15 @@ export class ServiceWorkerContainer extends EventTarget {
   }
   get ready() {
     if (!(#ready in this)) return Promise.reject(new TypeError("ready: this is no ServiceWorkerContainer"));
-    this.#ready ??= callAsync(op_ready).then(registrationOf);
-    return this.#ready;
+    if (this.#ready === null) {
+      this.#ready = Promise.withResolvers();
+      this.#awaitReady();
+    }
+    return this.#ready.promise;
+  }
+  // It never rejects: for a client that is gone, it stays pending.
+  #awaitReady() {
+    op_ready().then((view) => this.#ready.resolve(registrationOf(view)), () => {});
   }
   async register(scriptURL, options = undefined) {
     if (!(#queue in this)) return elsewhere(this, "register", arguments);
@@ -77,6 +85,10 @@ export class ServiceWorkerContainer extends EventTarget {
       if (container.#queue === null) container.#deliver(message);
       else container.#queue.push(message);
     };
+    clientChanged = (container) => {
+      container.#controller = op_controller();
+      if (container.#ready !== null) container.#awaitReady();
+    };
     controllerChanged = (container, controller) => {
       container.#controller = controller;
       fireEvent(container, "controllerchange", true);
@@ -107,8 +119,11 @@ export function clientMessage(number, origin, source, registration) {
   received(container, { number, origin, source, registration });
 }
 
-// What the browser says of registrations.
-export function notice(kind, detail) {
+// What the browser says of registrations. Before this module is loaded, no object is there to change.
+op_set_hook("notice", (kind, detail) => {
   if (kind === "controllerChanged") controllerChanged(container, detail.controller);
   else applyNotice(kind, detail);
-}
+});
+
+// The window of the initial about:blank shows its first document: another client.
+op_set_hook("client changed", () => clientChanged(container));

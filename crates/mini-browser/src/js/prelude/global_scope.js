@@ -39,6 +39,7 @@ export function installGlobalScope(Class, holder = global) {
   lazy("streams/encoding_streams.js", ["TextEncoderStream", "TextDecoderStream"]);
   lazy("streams/compression_streams.js", ["CompressionStream", "DecompressionStream"]);
   lazy("url.js", ["URL", "URLSearchParams"]);
+  lazy("url_pattern.js", ["URLPattern"]);
   lazy("streams/queuing_strategies.js", ["ByteLengthQueuingStrategy", "CountQueuingStrategy"]);
   lazy("streams/readable_stream.js", ["ReadableStream"]);
   lazy("streams/readers.js", ["ReadableStreamDefaultReader", "ReadableStreamBYOBReader"]);
@@ -62,6 +63,8 @@ export function installGlobalScope(Class, holder = global) {
   lazy("response.js", ["Response"]);
   lazy("fetch.js", ["fetch", "local_fetch"], true);
   lazy("form_data.js", ["FormData"]);
+  lazy("event_source.js", ["EventSource"]);
+  if (facts.secure) lazy("storage_manager.js", ["StorageManager"]);
   attribute(holder, "caches", () => load("caches.js").caches);
   lazy("caches.js", ["Cache", "CacheStorage"]);
   replaceable("origin", () => facts.origin, holder);

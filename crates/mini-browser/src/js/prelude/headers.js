@@ -1,8 +1,12 @@
 // Headers and its guards. (Fetch, "Headers class".)
 
+import { op_set_hook } from "ops";
+
+import { foreign } from "./brands.js";
 import { pairs } from "./fetch_idl.js";
 import { ByteString, idl, pairIterable, required } from "./webidl.js";
 
+let isOwn;
 let stateOf;
 let create;
 
@@ -10,7 +14,9 @@ export class Headers {
   #state = { list: [], guard: "none" };
 
   static {
-    stateOf = (headers) => headers.#state;
+    isOwn = (value) => typeof value === "object" && value !== null && #state in value;
+    stateOf = (headers) => (isOwn(headers) ? headers.#state : elsewhere(headers));
+    op_set_hook("headers", (value) => (isOwn(value) ? value.#state : null));
     create = (state) => {
       const headers = new Headers();
       headers.#state = state;
@@ -62,6 +68,16 @@ export class Headers {
 
 pairIterable(Headers, (headers) => sortAndCombine(stateOf(headers).list));
 idl(Headers);
+
+// The state of a Headers object of another realm of the agent.
+function elsewhere(value) {
+  const state = foreign("headers", value);
+  if (state === null) {
+    throw new TypeError("the value is not a Headers object");
+  }
+  return state;
+}
+
 // A Headers object over a header list that is shared, not copied.
 export function headersOver(list, guard) {
   return create({ list, guard });
@@ -279,10 +295,5 @@ export function essence(value) {
 }
 
 function isHeaders(value) {
-  try {
-    stateOf(value);
-    return true;
-  } catch {
-    return false;
-  }
+  return isOwn(value) || foreign("headers", value) !== null;
 }

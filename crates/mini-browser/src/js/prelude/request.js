@@ -3,25 +3,27 @@
 // What the standard calls a request is a plain object here, as it crosses to the host, plus `body`;
 // its `headers` is the list that the Request's Headers object writes to.
 
-import { op_request_url, op_resolve_blob } from "ops";
+import { op_request_url, op_resolve_blob, op_set_hook } from "ops";
 
 import { abortSignal, dependentSignal, newSignal, shown } from "./abort.js";
-import { bodyInit, bodyOf, cloneBody, extract, includeBody, isStreamBody, isUnusable, moveBody } from "./body.js";
+import { foreign } from "./brands.js";
+import { bodyInit, cloneBody, extract, includeBody, isStreamBody, isUnusable, moveBody } from "./body.js";
 import { choice, members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
 import { ByteString, DOMString, HOST, USVString, idl, required } from "./webidl.js";
 
+let isOwn;
 let stateOf;
-let isRequestObject;
 
 export class Request {
-  // { request, headers, signal }; a signal that nobody asked for yet is null.
+  // { request, headers, signal, watch }; a signal that nobody asked for yet is null.
   #state;
 
   static {
-    stateOf = (object) => object.#state;
-    isRequestObject = (value) => typeof value === "object" && value !== null && #state in value;
+    isOwn = (value) => typeof value === "object" && value !== null && #state in value;
+    stateOf = (object) => (isOwn(object) ? object.#state : elsewhere(object));
+    op_set_hook("request", (value) => (isOwn(value) ? value.#state : null));
   }
 
   constructor(input, init = {}) {
@@ -123,7 +125,16 @@ idl(Request);
 
 // Whether a value is a Request.
 export function isRequest(value) {
-  return isRequestObject(value);
+  return isOwn(value) || foreign("request", value) !== null;
+}
+
+// The state of a Request of another realm of the agent.
+function elsewhere(value) {
+  const state = foreign("request", value);
+  if (state === null) {
+    throw new TypeError("the value is not a Request");
+  }
+  return state;
 }
 
 // The request of a Request object.
@@ -136,15 +147,16 @@ export function requestSignal(object) {
   return stateOf(object).signal;
 }
 
-// A Request over what the host gave, with immutable headers. Host only.
-export function requestFromHost(head, bytes = null) {
+// A Request over what the host gave, with immutable headers; `watch` is given its signal, once somebody wants
+// that. Host only.
+export function requestFromHost(head, body = null, watch = null) {
   const request = {
     ...INITIAL,
     ...head,
     kept: keep("requester", head.requesterId ?? null),
-    body: bytes === null ? null : bodyOf(bytes),
+    body,
   };
-  return newRequest(request, "immutable", null);
+  return newRequest(request, "immutable", null, watch);
 }
 
 // A request as it crosses to the host, without its body. Keep the request until it has crossed.
@@ -223,7 +235,7 @@ const REQUEST_INIT = {
 
 // The constructor's steps; gives the state of the new object.
 function construct(input, rawInit) {
-  const isObject = isRequestObject(input);
+  const isObject = isRequest(input);
   const url = isObject ? null : USVString(input);
   const init = members(rawInit, REQUEST_INIT, "RequestInit");
 
@@ -267,6 +279,9 @@ function applyInit(request, init, fallbackMode) {
   if (Object.keys(init).length > 0) {
     if (request.mode === "navigate") {
       request.mode = "same-origin";
+      // The origin is this client's from now on.
+      request.requesterId = null;
+      request.kept = null;
     }
     request.reloadNavigation = false;
     request.historyNavigation = false;
@@ -415,12 +430,15 @@ function copyList(list) {
 
 // A Request's signal, made when it is first wanted.
 function signalOf(state) {
-  state.signal ??= newSignal();
+  if (state.signal === null) {
+    state.signal = newSignal();
+    state.watch?.(state.signal);
+  }
   return state.signal;
 }
 
 // *Create* a Request object.
-function newRequest(request, guard, signal) {
+function newRequest(request, guard, signal, watch = null) {
   const headers = headersOver(request.headers, guard);
-  return Reflect.construct(Request, [HOST, { request, headers, signal }]);
+  return Reflect.construct(Request, [HOST, { request, headers, signal, watch }]);
 }

@@ -4,24 +4,26 @@
 // `body`. Of a filtered response a script's side has only what the filter shows; `headId` names the
 // internal response, which the host keeps.
 
-import { op_request_url } from "ops";
+import { op_request_url, op_set_hook } from "ops";
 
+import { foreign } from "./brands.js";
 import { bodyInit, cloneBody, extract, includeBody, isUnusable } from "./body.js";
 import { members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
 import { ByteString, HOST, USVString, idl, required } from "./webidl.js";
 
+let isOwn;
 let stateOf;
-let isResponseObject;
 
 export class Response {
   // { response, headers }
   #state;
 
   static {
-    stateOf = (object) => object.#state;
-    isResponseObject = (value) => typeof value === "object" && value !== null && #state in value;
+    isOwn = (value) => typeof value === "object" && value !== null && #state in value;
+    stateOf = (object) => (isOwn(object) ? object.#state : elsewhere(object));
+    op_set_hook("response", (value) => (isOwn(value) ? value.#state : null));
   }
 
   constructor(body = null, init = {}) {
@@ -129,7 +131,16 @@ idl(Response);
 
 // Whether a value is a Response.
 export function isResponse(value) {
-  return isResponseObject(value);
+  return isOwn(value) || foreign("response", value) !== null;
+}
+
+// The state of a Response of another realm of the agent.
+function elsewhere(value) {
+  const state = foreign("response", value);
+  if (state === null) {
+    throw new TypeError("the value is not a Response");
+  }
+  return state;
 }
 
 // The response of a Response object.

@@ -1,10 +1,12 @@
 // URL and URLSearchParams. (URL, "API".)
 
-import { op_create_object_url, op_form_parse, op_form_serialize, op_load, op_makes_object_urls, op_revoke_object_url, op_url_parse, op_url_set } from "ops";
+import { op_create_object_url, op_form_parse, op_form_serialize, op_load, op_makes_object_urls, op_revoke_object_url, op_set_hook, op_url_parse, op_url_set } from "ops";
+import { foreign } from "./brands.js";
 import { DOMString, USVString, call, idl, required } from "./webidl.js";
 
 let attach;
 let refresh;
+let listOf;
 
 export class URLSearchParams {
   #list = [];
@@ -90,12 +92,22 @@ export class URLSearchParams {
   static {
     attach = (params, update) => { params.#url = update; };
     refresh = (params, query) => { params.#list = op_form_parse(query); };
+    const own = (value) => (typeof value === "object" && value !== null && #list in value ? value.#list : null);
+    // Null for what is none, of this or another realm of the agent.
+    listOf = (value) => own(value) ?? foreign("url search params", value);
+    op_set_hook("url search params", own);
   }
 }
 idl(URLSearchParams);
 Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
   value: URLSearchParams.prototype.entries, writable: true, configurable: true,
 });
+
+// Whether a value is a URLSearchParams.
+export const isSearchParams = (value) => listOf(value) !== null;
+
+// What a URLSearchParams serializes to, whatever a script made of its toString.
+export const serialized = (params) => op_form_serialize(listOf(params));
 
 function parse(url, base) {
   return call(op_url_parse, USVString(url), base === undefined ? null : USVString(base)) ?? null;

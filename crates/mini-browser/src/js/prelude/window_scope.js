@@ -102,6 +102,7 @@ lazy("dom/computed_style.js", ["getComputedStyle"], true);
 lazy("history.js", ["History"]);
 lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
 lazy("worker.js", ["Worker"]);
+lazy("shared_worker.js", ["SharedWorker"]);
 lazy("navigation_events.js", ["HashChangeEvent", "PageTransitionEvent", "PopStateEvent"]);
 
 // [LegacyUnforgeable] attributes.
@@ -161,5 +162,4 @@ op_set_hook("unload", () => {
 });
 
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));
-op_set_hook("notice", (kind, detail) => op_load("container.js").notice(kind, detail));
 if (facts.secure) lazyServiceWorkers();

@@ -20,15 +20,17 @@ pub enum RealmKind {
     /// A `ServiceWorkerGlobalScope`. Of its scripts, only those that it imports are used from here.
     ServiceWorker(Box<StartWorker>),
     /// A `DedicatedWorkerGlobalScope`.
-    DedicatedWorker(Box<DedicatedWorker>),
+    DedicatedWorker(Box<WorkerOptions>),
+    /// A `SharedWorkerGlobalScope`.
+    SharedWorker(Box<WorkerOptions>),
     /// A `Window`.
     Window,
 }
 
-/// What a dedicated worker was made with.
+/// What a dedicated or shared worker was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DedicatedWorker {
+pub struct WorkerOptions {
     /// Its name.
     pub name: String,
     /// Whether its script is a module.
@@ -66,11 +68,15 @@ impl RealmOptions {
     ) -> Self {
         let url = match &kind {
             RealmKind::ServiceWorker(start) => start.script_url.url().clone(),
-            RealmKind::Window | RealmKind::DedicatedWorker(_) => environment.creation_url.clone(),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                environment.creation_url.clone()
+            }
         };
         let policies = match &kind {
             RealmKind::ServiceWorker(start) => policies_of(start),
-            RealmKind::Window | RealmKind::DedicatedWorker(_) => PolicyContainer::default(),
+            RealmKind::Window | RealmKind::DedicatedWorker(_) | RealmKind::SharedWorker(_) => {
+                PolicyContainer::default()
+            }
         };
         Self {
             kind,

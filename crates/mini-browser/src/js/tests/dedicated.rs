@@ -16,7 +16,15 @@ use crate::js::{Broadcasts, Page, PageOptions};
 
 /// A network of a few scripts, by path and, for other origins, by URL; their type is JavaScript
 /// unless the path says otherwise.
-struct Scripts(BTreeMap<String, String>);
+pub(super) struct Scripts(BTreeMap<String, String>);
+
+impl Scripts {
+    pub(super) fn of(scripts: &[(&str, &str)]) -> Self {
+        let scripts = scripts.iter();
+        let scripts = scripts.map(|(path, source)| ((*path).to_owned(), (*source).to_owned()));
+        Self(scripts.collect())
+    }
+}
 
 impl Hop for Scripts {
     fn hop(&self, request: FetchRequest) -> HopFuture {
@@ -52,9 +60,7 @@ impl Hop for Scripts {
 }
 
 fn page_of(scripts: &[(&str, &str)]) -> (Page, Lines) {
-    let scripts = scripts.iter();
-    let scripts = scripts.map(|(path, source)| ((*path).to_owned(), (*source).to_owned()));
-    let service = Arc::new(FetchService::new(Arc::new(Scripts(scripts.collect()))));
+    let service = Arc::new(FetchService::new(Arc::new(Scripts::of(scripts))));
     let broadcasts = Arc::new(Broadcasts::default());
     let lines = Lines::default();
     let environment = Environment::top_level(ClientId(9), Url::parse(PAGE).unwrap());

@@ -72,15 +72,24 @@ impl Documents for Site {
     }
 }
 
-/// A page in a browser of these documents.
-pub(super) fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
-    let site = Site {
+fn site(documents: &[(&str, &str)]) -> Site {
+    Site {
         documents: documents
             .iter()
             .map(|(url, html)| ((*url).to_owned(), (*html).to_owned()))
             .collect(),
         ..Site::default()
-    };
+    }
+}
+
+/// What gives windows these documents.
+pub(super) fn documents(documents: &[(&str, &str)]) -> Arc<DocumentSource> {
+    Arc::new(DocumentSource(Arc::new(site(documents))))
+}
+
+/// A page in a browser of these documents.
+pub(super) fn browser(documents: &[(&str, &str)]) -> (Page, Lines, Arc<Mutex<Vec<String>>>) {
+    let site = site(documents);
     let log = Arc::clone(&site.log);
     let source = Arc::new(DocumentSource(Arc::new(site)));
     let lines = Lines::default();
