@@ -15,8 +15,8 @@ use sw_types::{
 use url::{Position, Url};
 
 use self::scopes::ScopeIndex;
+use crate::Provenance;
 use crate::waking::Sleeping;
-use crate::{Provenance, StoredRows};
 
 /// Its hashes are keyed: origins are chosen by whoever owns a domain.
 type DashMap<K, V> = dashmap::DashMap<K, V, RandomState>;
@@ -205,19 +205,17 @@ impl Lookup {
 
     /// Shows readers what was stored.
     pub(crate) fn over(sleeping: &Arc<Sleeping>) -> Self {
+        let settled = sleeping.rows();
         let lookup = Self(Arc::new(Tables {
             sleeping: Arc::clone(sleeping),
+            scopes: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
             ..Tables::default()
         }));
-        let stored = sleeping.rows();
-        let rows = stored.rows();
-        for of_key in stored
-            .by_key()
-            .chunk_by(|a, b| StoredRows::key_place(&rows[*a]) == StoredRows::key_place(&rows[*b]))
-        {
-            let listed = of_key.iter().map(|at| &rows[*at]);
-            let listed = listed.map(|row| (stored.scope(row), row.id, None));
-            lookup.insert(stored.key(&rows[of_key[0]]), ScopeIndex::new(listed));
+        let rows = settled.rows();
+        for (key, places) in settled.of_keys() {
+            let of_key = places.iter().map(|at| &rows.rows()[*at]);
+            let listed = of_key.map(|row| (rows.scope(row), row.id, None));
+            lookup.insert(key, ScopeIndex::new(listed));
         }
         lookup
     }

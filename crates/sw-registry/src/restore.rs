@@ -17,55 +17,56 @@ use crate::job::Waiting;
 use crate::lookup::{ActiveWorker, Lookup, Snapshot};
 use crate::state::{Registration, Run, Worker};
 use crate::waking::{Sleeping, Wake, Waking};
-use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredRows, StoredWorker};
+use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredWorker};
 
 impl Registry {
     pub(crate) fn restore(&mut self, restored: Restored) {
         for line in restored.quarantined {
             self.report(Report::Quarantined(line));
         }
-        let mut rows = restored.registrations;
-        for line in rows.settle() {
+        let (settled, left_out) = restored.registrations.settle();
+        for line in left_out {
             self.report(Report::Quarantined(line));
         }
-        let after =
-            |ids: &mut dyn Iterator<Item = u64>| ids.max().map_or(1, |id| id.saturating_add(1));
-        let after_registrations = after(&mut rows.rows().iter().map(|row| row.id.0));
-        let after_workers = after(&mut rows.workers().map(|(worker, _)| worker.0));
+        let (rows, workers) = (settled.rows().rows(), settled.workers());
+        let after = |last: Option<u64>| last.map_or(1, |last| last.saturating_add(1));
+        let after_registrations = after(rows.last().map(|row| row.id.0));
+        let after_workers = after(workers.last().map(|(worker, _)| worker.0));
         self.next_registration =
             RegistrationId(restored.next_registration.max(after_registrations));
         self.next_worker = WorkerId(restored.next_worker.max(after_workers));
-        let activating = Some(WorkerState::Activating);
-        let to_promote = rows.rows().iter().filter(|row| {
-            row.waiting.is_some() || row.active.map(|(_, state)| state) == activating
+        let to_promote = rows.iter().filter(|row| {
+            let active = row.active.map(|(_, state)| state);
+            row.waiting.is_some() || active == Some(WorkerState::Activating)
         });
         self.to_promote = to_promote.map(|row| row.id).collect();
-        self.sleeping = Arc::new(Sleeping::new(rows, self.limits.stale_after));
-        let rows = self.sleeping.rows();
-        let ids = rows.rows().iter().enumerate().map(|(at, row)| (row.id, at));
-        self.registrations = Waking::new(ids, &self.sleeping);
-        self.workers = Waking::new(rows.by_worker().into_iter(), &self.sleeping);
+        self.sleeping = Arc::new(Sleeping::new(settled, self.limits.stale_after));
+        self.registrations = Waking::new(&self.sleeping);
+        self.workers = Waking::new(&self.sleeping);
         self.lookup = Lookup::over(&self.sleeping);
     }
 
-    /// Wakes the registrations of some storage keys, for who goes through all of them.
-    pub(crate) fn wake_all(&self, of: impl Fn(&StorageKey) -> bool) {
-        let rows = self.sleeping.rows();
-        let of: Vec<bool> = rows.keys().iter().map(of).collect();
-        for row in rows
-            .rows()
-            .iter()
-            .filter(|row| of[StoredRows::key_place(row)])
-        {
-            self.registrations.get(&row.id);
+    /// The registrations of some storage keys, in the order of their ids; all of them wake.
+    pub(crate) fn registrations_of_all(
+        &self,
+        of: impl Fn(&StorageKey) -> bool,
+    ) -> impl Iterator<Item = &Registration> {
+        let settled = self.sleeping.rows();
+        for (_, places) in settled.of_keys().filter(|(key, _)| of(key)) {
+            for at in places {
+                self.registrations.get(&settled.rows().rows()[*at].id);
+            }
         }
+        let awake = self.registrations.awake();
+        awake.filter(move |registration| of(&registration.storage_key))
     }
 
     /// Takes rows that do not decode, although their checksums are right, for not there.
     pub(crate) fn quarantine_spoiled(&mut self) {
         for (id, line) in self.sleeping.take_spoiled() {
-            let rows = self.sleeping.rows();
-            if let Some(row) = rows.find(id).map(|at| &rows.rows()[at]) {
+            let rows = self.sleeping.rows().rows();
+            if let Some(at) = self.sleeping.rows().find(id) {
+                let row = &rows.rows()[at];
                 self.lookup.unlist(rows.key(row), rows.scope(row));
                 self.lookup.forget(id);
                 self.to_remove.insert(id, rows.key(row).clone());
@@ -155,7 +156,16 @@ impl Registry {
 }
 
 impl Wake<RegistrationId> for Registration {
-    fn wake(stored: StoredRegistration, _: &RegistrationId) -> Option<Self> {
+    fn count(sleeping: &Sleeping) -> usize {
+        sleeping.rows().rows().len()
+    }
+
+    fn find(sleeping: &Sleeping, id: &RegistrationId) -> Option<usize> {
+        sleeping.rows().find(*id)
+    }
+
+    fn wake(sleeping: &Sleeping, at: usize) -> Option<Self> {
+        let stored = sleeping.decode(at)?;
         let active = stored.active.as_ref();
         let activating = active.is_some_and(|it| it.state == WorkerState::Activating);
         Some(Self {
@@ -182,9 +192,20 @@ impl Wake<RegistrationId> for Registration {
 }
 
 impl Wake<WorkerId> for Worker {
-    fn wake(stored: StoredRegistration, id: &WorkerId) -> Option<Self> {
+    fn count(sleeping: &Sleeping) -> usize {
+        sleeping.rows().workers().len()
+    }
+
+    fn find(sleeping: &Sleeping, id: &WorkerId) -> Option<usize> {
+        let workers = sleeping.rows().workers();
+        workers.binary_search_by_key(id, |(worker, _)| *worker).ok()
+    }
+
+    fn wake(sleeping: &Sleeping, at: usize) -> Option<Self> {
+        let (id, row) = sleeping.rows().workers()[at];
+        let stored = sleeping.decode(row)?;
         let mut workers = [stored.waiting, stored.active].into_iter().flatten();
-        let worker = workers.find(|worker| worker.id == *id)?;
+        let worker = workers.find(|worker| worker.id == id)?;
         Some(restored_worker(stored.id, worker))
     }
 }

@@ -21,13 +21,12 @@ impl Registry {
         for key in queues {
             self.abort_queue(&key, &error);
         }
-        self.wake_all(|key| of.covers(key));
         let cleared: Vec<RegistrationId> = self
-            .registrations
-            .awake()
-            .filter(|registration| of.covers(&registration.storage_key))
+            .registrations_of_all(|key| of.covers(key))
             .map(|registration| registration.id)
             .collect();
+        // Rows of it that do not decode are removed as well.
+        self.quarantine_spoiled();
         for id in cleared {
             for client in self.registrations[&id].clients.clone() {
                 self.set_uses(client, None);
@@ -89,11 +88,7 @@ impl Registry {
 
     /// What an origin keeps, in all its partitions: bytes of scripts, and registrations.
     fn kept_by(&self, origin: &Origin) -> (u64, usize) {
-        self.wake_all(|key| key.origin() == origin);
-        let kept = self
-            .registrations
-            .awake()
-            .filter(|it| it.storage_key.origin() == origin);
+        let kept = self.registrations_of_all(|key| key.origin() == origin);
         kept.fold((0, 0), |(bytes, count), it| {
             (bytes + self.script_bytes(it), count + 1)
         })
@@ -103,9 +98,7 @@ impl Registry {
     /// "storage usage".)
     #[must_use]
     pub fn script_bytes_of(&self, key: &StorageKey) -> u64 {
-        let registrations = self.registrations.values();
-        let of_key = registrations.filter(|registration| registration.storage_key == *key);
-        of_key
+        self.registrations_of_all(|other| other == key)
             .map(|registration| self.script_bytes(registration))
             .sum()
     }
@@ -125,8 +118,7 @@ impl Registry {
         spared: Option<RegistrationId>,
     ) -> Option<(RegistrationId, u64)> {
         let evictable = |it: &&Registration| {
-            it.storage_key.origin() == origin
-                && Some(it.id) != spared
+            Some(it.id) != spared
                 && it.clients.is_empty()
                 && it.wakes.is_empty()
                 && it.activation.is_none()
@@ -138,8 +130,7 @@ impl Registry {
         // What was not used since this start was last used before it: the update check, which
         // follows a use, says about when.
         let found = self
-            .registrations
-            .awake()
+            .registrations_of_all(|key| key.origin() == origin)
             .filter(evictable)
             .min_by_key(|it| (it.last_used, it.last_update_check, it.id))?;
         Some((found.id, self.script_bytes(found)))

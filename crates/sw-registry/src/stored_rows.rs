@@ -1,8 +1,9 @@
 //! The registrations that a profile had when it was opened: checked then, and decoded when somebody
 //! asks for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Range;
 
 use foldhash::quality::RandomState;
 use sw_types::{RegistrationId, StorageKey, WorkerId, WorkerState};
@@ -19,8 +20,10 @@ pub struct StoredRows {
     keys: Vec<StorageKey>,
     /// Where in `keys` a key is, by what it is encoded as.
     places: HashMap<Box<[u8]>, u32, RandomState>,
-    /// Of each row, the scope and then the body.
-    bytes: Vec<u8>,
+    /// The scopes, one after another.
+    scopes: String,
+    /// The bodies, likewise.
+    bodies: Vec<u8>,
     rows: Vec<StoredRow>,
 }
 
@@ -30,12 +33,25 @@ pub(crate) struct StoredRow {
     pub(crate) id: RegistrationId,
     pub(crate) waiting: Option<(WorkerId, WorkerState)>,
     pub(crate) active: Option<(WorkerId, WorkerState)>,
-    /// Where in `bytes` its scope begins.
-    start: usize,
-    /// How long its scope is, and how long its body is.
-    lengths: (u32, u32),
+    scope: Place,
+    body: Place,
     /// Where in `keys` its key is.
     key: u32,
+}
+
+/// Where something begins, and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place(usize, u32);
+
+impl Place {
+    fn after(start: usize, length: usize) -> Result<Self, RecordError> {
+        let too_long = |_| RecordError::Content("it is too long".to_owned());
+        Ok(Self(start, u32::try_from(length).map_err(too_long)?))
+    }
+
+    const fn range(self) -> Range<usize> {
+        self.0..self.0 + self.1 as usize
+    }
 }
 
 impl StoredRow {
@@ -46,6 +62,11 @@ impl StoredRow {
 }
 
 impl StoredRows {
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, more: usize) {
+        self.rows.reserve(more);
+    }
+
     /// Takes the record of a row, as [`record::encode_registration`] writes it, that stands under
     /// an id.
     ///
@@ -65,21 +86,17 @@ impl StoredRows {
             let why = "its scope is not of the origin of its storage key";
             return Err(RecordError::Content(why.to_owned()));
         }
-        let length = |bytes: &[u8]| {
-            u32::try_from(bytes.len()).map_err(|_| RecordError::Content("it is too long".into()))
-        };
-        let lengths = (length(head.scope.as_bytes())?, length(body)?);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(head.scope.as_bytes());
-        self.bytes.extend_from_slice(body);
-        self.rows.push(StoredRow {
+        let row = StoredRow {
             id,
             waiting: head.waiting,
             active: head.active,
-            start,
-            lengths,
+            scope: Place::after(self.scopes.len(), head.scope.len())?,
+            body: Place::after(self.bodies.len(), body.len())?,
             key,
-        });
+        };
+        self.scopes.push_str(head.scope);
+        self.bodies.extend_from_slice(body);
+        self.rows.push(row);
         Ok(())
     }
 
@@ -119,51 +136,48 @@ impl StoredRows {
         self.rows.iter().map(|row| self.decode_row(row)).collect()
     }
 
-    /// Leaves out what is there twice, and sorts by id; says what was left out.
-    pub(crate) fn settle(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
+    /// Sorts them by id, and leaves out what is there twice; says what that was.
+    pub(crate) fn settle(mut self) -> (Settled, Vec<String>) {
         self.rows.sort_by_key(|row| row.id);
-        let mut left_out: Vec<(usize, &str)> = Vec::new();
-        let rows = &self.rows;
-        for at in 1..rows.len() {
-            if rows[at - 1].id == rows[at].id {
-                left_out.push((at, "it is there twice"));
-            }
-        }
-        for of_key in self.by_key().chunk_by(|a, b| rows[*a].key == rows[*b].key) {
-            for pair in of_key.windows(2) {
-                if self.scope(&rows[pair[0]]) == self.scope(&rows[pair[1]]) {
-                    left_out.push((pair[1], "it is there twice"));
-                }
-            }
-        }
-        for pair in self.by_worker().windows(2) {
+        let (by_key, by_worker) = (self.by_key(), self.by_worker());
+        let mut twice = BTreeMap::new();
+        for pair in by_worker.windows(2) {
             if pair[0].0 == pair[1].0 {
-                left_out.push((pair[1].1, "a worker of it is there twice"));
+                twice.insert(pair[1].1, "a worker of it is there twice");
             }
         }
-        left_out.sort_by_key(|(at, _)| *at);
-        left_out.dedup_by_key(|(at, _)| *at);
-        for (at, why) in left_out.into_iter().rev() {
+        for pair in by_key.windows(2) {
+            let [one, other] = [pair[0], pair[1]].map(|at| &self.rows[at]);
+            if one.key == other.key && self.scope(one) == self.scope(other) {
+                twice.insert(pair[1], "it is there twice");
+            }
+        }
+        for (at, pair) in self.rows.windows(2).enumerate() {
+            if pair[0].id == pair[1].id {
+                twice.insert(at + 1, "it is there twice");
+            }
+        }
+        if twice.is_empty() {
+            let settled = Settled {
+                rows: self,
+                by_key,
+                by_worker,
+            };
+            return (settled, Vec::new());
+        }
+        let mut lines = Vec::new();
+        for (at, why) in twice.into_iter().rev() {
             let row = self.rows.remove(at);
             lines.push(format!("{} ({}): {why}", self.scope(&row), row.id));
         }
         lines.reverse();
-        lines
-    }
-
-    /// The rows, sorted by id once they are settled.
-    pub(crate) fn rows(&self) -> &[StoredRow] {
-        &self.rows
-    }
-
-    /// Where the row of a registration is, once they are settled.
-    pub(crate) fn find(&self, id: RegistrationId) -> Option<usize> {
-        self.rows.binary_search_by_key(&id, |row| row.id).ok()
+        let (settled, none) = self.settle();
+        lines.extend(none);
+        (settled, lines)
     }
 
     /// The places of all rows, those of one key together and in the order of their scopes.
-    pub(crate) fn by_key(&self) -> Vec<usize> {
+    fn by_key(&self) -> Vec<usize> {
         let mut places: Vec<usize> = (0..self.rows.len()).collect();
         places.sort_by_key(|at| self.rows[*at].key);
         for of_key in places.chunk_by_mut(|a, b| self.rows[*a].key == self.rows[*b].key) {
@@ -173,23 +187,17 @@ impl StoredRows {
     }
 
     /// The workers, sorted, with the places of their rows.
-    pub(crate) fn by_worker(&self) -> Vec<(WorkerId, usize)> {
-        let rows = self.rows.iter().enumerate();
-        let mut workers: Vec<_> = rows
-            .flat_map(|(at, row)| row.workers().map(move |worker| (worker, at)))
-            .collect();
-        workers.sort_unstable();
+    fn by_worker(&self) -> Vec<(WorkerId, usize)> {
+        let mut workers = Vec::with_capacity(self.rows.len());
+        for (at, row) in self.rows.iter().enumerate() {
+            workers.extend(row.workers().map(|worker| (worker, at)));
+        }
+        workers.sort();
         workers
     }
 
-    /// The storage keys that rows may have.
-    pub(crate) fn keys(&self) -> &[StorageKey] {
-        &self.keys
-    }
-
-    /// The place of a row's key.
-    pub(crate) const fn key_place(row: &StoredRow) -> usize {
-        row.key as usize
+    pub(crate) fn rows(&self) -> &[StoredRow] {
+        &self.rows
     }
 
     pub(crate) fn key(&self, row: &StoredRow) -> &StorageKey {
@@ -197,12 +205,10 @@ impl StoredRows {
     }
 
     pub(crate) fn scope(&self, row: &StoredRow) -> &str {
-        let scope = &self.bytes[row.start..row.start + row.lengths.0 as usize];
-        std::str::from_utf8(scope).expect("it was text when it was pushed")
+        &self.scopes[row.scope.range()]
     }
 
     pub(crate) fn decode_row(&self, row: &StoredRow) -> Result<StoredRegistration, RecordError> {
-        let body = row.start + row.lengths.0 as usize;
         let head = Head {
             id: row.id,
             waiting: row.waiting,
@@ -210,7 +216,7 @@ impl StoredRows {
             storage_key: &[],
             scope: self.scope(row),
         };
-        let body = &self.bytes[body..body + row.lengths.1 as usize];
+        let body = &self.bodies[row.body.range()];
         let row = record::decode_body(&head, self.key(row).clone(), body)?;
         Ok(row.registration)
     }
@@ -226,6 +232,44 @@ impl StoredRows {
         self.keys.push(key);
         self.places.insert(head.storage_key.into(), place);
         Ok(place)
+    }
+}
+
+/// Rows in which nothing is there twice, and where to find them.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Sorted by id.
+    rows: StoredRows,
+    by_key: Vec<usize>,
+    by_worker: Vec<(WorkerId, usize)>,
+}
+
+impl Settled {
+    pub(crate) const fn rows(&self) -> &StoredRows {
+        &self.rows
+    }
+
+    /// Where the row of a registration is.
+    pub(crate) fn find(&self, id: RegistrationId) -> Option<usize> {
+        let rows = &self.rows.rows;
+        rows.binary_search_by_key(&id, |row| row.id).ok()
+    }
+
+    /// The workers, sorted, with the places of their rows.
+    pub(crate) fn workers(&self) -> &[(WorkerId, usize)] {
+        &self.by_worker
+    }
+
+    /// How many storage keys there may be.
+    pub(crate) fn keys(&self) -> usize {
+        self.rows.keys.len()
+    }
+
+    /// The rows of each storage key, in the order of their scopes.
+    pub(crate) fn of_keys(&self) -> impl Iterator<Item = (&StorageKey, &[usize])> {
+        let rows = &self.rows.rows;
+        let of_keys = self.by_key.chunk_by(|a, b| rows[*a].key == rows[*b].key);
+        of_keys.map(|of_key| (self.rows.key(&rows[of_key[0]]), of_key))
     }
 }
 

@@ -10,20 +10,19 @@ use sw_types::RegistrationId;
 use crate::StoredRegistration;
 use crate::lookup::Snapshot;
 use crate::restore::stored_snapshot;
-use crate::stored_rows::{StoredRow, StoredRows};
+use crate::stored_rows::Settled;
 
 /// The rows of a profile, for its registry and its readers.
 #[derive(Debug, Default)]
 pub(crate) struct Sleeping {
-    rows: StoredRows,
+    rows: Settled,
     stale_after: Duration,
     /// The rows that did not decode, although their checksums were right; and why.
     spoiled: Mutex<Vec<(RegistrationId, String)>>,
 }
 
 impl Sleeping {
-    /// Of rows that are settled.
-    pub(crate) fn new(rows: StoredRows, stale_after: Duration) -> Self {
+    pub(crate) fn new(rows: Settled, stale_after: Duration) -> Self {
         Self {
             rows,
             stale_after,
@@ -31,14 +30,14 @@ impl Sleeping {
         }
     }
 
-    pub(crate) const fn rows(&self) -> &StoredRows {
+    pub(crate) const fn rows(&self) -> &Settled {
         &self.rows
     }
 
     /// What readers see of a registration, as it was stored.
     pub(crate) fn snapshot(&self, id: RegistrationId) -> Option<Snapshot> {
-        let row = &self.rows.rows()[self.rows.find(id)?];
-        Some(stored_snapshot(self.decode(row)?, self.stale_after))
+        let stored = self.decode(self.rows.find(id)?)?;
+        Some(stored_snapshot(stored, self.stale_after))
     }
 
     /// The rows that turned out not to decode since this was last asked.
@@ -46,11 +45,14 @@ impl Sleeping {
         std::mem::take(&mut *self.spoiled.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn decode(&self, row: &StoredRow) -> Option<StoredRegistration> {
-        match self.rows.decode_row(row) {
+    /// Decodes the row at a place.
+    pub(crate) fn decode(&self, at: usize) -> Option<StoredRegistration> {
+        let rows = self.rows.rows();
+        let row = &rows.rows()[at];
+        match rows.decode_row(row) {
             Ok(registration) => Some(registration),
             Err(error) => {
-                let line = format!("{} ({}): {error}", self.rows.scope(row), row.id);
+                let line = format!("{} ({}): {error}", rows.scope(row), row.id);
                 let mut spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
                 spoiled.push((row.id, line));
                 None
@@ -60,27 +62,25 @@ impl Sleeping {
 }
 
 /// A map whose values are those that were stored, woken when they are first asked for, and those
-/// that were inserted since. No key is both.
+/// that were inserted since.
 #[derive(Debug)]
 pub(crate) struct Waking<K, V> {
     inserted: BTreeMap<K, V>,
-    /// Sorted by key.
-    stored: Vec<Sleeper<K, V>>,
+    /// None of those that are removed, and of those whose rows do not decode.
+    stored: Vec<OnceLock<Option<Box<V>>>>,
     sleeping: Arc<Sleeping>,
 }
 
-#[derive(Debug)]
-struct Sleeper<K, V> {
-    key: K,
-    /// The place of its row.
-    row: usize,
-    /// None once it is removed, or if its row does not decode.
-    value: OnceLock<Option<Box<V>>>,
-}
-
-/// How a stored registration is woken, or a part of it.
+/// How a part of a stored registration is found and woken.
 pub(crate) trait Wake<K>: Sized {
-    fn wake(stored: StoredRegistration, key: &K) -> Option<Self>;
+    /// How many were stored.
+    fn count(sleeping: &Sleeping) -> usize;
+
+    /// Which of them a key names.
+    fn find(sleeping: &Sleeping, key: &K) -> Option<usize>;
+
+    /// Makes it.
+    fn wake(sleeping: &Sleeping, at: usize) -> Option<Self>;
 }
 
 impl<K, V> Default for Waking<K, V> {
@@ -94,72 +94,53 @@ impl<K, V> Default for Waking<K, V> {
 }
 
 impl<K: Ord, V: Wake<K>> Waking<K, V> {
-    /// From keys that are sorted, with the places of their rows.
-    pub(crate) fn new(keys: impl Iterator<Item = (K, usize)>, sleeping: &Arc<Sleeping>) -> Self {
-        let sleeper = |(key, row)| Sleeper {
-            key,
-            row,
-            value: OnceLock::new(),
-        };
+    pub(crate) fn new(sleeping: &Arc<Sleeping>) -> Self {
+        let asleep = std::iter::repeat_with(OnceLock::new);
         Self {
             inserted: BTreeMap::new(),
-            stored: keys.map(sleeper).collect(),
+            stored: asleep.take(V::count(sleeping)).collect(),
             sleeping: Arc::clone(sleeping),
         }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        match self.find(key) {
+        match V::find(&self.sleeping, key) {
             Some(at) => self.woken(at),
             None => self.inserted.get(key),
         }
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        match self.find(key) {
+        match V::find(&self.sleeping, key) {
             Some(at) => {
                 self.woken(at);
-                self.stored[at].value.get_mut()?.as_deref_mut()
+                self.stored[at].get_mut()?.as_deref_mut()
             }
             None => self.inserted.get_mut(key),
         }
     }
 
+    /// Inserts what was not stored: ids are never given again.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        match self.find(&key) {
-            Some(at) => self.stored[at].value = Some(Box::new(value)).into(),
-            None => drop(self.inserted.insert(key, value)),
-        }
+        self.inserted.insert(key, value);
     }
 
     pub(crate) fn remove(&mut self, key: &K) {
-        match self.find(key) {
-            Some(at) => self.stored[at].value = None.into(),
+        match V::find(&self.sleeping, key) {
+            Some(at) => self.stored[at] = None.into(),
             None => drop(self.inserted.remove(key)),
         }
     }
 
     /// The values that do not sleep: those that were stored first.
     pub(crate) fn awake(&self) -> impl Iterator<Item = &V> {
-        let woken = self
-            .stored
-            .iter()
-            .filter_map(|it| it.value.get()?.as_deref());
+        let woken = self.stored.iter().filter_map(|it| it.get()?.as_deref());
         woken.chain(self.inserted.values())
     }
 
-    fn find(&self, key: &K) -> Option<usize> {
-        self.stored.binary_search_by(|it| it.key.cmp(key)).ok()
-    }
-
     fn woken(&self, at: usize) -> Option<&V> {
-        let Sleeper { key, row, value } = &self.stored[at];
-        let wake = || {
-            let row = &self.sleeping.rows.rows()[*row];
-            let value = V::wake(self.sleeping.decode(row)?, key)?;
-            Some(Box::new(value))
-        };
-        value.get_or_init(wake).as_deref()
+        let wake = || V::wake(&self.sleeping, at).map(Box::new);
+        self.stored[at].get_or_init(wake).as_deref()
     }
 }
 

@@ -54,10 +54,16 @@ const FEW: usize = 16;
 impl ScopeIndex {
     /// From registrations that are sorted by scope, and no scope is there twice.
     pub(super) fn new<'a>(sorted: impl IntoIterator<Item = Listed<'a>>) -> Self {
-        let (mut entries, mut snapshots) = (Vec::new(), Vec::new());
+        let sorted = sorted.into_iter();
+        let least = sorted.size_hint().0;
+        let mut entries = Vec::with_capacity(least);
+        let mut snapshots = Vec::with_capacity(least);
         let mut text = String::new();
         for (scope, id, snapshot) in sorted {
             let own = entries.len();
+            if own == 0 {
+                text.reserve(scope.len() * least);
+            }
             text.push_str(scope);
             entries.push(Entry {
                 head: 0,

@@ -180,6 +180,10 @@ impl Tables {
 
     fn read_rows(&self, contents: &mut Contents, damage: &mut Damage) -> Result<(), StoreError> {
         let mut count = 0;
+        let length = self.rows.len().map_err(refused)?;
+        // What a damaged file says of itself is not taken on trust.
+        let room = usize::try_from(length).map_or(0, |length| length.min(1 << 20));
+        contents.restored.registrations.reserve(room);
         for entry in self.rows.iter().map_err(refused)? {
             let (id, row) = entry.map_err(refused)?;
             let id = RegistrationId(id.value());
@@ -193,16 +197,15 @@ impl Tables {
         }
         let restored = &mut contents.restored;
         contents.owners = restored.registrations.workers().collect();
-        let after = |id: u64| id.saturating_add(1);
-        let last = contents.owners.values().max();
-        restored.next_registration = last.map_or(0, |last| after(last.0));
-        let last = contents.owners.last_key_value();
-        restored.next_worker = last.map_or(0, |(last, _)| after(last.0));
-        match self.rows.len().map_err(refused)? {
-            length if length == count => Ok(()),
-            length => Err(StoreError::Damaged(format!(
-                "{count} of {length} registrations are there"
-            ))),
+        let registrations = contents.owners.values().max();
+        restored.next_registration = registrations.map_or(0, |last| last.0.saturating_add(1));
+        let workers = contents.owners.last_key_value();
+        restored.next_worker = workers.map_or(0, |(last, _)| last.0.saturating_add(1));
+        if length == count {
+            Ok(())
+        } else {
+            let missing = format!("{count} of {length} registrations are there");
+            Err(StoreError::Damaged(missing))
         }
     }
 
