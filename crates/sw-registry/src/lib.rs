@@ -38,9 +38,11 @@ mod script_check;
 mod site_data;
 mod state;
 mod store;
+mod stored_rows;
 mod unregister;
 mod update;
 mod wake;
+mod waking;
 
 pub use clients::FoundClient;
 pub use input::{
@@ -59,4 +61,5 @@ pub use script_check::check_import;
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
+pub use stored_rows::StoredRows;
 pub use update::Import;
