@@ -338,6 +338,13 @@ impl Registry {
             (Step::Unregister(Unregister::Storing { registration }), Response::Stored(result)) => {
                 self.row_removed(key, registration, result)
             }
+            (
+                Step::Unregister(Unregister::Loading {
+                    registration,
+                    pending,
+                }),
+                Response::Scripts(result),
+            ) => self.loaded_to_unregister(key, registration, pending, request, result),
             (step, response) => {
                 tracing::debug!(%request, ?response, "an answer of the wrong kind");
                 job.step = step;

@@ -98,6 +98,21 @@ fn scripts_that_cannot_be_read_fail_the_start_and_the_next_update_heals() {
     drop(whole);
 }
 
+/// Its scripts go with its row, and were not read yet.
+#[test]
+fn what_is_unregistered_in_use_still_starts_for_its_clients() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    let mut host = host.restart();
+    let client = host.client("/");
+    host.uses(client, id);
+    let promise = host.unregister(id);
+    assert_eq!(host.result(promise), Some(&Ok(Settled::Unregistered(true))));
+    assert_eq!(host.store.registrations().count(), 0);
+    let wake = host.wake(id);
+    assert_eq!(host.result(wake), Some(&Ok(Settled::Running(worker))));
+}
+
 #[test]
 fn damage_costs_one_registration_and_is_reported() {
     let mut host = Host::new();
