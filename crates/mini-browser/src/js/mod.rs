@@ -20,6 +20,7 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod import_map;
 mod json;
 mod loader;
 mod messages;

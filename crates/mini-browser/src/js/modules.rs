@@ -11,6 +11,7 @@ use url::Url;
 
 use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
 use super::error::Exception as ThrownException;
+use super::import_map::ImportMaps;
 use super::module_scripts::{self, Created, ModuleScripts};
 use super::realm::{RealmKind, RealmState, state_of};
 
@@ -21,7 +22,7 @@ const DYNAMIC: &str = "dynamic:";
 /// What the name of a module begins with that was imported with a type.
 const TYPED: &str = "typed:";
 
-/// *Resolve a module specifier.* Import maps are not offered. What cannot be resolved gets a name for
+/// *Resolve a module specifier.* What cannot be resolved gets a name for
 /// which [`load`] gives a module that throws.
 pub(super) fn resolve(
     ctx: &Ctx<'_>,
@@ -58,19 +59,11 @@ fn resolved(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Option<Url> {
         (_, Some(realm)) => Some(realm.base_url()),
         (base, None) => base.ok(),
     };
-    resolve_url(base.as_ref(), specifier)
+    let maps = realm
+        .map(|realm| realm.local::<ImportMaps>())
+        .unwrap_or_default();
+    maps.resolve(base.as_ref(), specifier)
         .filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"))
-}
-
-/// *Resolve a URL-like module specifier.*
-fn resolve_url(base: Option<&Url>, specifier: &str) -> Option<Url> {
-    let is_relative = ["/", "./", "../"]
-        .iter()
-        .any(|start| specifier.starts_with(start));
-    if is_relative {
-        return base?.join(specifier).ok();
-    }
-    Url::parse(specifier).ok()
 }
 
 /// *Fetch a single imported module script*, and create it. One that cannot be fetched or does not parse
@@ -130,6 +123,7 @@ fn try_load<'js>(
         mode: RequestMode::Cors,
         credentials: CredentialsMode::SameOrigin,
         referrer: realm.referrer_source(),
+        integrity: realm.local::<ImportMaps>().integrity(&url),
     };
     let script = imported(realm, request)
         .map_err(|error| Failure::of_type(format!("Failed to fetch module {url}: {error}")))?;

@@ -74,6 +74,7 @@ impl Starting {
             mode: RequestMode::SameOrigin,
             credentials: new.credentials,
             referrer: realm.referrer_source(),
+            integrity: String::new(),
         };
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());

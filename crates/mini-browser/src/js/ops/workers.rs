@@ -160,6 +160,7 @@ fn import(
             mode: RequestMode::NoCors,
             credentials: CredentialsMode::Include,
             referrer: realm.referrer_source(),
+            integrity: String::new(),
         },
     )?;
     // Fetch a classic worker-imported script, step 5.
