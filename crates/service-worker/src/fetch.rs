@@ -15,7 +15,7 @@ use fetch_router::{
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
@@ -191,6 +191,8 @@ pub(crate) async fn fetch(
 
     if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
+        // Handle Fetch is not asked of what the network redirected: that changes no controller.
+        && head.service_workers == ServiceWorkersMode::All
     {
         let uses = Input::ClientUses {
             client: reserved.id,

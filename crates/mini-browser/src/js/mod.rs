@@ -6,12 +6,12 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
@@ -20,6 +20,7 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod fetch_events;
 mod import_map;
 mod json;
 mod loader;
@@ -38,6 +39,7 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod sent_body;
 mod shared;
 mod stashing;
 mod task;

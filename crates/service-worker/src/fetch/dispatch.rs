@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use sw_registry::{Input, JobError, Settled};
-use sw_types::fetch::RequestHead;
+use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
 use super::ServiceWorkerTiming;
@@ -33,9 +33,14 @@ pub(super) fn own_event(
     client: sw_types::ClientId,
     reserved: Option<&Environment>,
 ) -> FetchDetail {
+    let is_worker = matches!(
+        head.destination,
+        Destination::Worker | Destination::SharedWorker
+    );
     FetchDetail {
         request: head.clone(),
-        client: reserved.is_none().then_some(client),
+        // A navigation makes its client; a worker is asked for by one that is there.
+        client: (reserved.is_none() || is_worker).then_some(client),
         resulting_client: reserved.map(|reserved| reserved.id),
         is_fall_through: false,
         origin: String::new(),

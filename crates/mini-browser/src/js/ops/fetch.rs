@@ -12,12 +12,12 @@ use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
 use rquickjs::{Ctx, Promise, Result};
 use serde_json::{Value, json};
-use service_worker::Body;
-use service_worker::types::Origin;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
     ResponseHead, ResponseType, ServiceWorkersMode,
 };
+use service_worker::types::{EventId, Origin};
+use service_worker::{Body, Response};
 use url::Url;
 
 use super::heads::Behalf;
@@ -26,6 +26,7 @@ use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_key
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
+use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 
@@ -133,8 +134,8 @@ async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<J
     Ok(Some(JsBytes(chunk)))
 }
 
-/// Keeps a body, under a number.
-fn keep_body(realm: &RealmState, body: Body) -> u64 {
+/// Keeps a body until a script has read it, under the number that is given back.
+pub(in crate::js) fn keep_body(realm: &RealmState, body: Body) -> u64 {
     let id = realm.event_loop().next_kept();
     let bodies = realm.local::<Bodies>();
     bodies.kept.borrow_mut().insert(id, body);
@@ -204,6 +205,21 @@ async fn fetch(
     Ok(Json(response))
 }
 
+/// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
+pub(super) async fn preload_response(
+    realm: Rc<RealmState>,
+    fetches: Option<Arc<Fetches>>,
+    event: EventId,
+) -> std::result::Result<Json, OpError> {
+    let fetches = fetches.ok_or_else(|| OpError::type_error("this is not a service worker"))?;
+    let response = fetches.preload(event).await;
+    let Response { head, body } = response
+        .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
+    let is_null = matches!(head.status.as_u16(), 204 | 205 | 304)
+        || head.response_type == ResponseType::OpaqueRedirect;
+    Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
+}
+
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
 pub(super) fn response_with_body(
     realm: &RealmState,
@@ -246,11 +262,14 @@ pub(super) fn fetch_params(
     let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
     let mut params = params.with_policies(&realm.policies());
-    let body = body.unwrap_or_default();
-    params.body = if head["isStream"].as_bool().unwrap_or(false) {
-        RequestBody::from_stream(Body::from(body))
-    } else {
-        body.into()
+    let kept = head["bodyId"]
+        .as_u64()
+        .map(|id| realm.local::<Bodies>().take(id));
+    params.head.has_body |= kept.is_some();
+    params.body = match kept {
+        None => body.unwrap_or_default().into(),
+        Some(None) => return Err(OpError::type_error("the request's body was read already")),
+        Some(Some(body)) => RequestBody::from_body(body),
     };
     if let Some(policy) = policy {
         params.referrer_policy = policy;

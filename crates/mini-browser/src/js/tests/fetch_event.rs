@@ -37,13 +37,13 @@ fn a_response_is_answered_with_its_head_and_body() {
 fn the_event_shows_its_request() {
     let (_, lines) = one(
         "const { method, url, mode } = event.request;
-        console.log(method, url, mode, event.clientId, event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
+        console.log(method, url, mode, /^[\\da-f]{8}-[\\da-f]{4}-4[\\da-f]{3}-[89ab][\\da-f]{3}-[\\da-f]{12}$/.test(event.clientId), event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
         event.preloadResponse.then((response) => console.log(response));",
     );
     assert_eq!(
         lines,
         [
-            "info: GET https://fonts.example.com/font/css?x=1 no-cors ClientId-5 true true true true true",
+            "info: GET https://fonts.example.com/font/css?x=1 no-cors true true true true true true",
             "info: undefined"
         ]
     );

@@ -7,6 +7,7 @@ mod dom_nodes;
 mod error;
 mod event_source;
 mod events;
+mod fetch_bodies;
 mod fetch_event;
 mod fetches_of_workers;
 mod forms;

@@ -110,6 +110,7 @@ impl Model {
         let it = self.workers.get_mut(&worker).expect("it was waiting");
         if it.running {
             it.event = Some(Lifecycle::Activate);
+            self.skipped(worker, "Done");
         } else {
             it.starting = true;
         }
@@ -119,6 +120,7 @@ impl Model {
         let it = self.registrations.get_mut(&id).expect("it was activating");
         it.activating = false;
         let worker = it.active.expect("it was activating");
+        self.skipped(worker, "Done");
         self.set_state(id, worker, WorkerState::Activated);
         self.serve_wakes(id);
         self.attempt(id);
@@ -157,6 +159,15 @@ impl Model {
         let it = self.workers.get_mut(&worker).expect("it has a place");
         (it.running, it.starting, it.busy, it.event) = (false, false, false, None);
         self.set_state(id, worker, WorkerState::Redundant);
+        self.skipped(worker, "AbortError");
+    }
+
+    /// `skipWaiting()` has come to something.
+    pub(super) fn skipped(&mut self, worker: WorkerId, value: &str) {
+        let it = self.workers.get_mut(&worker).expect("it called");
+        for promise in std::mem::take(&mut it.skipping) {
+            self.settle(promise, value);
+        }
     }
 
     // Clients.
