@@ -25,6 +25,7 @@ mod import_map;
 mod json;
 mod loader;
 mod messages;
+mod module_fetches;
 mod module_scripts;
 mod modules;
 mod navigables;
