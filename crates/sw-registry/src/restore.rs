@@ -218,6 +218,7 @@ pub(crate) fn stored_snapshot(stored: StoredRegistration, stale_after: Duration)
         storage_key: stored.storage_key,
         scope: stored.scope,
         provenance: stored.provenance,
+        update_via_cache: stored.update_via_cache,
         navigation_preload: stored.navigation_preload,
         last_update_check: stored.last_update_check,
         stale_after,
