@@ -2,13 +2,15 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
-use crate::fetch::PolicyContainer;
+use crate::fetch::{FetchTiming, PolicyContainer, Source};
 
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;
@@ -148,6 +150,49 @@ pub struct FetchedDocument {
     pub body: Bytes,
     /// `document.referrer`
     pub referrer: String,
+    /// When it came, if it came by a fetch.
+    pub timing: Option<DocumentTiming>,
+}
+
+/// When the resource of a document came.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocumentTiming {
+    /// The URL that was asked for first.
+    pub url: Url,
+    /// How its response came.
+    pub fetch: FetchTiming,
+    /// Its response.
+    pub response: ResponseHead,
+    /// Who gave it.
+    pub source: Source,
+    /// When its body had been read.
+    pub end: Instant,
+    /// The length of its body, decoded, in bytes.
+    pub length: usize,
+    /// Whether it is a reload.
+    pub reload: bool,
+}
+
+impl DocumentTiming {
+    /// Of a body of that length that has just been read.
+    #[must_use]
+    pub fn new(
+        request: &DocumentRequest,
+        fetch: FetchTiming,
+        (response, source): (ResponseHead, Source),
+        length: usize,
+    ) -> Self {
+        Self {
+            url: request.url.clone(),
+            fetch,
+            response,
+            source,
+            end: Instant::now(),
+            length,
+            reload: request.reload,
+        }
+    }
 }
 
 impl FetchedDocument {
@@ -160,6 +205,7 @@ impl FetchedDocument {
             headers: HeaderMap::new(),
             body,
             referrer: String::new(),
+            timing: None,
         }
     }
 }

@@ -41,6 +41,7 @@ mod shared;
 mod stashing;
 mod task;
 mod timers;
+mod timings;
 mod views;
 mod window_clients;
 mod window_proxy;
@@ -57,7 +58,9 @@ pub use broadcast::Broadcasts;
 pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
-pub use documents::{DocumentRequest, DocumentSource, Documents, FetchedDocument, Place};
+pub use documents::{
+    DocumentRequest, DocumentSource, DocumentTiming, Documents, FetchedDocument, Place,
+};
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};
 pub use page::{Page, PageOptions};

@@ -23,12 +23,13 @@ use self::new_document::{NewDocument, adhering, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
 use super::blocking::wait;
 use super::console::ConsoleLevel;
-use super::documents::{DocumentRequest, DocumentSource, Place};
+use super::documents::{DocumentRequest, DocumentSource, DocumentTiming, Place};
 use super::event_loop::EventLoop;
 use super::navigables::NavigableId;
 use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
 use super::task::TaskSource;
+use super::timings::{Measured, Timings};
 use crate::fetch::PolicyContainer;
 
 /// What a navigable is navigated to.
@@ -271,10 +272,45 @@ impl EventLoop {
             self.destroy_realm(old.id());
         }
         drop(old_client);
+        if let Some(timing) = new.timing.take() {
+            self.report_navigation(id, realm.state(), timing);
+        }
         realm.enter(ctx, |realm, ctx| {
             open(ctx, realm, &new.content, &new.referrer, false);
         });
         self.tell_ready(&realm);
+    }
+
+    /// The document has an entry of its own, and a frame one among its container's resources.
+    fn report_navigation(&self, id: NavigableId, realm: &RealmState, timing: DocumentTiming) {
+        let DocumentTiming {
+            url,
+            fetch,
+            response,
+            source,
+            end,
+            length,
+            reload,
+        } = timing;
+        realm.set_started(fetch.start);
+        let mut measured = Measured {
+            origin: fetch.start,
+            timing: fetch,
+            initiator: "navigation",
+            name: realm.environment().creation_url.clone(),
+            response: Some((response, source)),
+        };
+        let mut entry = measured.entry(end, length);
+        entry["type"] = if reload { "reload" } else { "navigate" }.into();
+        realm.local::<Timings>().set_navigation(entry);
+        let parent = self.navigables().get(id).and_then(|found| found.parent);
+        if let Some(parent) = parent.and_then(|parent| self.active(parent)) {
+            let parent = parent.state();
+            measured.origin = parent.started();
+            measured.initiator = "iframe";
+            measured.name = url;
+            parent.local::<Timings>().add(measured.entry(end, length));
+        }
     }
 
     /// *Unload a document and its descendants*: their events, and the end of the frames in it.

@@ -9,7 +9,7 @@ use url::Url;
 use super::History;
 use crate::fetch::PolicyContainer;
 use crate::js::JsBytes;
-use crate::js::documents::FetchedDocument;
+use crate::js::documents::{DocumentTiming, FetchedDocument};
 use crate::js::json::Json;
 use crate::js::realm::Realm;
 use crate::js::sandbox::Sandbox;
@@ -29,6 +29,8 @@ pub(super) struct NewDocument {
     pub(super) history: History,
     /// Whose controller it has, if it comes from a local URL.
     pub(super) creator: Option<ClientId>,
+    /// When it came, if it was fetched.
+    pub(super) timing: Option<DocumentTiming>,
 }
 
 /// What a document is made from.
@@ -66,6 +68,7 @@ pub(super) fn of_response(
         base_url: None,
         content,
         referrer: fetched.referrer,
+        timing: fetched.timing,
         environment: fetched.environment,
         client: Some(fetched.client),
         sandbox,
@@ -122,6 +125,7 @@ pub(super) fn of_text(
             content_type: "text/html;charset=utf-8".to_owned(),
         },
         referrer: String::new(),
+        timing: None,
         sandbox,
         history,
         creator: None,

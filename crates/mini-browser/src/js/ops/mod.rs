@@ -29,6 +29,7 @@ mod realm;
 mod router_rules;
 mod stashing;
 mod test_report;
+mod timings;
 mod url;
 mod url_pattern;
 mod window_messages;
@@ -116,6 +117,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;
+    timings::declare(ops)?;
     test_report::declare(ops)
 }
 

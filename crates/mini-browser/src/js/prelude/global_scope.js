@@ -51,6 +51,8 @@ export function installGlobalScope(Class, holder = global) {
   lazy("streams/transform_stream.js", ["TransformStream", "TransformStreamDefaultController"]);
   replaceable("performance", () => load("performance.js").performance, holder);
   lazy("performance.js", ["Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"]);
+  lazy("performance_observer.js", ["PerformanceObserver", "PerformanceObserverEntryList"]);
+  lazy("resource_timing.js", ["PerformanceResourceTiming"]);
   attribute(holder, "crypto", () => load("crypto.js").crypto);
   lazy("crypto.js", facts.secure ? ["Crypto", "SubtleCrypto"] : ["Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);
