@@ -178,19 +178,19 @@ impl DocumentTiming {
     /// Of a body of that length that has just been read.
     #[must_use]
     pub fn new(
-        request: &DocumentRequest,
+        url: Url,
         fetch: FetchTiming,
         (response, source): (ResponseHead, Source),
         length: usize,
     ) -> Self {
         Self {
-            url: request.url.clone(),
+            url,
             fetch,
             response,
             source,
             end: Instant::now(),
             length,
-            reload: request.reload,
+            reload: false,
         }
     }
 }

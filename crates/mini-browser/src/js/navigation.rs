@@ -23,13 +23,13 @@ use self::new_document::{NewDocument, adhering, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
 use super::blocking::wait;
 use super::console::ConsoleLevel;
-use super::documents::{DocumentRequest, DocumentSource, DocumentTiming, Place};
+use super::documents::{DocumentRequest, DocumentSource, Place};
 use super::event_loop::EventLoop;
 use super::navigables::NavigableId;
 use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
 use super::task::TaskSource;
-use super::timings::{Measured, Timings};
+use super::timings;
 use crate::fetch::PolicyContainer;
 
 /// What a navigable is navigated to.
@@ -273,44 +273,16 @@ impl EventLoop {
         }
         drop(old_client);
         if let Some(timing) = new.timing.take() {
-            self.report_navigation(id, realm.state(), timing);
+            let navigated = timings::navigated(realm.state(), timing);
+            let parent = self.navigables().get(id).and_then(|found| found.parent);
+            if let Some(parent) = parent.and_then(|parent| self.active(parent)) {
+                navigated.report_to(parent.state());
+            }
         }
         realm.enter(ctx, |realm, ctx| {
             open(ctx, realm, &new.content, &new.referrer, false);
         });
         self.tell_ready(&realm);
-    }
-
-    /// The document has an entry of its own, and a frame one among its container's resources.
-    fn report_navigation(&self, id: NavigableId, realm: &RealmState, timing: DocumentTiming) {
-        let DocumentTiming {
-            url,
-            fetch,
-            response,
-            source,
-            end,
-            length,
-            reload,
-        } = timing;
-        realm.set_started(fetch.start);
-        let mut measured = Measured {
-            origin: fetch.start,
-            timing: fetch,
-            initiator: "navigation",
-            name: realm.environment().creation_url.clone(),
-            response: Some((response, source)),
-        };
-        let mut entry = measured.entry(end, length);
-        entry["type"] = if reload { "reload" } else { "navigate" }.into();
-        realm.local::<Timings>().set_navigation(entry);
-        let parent = self.navigables().get(id).and_then(|found| found.parent);
-        if let Some(parent) = parent.and_then(|parent| self.active(parent)) {
-            let parent = parent.state();
-            measured.origin = parent.started();
-            measured.initiator = "iframe";
-            measured.name = url;
-            parent.local::<Timings>().add(measured.entry(end, length));
-        }
     }
 
     /// *Unload a document and its descendants*: their events, and the end of the frames in it.

@@ -15,6 +15,7 @@ use service_worker::fetch_router::RouterSourceEnum;
 use service_worker::types::fetch::{ResponseHead, ResponseType};
 use url::Url;
 
+use super::documents::DocumentTiming;
 use super::realm::RealmState;
 use crate::fetch::{FetchParams, FetchTiming, FetchedResponse, Source};
 
@@ -57,10 +58,7 @@ impl Timings {
         let _added = self.sender.unbounded_send(entry);
     }
 
-    pub(super) fn set_navigation(&self, entry: Value) {
-        self.navigation.replace(Some(entry));
-    }
-
+    /// The document's own entry.
     pub(super) fn navigation(&self) -> Option<Value> {
         self.navigation.borrow().clone()
     }
@@ -100,6 +98,56 @@ impl Drop for Ending {
         let entry = self.measured.entry(Instant::now(), self.length);
         // The realm may be gone.
         let _unread = self.sender.unbounded_send(entry);
+    }
+}
+
+/// The document of a realm comes from that navigation: it has its time origin, and an entry of its
+/// own.
+pub(super) fn navigated(realm: &RealmState, timing: DocumentTiming) -> Navigated {
+    realm.set_started(timing.fetch.start);
+    let DocumentTiming {
+        url,
+        fetch,
+        response,
+        source,
+        end,
+        length,
+        reload,
+    } = timing;
+    let measured = Measured {
+        origin: fetch.start,
+        timing: fetch,
+        initiator: "navigation",
+        name: realm.environment().creation_url.clone(),
+        response: Some((response, source)),
+    };
+    let mut entry = measured.entry(end, length);
+    entry["type"] = if reload { "reload" } else { "navigate" }.into();
+    realm.local::<Timings>().navigation.replace(Some(entry));
+    Navigated {
+        measured,
+        url,
+        end,
+        length,
+    }
+}
+
+/// A navigation that has ended.
+pub(super) struct Navigated {
+    measured: Measured,
+    url: Url,
+    end: Instant,
+    length: usize,
+}
+
+impl Navigated {
+    /// A frame's document is a resource of the document that the frame is in.
+    pub(super) fn report_to(mut self, container: &RealmState) {
+        self.measured.origin = container.started();
+        self.measured.initiator = "iframe";
+        self.measured.name = self.url;
+        let entry = self.measured.entry(self.end, self.length);
+        container.local::<Timings>().add(entry);
     }
 }
 

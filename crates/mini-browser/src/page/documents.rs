@@ -141,7 +141,9 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         document.status = fetched.head.status.as_u16();
         let length = document.body.len();
         let response = (fetched.head.clone(), fetched.source);
-        document.timing = Some(DocumentTiming::new(&request, timing, response, length));
+        let mut timing = DocumentTiming::new(request.url, timing, response, length);
+        timing.reload = request.reload;
+        document.timing = Some(timing);
         document.headers = fetched.head.headers;
         document.referrer = referrer.map(String::from).unwrap_or_default();
         return Ok(document);

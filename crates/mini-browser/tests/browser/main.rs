@@ -6,3 +6,5 @@ mod failures;
 mod fetching;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod routes;
