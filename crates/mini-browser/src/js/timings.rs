@@ -221,7 +221,10 @@ impl Measured {
         let source = self.response.as_ref().map(|(_, source)| *source);
         let of_network = source == Some(Source::Network);
         // *TAO check*: a worker's answer is its client's own business.
-        let is_hidden = of_network && head.is_some_and(|head| !head.timing_allow_passed);
+        let is_hidden = match head {
+            Some(head) => of_network && !head.timing_allow_passed,
+            None => true,
+        };
         let is_opaque = head.is_some_and(|head| head.response_type == ResponseType::Opaque);
         let from_cache = head.is_some_and(|head| head.from_cache);
         let length = if is_hidden || is_opaque { 0 } else { length };
