@@ -2,7 +2,8 @@
 
 use http::HeaderMap;
 use sw_types::fetch::{
-    CredentialsMode, LookAside, RequestHead, RequestMode, Requester, ServiceWorkersMode,
+    CredentialsMode, LookAside, ReferrerPolicy, RequestHead, RequestMode, Requester,
+    ServiceWorkersMode,
 };
 use sw_types::{Environment, Origin, Site};
 use url::Url;
@@ -65,8 +66,14 @@ pub fn fall_through_dispatch(request: &RequestHead, client: &Environment) -> Fal
                     let known = !origin.is_opaque() && origin == requester.origin;
                     known.then(|| Url::parse(origin.as_str()).ok()).flatten()
                 }),
+            // What the requester's document or element chose is nobody's business.
+            referrer_policy: ReferrerPolicy::default(),
             use_cors_preflight: false,
+            // Navigations do not fall through.
             shift_reload: false,
+            reload_navigation: false,
+            history_navigation: false,
+            replaces_client: None,
             integrity: request.integrity.clone(),
             keepalive: request.keepalive,
             has_body: request.has_body,

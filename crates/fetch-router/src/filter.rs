@@ -89,7 +89,13 @@ pub fn filter_own(
     if request.redirect != RedirectMode::Follow && answer.url_list.len() > 1 {
         return Err(BlockedReason::RedirectedNotFollow);
     }
-    let mut response = with_url_list(request, answer);
+    // *HTTP-redirect fetch* comes before *main fetch* gives the response a URL: the `Location` of a
+    // redirect that the script made is relative to nothing.
+    let mut response = if request.redirect == RedirectMode::Follow && is_redirect(&answer) {
+        answer
+    } else {
+        with_url_list(request, answer)
+    };
     if response.response_type != ResponseType::Opaque {
         // The TAO check belongs to the network's branch.
         response.timing_allow_passed = true;
@@ -270,16 +276,23 @@ fn resource_policy(
     }
 }
 
+fn is_redirect(response: &ResponseHead) -> bool {
+    matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
 /// *HTTP fetch*: "If internalResponse's status is a redirect status". Redirects to follow, and
-/// those of navigations, stay as they are.
+/// those of navigations, stay as they are. (A navigation has a destination. A script that fetches the
+/// request of one navigates nothing, and is shown no redirect.)
 fn redirect(
     request: &RequestHead,
     mut response: ResponseHead,
 ) -> Result<ResponseHead, BlockedReason> {
-    let is_redirect = matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    let is_redirect = is_redirect(&response);
+    let navigates =
+        request.mode == RequestMode::Navigate && request.destination.is_non_subresource();
     match request.redirect {
         RedirectMode::Error if is_redirect => Err(BlockedReason::RedirectForbidden),
-        RedirectMode::Manual if is_redirect && request.mode != RequestMode::Navigate => {
+        RedirectMode::Manual if is_redirect && !navigates => {
             response.response_type = ResponseType::OpaqueRedirect;
             Ok(response)
         }

@@ -11,7 +11,8 @@ use fetch_router::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sw_types::fetch::{
-    CredentialsMode, RedirectMode, RequestHead, RequestMode, ResponseHead, ResponseType,
+    CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead,
+    ResponseType,
 };
 use sw_types::{ClientId, Environment, Origin};
 use url::Url;
@@ -531,6 +532,7 @@ fn nothing_that_cannot_fall_through_is_answered_by_a_fall_through_worker() {
 fn a_navigation_gets_its_redirect_to_handle_itself() {
     let navigation = RequestHead {
         redirect: RedirectMode::Manual,
+        destination: Destination::Document,
         ..request(RequestMode::Navigate)
     };
     let redirect = || ResponseHead {
@@ -542,4 +544,32 @@ fn a_navigation_gets_its_redirect_to_handle_itself() {
     let from_own = filter_own(&navigation, redirect()).unwrap();
     assert_eq!(from_own.response_type, ResponseType::Default);
     assert_eq!(from_own.headers["location"], "/x");
+    // The same request, fetched by the script of a worker, navigates nothing.
+    let fetched = RequestHead {
+        destination: Destination::None,
+        ..navigation
+    };
+    let hidden = filter_network(&fetched, redirect()).unwrap();
+    assert_eq!(hidden.response_type, ResponseType::OpaqueRedirect);
+}
+
+#[test]
+fn a_redirect_that_a_script_made_has_no_url_for_who_follows_it() {
+    let asked = |redirect| RequestHead {
+        redirect,
+        ..request(RequestMode::SameOrigin)
+    };
+    let made = || ResponseHead {
+        status: StatusCode::FOUND,
+        url_list: Vec::new(),
+        ..answer(ResponseType::Default, &[("location", "x")])
+    };
+    let home = |redirect| RequestHead {
+        origin: Origin::of(asked(redirect).url()),
+        ..asked(redirect)
+    };
+    let followed = filter_own(&home(RedirectMode::Follow), made()).unwrap();
+    assert_eq!(followed.url(), None);
+    let manual = filter_own(&home(RedirectMode::Manual), made()).unwrap();
+    assert_eq!(manual.url_list, home(RedirectMode::Manual).url_list);
 }

@@ -20,6 +20,16 @@ pub enum Event {
     Close,
 }
 
+impl Event {
+    /// The message, if it is one.
+    pub(crate) const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Close => None,
+        }
+    }
+}
+
 /// One message: serialized bytes and what was transferred with them.
 #[derive(Default)]
 #[expect(

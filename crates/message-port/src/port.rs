@@ -116,13 +116,13 @@ impl MessagePort {
         self.end.enable(backlog).send();
     }
 
-    /// Puts messages that this port has received, and that nobody has seen, back to the front of
-    /// its queue, oldest first: for a stash that read them ahead of a transfer. No listener is told.
+    /// Puts events that this port has received, and that nobody has seen, back to the front of its
+    /// queue, oldest first: for a stash that read them ahead of a transfer. No listener is told. A
+    /// [`Event::Close`] among them is delivered again, after what stands before it.
     ///
     /// Messages that did not come from this port's queue are queued all the same.
-    pub fn put_back(&mut self, messages: Vec<Message>) {
-        reclaim::hold_again(&self.end, &messages);
-        let events = messages.into_iter().map(Event::Message).collect();
+    pub fn put_back(&mut self, events: Vec<Event>) {
+        reclaim::hold_again(&self.end, &events);
         self.inbox.put_back(events);
     }
 

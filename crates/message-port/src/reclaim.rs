@@ -40,7 +40,7 @@ use std::mem::{self, ManuallyDrop};
 
 use crate::pair::{EndRef, Inbox, Notification, lock};
 use crate::sync::{Mutex, constant, global, local};
-use crate::{Message, TransferredPort};
+use crate::{Event, Message, TransferredPort};
 
 global! {
     /// Held while holder edges are made. See the head of this file.
@@ -91,12 +91,13 @@ pub(crate) fn send_with_ports(source: &EndRef, message: Message) -> Result<Notif
     })
 }
 
-/// Puts messages that `end`'s owner has received back into its queue: the ports that they carry
-/// travel there again. The carried ports and `end`'s own are in the caller's hands; so none of them
+/// For events that `end`'s owner puts back into its queue: the ports that they carry travel there
+/// again. The carried ports and `end`'s own are in the caller's hands; so none of them
 /// can be inside another, and no circle comes into being unless a carried port is or holds `end`'s
 /// own, which the borrow of the caller rules out.
-pub(crate) fn hold_again(end: &EndRef, messages: &[Message]) {
-    let carried = || messages.iter().flat_map(|message| &message.ports);
+pub(crate) fn hold_again(end: &EndRef, events: &[Event]) {
+    let messages = || events.iter().filter_map(Event::message);
+    let carried = || messages().flat_map(|message| &message.ports);
     let ports = carried().count();
     if ports == 0 {
         return;

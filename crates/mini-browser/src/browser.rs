@@ -25,8 +25,9 @@ use crate::js::{
     BlobUrls, Broadcasts, ConsoleSink, Limits, RealmOptions, SharedWorkers, WorkerHost,
     WorkerHostOptions,
 };
-use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError};
+use crate::net::{HyperNetwork, NetworkConfig, NetworkSetupError, StoredData};
 use crate::page::{NavigateError, Page, navigate};
+use crate::site_data::BrowserData;
 
 /// What a browser is opened with.
 #[expect(
@@ -100,6 +101,8 @@ pub(crate) struct Parts {
     policies: Policies,
     page_limits: Mutex<Limits>,
     caches: Arc<CacheStore>,
+    /// The network clears it as long as this lives.
+    _data: Arc<dyn StoredData>,
     broadcasts: Arc<Broadcasts>,
     blob_urls: Arc<BlobUrls>,
     shared_workers: Arc<SharedWorkers>,
@@ -140,7 +143,7 @@ impl Browser {
         notices.extend(report.set_aside.iter().map(ToString::to_string));
         notices.extend(report.damage.iter().map(ToString::to_string));
         let network = HyperNetwork::new(network, tokio::runtime::Handle::current())?;
-        let cookies = network.cookies();
+        let (cookies, kept) = (network.cookies(), network.clone());
         let ServiceWorkers {
             handle,
             driver,
@@ -163,6 +166,12 @@ impl Browser {
             .with_blobs(Arc::clone(&blob_urls) as Arc<dyn BlobStore>);
         let fetches = Arc::new(fetches);
         let caches = Arc::new(caches);
+        let data: Arc<dyn StoredData> = Arc::new(BrowserData {
+            handle: facade.handle().clone(),
+            caches: Arc::clone(&caches),
+            fetches: Arc::clone(&fetches),
+        });
+        kept.clear_also(Arc::downgrade(&data));
         let broadcasts = Arc::default();
         let host = worker_host(&facade, &fetches, &caches, &broadcasts, &console);
         let commanded = host.clone();
@@ -179,6 +188,7 @@ impl Browser {
             policies,
             page_limits: Mutex::default(),
             caches,
+            _data: data,
             broadcasts,
             blob_urls,
             shared_workers: Arc::default(),

@@ -22,9 +22,10 @@ mod record;
 mod shelf;
 mod store;
 mod thread;
+mod usage;
 
 pub use cache::{Cache, CachedResponse, NewEntry};
 pub use error::{CacheError, Damage, DamagedPart, OpenError, OpenReport, SetAside};
 pub use query::QueryOptions;
-pub use store::CacheStore;
+pub use store::{CacheStore, StorageEstimate};
 pub use thread::Answer;

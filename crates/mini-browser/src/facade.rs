@@ -319,6 +319,10 @@ impl Seam for Facade {
         Box::pin(self.handle.registrations(client))
     }
 
+    fn script_bytes(&self, client: ClientId) -> Pending<u64> {
+        Box::pin(self.handle.script_bytes(client))
+    }
+
     fn navigation_preload(
         &self,
         registration: RegistrationId,

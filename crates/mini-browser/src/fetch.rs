@@ -42,8 +42,9 @@ use http::{HeaderValue, Method};
 use service_worker::fetch_router::BlockedReason;
 pub use service_worker::fetch_router::EmbedderPolicy;
 use service_worker::tokio_adapter::TokioClock;
-use service_worker::types::Environment;
+pub use service_worker::types::fetch::ReferrerPolicy;
 use service_worker::types::fetch::{RequestHead, ResponseHead};
+use service_worker::types::{Environment, StorageKey};
 use service_worker::{Body, BodyError, Clock};
 use url::Url;
 
@@ -58,8 +59,9 @@ pub use hop::{Hop, HopError, HopFuture, Hopped, Source};
 pub use policy_container::PolicyContainer;
 pub use preflight::PreflightError;
 pub(crate) use redirect::location_url;
-pub use referrer::ReferrerPolicy;
-pub(crate) use referrer::determine_referrer;
+pub(crate) use referrer::{
+    determine_referrer, policy_of_headers, policy_of_keyword, policy_of_meta,
+};
 pub use request_body::RequestBody;
 pub use scheme_fetch::{BlobObject, BlobStore};
 pub use secure_context::{is_potentially_trustworthy, is_secure_context};
@@ -83,8 +85,11 @@ pub struct FetchParams {
     pub embedder_policy: EmbedderPolicy,
     /// The client's CSP list.
     pub content_security: ContentSecurityPolicies,
-    /// The referrer policy: the request's own, or else the client's.
+    /// The referrer policy: the request's own, or else the client's. (That of the head is set by it.)
     pub referrer_policy: ReferrerPolicy,
+    /// Of the request of a navigation that a worker fetches: what had redirected it before the worker
+    /// was asked. (Part of its URL list by the letter; here, `Sec-Fetch-Site` heeds it.)
+    pub redirected_from: Vec<Url>,
     /// Whether the user made this navigation, and no page: `Sec-Fetch-Site` is then `none`.
     pub by_user: bool,
 }
@@ -101,6 +106,7 @@ impl FetchParams {
             embedder_policy: EmbedderPolicy::UnsafeNone,
             content_security: ContentSecurityPolicies::default(),
             referrer_policy: ReferrerPolicy::default(),
+            redirected_from: Vec::new(),
             by_user: false,
         }
     }
@@ -186,6 +192,11 @@ impl FetchService {
     pub fn with_blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
         self.blobs = Some(blobs);
         self
+    }
+
+    /// *Clear cookies for origin*, step 6.
+    pub(crate) fn clear_authentication(&self, key: &StorageKey) {
+        self.state.authentication.clear(key);
     }
 
     /// *Fetch*: a response as its requester may see it, after all redirects that the request

@@ -58,6 +58,7 @@ pub mod js;
 pub mod net;
 mod page;
 pub mod scenario;
+mod site_data;
 
 pub use browser::{Browser, BrowserError, BrowserOptions, Opened};
 pub use facade::{Facade, FetchRecord};

@@ -5,6 +5,7 @@
 //! that [`server::Server`] shows and that [`NetworkConfig::extra_ca`] lets the client trust.
 
 mod authority;
+mod clear_site_data;
 mod client;
 mod closing;
 mod connect;
@@ -19,6 +20,7 @@ mod pool;
 pub mod server;
 
 pub use authority::{Authority, AuthorityError};
+pub use clear_site_data::{Clearing, StoredData};
 pub use client::{HyperNetwork, NetworkConfig, NetworkSetupError};
 pub use cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
 pub use host_map::{HostMap, HostRuleError};

@@ -126,6 +126,9 @@ impl Driver {
                 let view = self.registry.registration(registration);
                 self.commands.answer(reply, view);
             }
+            ToDriver::ScriptBytes(key, reply) => {
+                let _gone = reply.send(self.registry.script_bytes_of(&key));
+            }
             ToDriver::Connect(call) => self.connect(*call),
             ToDriver::InstalledToConnect(id, registrations) => {
                 self.installed_to_connect(id, registrations);

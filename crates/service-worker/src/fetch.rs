@@ -3,6 +3,7 @@
 
 mod dispatch;
 mod network;
+mod preload;
 mod static_routes;
 mod timing;
 
@@ -14,11 +15,12 @@ use fetch_router::{
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
 pub(crate) use self::network::Asked;
+use self::preload::Preload;
 use self::static_routes::Routed;
 pub use self::timing::ServiceWorkerTiming;
 use crate::shared::{Shared, ToDriver};
@@ -189,6 +191,8 @@ pub(crate) async fn fetch(
 
     if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
+        // Handle Fetch is not asked of what the network redirected: that changes no controller.
+        && head.service_workers == ServiceWorkersMode::All
     {
         let uses = Input::ClientUses {
             client: reserved.id,
@@ -227,9 +231,24 @@ pub(crate) async fn fetch(
         let dispatched = match route.own.worker() {
             Some(worker) => {
                 let event = dispatch::own_event(&head, client, reserved.as_ref());
-                let to_own =
-                    dispatch::to_own(&shared, controller.id, event, &mut body, &mut timing);
-                Some((worker, to_own.await))
+                let preload = match &network {
+                    NetworkUse::Allowed { headers, cache } => {
+                        let network = (headers, *cache);
+                        Preload::begin(&shared, controller, &head, client, &environment, network)
+                    }
+                    NetworkUse::Forbidden => None,
+                };
+                let (preloading, preload) = preload.unzip();
+                let to_own = dispatch::to_own(
+                    &shared,
+                    controller.id,
+                    event,
+                    preload,
+                    &mut body,
+                    &mut timing,
+                );
+                let dispatched = preload::beside(&shared, preloading, to_own);
+                Some((worker, dispatched.await))
             }
             None => None,
         };

@@ -238,7 +238,7 @@ impl Handle {
         let environment = Environment::top_level(ClientId(0), url.clone());
         let partition = self.shared.policies.partition;
         let key = partition.storage_key(&environment, &environment.origin)?;
-        Some(self.shared.lookup.match_registration(&key, url)?.id)
+        self.shared.lookup.match_registration_id(&key, url)
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.
@@ -283,7 +283,7 @@ impl Handle {
             .policies
             .partition
             .storage_key(&environment, &environment.origin);
-        Ok(key.and_then(|key| Some(self.shared.lookup.match_registration(&key, url)?.id)))
+        Ok(key.and_then(|key| self.shared.lookup.match_registration_id(&key, url)))
     }
 
     /// One hop of a fetch: the client's own worker, then a fall-through worker, then the network.

@@ -99,8 +99,8 @@ pub use commands::{Commanded, HostCommands};
 pub use connecting::{ConnectOptions, ShownReferrer};
 pub use driver::Driver;
 pub use endpoint::{
-    FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response, WorkerEndpoint,
-    WorkerInbox,
+    Aborted, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, PreloadResponse, Responder,
+    Response, WorkerEndpoint, WorkerInbox,
 };
 pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse, ServiceWorkerTiming};
 pub use handle::{Handle, RegisterOptions};

@@ -188,6 +188,28 @@ impl Handle {
             views
         }
     }
+
+    /// What the registrations of a client's storage key take: the bytes of their scripts. For
+    /// `navigator.storage.estimate()`.
+    pub fn script_bytes(&self, client: ClientId) -> impl Future<Output = u64> + Send + 'static {
+        let partition = self.shared.policies.partition;
+        let key = self.shared.environment(client).and_then(|environment| {
+            let origin = environment.origin.clone();
+            partition.storage_key(&environment, &origin)
+        });
+        let asked = key.map(|key| {
+            let (reply, bytes) = oneshot::channel();
+            let asked = ToDriver::ScriptBytes(Box::new(key), reply);
+            self.shared.send(asked);
+            bytes
+        });
+        async move {
+            match asked {
+                Some(bytes) => bytes.await.unwrap_or_default(),
+                None => 0,
+            }
+        }
+    }
 }
 
 /// As it arrives: what an in-process sender attached does not come along.

@@ -68,6 +68,8 @@ pub(crate) enum ToDriver {
     Marker(oneshot::Sender<()>),
     /// What does a registration look like to scripts?
     View(RegistrationId, oneshot::Sender<Option<RegistrationView>>),
+    /// What do the registrations of a storage key take?
+    ScriptBytes(Box<StorageKey>, oneshot::Sender<u64>),
     /// `navigator.connect()`.
     Connect(Box<ConnectCall>),
     /// What the response to a connect's URL asked for is registered, or nothing is.

@@ -731,6 +731,20 @@ async fn a_transferred_view_takes_its_unseen_messages_along_in_order() {
 }
 
 #[tokio::test]
+async fn the_new_owner_of_a_transferred_view_hears_that_the_peer_is_closed() {
+    let (mut stand, worker, port) = Stand::new(EventTypes::NONE).await;
+    let entry = stand.house.handle.match_stashed(worker, "port")[0];
+    port.post_message(message("one"));
+    drop(port);
+    stand.nothing().await;
+    let moved = stand.house.handle.transfer_stashed(worker, entry).unwrap();
+    let mut moved = moved.receive();
+    moved.start();
+    assert_eq!(next(&mut moved).await, "one");
+    assert_eq!(next(&mut moved).await, "close");
+}
+
+#[tokio::test]
 async fn cleared_site_data_closes_the_ports_and_keeps_the_registration() {
     let (mut stand, worker, mut port) = Stand::new(EventTypes::NONE).await;
     port.post_message(message("one"));

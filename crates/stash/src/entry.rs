@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use sw_types::{RegistrationId, Timestamp, WorkerId};
 
-use crate::{Item, Limits, NewEntry};
+use crate::{EntryId, Item, Limits, NewEntry, Released};
 
 /// A stashed port. (SEMANTICS §4.1, "one stash per registration".)
 #[derive(Debug)]
@@ -17,7 +17,13 @@ pub struct Entry<P, M> {
     /// Where it stands in its registration's order.
     pub(crate) place: u64,
     peer_closed: bool,
+    /// The entry that its port is entangled with, as far as the stash was told.
+    pub(crate) peer: Option<EntryId>,
     queue: VecDeque<Queued<M>>,
+    /// How many items have left the queue at its front: the position of the first that is in it.
+    taken: u64,
+    /// The positions of the messages that are not accepted yet, oldest first.
+    unaccepted: VecDeque<u64>,
     in_flight: Option<InFlight>,
     /// Of everything queued and in flight.
     bytes: u64,
@@ -55,7 +61,10 @@ impl<P, M> Entry<P, M> {
             name: new.name,
             place,
             peer_closed: false,
+            peer: None,
             queue: VecDeque::new(),
+            taken: 0,
+            unaccepted: VecDeque::new(),
             in_flight: None,
             bytes: 0,
         }
@@ -109,12 +118,30 @@ impl<P, M> Entry<P, M> {
         self.bytes
     }
 
-    /// What is to be delivered next, unless a delivery is under way.
+    /// What is to be delivered next, unless a delivery is under way, or it is not accepted yet.
     pub(crate) fn next(&self) -> Option<&Item<M>> {
+        let waits = self.unaccepted.front() == Some(&self.taken);
         match self.in_flight {
-            Some(_) => None,
-            None => self.queue.front().map(|queued| &queued.item),
+            None if !waits => self.queue.front().map(|queued| &queued.item),
+            _ => None,
         }
+    }
+
+    /// The oldest message that is not accepted yet is; whether there was one.
+    pub(crate) fn accept(&mut self) -> bool {
+        self.unaccepted.pop_front().is_some()
+    }
+
+    /// How many messages it holds that have not been given to a worker.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.len() - usize::from(self.peer_closed && !self.queue.is_empty())
+    }
+
+    /// How many of them are not accepted yet.
+    #[must_use]
+    pub fn unaccepted(&self) -> usize {
+        self.unaccepted.len()
     }
 
     /// The messages that wait, oldest first, without what is being delivered.
@@ -134,12 +161,16 @@ impl<P, M> Entry<P, M> {
     }
 
     /// Queues a message; gives what it takes of the quota.
-    pub(crate) fn push(&mut self, message: M, bytes: usize) -> u64 {
+    pub(crate) fn push(&mut self, message: M, bytes: usize, accepted: bool) -> u64 {
         let bytes = u64::try_from(bytes)
             .unwrap_or(u64::MAX)
             .saturating_add(Limits::MESSAGE_OVERHEAD)
             .min(u64::MAX - self.bytes);
         self.bytes += bytes;
+        if !accepted {
+            let behind = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+            self.unaccepted.push_back(self.taken.saturating_add(behind));
+        }
         let item = Item::Message(message);
         self.queue.push_back(Queued { item, bytes });
         bytes
@@ -155,6 +186,7 @@ impl<P, M> Entry<P, M> {
     /// Gives the next item to `worker`.
     pub(crate) fn send_to(&mut self, worker: WorkerId) -> Option<Item<M>> {
         let Queued { item, bytes } = self.queue.pop_front()?;
+        self.taken += 1;
         self.in_flight = Some(InFlight {
             worker,
             is_close: matches!(item, Item::Close),
@@ -194,6 +226,7 @@ impl<P, M> Entry<P, M> {
             Some(in_flight) if in_flight.is_close == is_close => {
                 let bytes = in_flight.bytes;
                 self.queue.push_front(Queued { item, bytes });
+                self.taken -= 1;
                 true
             }
             other => {
@@ -207,8 +240,8 @@ impl<P, M> Entry<P, M> {
         self.port
     }
 
-    /// Its port, and the messages that nobody has seen.
-    pub(crate) fn release(self, undispatched: Option<M>) -> (P, Vec<M>) {
+    /// Its port, and what nobody has seen.
+    pub(crate) fn release(self, undispatched: Option<M>) -> Released<P, M> {
         let in_flight = self.has_message_in_flight();
         let queued = self
             .queue
@@ -218,6 +251,10 @@ impl<P, M> Entry<P, M> {
                 Item::Close => None,
             });
         let messages = undispatched.filter(|_| in_flight).into_iter().chain(queued);
-        (self.port, messages.collect())
+        Released {
+            port: self.port,
+            messages: messages.collect(),
+            closed: self.peer_closed,
+        }
     }
 }

@@ -41,14 +41,16 @@
 
 #![forbid(unsafe_code)]
 
+mod deliver;
 mod entry;
 mod limits;
 mod messages;
+mod pace;
 pub mod record;
 mod stash;
 mod worker;
 
 pub use entry::Entry;
 pub use limits::Limits;
-pub use messages::{AddError, EntryId, Input, Item, NewEntry, NotAdded, Output};
+pub use messages::{AddError, EntryId, Input, Item, NewEntry, NotAdded, Output, Released};
 pub use stash::Stash;

@@ -16,6 +16,16 @@ pub struct Limits {
     pub first_retry: Duration,
     /// The longest that it is left alone: 5 min.
     pub last_retry: Duration,
+    /// How long a registration is given messages without a rest that its peers' workers have sent
+    /// while neither side had an open client: 1 min. (SEMANTICS §8.7.)
+    pub unattended_stretch: Duration,
+    /// How many of them it is given in that time: 1000.
+    pub unattended_deliveries: u32,
+    /// What follows: a rest in which they wait, so that a worker which nothing else keeps can stop.
+    /// 1 min, and after each further stretch without a longer one twice as long.
+    pub first_rest: Duration,
+    /// The longest rest: 1 h.
+    pub last_rest: Duration,
 }
 
 impl Limits {
@@ -24,9 +34,17 @@ impl Limits {
 
     /// How long to leave a worker alone after its `failures`th fruitless start in a row.
     pub(crate) fn retry_after(&self, failures: u32) -> Duration {
-        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-        self.first_retry.saturating_mul(factor).min(self.last_retry)
+        doubled(self.first_retry, failures).min(self.last_retry)
     }
+
+    /// How long the `rests`th rest in a row is.
+    pub(crate) fn rest(&self, rests: u32) -> Duration {
+        doubled(self.first_rest, rests).min(self.last_rest)
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1)))
 }
 
 impl Default for Limits {
@@ -36,6 +54,10 @@ impl Default for Limits {
             queued_bytes: 64 * 1024 * 1024,
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_secs(5 * 60),
+            unattended_stretch: Duration::from_secs(60),
+            unattended_deliveries: 1000,
+            first_rest: Duration::from_secs(60),
+            last_rest: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -71,6 +71,21 @@ pub struct NotAdded<P> {
     pub port: P,
 }
 
+/// What an entry was when it was transferred: see [`Output::Released`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it is taken apart by its receiver"
+)]
+pub struct Released<P, M> {
+    /// Its port.
+    pub port: P,
+    /// What the port has received and nobody has seen, oldest first.
+    pub messages: Vec<M>,
+    /// Whether the port's peer is closed, which its new owner is to hear after them.
+    pub closed: bool,
+}
+
 /// What an entry has to deliver to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an undelivered item is a bug")]
@@ -138,6 +153,40 @@ pub enum Input<M> {
         message: M,
         /// How much of the registration's quota it takes.
         bytes: usize,
+    },
+    /// A message has arrived at a stashed port, and is not accepted yet: a store has to have it
+    /// first. It takes its place and its share of the quota, and is held, with all that comes after
+    /// it, until [`Input::Accepted`].
+    MessageWaits {
+        /// The entry.
+        entry: EntryId,
+        /// The message.
+        message: M,
+        /// How much of the registration's quota it takes.
+        bytes: usize,
+    },
+    /// The oldest message of an entry that is not accepted yet is now.
+    Accepted {
+        /// The entry.
+        entry: EntryId,
+    },
+    /// What the port of an entry is entangled with: another entry, or (as for every new entry)
+    /// something that is not stashed.
+    Entangled {
+        /// The entry.
+        entry: EntryId,
+        /// The other one.
+        peer: Option<EntryId>,
+    },
+    /// Whether the origin of a registration that has entries has an open client. Until this is told,
+    /// it has. What two
+    /// stashed ports say to each other while neither side has one is throttled: see
+    /// [`Limits::unattended_stretch`](crate::Limits::unattended_stretch).
+    Attended {
+        /// The registration.
+        registration: RegistrationId,
+        /// Whether it has.
+        attended: bool,
     },
     /// The port that a stashed port is entangled with is closed or destroyed; no message follows.
     PeerClosed {
@@ -214,6 +263,8 @@ pub enum Output<P, M> {
         /// What the port has received and nobody has seen, oldest first: they belong at the front
         /// of the port's queue.
         messages: Vec<M>,
+        /// Whether the port's peer is closed, which its new owner is to hear after them.
+        closed: bool,
     },
     /// A registration's messages were over their quota, and this entry, which held the most of
     /// them, was closed. For the host's console; [`Output::ClosePort`] follows.

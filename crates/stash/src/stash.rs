@@ -1,13 +1,14 @@
-//! The stash: SEMANTICS §5.3.
+//! The stash: its entries, what it is asked and what it asks. (SEMANTICS §5.3.)
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use sw_types::{EventType, RegistrationId, WorkerId, WorkerState};
+use sw_types::{RegistrationId, WorkerId, WorkerState};
 
-use crate::entry::{Afterwards, Entry};
-use crate::worker::{Readiness, Run, Worker};
-use crate::{AddError, EntryId, Input, Item, Limits, NewEntry, NotAdded, Output};
+use crate::entry::Entry;
+use crate::pace::Pace;
+use crate::worker::Worker;
+use crate::{AddError, EntryId, Input, Limits, NewEntry, NotAdded, Output, Released};
 
 /// The stashed ports of all registrations of one profile, and the messages that wait in them.
 ///
@@ -23,10 +24,21 @@ pub struct Stash<P, M> {
     pub(crate) collections: BTreeMap<RegistrationId, Collection>,
     pub(crate) entries: BTreeMap<EntryId, Entry<P, M>>,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
-    pub(crate) timers: BTreeSet<(Instant, WorkerId)>,
-    outputs: VecDeque<Output<P, M>>,
+    pub(crate) timers: BTreeSet<(Instant, Due)>,
+    pub(crate) outputs: VecDeque<Output<P, M>>,
+    /// When something was last heard.
+    pub(crate) now: Option<Instant>,
     next_entry: EntryId,
     next_place: u64,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A worker has been left alone for long enough.
+    Retry(WorkerId),
+    /// A registration has had its rest from unattended messages.
+    Rested(RegistrationId),
 }
 
 /// What a registration has to do with the stash.
@@ -36,7 +48,10 @@ pub(crate) struct Collection {
     pub(crate) order: BTreeMap<u64, EntryId>,
     pub(crate) workers: BTreeSet<WorkerId>,
     pub(crate) active: Option<WorkerId>,
-    bytes: u64,
+    pub(crate) bytes: u64,
+    /// Whether its origin is known to have no open client.
+    pub(crate) unattended: bool,
+    pub(crate) pace: Option<Pace>,
 }
 
 impl<P, M> Stash<P, M> {
@@ -50,6 +65,7 @@ impl<P, M> Stash<P, M> {
             workers: BTreeMap::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
+            now: None,
             next_entry: EntryId(1),
             next_place: 0,
         }
@@ -104,6 +120,7 @@ impl<P, M> Stash<P, M> {
 
     /// Takes an input. Unknown and late ids are ignored and traced.
     pub fn handle_input(&mut self, now: Instant, input: Input<M>) {
+        self.now = Some(now);
         match input {
             Input::Worker {
                 registration,
@@ -122,7 +139,18 @@ impl<P, M> Stash<P, M> {
                 entry,
                 message,
                 bytes,
-            } => self.message_arrived(entry, message, bytes),
+            } => self.message_arrived(entry, message, bytes, true),
+            Input::MessageWaits {
+                entry,
+                message,
+                bytes,
+            } => self.message_arrived(entry, message, bytes, false),
+            Input::Accepted { entry } => self.accepted(entry),
+            Input::Entangled { entry, peer } => self.entangled(entry, peer),
+            Input::Attended {
+                registration,
+                attended,
+            } => self.attended(registration, attended),
             Input::PeerClosed { entry } => self.peer_closed(entry),
             Input::Rename { entry, name } => self.rename(entry, name),
             Input::Close { entry } => self.close(entry),
@@ -143,12 +171,21 @@ impl<P, M> Stash<P, M> {
     }
 
     /// Takes the [`Output::Released`] of an entry out of its turn, for a caller that transfers its
-    /// port at once: the port, and its messages.
-    pub fn take_released(&mut self, released: EntryId) -> Option<(P, Vec<M>)> {
+    /// port at once.
+    pub fn take_released(&mut self, released: EntryId) -> Option<Released<P, M>> {
         let is_it = |output: &Output<P, M>| matches!(output, Output::Released { entry, .. } if *entry == released);
         let at = self.outputs.iter().position(is_it)?;
         match self.outputs.remove(at)? {
-            Output::Released { port, messages, .. } => Some((port, messages)),
+            Output::Released {
+                port,
+                messages,
+                closed,
+                ..
+            } => Some(Released {
+                port,
+                messages,
+                closed,
+            }),
             _ => None,
         }
     }
@@ -159,20 +196,25 @@ impl<P, M> Stash<P, M> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// Tries again to wake workers whose starts led to nothing. A call that is too early does
-    /// nothing.
+    /// Tries again to wake workers whose starts led to nothing, and to deliver what had to wait. A
+    /// call that is too early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(due, worker)) = self.timers.first() {
+        self.now = Some(now);
+        while let Some(&(due, what)) = self.timers.first() {
             if due > now {
                 return;
             }
-            self.timers.remove(&(due, worker));
-            let Some(record) = self.workers.get_mut(&worker) else {
-                continue;
+            self.timers.remove(&(due, what));
+            let registration = match what {
+                Due::Retry(worker) => self.workers.get_mut(&worker).map(|record| {
+                    record.retry_at = None;
+                    record.registration
+                }),
+                Due::Rested(registration) => Some(registration),
             };
-            record.retry_at = None;
-            let registration = record.registration;
-            self.deliver_all(registration);
+            if let Some(registration) = registration {
+                self.deliver_all(registration);
+            }
         }
     }
 
@@ -220,156 +262,6 @@ impl<P, M> Stash<P, M> {
         self.entries.get_mut(&id)
     }
 
-    // ---- Messages ----
-
-    fn message_arrived(&mut self, id: EntryId, message: M, bytes: usize) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return tracing::debug!(%id, "a message for an entry that is gone");
-        };
-        if !entry.is_entangled() {
-            return tracing::warn!(%id, "a message after its sender was closed");
-        }
-        let registration = entry.registration();
-        let taken = entry.push(message, bytes);
-        let collection = self.collections.entry(registration).or_default();
-        collection.bytes = collection.bytes.saturating_add(taken);
-        self.enforce_quota(registration, id);
-        // Something new for a worker that ran without listening: it gets another chance.
-        let target = self.target(id).and_then(|id| self.workers.get_mut(&id));
-        if target.is_some_and(|worker| std::mem::take(&mut worker.deaf)) {
-            self.deliver_all(registration);
-        } else {
-            self.deliver(id);
-        }
-    }
-
-    /// "Queue over its quota → the entry closes, the peer gets `close`, the host is told."
-    ///
-    /// The quota is the registration's, so one flooded entry could close the others: the one that
-    /// holds the most goes first, the one that just grew if several do.
-    fn enforce_quota(&mut self, registration: RegistrationId, grown: EntryId) {
-        while self.bytes(registration) > self.limits.queued_bytes {
-            let largest = self
-                .entries(registration)
-                .max_by_key(|(id, entry)| (entry.queued_bytes(), *id == grown))
-                .map(|(id, _)| id);
-            let Some(entry) = largest else { return };
-            tracing::warn!(%registration, %entry, "stashed messages are over their quota");
-            self.outputs.push_back(Output::QuotaExceeded {
-                registration,
-                entry,
-            });
-            self.close(entry);
-        }
-    }
-
-    fn bytes(&self, registration: RegistrationId) -> u64 {
-        self.collections.get(&registration).map_or(0, |c| c.bytes)
-    }
-
-    /// "Removal: peer closes or is destroyed (queued messages first, then `close`)."
-    fn peer_closed(&mut self, id: EntryId) {
-        match self.entries.get_mut(&id) {
-            Some(entry) if entry.is_entangled() => {
-                entry.close_after_last_message();
-                self.deliver(id);
-            }
-            _ => tracing::debug!(%id, "the peer of an entry that is gone or was closed already"),
-        }
-    }
-
-    fn consumed(&mut self, worker: WorkerId, id: EntryId) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return tracing::debug!(%id, "an entry that is gone has been dispatched");
-        };
-        if !entry.is_in_flight_to(worker) {
-            return tracing::warn!(%id, %worker, "dispatched what was not delivered");
-        }
-        if let Some(record) = self.workers.get_mut(&worker) {
-            record.failures = 0;
-            if let Run::Running { consumed, .. } = &mut record.run {
-                *consumed = true;
-            }
-        }
-        self.consume(id);
-        self.deliver(id);
-    }
-
-    pub(crate) fn consume(&mut self, id: EntryId) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        let (freed, afterwards) = entry.consume();
-        if let Some(collection) = self.collections.get_mut(&entry.registration()) {
-            collection.bytes = collection.bytes.saturating_sub(freed);
-        }
-        if afterwards == Afterwards::Ends {
-            self.close(id);
-        }
-    }
-
-    // ---- Delivery ----
-
-    pub(crate) fn deliver_all(&mut self, registration: RegistrationId) {
-        let ids: Vec<_> = self.entries(registration).map(|(id, _)| id).collect();
-        for id in ids {
-            self.deliver(id);
-        }
-    }
-
-    /// **Deliver**, for one entry: gives its next item to its target, or wakes that, or waits.
-    fn deliver(&mut self, id: EntryId) {
-        let Some(next) = self.entries.get(&id).and_then(Entry::next) else {
-            return;
-        };
-        let event = match next {
-            Item::Message(_) => EventType::Message,
-            Item::Close => EventType::Close,
-        };
-        // "None → hold in the entry queue."
-        let Some(target) = self.target(id) else {
-            return;
-        };
-        let Some(worker) = self.workers.get_mut(&target) else {
-            return;
-        };
-        match (worker.readiness(event), event) {
-            (Readiness::Listens, _) => {
-                let item = self.entries.get_mut(&id).and_then(|e| e.send_to(target));
-                self.outputs.extend(item.map(|item| Output::Deliver {
-                    worker: target,
-                    entry: id,
-                    item,
-                }));
-            }
-            (Readiness::Wake, _) => {
-                worker.run = Run::Waking;
-                self.outputs.push_back(Output::Wake {
-                    worker: target,
-                    entry: id,
-                });
-            }
-            // "… then `close` at `self.ports`, waking the worker only if a listener was
-            // registered": an event that nobody would see.
-            (Readiness::NobodyListens, EventType::Close) => self.close(id),
-            // "Nobody listens → held, never dropped."
-            (Readiness::NobodyListens | Readiness::Wait, _) => {}
-        }
-    }
-
-    /// "Target = stashing worker W while W is parsed/installing/installed/activating; otherwise the
-    /// registration's active worker, once activated."
-    fn target(&self, id: EntryId) -> Option<WorkerId> {
-        let entry = self.entries.get(&id)?;
-        let state = |worker| self.workers.get(&worker).map(|record| record.state);
-        let stashed_by = entry.stashed_by();
-        if state(stashed_by).is_some_and(|state| state < WorkerState::Activated) {
-            return Some(stashed_by);
-        }
-        let active = self.collections.get(&entry.registration())?.active;
-        active.filter(|active| state(*active) == Some(WorkerState::Activated))
-    }
-
     // ---- Entries ----
 
     fn take_place(&mut self, registration: RegistrationId, id: EntryId) -> u64 {
@@ -412,11 +304,16 @@ impl<P, M> Stash<P, M> {
         if undispatched.is_some() && !entry.has_message_in_flight() {
             tracing::warn!(%id, "no message of this entry was under way");
         }
-        let (port, messages) = entry.release(undispatched);
+        let Released {
+            port,
+            messages,
+            closed,
+        } = entry.release(undispatched);
         self.outputs.push_back(Output::Released {
             entry: id,
             port,
             messages,
+            closed,
         });
     }
 
@@ -439,10 +336,18 @@ impl<P, M> Stash<P, M> {
     /// "Registration cleared, storage cleared → all close."
     fn registration_cleared(&mut self, registration: RegistrationId) {
         self.close_all(registration);
-        if let Some(collection) = self.collections.remove(&registration) {
+        if let Some(collection) = self.forget_collection(registration) {
             for worker in collection.workers {
                 self.forget(worker);
             }
         }
+    }
+
+    pub(crate) fn forget_collection(&mut self, registration: RegistrationId) -> Option<Collection> {
+        let collection = self.collections.remove(&registration)?;
+        if let Some(until) = collection.pace.as_ref().and_then(Pace::rests_until) {
+            self.timers.remove(&(until, Due::Rested(registration)));
+        }
+        Some(collection)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use sw_types::{EventType, EventTypes, RegistrationId, WorkerId, WorkerState};
 
+use crate::stash::Due;
 use crate::{EntryId, Item, Stash};
 
 #[derive(Debug)]
@@ -138,12 +139,12 @@ impl<P, M> Stash<P, M> {
             return;
         };
         if let Some(due) = record.retry_at {
-            self.timers.remove(&(due, worker));
+            self.timers.remove(&(due, Due::Retry(worker)));
         }
         if let Some(collection) = self.collections.get_mut(&record.registration) {
             collection.workers.remove(&worker);
             if collection.workers.is_empty() && collection.order.is_empty() {
-                self.collections.remove(&record.registration);
+                self.forget_collection(record.registration);
             }
         }
     }
@@ -159,7 +160,7 @@ impl<P, M> Stash<P, M> {
         };
         record.deaf = false;
         if let Some(due) = record.retry_at.take() {
-            self.timers.remove(&(due, worker));
+            self.timers.remove(&(due, Due::Retry(worker)));
         }
         let registration = record.registration;
         self.deliver_all(registration);
@@ -236,8 +237,8 @@ impl<P, M> Stash<P, M> {
         let pause = self.limits.retry_after(record.failures);
         let due = now.checked_add(pause).unwrap_or(now);
         if let Some(old) = record.retry_at.replace(due) {
-            self.timers.remove(&(old, worker));
+            self.timers.remove(&(old, Due::Retry(worker)));
         }
-        self.timers.insert((due, worker));
+        self.timers.insert((due, Due::Retry(worker)));
     }
 }

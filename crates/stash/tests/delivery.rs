@@ -392,6 +392,7 @@ fn a_transferred_port_takes_with_it_what_nobody_has_seen() {
         entry,
         port: Port(entry),
         messages,
+        closed: false,
     };
     assert_eq!(world.input(transfer.clone()), [released(vec![1, 2, 3])]);
     assert_eq!(world.input(transfer), [], "it is gone");
@@ -411,6 +412,68 @@ fn a_transferred_port_takes_with_it_what_nobody_has_seen() {
     let (mut world, same) = World::running(MESSAGE);
     assert_eq!(same, entry);
     assert_eq!(world.input(transfer(Some(7))), [released(vec![])]);
+}
+
+#[test]
+fn a_transferred_port_whose_peer_is_closed_says_so() {
+    let (mut world, entry) = World::activated(NONE);
+    world.message(entry, 1);
+    assert_eq!(world.input(Input::PeerClosed { entry }), []);
+    let undispatched = None;
+    world.stash.handle_input(
+        world.now,
+        Input::Transfer {
+            entry,
+            undispatched,
+        },
+    );
+    let released = world.stash.take_released(entry).unwrap();
+    assert_eq!((released.messages, released.closed), (vec![1], true));
+}
+
+#[test]
+fn what_the_store_does_not_have_yet_is_held_with_all_that_comes_after_it_and_counts() {
+    let (mut world, entry) = World::running(BOTH);
+    let message = 1;
+    let bytes = 10;
+    let waits = Input::MessageWaits {
+        entry,
+        message,
+        bytes,
+    };
+    assert_eq!(world.input(waits), []);
+    assert_eq!(world.message(entry, 2), []);
+    assert_eq!(world.input(Input::PeerClosed { entry }), []);
+    let held = world.stash.entry(entry).unwrap();
+    assert!(held.queued_bytes() >= 10 + Limits::MESSAGE_OVERHEAD);
+    assert_eq!((held.waiting(), held.unaccepted()), (2, 1));
+    assert_eq!(
+        world.input(Input::Accepted { entry }),
+        [deliver(V1, entry, 1)]
+    );
+    assert_eq!(world.input(Input::Accepted { entry }), [], "all are");
+    assert_eq!(world.consumed(V1, entry), [deliver(V1, entry, 2)]);
+}
+
+#[test]
+fn messages_that_wait_for_the_store_count_against_the_quota() {
+    let mut limits = Limits::default();
+    limits.queued_bytes = 1_000;
+    let mut world = World::with(limits);
+    world.state(V1, WorkerState::Activated, MESSAGE);
+    let entry = world.add(V1, WorkerState::Activated, "echo");
+    let waits = |message| Input::MessageWaits {
+        entry,
+        message,
+        bytes: 600,
+    };
+    assert_eq!(world.input(waits(1)), []);
+    let over = Output::QuotaExceeded {
+        registration: REGISTRATION,
+        entry,
+    };
+    assert_eq!(world.input(waits(2)), [over, closed(entry)]);
+    assert_eq!(world.input(Input::Accepted { entry }), [], "late");
 }
 
 #[test]

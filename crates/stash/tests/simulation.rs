@@ -52,6 +52,8 @@ struct Entry {
     by: WorkerId,
     name: String,
     queue: VecDeque<(Sent, u64)>,
+    /// Messages that the store does not have yet.
+    unaccepted: VecDeque<u64>,
     in_flight: Option<(WorkerId, Sent, u64)>,
     peer_closed: bool,
 }
@@ -105,6 +107,13 @@ impl Entry {
     fn bytes(&self) -> u64 {
         let queued: u64 = self.queue.iter().map(|(_, bytes)| bytes).sum();
         queued + self.in_flight.map_or(0, |(_, _, bytes)| bytes)
+    }
+
+    /// What is next, if it may be delivered.
+    fn front(&self) -> Option<Sent> {
+        let (sent, _) = self.queue.front()?;
+        let waits = sent.is_some() && self.unaccepted.front().copied() == *sent;
+        (!waits).then_some(*sent)
     }
 }
 
@@ -172,8 +181,8 @@ impl World {
             match output {
                 Output::Wake { worker, entry } => {
                     assert_eq!(self.target(&self.entries[&entry]), Some(worker));
-                    let next = self.entries[&entry].queue.front();
-                    let event = match next.expect("woken for nothing").0 {
+                    let next = self.entries[&entry].front();
+                    let event = match next.expect("woken for nothing") {
                         Some(_) => EventType::Message,
                         None => EventType::Close,
                     };
@@ -194,6 +203,7 @@ impl World {
                     assert_eq!(target, Some(worker), "the wrong worker");
                     let entry = self.entries.get_mut(&entry).expect("an entry");
                     assert_eq!(entry.in_flight, None, "one at a time");
+                    assert!(entry.front().is_some(), "it is not accepted");
                     let (sent, bytes) = entry.queue.pop_front().expect("never sent");
                     assert_eq!(got, item(sent), "out of order");
                     entry.in_flight = Some((worker, sent, bytes));
@@ -253,7 +263,11 @@ impl World {
     /// Nothing is left lying that could move, and the queries agree with the model.
     fn check(&self) {
         for (id, entry) in &self.entries {
-            let Some((sent, _)) = entry.queue.front().filter(|_| entry.in_flight.is_none()) else {
+            assert_eq!(
+                self.stash.entry(*id).map(|it| it.unaccepted()),
+                Some(entry.unaccepted.len())
+            );
+            let Some(sent) = entry.front().filter(|_| entry.in_flight.is_none()) else {
                 continue;
             };
             let Some(target) = self.target(entry) else {
@@ -303,7 +317,8 @@ impl World {
             1 | 2 => self.advance_worker(),
             3 if self.random.one_in(6) => self.discard_worker(),
             4 => self.add(),
-            5..11 => self.arrive(),
+            5..8 => self.arrive(),
+            8..11 => self.accept(),
             11 if self.random.one_in(3) => self.peer_closes(),
             12..16 => self.consume(),
             16..18 => self.answer_wake(),
@@ -447,6 +462,7 @@ impl World {
             by: worker,
             name: name.to_owned(),
             queue: VecDeque::new(),
+            unaccepted: VecDeque::new(),
             in_flight: None,
             peer_closed: false,
         };
@@ -463,12 +479,35 @@ impl World {
         let entry = self.entries.get_mut(&id).expect("an entry");
         let charged = bytes + Limits::MESSAGE_OVERHEAD;
         entry.queue.push_back((Some(message), charged));
+        let bytes = usize::try_from(bytes).expect("small");
+        if self.random.one_in(2) {
+            entry.unaccepted.push_back(message);
+            return self.input(Input::MessageWaits {
+                entry: id,
+                message,
+                bytes,
+            });
+        }
         self.input(Input::MessageArrived {
             entry: id,
             message,
-            bytes: usize::try_from(bytes).expect("small"),
+            bytes,
         });
-        // Unless the entry was over its quota, there is something new to listen for.
+        self.something_new(id);
+    }
+
+    fn accept(&mut self) {
+        let Some(id) = self.some_entry(|entry| !entry.unaccepted.is_empty()) else {
+            return;
+        };
+        let entry = self.entries.get_mut(&id).expect("an entry");
+        entry.unaccepted.pop_front();
+        self.input(Input::Accepted { entry: id });
+        self.something_new(id);
+    }
+
+    /// Unless the entry was over its quota, there is something new to listen for.
+    fn something_new(&mut self, id: EntryId) {
         let target = self.entries.get(&id).and_then(|entry| self.target(entry));
         if let Some(worker) = target.and_then(|target| self.workers.get_mut(&target)) {
             worker.deaf = false;
@@ -595,6 +634,7 @@ impl World {
             entry: id,
             port: id,
             messages: expected,
+            closed: entry.peer_closed,
         };
         assert_eq!(self.stash.poll_output(), Some(released));
         self.take_outputs();
@@ -649,6 +689,12 @@ impl World {
             .is_some()
         {
             self.advance_worker();
+        }
+        while self
+            .some_entry(|entry| !entry.unaccepted.is_empty())
+            .is_some()
+        {
+            self.accept();
         }
         let everything = [EventType::Message, EventType::Close].into_iter().collect();
         for id in self.workers.keys().copied().collect::<Vec<_>>() {

@@ -242,7 +242,7 @@ impl Registry {
 
     /// *Match Service Worker Registration.*
     fn matching(&self, key: &StorageKey, url: &Url) -> Option<RegistrationId> {
-        Some(self.lookup.match_registration(key, url)?.id)
+        self.lookup.match_registration_id(key, url)
     }
 
     fn use_registration(&mut self, client: ClientId, id: RegistrationId) {

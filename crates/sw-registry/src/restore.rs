@@ -206,6 +206,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         scripts: (!stored.scripts.is_empty()).then_some(stored.scripts),
         imports_cache: CacheMode::Default,
         skip_waiting: false,
+        skipping: Vec::new(),
         ever_evaluated: true,
         event_types: stored.event_types,
         fetch_handler: stored.fetch_handler,

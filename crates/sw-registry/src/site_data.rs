@@ -97,6 +97,17 @@ impl Registry {
         })
     }
 
+    /// What the registrations of a storage key keep: the bytes of their workers' scripts. (*Storage*,
+    /// "storage usage".)
+    #[must_use]
+    pub fn script_bytes_of(&self, key: &StorageKey) -> u64 {
+        let registrations = self.registrations.values();
+        let of_key = registrations.filter(|registration| registration.storage_key == *key);
+        of_key
+            .map(|registration| self.script_bytes(registration))
+            .sum()
+    }
+
     fn script_bytes(&self, registration: &Registration) -> u64 {
         let workers = registration.workers();
         workers

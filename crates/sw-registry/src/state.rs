@@ -82,6 +82,8 @@ pub(crate) struct Worker {
     pub(crate) imports_cache: CacheMode,
     /// *Skip waiting flag*.
     pub(crate) skip_waiting: bool,
+    /// Who called `skipWaiting()` and waits for what *Try Activate* comes to.
+    pub(crate) skipping: Vec<PromiseId>,
     /// The script's *has ever been evaluated flag*.
     pub(crate) ever_evaluated: bool,
     pub(crate) event_types: EventTypes,

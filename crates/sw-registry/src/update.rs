@@ -215,12 +215,15 @@ impl Registry {
         let Some(script) = self.running_script(key) else {
             return;
         };
+        let is_update = self.head(key).is_some_and(|job| job.is_update());
         let checked = match result {
             Err(error) => Err(JobError::Type(format!(
                 "script {} could not be fetched: {error}",
                 script.url
             ))),
-            Ok(fetched) => check_main_script(&fetched, &script.url, &key.1).map(|()| fetched),
+            Ok(fetched) => {
+                check_main_script(&fetched, &script.url, &key.1, is_update).map(|()| fetched)
+            }
         };
         match checked {
             Ok(fetched) => {
@@ -381,6 +384,7 @@ impl Registry {
             scripts: Some(scripts),
             imports_cache: self.imports_cache(key, script),
             skip_waiting: false,
+            skipping: Vec::new(),
             ever_evaluated: false,
             event_types: Default::default(),
             fetch_handler: Default::default(),

@@ -10,7 +10,7 @@ mod response;
 
 pub use media_type::{is_http_token_byte, is_javascript_mime_essence, mime_essence};
 pub use request::{
-    CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
-    Requester, ServiceWorkersMode,
+    CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, ReferrerPolicy, RequestHead,
+    RequestMode, Requester, ServiceWorkersMode,
 };
 pub use response::{ResponseHead, ResponseType};

@@ -158,7 +158,7 @@ impl Cache {
         let written = self
             .ask(|cache| {
                 Ok(WrittenBody {
-                    number: cache.shelf.begin_body()?,
+                    number: cache.shelf.begin_body(cache.id)?,
                     thread: cache.thread,
                     place: cache.place,
                 })

@@ -35,6 +35,14 @@ pub enum CacheError {
     /// `QuotaExceededError`: the disk is full.
     #[error("the disk is full")]
     Full,
+    /// `QuotaExceededError`: the caches of a storage key would take more than they may.
+    #[error("the caches would take {wanted} bytes, and may take {quota}")]
+    Quota {
+        /// What they would take, in bytes.
+        wanted: u64,
+        /// What they may.
+        quota: u64,
+    },
     /// The disk or the index failed.
     #[error("the cache store failed ({0})")]
     Store(String),

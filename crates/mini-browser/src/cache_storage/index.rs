@@ -3,6 +3,7 @@
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::record::{CacheRecord, EntryKey, EntryRecord};
+use super::usage::PaddingKey;
 
 /// Cache → its record.
 const CACHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("caches");
@@ -10,6 +11,10 @@ const CACHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("caches");
 const ENTRIES: TableDefinition<'_, (u64, &str, u64), &[u8]> = TableDefinition::new("entries");
 /// (Cache, order, or 0 for the cache's own row) → the damaged record, for whoever wants to look.
 const QUARANTINE: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("quarantine");
+/// Name → a value that the whole store has.
+const STORE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("store");
+/// The name of what paddings are made of.
+const PADDING: &str = "padding";
 
 pub(super) struct Index(Database);
 
@@ -25,6 +30,22 @@ impl Index {
         write.open_table(QUARANTINE)?;
         write.commit()?;
         Ok(Self(database))
+    }
+
+    /// What paddings are made of; `new` if there is nothing yet.
+    pub(super) fn padding_key(&self, new: PaddingKey) -> Result<PaddingKey, redb::Error> {
+        let mut key = new;
+        self.write(|write| {
+            let mut table = write.open_table(STORE)?;
+            let kept = table.get(PADDING)?;
+            let kept = kept.and_then(|kept| PaddingKey::try_from(kept.value()).ok());
+            match kept {
+                Some(kept) => key = kept,
+                None => drop(table.insert(PADDING, new.as_slice())?),
+            }
+            Ok(())
+        })?;
+        Ok(key)
     }
 
     pub(super) fn caches(&self) -> Result<Vec<Row<u64, CacheRecord>>, redb::Error> {

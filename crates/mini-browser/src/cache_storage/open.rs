@@ -16,6 +16,10 @@ use super::{OpenError, OpenReport, SetAside};
 /// What redb may keep of the index in memory, in bytes.
 const INDEX_CACHE: usize = 4 << 20;
 
+/// What the caches of one storage key may take, in bytes: on disk, and in memory.
+const PROFILE_QUOTA: u64 = 10 << 30;
+const SESSION_QUOTA: u64 = 256 << 20;
+
 /// Opens the shelf whose index is at `path` and whose bodies are beside it. What redb refuses is
 /// set aside, and the shelf is empty then.
 pub(super) fn open_on_disk(path: &Path) -> Result<(Shelf, OpenReport), OpenError> {
@@ -48,7 +52,7 @@ pub(super) fn open_in_memory() -> Result<Shelf, OpenError> {
         .create_with_backend(InMemoryBackend::new())
         .map_err(|error| failed(error.to_string()))?;
     let index = Index::new(database).map_err(|error| failed(error.to_string()))?;
-    let (shelf, _) = Shelf::load(index, Bodies::Memory(Default::default()))
+    let (shelf, _) = Shelf::load(index, Bodies::Memory(Default::default()), SESSION_QUOTA)
         .map_err(|error| failed(error.to_string()))?;
     Ok(shelf)
 }
@@ -67,7 +71,7 @@ fn open_as_it_is(path: &Path) -> Result<Opened, OpenError> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let loaded = open_checked(path)
             .and_then(Index::new)
-            .and_then(|index| Shelf::load(index, Bodies::Folder(folder.clone())));
+            .and_then(|index| Shelf::load(index, Bodies::Folder(folder.clone()), PROFILE_QUOTA));
         match loaded {
             Ok((mut shelf, swept)) => {
                 let report = OpenReport {

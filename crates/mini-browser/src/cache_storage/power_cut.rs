@@ -111,7 +111,11 @@ impl StorageBackend for Disk {
 
 fn load(disk: &Disk, folder: &Path) -> Result<(Shelf, usize), redb::Error> {
     let database = Builder::new().create_with_backend(disk.clone())?;
-    Shelf::load(Index::new(database)?, Bodies::Folder(folder.to_owned()))
+    Shelf::load(
+        Index::new(database)?,
+        Bodies::Folder(folder.to_owned()),
+        u64::MAX,
+    )
 }
 
 fn key() -> StorageKey {
@@ -126,7 +130,7 @@ fn request(path: &str) -> RequestHead {
 fn put(shelf: &mut Shelf, cache: u64, entries: &[(String, String)]) -> Result<(), CacheError> {
     let mut finished = Vec::new();
     for (path, text) in entries {
-        let body = shelf.begin_body()?;
+        let body = shelf.begin_body(cache)?;
         shelf.append(body, text.as_bytes())?;
         shelf.finish_body(body)?;
         finished.push(Finished {

@@ -7,7 +7,7 @@ use service_worker::types::fetch::{RequestHead, ResponseHead};
 
 use super::query::base;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version and checksum.
 const HEAD: usize = 1 + 4;
 

@@ -11,6 +11,7 @@ use super::bodies::{Bodies, BodyWriter, Progress};
 use super::index::Index;
 use super::query::{QueryOptions, base, request_matches};
 use super::record::{CacheRecord, EntryKey, EntryRecord, StoredBody};
+use super::usage::{PaddingKey, Usage};
 use super::{CacheError, Damage, DamagedPart};
 
 /// Caches, on disk or in memory.
@@ -29,6 +30,7 @@ pub(super) struct Shelf {
     readers: BTreeMap<u64, usize>,
     unnamed: BTreeSet<u64>,
     damage: Vec<Damage>,
+    usage: Usage,
 }
 
 struct OpenCache {
@@ -54,7 +56,12 @@ pub(super) struct Finished {
 impl Shelf {
     /// Reads all rows, quarantines what is damaged, and deletes what nothing names: doomed caches,
     /// entries of no cache, bodies of no entry. Gives how many files were deleted.
-    pub(super) fn load(index: Index, bodies: Bodies) -> Result<(Self, usize), redb::Error> {
+    pub(super) fn load(
+        index: Index,
+        bodies: Bodies,
+        quota: u64,
+    ) -> Result<(Self, usize), redb::Error> {
+        let usage = Usage::new(quota, index.padding_key(new_padding_key())?);
         let mut shelf = Self {
             index,
             bodies,
@@ -66,6 +73,7 @@ impl Shelf {
             readers: BTreeMap::new(),
             unnamed: BTreeSet::new(),
             damage: Vec::new(),
+            usage,
         };
         let doomed = shelf.load_caches()?;
         let mut purged = doomed.clone();
@@ -117,26 +125,30 @@ impl Shelf {
             bodies,
             next,
             caches,
+            usage,
             ..
         } = self;
         index.for_each_entry(|key, record| {
             *next = (*next).max(key.order.saturating_add(1));
-            if !caches.contains_key(&key.cache) {
+            let Some(cache) = caches.get(&key.cache) else {
                 purged.insert(key.cache);
                 return;
-            }
-            let body = match record {
-                Ok(record) => record.body,
+            };
+            let record = match record {
+                Ok(record) => record,
                 Err(reason) => return damaged.push((key, DamagedPart::Entry, reason)),
             };
-            let Some(body) = body else { return };
-            *next = (*next).max(body.number.saturating_add(1));
-            match bodies.check_length(body) {
-                Ok(()) => {
-                    named.insert(body.number);
+            if let Some(body) = record.body {
+                *next = (*next).max(body.number.saturating_add(1));
+                match bodies.check_length(body) {
+                    Ok(()) => {
+                        named.insert(body.number);
+                    }
+                    Err(reason) => return damaged.push((key, DamagedPart::Body, reason)),
                 }
-                Err(reason) => damaged.push((key, DamagedPart::Body, reason)),
             }
+            let size = usage.size(&record);
+            usage.change(key.cache, &cache.record.key, 0, size);
         })?;
         for (key, part, reason) in damaged {
             self.quarantine(&key, part, reason)?;
@@ -244,6 +256,7 @@ impl Shelf {
         let bodies = self.index.purge(ids, kept)?;
         for id in ids {
             if let Some(cache) = self.caches.remove(id) {
+                self.usage.forget(*id, &cache.record.key);
                 self.forget_name(&cache.record.key, *id);
             }
         }
@@ -268,7 +281,7 @@ impl Shelf {
         id: u64,
         query: Option<(&RequestHead, QueryOptions)>,
     ) -> Result<Vec<(EntryKey, EntryRecord)>, CacheError> {
-        self.check_exists(id)?;
+        self.key_of(id)?;
         let mut found = Vec::new();
         for (key, record) in self
             .index
@@ -315,7 +328,7 @@ impl Shelf {
     /// *Batch Cache Operations* with `put` operations only: all or none. The bodies have been
     /// finished.
     pub(super) fn put(&mut self, id: u64, entries: Vec<Finished>) -> Result<(), CacheError> {
-        self.check_exists(id)?;
+        let storage_key = self.key_of(id)?;
         // Step 4.2.4 and 4.2.5: what a new entry matches goes.
         let mut removed = BTreeMap::new();
         let mut added = Vec::new();
@@ -337,13 +350,19 @@ impl Shelf {
             };
             added.push((entry.body, (key, record)));
         }
+        let size = |record: &EntryRecord| self.usage.size(record);
+        let freed = removed.values().map(size).sum();
+        let taken = added.iter().map(|(_, (_, record))| size(record)).sum();
+        self.usage.admits(&storage_key, freed, taken)?;
         // Invariant: a body and its name are on disk before a row names it.
         self.bodies.sync()?;
         let (written, added): (Vec<_>, Vec<_>) = added.into_iter().unzip();
         let (removed, replaced): (Vec<_>, Vec<_>) = removed.into_iter().unzip();
         self.index.replace(&removed, &added)?;
+        self.usage.change(id, &storage_key, freed, taken);
         for number in written {
             self.finished.remove(&number);
+            self.usage.end(number);
         }
         self.remove_bodies(replaced.into_iter().filter_map(|it| Some(it.body?.number)));
         Ok(())
@@ -362,31 +381,35 @@ impl Shelf {
             return Ok(false);
         }
         self.index.replace(&keys, &[])?;
+        let freed = records.iter().map(|record| self.usage.size(record)).sum();
+        self.usage.change(id, &self.key_of(id)?, freed, 0);
         self.remove_bodies(records.into_iter().filter_map(|it| Some(it.body?.number)));
         Ok(true)
     }
 
-    fn check_exists(&self, id: u64) -> Result<(), CacheError> {
-        if self.caches.contains_key(&id) {
-            Ok(())
-        } else {
-            Err(CacheError::Gone)
-        }
+    fn key_of(&self, id: u64) -> Result<StorageKey, CacheError> {
+        let cache = self.caches.get(&id).ok_or(CacheError::Gone)?;
+        Ok(cache.record.key.clone())
     }
 
     // Bodies.
 
     /// Begins to write a body; pair it with [`Self::abandon_body`], which does nothing to one that
     /// was put.
-    pub(super) fn begin_body(&mut self) -> Result<u64, CacheError> {
+    pub(super) fn begin_body(&mut self, cache: u64) -> Result<u64, CacheError> {
+        let key = self.key_of(cache)?;
         let number = self.number();
         self.unfinished.insert(number, self.bodies.begin(number)?);
+        self.usage.begin(number, &key);
         Ok(number)
     }
 
     pub(super) fn append(&mut self, number: u64, chunk: &[u8]) -> Result<(), CacheError> {
         match self.unfinished.get_mut(&number) {
-            Some(writer) => Ok(writer.append(chunk)?),
+            Some(writer) => {
+                self.usage.append(number, chunk.len())?;
+                Ok(writer.append(chunk)?)
+            }
             None => Err(CacheError::Store("no body is being written".into())),
         }
     }
@@ -409,6 +432,7 @@ impl Shelf {
 
     pub(super) fn abandon_body(&mut self, number: u64) {
         let unfinished = self.unfinished.remove(&number).is_some();
+        self.usage.end(number);
         if unfinished || self.finished.remove(&number).is_some() {
             self.bodies.abandon(number);
         }
@@ -455,6 +479,12 @@ impl Shelf {
         }
     }
 
+    // Usage.
+
+    pub(super) const fn usage(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
     // Damage.
 
     /// What was found to be damaged since this was asked last.
@@ -489,4 +519,13 @@ impl Shelf {
         self.next = self.next.saturating_add(1);
         number
     }
+}
+
+fn new_padding_key() -> PaddingKey {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut key = PaddingKey::default();
+    if SystemRandom::new().fill(&mut key).is_err() {
+        tracing::error!("the system gives no randomness: paddings can be guessed");
+    }
+    key
 }

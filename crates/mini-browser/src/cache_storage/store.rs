@@ -11,6 +11,16 @@ use super::open::{open_in_memory, open_on_disk};
 use super::thread::{Answer, Place, Shelves, StoreThread};
 use super::{Cache, CachedResponse, Damage, OpenError, OpenReport, QueryOptions};
 
+/// What is stored for a storage key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StorageEstimate {
+    /// What it takes, in bytes.
+    pub usage: u64,
+    /// What it may take.
+    pub quota: u64,
+}
+
 /// All caches of a profile.
 ///
 /// ```
@@ -156,6 +166,36 @@ impl CacheStore {
                 }
             }
             Ok(None)
+        })
+    }
+
+    /// What the caches of one storage key take and may take. Usage is in bytes, those of opaque
+    /// responses padded; entries whose bodies were found to be damaged count until the store is
+    /// opened again. (*Storage*, "storage usage" and "storage quota".)
+    ///
+    /// # Errors
+    /// That the store is closed.
+    pub fn estimate(&self, key: &StorageKey) -> Answer<StorageEstimate> {
+        let key = key.clone();
+        self.0.ask(move |shelves| {
+            let usage = shelves.at(Place::of(&key)).usage();
+            Ok(StorageEstimate {
+                usage: usage.of(&key),
+                quota: usage.quota(),
+            })
+        })
+    }
+
+    /// From now on the caches of each storage key may take so many bytes: at first it is 10 GiB on
+    /// disk, and 256 MiB in memory. What is there stays.
+    ///
+    /// # Errors
+    /// That the store is closed.
+    pub fn set_quota(&self, quota: u64) -> Answer<()> {
+        self.0.ask(move |shelves| {
+            shelves.profile.usage().set_quota(quota);
+            shelves.session.usage().set_quota(quota);
+            Ok(())
         })
     }
 

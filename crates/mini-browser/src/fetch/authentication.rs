@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderValue;
 use http::header::{HeaderMap, WWW_AUTHENTICATE};
-use service_worker::types::{Environment, Origin, Site};
+use service_worker::types::{Environment, Origin, Site, StorageKey};
 use url::Url;
 
 use super::integrity::encode_base64;
@@ -36,6 +36,17 @@ impl AuthenticationEntries {
             entries.pop_first();
         }
         entries.insert(key(client, url), authorization);
+    }
+
+    /// *Clear cookies for origin*, step 6: those of the registrable domain of the key's origin, under
+    /// its top-level site, or wherever if the key is not partitioned.
+    pub(super) fn clear(&self, key: &StorageKey) {
+        let domain = Site::of(key.origin());
+        let is_cleared = |(top, origin): &(Site, Origin)| {
+            domain.contains(origin) && key.top_level_site().is_none_or(|site| site == top)
+        };
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry, _| !is_cleared(entry));
     }
 }
 

@@ -84,6 +84,7 @@ impl Fetching<'_> {
         // Step 7.
         block(params)?;
         // Steps 8 and 9.
+        params.head.referrer_policy = params.referrer_policy;
         params.head.referrer = determine_referrer(&params.head, params.referrer_policy);
         match params.head.url().scheme() {
             // Step 12.
@@ -106,7 +107,7 @@ impl Fetching<'_> {
 
     /// *HTTP fetch*, "If internalResponse's status is a redirect status": `error` and `manual` have
     /// been dealt with by the filter.
-    fn follow(&mut self, fetched: FetchedResponse) -> Result<Next, FetchErrorReason> {
+    fn follow(&mut self, mut fetched: FetchedResponse) -> Result<Next, FetchErrorReason> {
         let status = fetched.head.status.as_u16();
         if self.params.head.redirect != RedirectMode::Follow
             || !matches!(status, 301 | 302 | 303 | 307 | 308)
@@ -116,6 +117,10 @@ impl Fetching<'_> {
         }
         // HTTP-redirect fetch, steps 3 to 5.
         let Some(location) = location_url(&fetched.head, self.params.head.url())? else {
+            // Main fetch: "If internalResponse's URL list is empty …".
+            if fetched.head.url_list.is_empty() {
+                fetched.head.url_list.clone_from(&self.params.head.url_list);
+            }
             return Ok(Next::Response(Box::new(fetched)));
         };
         http_redirect(&mut self.redirects, &mut self.params, &fetched, location)?;

@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use url::Url;
 
-use super::{ContentSecurityPolicies, EmbedderPolicy, ReferrerPolicy};
+use super::{ContentSecurityPolicies, EmbedderPolicy, ReferrerPolicy, policy_of_headers};
 
 /// The policies of a document or worker. A document that is not fetched has a clone of those of
 /// whoever made it.
@@ -26,7 +26,7 @@ impl PolicyContainer {
         Self {
             content_security: ContentSecurityPolicies::from_headers(url, headers),
             embedder: embedder_policy(headers),
-            referrer: ReferrerPolicy::from_headers(headers).unwrap_or_default(),
+            referrer: policy_of_headers(headers).unwrap_or_default(),
         }
     }
 

@@ -9,7 +9,8 @@ use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode
 use url::Url;
 
 use super::network_headers::asking_origin;
-use super::{FetchErrorReason, FetchParams, FetchedResponse, ReferrerPolicy, RequestBody, Source};
+use super::referrer::policy_of_headers;
+use super::{FetchErrorReason, FetchParams, FetchedResponse, RequestBody, Source};
 
 /// How often a request was redirected.
 #[derive(Debug, Default)]
@@ -20,7 +21,8 @@ pub(super) struct Redirect {
 /// The greatest redirect count.
 const LIMIT: u8 = 20;
 
-/// A response's *location URL*, given the current URL; `None` if it has no `Location`.
+/// A response's *location URL*, given the current URL; `None` if it has no `Location`. It is relative
+/// to the response's URL, if it has one.
 pub(crate) fn location_url(
     response: &ResponseHead,
     current: &Url,
@@ -38,8 +40,11 @@ pub(crate) fn location_url(
     if values.next().is_some() {
         return Err(bad());
     }
-    let base = response.url().unwrap_or(current);
-    let mut url = base.join(&location).map_err(|_| bad())?;
+    let url = match response.url() {
+        Some(base) => base.join(&location),
+        None => Url::parse(&location),
+    };
+    let mut url = url.map_err(|_| bad())?;
     // *Location URL*, step 5.
     if url.fragment().is_none() {
         url.set_fragment(current.fragment());
@@ -123,7 +128,7 @@ pub(super) fn http_redirect(
     // Step 18.
     head.url_list.push(location);
     // Step 19. (*Referrer Policy*, "Set request's referrer policy on redirect".)
-    if let Some(policy) = ReferrerPolicy::from_headers(&response.head.headers) {
+    if let Some(policy) = policy_of_headers(&response.head.headers) {
         params.referrer_policy = policy;
     }
     // SEMANTICS §5.4, "Response": the own worker is never shown what the network redirected.

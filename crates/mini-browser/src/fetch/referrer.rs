@@ -1,81 +1,37 @@
 //! What a request says of where it comes from. (*Referrer Policy*.)
 
-use service_worker::types::fetch::RequestHead;
+use service_worker::types::fetch::{ReferrerPolicy, RequestHead};
 use url::Url;
 
 use super::secure_context::is_potentially_trustworthy;
 
-/// A referrer policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "a closed set of the specification")]
-pub enum ReferrerPolicy {
-    /// `no-referrer`
-    NoReferrer,
-    /// `no-referrer-when-downgrade`
-    NoReferrerWhenDowngrade,
-    /// `same-origin`
-    SameOrigin,
-    /// `origin`
-    Origin,
-    /// `strict-origin`
-    StrictOrigin,
-    /// `origin-when-cross-origin`
-    OriginWhenCrossOrigin,
-    /// `strict-origin-when-cross-origin`, the default.
-    #[default]
-    StrictOriginWhenCrossOrigin,
-    /// `unsafe-url`
-    UnsafeUrl,
+/// The policy of a keyword, whose case does not matter; `None` for the empty string and for unknown
+/// ones.
+pub(crate) fn policy_of_keyword(keyword: &str) -> Option<ReferrerPolicy> {
+    ReferrerPolicy::from_keyword(&keyword.to_ascii_lowercase())
 }
 
-impl ReferrerPolicy {
-    /// The policy of a keyword; `None` for the empty string and for unknown ones.
-    #[must_use]
-    pub fn from_keyword(keyword: &str) -> Option<Self> {
-        Some(match keyword.to_ascii_lowercase().as_str() {
-            "no-referrer" => Self::NoReferrer,
-            "no-referrer-when-downgrade" => Self::NoReferrerWhenDowngrade,
-            "same-origin" => Self::SameOrigin,
-            "origin" => Self::Origin,
-            "strict-origin" => Self::StrictOrigin,
-            "origin-when-cross-origin" => Self::OriginWhenCrossOrigin,
-            "strict-origin-when-cross-origin" => Self::StrictOriginWhenCrossOrigin,
-            "unsafe-url" => Self::UnsafeUrl,
-            _ => return None,
-        })
+/// The policy of `<meta name=referrer content=…>`; `None` if it changes nothing. (*HTML*, "standard
+/// metadata names": with the keywords that older drafts had.)
+pub(crate) fn policy_of_meta(content: &str) -> Option<ReferrerPolicy> {
+    match content.trim_ascii().to_ascii_lowercase().as_str() {
+        "never" => Some(ReferrerPolicy::NoReferrer),
+        "default" => Some(ReferrerPolicy::default()),
+        "always" => Some(ReferrerPolicy::UnsafeUrl),
+        "origin-when-crossorigin" => Some(ReferrerPolicy::OriginWhenCrossOrigin),
+        keyword => ReferrerPolicy::from_keyword(keyword),
     }
+}
 
-    /// The policy of a `referrerpolicy` attribute, whose keywords are not case-sensitive; `None` for
-    /// the state that is no policy. (*HTML*, "referrer policy attribute".)
-    #[must_use]
-    pub fn from_attribute(value: &str) -> Option<Self> {
-        Self::from_keyword(value)
-    }
-
-    /// The policy of `<meta name=referrer content=…>`; `None` if it changes nothing. (*HTML*,
-    /// "standard metadata names": with the keywords that older drafts had.)
-    #[must_use]
-    pub fn from_meta(content: &str) -> Option<Self> {
-        match content.trim_ascii().to_ascii_lowercase().as_str() {
-            "never" => Some(Self::NoReferrer),
-            "default" => Some(Self::default()),
-            "always" => Some(Self::UnsafeUrl),
-            "origin-when-crossorigin" => Some(Self::OriginWhenCrossOrigin),
-            keyword => Self::from_keyword(keyword),
-        }
-    }
-
-    /// *Parse a referrer policy from a Referrer-Policy header*: the last known keyword.
-    #[must_use]
-    pub fn from_headers(headers: &http::HeaderMap) -> Option<Self> {
-        headers
-            .get_all(http::header::REFERRER_POLICY)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|keyword| Self::from_keyword(keyword.trim()))
-            .next_back()
-    }
+/// *Parse a referrer policy from a Referrer-Policy header*: the last known keyword.
+pub(crate) fn policy_of_headers(headers: &http::HeaderMap) -> Option<ReferrerPolicy> {
+    headers
+        .get_all(http::header::REFERRER_POLICY)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|keyword| policy_of_keyword(keyword.trim()))
+        .next_back()
 }
 
 /// Longer referrers are cut down to their origin, in bytes.
@@ -180,13 +136,10 @@ mod tests {
     fn the_last_known_keyword_of_the_header_counts() {
         let mut headers = http::HeaderMap::new();
         headers.append("referrer-policy", "origin, future".parse().unwrap());
-        assert_eq!(
-            ReferrerPolicy::from_headers(&headers),
-            Some(ReferrerPolicy::Origin)
-        );
+        assert_eq!(policy_of_headers(&headers), Some(ReferrerPolicy::Origin));
         headers.append("referrer-policy", "No-Referrer".parse().unwrap());
         assert_eq!(
-            ReferrerPolicy::from_headers(&headers),
+            policy_of_headers(&headers),
             Some(ReferrerPolicy::NoReferrer)
         );
     }
@@ -205,8 +158,8 @@ mod tests {
             ("", None, None),
             ("nonsense", None, None),
         ] {
-            assert_eq!(ReferrerPolicy::from_meta(text), meta, "{text:?}");
-            assert_eq!(ReferrerPolicy::from_attribute(text), attribute, "{text:?}");
+            assert_eq!(policy_of_meta(text), meta, "{text:?}");
+            assert_eq!(policy_of_keyword(text), attribute, "{text:?}");
         }
     }
 

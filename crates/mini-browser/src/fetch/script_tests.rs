@@ -161,6 +161,10 @@ impl Seam for NoWorkers {
         async { None }.boxed()
     }
 
+    fn script_bytes(&self, _: ClientId) -> Pending<u64> {
+        Box::pin(std::future::ready(1000))
+    }
+
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
         Ok(NavigationPreload::default())
     }

@@ -69,8 +69,41 @@ pub struct DocumentRequest {
     pub sandboxed: bool,
     /// The policies of who navigates.
     pub policies: PolicyContainer,
-    /// Whether it is loaded again.
-    pub reload: bool,
+    /// How it came about.
+    pub kind: NavigationKind,
+    /// The document that it will take the place of.
+    pub replaces: Option<Replaced>,
+}
+
+/// How a navigation came about. (*HTML*, "navigation type".)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there are these three")]
+pub enum NavigationKind {
+    /// A document of a new session history entry.
+    #[default]
+    New,
+    /// What is there is loaded again.
+    Reload,
+    /// An entry that had a document before is gone to.
+    Traverse,
+}
+
+/// The active document of the navigable that is navigated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "who and whose")]
+pub struct Replaced {
+    /// Its client.
+    pub client: ClientId,
+    /// Its origin.
+    pub origin: Origin,
+}
+
+impl Replaced {
+    /// The client, for a worker that is asked for that URL: those of other origins learn of none.
+    #[must_use]
+    pub fn seen_by(self, url: &Url) -> Option<ClientId> {
+        (self.origin == Origin::of(url)).then_some(self.client)
+    }
 }
 
 /// Where a document will be.
@@ -148,6 +181,8 @@ pub struct FetchedDocument {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// Whether a redirect made a `GET` of the request.
+    pub became_get: bool,
     /// `document.referrer`
     pub referrer: String,
     /// When it came, if it came by a fetch.
@@ -170,8 +205,8 @@ pub struct DocumentTiming {
     pub end: Instant,
     /// The length of its body, decoded, in bytes.
     pub length: usize,
-    /// Whether it is a reload.
-    pub reload: bool,
+    /// How the navigation came about.
+    pub kind: NavigationKind,
 }
 
 impl DocumentTiming {
@@ -190,7 +225,7 @@ impl DocumentTiming {
             source,
             end: Instant::now(),
             length,
-            reload: false,
+            kind: NavigationKind::New,
         }
     }
 }
@@ -204,6 +239,7 @@ impl FetchedDocument {
             status: 200,
             headers: HeaderMap::new(),
             body,
+            became_get: false,
             referrer: String::new(),
             timing: None,
         }

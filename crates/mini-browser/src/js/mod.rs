@@ -6,12 +6,12 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
@@ -20,6 +20,7 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod fetch_events;
 mod json;
 mod loader;
 mod messages;
@@ -37,6 +38,7 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod sent_body;
 mod shared;
 mod stashing;
 mod task;
@@ -59,7 +61,8 @@ pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use documents::{
-    DocumentRequest, DocumentSource, DocumentTiming, Documents, FetchedDocument, Place,
+    DocumentRequest, DocumentSource, DocumentTiming, Documents, FetchedDocument, NavigationKind,
+    Place, Replaced,
 };
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use bytes::Bytes;
 use rquickjs::{Ctx, Object, Persistent, Value};
 use url::Url;
 
@@ -55,6 +56,20 @@ pub(super) struct Entry {
     pub(super) document: RealmId,
     /// Its serialized state, as the prelude serialized it.
     pub(super) state: Option<String>,
+    /// What a document is made from when the entry is gone to, or loaded again.
+    pub(super) resource: Resource,
+}
+
+/// A document state's *resource*.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// What the URL leads to.
+    #[default]
+    Url,
+    /// A `srcdoc`.
+    Text(String),
+    /// What the URL leads to, asked for with this body of this type.
+    Post(Bytes, String),
 }
 
 /// All navigables of an agent.

@@ -23,9 +23,9 @@ use self::new_document::{NewDocument, adhering, of_response, of_text, open};
 use super::blob_urls::ResolvedBlob;
 use super::blocking::wait;
 use super::console::ConsoleLevel;
-use super::documents::{DocumentRequest, DocumentSource, Place};
+use super::documents::{DocumentRequest, DocumentSource, NavigationKind, Place, Replaced};
 use super::event_loop::EventLoop;
-use super::navigables::NavigableId;
+use super::navigables::{NavigableId, Resource};
 use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
 use super::task::TaskSource;
@@ -42,7 +42,7 @@ pub(super) struct Navigate {
     pub(super) body: Option<(Bytes, String)>,
     pub(super) history: History,
     pub(super) no_referrer: bool,
-    pub(super) reload: bool,
+    pub(super) kind: NavigationKind,
     /// Told the environment of the document that is shown then; dropped if none is.
     pub(super) shown: Option<oneshot::Sender<Option<Environment>>>,
 }
@@ -56,7 +56,7 @@ impl Navigate {
             body: None,
             history,
             no_referrer: false,
-            reload: false,
+            kind: NavigationKind::New,
             shown: None,
         }
     }
@@ -76,7 +76,7 @@ impl EventLoop {
         };
         // Step 12: a fragment of the same document.
         let is_fragment = to.resource.is_none()
-            && !to.reload
+            && to.kind == NavigationKind::New
             && to.method == Method::GET
             && to.url.fragment().is_some()
             && without_fragment(&to.url) == without_fragment(&active.state().url());
@@ -121,6 +121,11 @@ impl EventLoop {
         let around = self.policies_around(id);
         let source = source(by);
         let client = next_client(by);
+        let made_from = match (&to.resource, &to.body) {
+            (Some(text), _) if is_about(&to.url) => Resource::Text(text.clone()),
+            (_, Some((body, body_type))) => Resource::Post(body.clone(), body_type.clone()),
+            (_, None) => Resource::Url,
+        };
         let request = DocumentRequest {
             url: to.url.clone(),
             method: to.method,
@@ -130,7 +135,11 @@ impl EventLoop {
             referrer: referrer.clone(),
             place: place.clone(),
             sandboxed: sandbox.origin,
-            reload: to.reload,
+            kind: to.kind,
+            replaces: Some(Replaced {
+                client: active.state().environment().id,
+                origin: active.state().environment().origin.clone(),
+            }),
             policies: inherited.clone(),
         };
         let event_loop = Rc::clone(self);
@@ -159,7 +168,12 @@ impl EventLoop {
                         event_loop.settled(ctx, id);
                         return;
                     }
-                    Some(Ok(fetched)) => of_response(url, fetched, sandbox, inherited, history),
+                    Some(Ok(fetched)) => {
+                        let keeps = !fetched.became_get;
+                        let mut new = of_response(url, fetched, sandbox, inherited, history);
+                        new.resource = Some(made_from).filter(|_| keeps).unwrap_or_default();
+                        new
+                    }
                     Some(Err(error)) => {
                         if let Some(realm) = super::realm::state_of(ctx) {
                             let text = format!("navigation to {url} failed: {error}");
@@ -194,6 +208,7 @@ impl EventLoop {
                         );
                         new.referrer = referrer.map(String::from).unwrap_or_default();
                         new.creator = Some(creator);
+                        new.resource = made_from;
                         new
                     }
                 };

@@ -15,7 +15,7 @@ use service_worker::fetch_router::RouterSourceEnum;
 use service_worker::types::fetch::{ResponseHead, ResponseType};
 use url::Url;
 
-use super::documents::DocumentTiming;
+use super::documents::{DocumentTiming, NavigationKind};
 use super::realm::RealmState;
 use crate::fetch::{FetchParams, FetchTiming, FetchedResponse, Source};
 
@@ -112,7 +112,7 @@ pub(super) fn navigated(realm: &RealmState, timing: DocumentTiming) -> Navigated
         source,
         end,
         length,
-        reload,
+        kind,
     } = timing;
     let measured = Measured {
         origin: fetch.start,
@@ -122,7 +122,12 @@ pub(super) fn navigated(realm: &RealmState, timing: DocumentTiming) -> Navigated
         response: Some((response, source)),
     };
     let mut entry = measured.entry(end, length);
-    entry["type"] = if reload { "reload" } else { "navigate" }.into();
+    entry["type"] = match kind {
+        NavigationKind::New => "navigate",
+        NavigationKind::Reload => "reload",
+        NavigationKind::Traverse => "back_forward",
+    }
+    .into();
     realm.local::<Timings>().navigation.replace(Some(entry));
     Navigated {
         measured,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use service_worker::tokio_adapter::TokioClock;
-use service_worker::types::Origin;
 use service_worker::types::fetch::CacheMode;
+use service_worker::types::{Origin, StorageKey};
 use service_worker::{
     Body, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse,
 };
@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use super::clear_site_data::{StoredData, Types, cleared_key};
 use super::connect::Connector;
 use super::cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
 use super::http_cache::{Asked, CacheKey, Found, HttpCache, Stored, StoredHead};
@@ -145,6 +146,7 @@ impl HyperNetwork {
                     config.http_cache_bytes,
                     Arc::new(TokioClock),
                 )),
+                stored: OnceLock::new(),
             }),
             runtime,
         })
@@ -154,6 +156,14 @@ impl HyperNetwork {
     #[must_use]
     pub fn cookies(&self) -> Arc<CookieJar> {
         Arc::clone(&self.shared.cookies)
+    }
+
+    /// What else there is for `Clear-Site-Data` to clear, besides cookies and HTTP cache. The first
+    /// one that is said stays; until then, and once it is dropped, there is nothing else.
+    pub fn clear_also(&self, stored: Weak<dyn StoredData>) {
+        if self.shared.stored.set(stored).is_err() {
+            tracing::debug!("the network knows already who keeps data");
+        }
     }
 }
 
@@ -192,6 +202,8 @@ struct Shared {
     cookies: Arc<CookieJar>,
     replaced_bodies: BTreeMap<String, Bytes>,
     cache: Arc<HttpCache>,
+    /// Whoever keeps what `Clear-Site-Data` clears and is not here.
+    stored: OnceLock<Weak<dyn StoredData>>,
 }
 
 impl Shared {
@@ -270,6 +282,7 @@ impl Shared {
             _ => None,
         };
         let key = PoolKey::new(&url, request.credentials, request.partition.clone());
+        let partition = request.partition.clone().filter(|_| request.credentials);
         let cookies = Cookies::of(&request);
         let cookie = cookies
             .as_ref()
@@ -294,6 +307,9 @@ impl Shared {
         let (mut head, incoming) = response.into_parts();
         if let Some(cookies) = &cookies {
             cookies.store(&self.cookies, &head.headers);
+        }
+        if let Some(partition) = partition {
+            self.clear_site_data(&url, &partition, &head.headers).await;
         }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkErrorKind::Http(
@@ -320,6 +336,33 @@ impl Shared {
             from_cache: false,
             sent_credentials,
         })
+    }
+
+    /// *Clear site data for response*: before anyone sees it. (HTTP-network fetch, step 15.)
+    async fn clear_site_data(&self, url: &Url, partition: &StorageKey, headers: &HeaderMap) {
+        // Steps 1 to 3.
+        let types = Types::of(url, headers);
+        if types == Types::default() {
+            return;
+        }
+        let key = cleared_key(url, partition);
+        let stored = self.stored.get().and_then(Weak::upgrade);
+        // Step 5.
+        if types.cache {
+            self.cache
+                .clear_site(&CacheKey::new(key.clone(), url, true));
+        }
+        if types.cookies {
+            self.cookies.clear_site(url, &CookiePartition::of(&key));
+            if let Some(stored) = &stored {
+                stored.clear_authentication(&key);
+            }
+        }
+        if types.storage
+            && let Some(stored) = stored
+        {
+            stored.clear_storage(key).await;
+        }
     }
 
     /// Sends over an idle connection, or else over a new one. A connection that the server closed

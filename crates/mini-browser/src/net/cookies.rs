@@ -214,6 +214,14 @@ impl CookieJar {
         self.lock().cookies.clear();
     }
 
+    /// *Clear cookies for origin*: those of the registrable domain of a URL, in one partition.
+    pub(super) fn clear_site(&self, url: &Url, partition: &CookiePartition) {
+        if let Some(host) = canonical_host(url) {
+            let key = (partition.clone(), registrable_domain(&host));
+            self.lock().cookies.remove(&key);
+        }
+    }
+
     fn try_set(
         &self,
         access: CookieAccess<'_>,

@@ -25,6 +25,8 @@ use service_worker::types::fetch::CacheMode;
 use service_worker::{Body, Clock};
 use url::Url;
 
+use super::cookies::CookiePartition;
+
 /// Answers that are kept, at most so many bytes of them. What was used longest ago goes first.
 pub(super) struct HttpCache {
     inner: Mutex<Inner>,
@@ -193,6 +195,19 @@ impl HttpCache {
             if let Some(url) = url.filter(|url| url.origin() == key.url.origin()) {
                 inner.forget(&url);
             }
+        }
+    }
+
+    /// *Clear cache for origin*: what is kept of a URL's host, in the partition of `key`.
+    pub(super) fn clear_site(&self, key: &CacheKey) {
+        let mut inner = self.inner();
+        let partition = CookiePartition::of(&key.partition);
+        let is_cleared = |other: &&CacheKey| {
+            other.url.host() == key.url.host() && CookiePartition::of(&other.partition) == partition
+        };
+        let cleared: Vec<CacheKey> = inner.entries.keys().filter(is_cleared).cloned().collect();
+        for key in cleared {
+            inner.remove(&key, |_| true);
         }
     }
 

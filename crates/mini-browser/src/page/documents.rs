@@ -16,10 +16,11 @@ use url::Url;
 use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
 use crate::browser::Parts;
 use crate::fetch::{
-    ContentSecurityPolicies, FetchParams, FetchTiming, ReferrerPolicy, determine_referrer,
+    ContentSecurityPolicies, FetchParams, FetchTiming, determine_referrer, policy_of_headers,
 };
 use crate::js::{
-    DocumentRequest, DocumentTiming, Documents, FetchedDocument, Page, Pending, Place,
+    DocumentRequest, DocumentTiming, Documents, FetchedDocument, NavigationKind, Page, Pending,
+    Place,
 };
 
 /// The documents of a browser.
@@ -105,7 +106,7 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
                 (method, body) = (Method::GET, None);
             }
             // HTTP-redirect fetch, step 19.
-            if let Some(policy) = ReferrerPolicy::from_headers(&fetched.head.headers) {
+            if let Some(policy) = policy_of_headers(&fetched.head.headers) {
                 referrer_policy = policy;
             }
             // HTTP-redirect fetch, step 10: the request's redirect-taint.
@@ -141,10 +142,11 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         document.status = fetched.head.status.as_u16();
         let length = document.body.len();
         let response = (fetched.head.clone(), fetched.source);
-        let mut timing = DocumentTiming::new(request.url, timing, response, length);
-        timing.reload = request.reload;
+        let mut timing = DocumentTiming::new(request.url.clone(), timing, response, length);
+        timing.kind = request.kind;
         document.timing = Some(timing);
         document.headers = fetched.head.headers;
+        document.became_get = method != request.method;
         document.referrer = referrer.map(String::from).unwrap_or_default();
         return Ok(document);
     }
@@ -193,11 +195,17 @@ fn head(
         mode: RequestMode::Navigate,
         credentials: CredentialsMode::Include,
         redirect: RedirectMode::Manual,
-        cache: if request.reload {
-            CacheMode::NoCache
-        } else {
-            CacheMode::Default
+        cache: match request.kind {
+            NavigationKind::Reload => CacheMode::NoCache,
+            NavigationKind::New | NavigationKind::Traverse => CacheMode::Default,
         },
+        // *Create navigation params by fetching*, steps 11 and 12.
+        reload_navigation: request.kind == NavigationKind::Reload,
+        history_navigation: request.kind == NavigationKind::Traverse,
+        replaces_client: request
+            .replaces
+            .clone()
+            .and_then(|there| there.seen_by(url)),
         referrer: request.referrer.clone(),
         has_body: body.is_some(),
         ..RequestHead::get(url.clone(), request.source.origin.clone())

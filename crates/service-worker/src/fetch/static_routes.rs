@@ -178,7 +178,7 @@ impl Handler {
             let mut timing = ServiceWorkerTiming::default();
             let mut body = Body::default();
             let dispatched =
-                dispatch::to_own(&shared, registration, event, &mut body, &mut timing).await;
+                dispatch::to_own(&shared, registration, event, None, &mut body, &mut timing).await;
             // Where the network has won, nobody waits.
             let _unwanted = reply.send((dispatched, timing));
         };

@@ -21,7 +21,7 @@ use super::limit::{Limit, until};
 use super::pages::{Pages, path};
 use super::{Checked, ensure, equal};
 use crate::commands::CommandSender;
-use crate::endpoint::{Activity, Pending};
+use crate::endpoint::{Activity, Parcel, Pending};
 use crate::shared::{Requesting, Shared, ToDriver};
 use crate::{
     Body, Clock, EventDetail, EventOutcome, FetchAnswer, FetchDetail, Handle, HostCommand,
@@ -515,7 +515,11 @@ fn fetch(endpoint: &WorkerEndpoint) -> Result<Pending, String> {
         is_fall_through: false,
         origin: String::new(),
     };
-    let sent = endpoint.dispatch(detail, Body::empty());
+    let sent = endpoint.dispatch(Box::new(Parcel {
+        detail,
+        body: Body::empty(),
+        preload: None,
+    }));
     sent.map_err(|_| "the host dropped the worker's inbox".to_owned())
 }
 

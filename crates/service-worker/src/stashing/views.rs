@@ -2,7 +2,7 @@
 //! trigger of pushes, which wake services that have ports to answer through.
 
 use bytes::Bytes;
-use message_port::{MessagePort, TransferredPort};
+use message_port::{Event, MessagePort, TransferredPort};
 use stash::{EntryId, Input, Item};
 use sw_types::{EventType, RegistrationId, StorageKey, WorkerId, WorkerState};
 
@@ -50,18 +50,21 @@ impl Handle {
         };
         stashing.stash.handle_input(now, transfer);
         // `None` if another view was closed or transferred meanwhile.
-        let (_, messages) = stashing.stash.take_released(entry)?;
+        let released = stashing.stash.take_released(entry)?;
         let storing = stashing.storing.remove(&entry).unwrap_or_default();
         let storing = storing.into_iter().filter_map(|item| match item {
             Item::Message(parked) => Some(parked),
             Item::Close => None,
         });
-        let messages: Vec<_> = messages.into_iter().chain(storing).collect();
+        let messages: Vec<_> = released.messages.into_iter().chain(storing).collect();
         drop(stashing);
         let mut port: MessagePort = std::mem::take(&mut *bound);
         drop(bound);
         port.clear_on_ready();
-        port.put_back(messages.into_iter().map(Parked::unpark).collect());
+        let messages = messages.into_iter().map(Parked::unpark);
+        // Its new owner hears of a peer that is closed, as it would have from the port itself.
+        let close = released.closed.then_some(Event::Close);
+        port.put_back(messages.map(Event::Message).chain(close).collect());
         // What else the stash asks for is the driver's to do.
         self.shared.send(ToDriver::StashReady(entry));
         self.shared.send(ToDriver::Stashed(entry));

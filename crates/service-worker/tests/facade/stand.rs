@@ -422,15 +422,15 @@ pub(crate) const JS: (&str, &str) = ("content-type", "text/javascript");
 
 type Page = (StatusCode, HeaderMap, String);
 
-/// What was asked, and the body that came with it.
-type Asked = (String, Vec<u8>);
+/// What was asked, the headers and the body that came with it.
+type Asked = (String, HeaderMap, Vec<u8>);
 
 /// A network of fixed answers, with a log of what it was sent.
 #[derive(Default)]
 pub(crate) struct Pages {
     pages: Mutex<BTreeMap<String, Page>>,
-    log: Arc<Mutex<Vec<Asked>>>,
     held: Mutex<BTreeMap<String, oneshot::Receiver<()>>>,
+    log: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Pages {
@@ -465,11 +465,16 @@ impl Pages {
     /// How often a URL was asked.
     pub(crate) fn asked(&self, url: &str) -> usize {
         let log = self.log.lock().unwrap();
-        log.iter().filter(|(asked, _)| asked == url).count()
+        log.iter().filter(|(asked, ..)| asked == url).count()
     }
 
     /// The body that was sent last.
     pub(crate) fn last_body(&self) -> Vec<u8> {
+        self.log.lock().unwrap().last().unwrap().2.clone()
+    }
+
+    /// The headers that were sent last.
+    pub(crate) fn last_headers(&self) -> HeaderMap {
         self.log.lock().unwrap().last().unwrap().1.clone()
     }
 }
@@ -485,8 +490,13 @@ impl Network for Pages {
         let log = Arc::clone(&self.log);
         let held = self.held.lock().unwrap().remove(request.url.as_str());
         Box::pin(async move {
-            let body = request.body.collect(1 << 20).await.unwrap().to_vec();
-            log.lock().unwrap().push((request.url.to_string(), body));
+            let body = request.body.collect(1 << 20).await;
+            let body = body.map_err(|error| NetworkError {
+                url: request.url.clone(),
+                kind: NetworkErrorKind::Http(error.to_string()),
+            })?;
+            let asked = (request.url.to_string(), request.headers, body.to_vec());
+            log.lock().unwrap().push(asked);
             if let Some(held) = held {
                 held.await.unwrap();
             }

@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     body: u64,
     pub(crate) state: WorkerState,
     skip_waiting: bool,
+    /// Its calls of `skipWaiting()` that wait for the activate event to be dispatched.
+    skipping: Vec<PromiseId>,
     pub(crate) starting: bool,
     pub(crate) running: bool,
     /// The lifecycle event that it handles; and whether it handles others.
@@ -229,13 +231,17 @@ impl Model {
         match self.workers.get_mut(&worker) {
             Some(it) if it.state != WorkerState::Redundant => {
                 it.skip_waiting = true;
+                it.skipping.push(promise);
                 let registration = it.registration;
-                self.attempt(registration);
-                self.settle(promise, "Done");
+                self.try_activate(registration);
+                self.settle_down();
+                let it = &self.workers[&worker];
+                if !(it.state == WorkerState::Activating && it.starting) {
+                    self.skipped(worker, "Done");
+                }
             }
             _ => self.settle(promise, "AbortError"),
         }
-        self.settle_down();
     }
 
     pub(crate) fn claim(&mut self, promise: PromiseId, worker: WorkerId) {
@@ -379,6 +385,7 @@ impl Model {
             self.install(registration, id);
         } else if it.state == WorkerState::Activating {
             it.event = Some(Lifecycle::Activate);
+            self.skipped(id, "Done");
         } else {
             self.serve_wakes(registration);
         }
@@ -570,6 +577,7 @@ impl Model {
             body,
             state: WorkerState::Parsed,
             skip_waiting: false,
+            skipping: Vec::new(),
             starting: true,
             running: false,
             event: None,

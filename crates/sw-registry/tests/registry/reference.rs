@@ -2,7 +2,7 @@
 //! a reader can observe must be the same after every step. A failure is shrunk and printed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ struct Run {
     model: Model,
     next_client: u64,
     told: BTreeMap<ClientId, Vec<String>>,
+    /// What happened, a line each, for whoever reads a failure.
+    story: Vec<String>,
 }
 
 fn partitions() -> [StorageKey; 2] {
@@ -80,6 +82,7 @@ impl Run {
             host,
             next_client: 1,
             told: BTreeMap::new(),
+            story: Vec::new(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Run {
         // No two deadlines fall together, so that what they cause has one order.
         self.host.pass(Duration::from_millis(1));
         self.hear();
+        self.story.push(format!("{step:?}"));
         let random = &mut Random(step.seed);
         match step.what {
             0..=2 => self.register(random),
@@ -324,6 +328,7 @@ impl Run {
     fn hear(&mut self) {
         self.model.now = self.host.now;
         for line in self.host.drain_log() {
+            self.story.push(format!("  {line}"));
             if let Some((client, told)) = line.split_once(": ") {
                 let number = |of: &str| of.parse::<u64>().expect("an id");
                 if let Some(client) = client.strip_prefix("ClientId-") {
@@ -423,11 +428,25 @@ impl Run {
     }
 }
 
-/// Runs a history; a failure is its words and the step.
-fn run(steps: &[Step]) -> Result<(), (usize, String)> {
+/// How a history failed.
+struct Failure {
+    /// At which step.
+    at: usize,
+    words: String,
+    story: Vec<String>,
+}
+
+impl Failure {
+    /// What was wrong, without the values.
+    fn kind(&self) -> &str {
+        self.words.lines().next().unwrap_or_default()
+    }
+}
+
+fn run(steps: &[Step]) -> Result<(), Failure> {
     let mut at = 0;
+    let mut run = Run::new();
     let done = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut run = Run::new();
         for step in steps {
             run.step(*step);
             run.compare();
@@ -436,7 +455,11 @@ fn run(steps: &[Step]) -> Result<(), (usize, String)> {
     }));
     done.map_err(|said| {
         let words = said.downcast_ref::<String>().cloned();
-        (at, words.unwrap_or_else(|| "it panicked".to_owned()))
+        Failure {
+            at,
+            words: words.unwrap_or_else(|| "it panicked".to_owned()),
+            story: run.story,
+        }
     })
 }
 
@@ -448,10 +471,10 @@ fn simulate(seed: u64, length: usize) -> Result<(), String> {
         seed: random.next(),
     };
     let mut steps: Vec<Step> = (0..length).map(|_| step()).collect();
-    let Err((at, mut words)) = run(&steps) else {
+    let Err(mut failure) = run(&steps) else {
         return Ok(());
     };
-    steps.truncate(at + 1);
+    steps.truncate(failure.at + 1);
     let mut part = steps.len() / 2;
     while part > 0 {
         let mut from = 0;
@@ -459,20 +482,21 @@ fn simulate(seed: u64, length: usize) -> Result<(), String> {
             let mut fewer = steps.clone();
             fewer.drain(from..(from + part).min(steps.len()));
             match run(&fewer) {
-                Err((at, said)) => {
-                    fewer.truncate(at + 1);
-                    (steps, words) = (fewer, said);
+                Err(shorter) if shorter.kind() == failure.kind() => {
+                    fewer.truncate(shorter.at + 1);
+                    (steps, failure) = (fewer, shorter);
                 }
-                Ok(()) => from += part,
+                Ok(()) | Err(_) => from += part,
             }
         }
         part /= 2;
     }
-    let mut story = format!("seed {seed}: {words}\nafter these {} steps:\n", steps.len());
-    for step in &steps {
-        writeln!(story, "  {step:?}").map_err(|error| error.to_string())?;
-    }
-    Err(story)
+    let Failure { words, story, .. } = failure;
+    Err(format!(
+        "seed {seed}: {words}\nafter these {} steps:\n{}\n",
+        steps.len(),
+        story.join("\n")
+    ))
 }
 
 /// Seeds from `first` on, until so many steps are done.

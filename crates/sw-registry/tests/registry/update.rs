@@ -48,6 +48,22 @@ fn a_redirect_is_a_security_error() {
     );
 }
 
+/// *Update* takes it for a network error. Of a `register()`, browsers have kept the SecurityError.
+#[test]
+fn a_redirect_of_an_update_is_a_type_error() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    let mut answer = script("2");
+    answer.status = StatusCode::FOUND;
+    host.serve("/sw.js", answer);
+    let promise = host.update(id);
+    assert_eq!(
+        host.error(promise),
+        "TypeError: script https://a.test/sw.js is behind a redirect (status 302)"
+    );
+    assert_eq!(host.active(id), worker);
+}
+
 #[test]
 fn another_mime_type_is_a_security_error() {
     let error = refused(Ok(with_header(script(""), "content-type", "text/html")));

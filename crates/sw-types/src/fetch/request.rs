@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Origin, Site};
+use crate::{ClientId, Origin, Site};
 
 macro_rules! keywords {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -147,6 +147,20 @@ keywords! {
     }
 }
 
+keywords! {
+    /// A referrer policy. (*Referrer Policy*, "referrer policies".)
+    ReferrerPolicy {
+        NoReferrer = "no-referrer",
+        NoReferrerWhenDowngrade = "no-referrer-when-downgrade",
+        SameOrigin = "same-origin",
+        Origin = "origin",
+        StrictOrigin = "strict-origin",
+        OriginWhenCrossOrigin = "origin-when-cross-origin",
+        #[default] StrictOriginWhenCrossOrigin = "strict-origin-when-cross-origin",
+        UnsafeUrl = "unsafe-url",
+    }
+}
+
 /// On whose behalf a fall-through worker's `fetch(event.request)` is made: never seen by the
 /// worker's script, copied with its request. (SEMANTICS §5.4, "Dispatch".)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,10 +202,18 @@ pub struct RequestHead {
     pub tainted_origin: bool,
     /// The referrer, as a URL; `None` for no-referrer.
     pub referrer: Option<Url>,
+    /// The referrer policy that [`Self::referrer`] was determined with.
+    pub referrer_policy: ReferrerPolicy,
     /// The use-CORS-preflight flag.
     pub use_cors_preflight: bool,
     /// Whether this is a navigation by forced reload.
     pub shift_reload: bool,
+    /// The reload-navigation flag.
+    pub reload_navigation: bool,
+    /// The history-navigation flag.
+    pub history_navigation: bool,
+    /// Of a navigation: the client that is there until it is over; its *replaces client id*.
+    pub replaces_client: Option<ClientId>,
     /// Subresource integrity metadata.
     pub integrity: String,
     /// Whether the request outlives its client.
@@ -220,8 +242,12 @@ impl RequestHead {
             origin,
             tainted_origin: false,
             referrer: None,
+            referrer_policy: ReferrerPolicy::default(),
             use_cors_preflight: false,
             shift_reload: false,
+            reload_navigation: false,
+            history_navigation: false,
+            replaces_client: None,
             integrity: String::new(),
             keepalive: false,
             has_body: false,

@@ -84,7 +84,11 @@ fn a_message_for_a_stopped_worker_wakes_it_and_transfer_takes_what_it_has_not_se
             undispatched,
         },
     );
-    assert_eq!(stash.take_released(id), Some((7, vec!["two".to_owned()])));
+    let released = stash.take_released(id).unwrap();
+    assert_eq!(
+        (released.port, released.messages),
+        (7, vec!["two".to_owned()])
+    );
     assert!(stash.entry(id).is_none());
 }
 

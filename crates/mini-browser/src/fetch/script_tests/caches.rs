@@ -322,3 +322,38 @@ fn what_is_aborted_or_the_same_twice_is_not_added() {
         );
     }
 }
+
+#[test]
+fn a_script_learns_what_it_stores_and_what_it_may() {
+    let store = CacheStore::in_memory().unwrap();
+    drop(store.set_quota(5000));
+    let page = |environment: Environment| {
+        let partition = PartitionPolicy::ByTopLevelSite;
+        Browser::with(environment, Table::default(), store.clone(), partition)
+    };
+    let own = Environment::top_level(ClientId(1), Url::parse("https://a.test/").unwrap());
+    let blocked = Environment {
+        storage_blocked: true,
+        ..own.clone()
+    };
+    let browser = page(own);
+    let script = "const { storage } = navigator, before = await storage.estimate();
+        await cache.put('/p', new Response('x'.repeat(2000)));
+        const { usage, quota, usageDetails } = await storage.estimate();
+        let refused; try { await cache.put('/q', new Response('x'.repeat(3500))); } catch (error) { refused = [error.name, error instanceof Error]; }
+        return [before, usage - 1000 === usageDetails.caches, usageDetails.caches > 2000 && usageDetails.caches < 2200, usageDetails.serviceWorkerRegistrations,
+            quota, refused, (await storage.estimate()).usage === usage, await storage.persisted(), await storage.persist(),
+            storage === navigator.storage, String(storage)];";
+    assert_eq!(
+        in_cache(&browser, script),
+        json!([
+            { "quota": 5000, "usage": 1000, "usageDetails": { "serviceWorkerRegistrations": 1000 } },
+            true, true, 1000, 5000, ["QuotaExceededError", true], true, false, false, true, "[object StorageManager]"
+        ])
+    );
+    let blocked = page(blocked);
+    for call in ["estimate()", "persisted()", "persist()"] {
+        let given = blocked.eval(&format!("await navigator.storage.{call}"));
+        assert_eq!(given, json!("throws TypeError"), "{call}");
+    }
+}

@@ -5,7 +5,7 @@ use std::cell::{Ref, RefMut};
 use rquickjs::{Ctx, Function, Value};
 
 use super::EventLoop;
-use crate::js::navigables::{Entry, Navigable, NavigableId, Navigables};
+use crate::js::navigables::{Entry, Navigable, NavigableId, Navigables, Resource};
 use crate::js::navigation::{about_blank, is_window};
 use crate::js::page::Page;
 use crate::js::realm::RealmOptions;
@@ -108,6 +108,7 @@ impl EventLoop {
                 url: options.url.clone(),
                 document: RealmId::MAIN,
                 state: None,
+                resource: Resource::Url,
             }],
             current: 0,
             focused_at: None,

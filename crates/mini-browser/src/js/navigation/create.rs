@@ -9,7 +9,7 @@ use service_worker::types::Origin;
 use super::new_document::{Content, open};
 use super::{about_blank, create_client, next_client, place};
 use crate::js::event_loop::EventLoop;
-use crate::js::navigables::{Entry, Navigable, NavigableId};
+use crate::js::navigables::{Entry, Navigable, NavigableId, Resource};
 use crate::js::realm::{Realm, RealmOptions, RealmState};
 use crate::js::sandbox::Sandbox;
 use crate::js::task::RealmId;
@@ -73,6 +73,7 @@ impl EventLoop {
                 url,
                 document: realm.id(),
                 state: None,
+                resource: Resource::Url,
             });
         }
         open(

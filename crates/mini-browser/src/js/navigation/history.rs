@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use http::Method;
 use rquickjs::Ctx;
 use url::Url;
 
 use super::Navigate;
 use super::new_document::NewDocument;
+use crate::js::documents::NavigationKind;
 use crate::js::event_loop::EventLoop;
-use crate::js::navigables::{Entry, Navigable, NavigableId};
+use crate::js::navigables::{Entry, Navigable, NavigableId, Resource};
 use crate::js::realm::Realm;
 use crate::js::task::RealmId;
 
@@ -57,9 +59,48 @@ impl EventLoop {
             url: url.clone(),
             document: active.id(),
             state,
+            resource: navigable.entries[navigable.current].resource.clone(),
         };
         put_entry(navigable, entry, history);
         active.state().set_url(url);
+    }
+
+    /// *Reload.*
+    pub(in crate::js) fn reload(self: &Rc<Self>, ctx: &Ctx<'_>, id: NavigableId) {
+        let current = {
+            let navigables = self.navigables();
+            let navigable = navigables.get(id);
+            navigable.and_then(|navigable| {
+                let index = navigable.current;
+                Some((index, navigable.entries.get(index)?.clone()))
+            })
+        };
+        if let (Some(current), Some(active)) = (current, self.active(id)) {
+            self.load_entry(ctx, id, &active, current, NavigationKind::Reload);
+        }
+    }
+
+    /// Makes the document of an entry again, from what it was made from before.
+    fn load_entry(
+        self: &Rc<Self>,
+        ctx: &Ctx<'_>,
+        id: NavigableId,
+        active: &Realm,
+        (index, entry): (usize, Entry),
+        kind: NavigationKind,
+    ) {
+        let mut to = Navigate::to(entry.url, History::Traverse(index));
+        to.kind = kind;
+        match entry.resource {
+            Resource::Url => {}
+            Resource::Text(text) => to.resource = Some(text),
+            Resource::Post(body, body_type) => {
+                to.method = Method::POST;
+                to.body = Some((body, body_type));
+            }
+        }
+        let by = Rc::clone(active.state());
+        self.navigate(ctx, id, &by, to);
     }
 
     /// *Traverse the history by a delta.* A delta that leads nowhere does nothing.
@@ -74,14 +115,15 @@ impl EventLoop {
                 .and_then(|current| usize::try_from(current + delta).ok());
             index.and_then(|index| Some((index, navigable.entries.get(index)?.clone())))
         };
+        // Traverse the history by a delta, step 2.
+        if delta == 0 {
+            return self.reload(ctx, id);
+        }
         let (Some((index, entry)), Some(active)) = (found, self.active(id)) else {
             return;
         };
         if entry.document != active.id() {
-            let by = Rc::clone(active.state());
-            let mut to = Navigate::to(entry.url, History::Traverse(index));
-            to.reload = true;
-            self.navigate(ctx, id, &by, to);
+            self.load_entry(ctx, id, &active, (index, entry), NavigationKind::Traverse);
             return;
         }
         let old_url = active.state().url().to_string();
@@ -114,6 +156,7 @@ pub(super) fn enter_history(
         url: new.url.clone(),
         document: realm,
         state,
+        resource: new.resource.clone(),
     };
     put_entry(navigable, entry, history);
 }

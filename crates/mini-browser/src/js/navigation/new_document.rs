@@ -11,6 +11,7 @@ use crate::fetch::PolicyContainer;
 use crate::js::JsBytes;
 use crate::js::documents::{DocumentTiming, FetchedDocument};
 use crate::js::json::Json;
+use crate::js::navigables::Resource;
 use crate::js::realm::Realm;
 use crate::js::sandbox::Sandbox;
 
@@ -27,6 +28,8 @@ pub(super) struct NewDocument {
     pub(super) sandbox: Sandbox,
     pub(super) policies: PolicyContainer,
     pub(super) history: History,
+    /// What its entry makes it from again.
+    pub(super) resource: Resource,
     /// Whose controller it has, if it comes from a local URL.
     pub(super) creator: Option<ClientId>,
     /// When it came, if it was fetched.
@@ -73,6 +76,7 @@ pub(super) fn of_response(
         client: Some(fetched.client),
         sandbox,
         history,
+        resource: Resource::Url,
         creator: None,
     }
 }
@@ -128,6 +132,7 @@ pub(super) fn of_text(
         timing: None,
         sandbox,
         history,
+        resource: Resource::Url,
         creator: None,
     }
 }

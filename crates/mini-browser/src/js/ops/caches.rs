@@ -150,7 +150,9 @@ pub(super) fn forget(realm: &RealmState, id: u64) {
 }
 
 /// The caches of the realm's scripts: the store, and whose they are.
-fn access(realm: &RealmState) -> std::result::Result<(Arc<CacheStore>, StorageKey), OpError> {
+pub(super) fn access(
+    realm: &RealmState,
+) -> std::result::Result<(Arc<CacheStore>, StorageKey), OpError> {
     let denied = || OpError::new("SecurityError", "this document or worker may use no caches");
     let environment = realm.environment();
     let key = match realm.kind() {
@@ -191,6 +193,8 @@ fn new_entry<'js>(ctx: &Ctx<'js>, realm: &RealmState, entry: &Object<'js>) -> Re
     let mut request = request_from_js(realm, &request.0).map_err(throw)?;
     // Who asked is not written to disk.
     request.requester = None;
+    request.origin = realm.environment().origin.clone();
+    request.tainted_origin = false;
     Ok(NewEntry {
         request,
         response: heads::response_from_js(realm, &response.0).map_err(throw)?,
@@ -216,7 +220,7 @@ fn error(error: CacheError) -> OpError {
         error if error.is_type_error() => "TypeError",
         CacheError::Body(_) => "TypeError",
         CacheError::Duplicate(_) | CacheError::Gone => "InvalidStateError",
-        CacheError::Full => "QuotaExceededError",
+        CacheError::Full | CacheError::Quota { .. } => "QuotaExceededError",
         _ => "UnknownError",
     };
     OpError::new(name, error.to_string())

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::windows::{navigable_id, realm_numbered, to_number};
 use super::{OpError, Ops};
-use crate::fetch::ReferrerPolicy;
+use crate::fetch::policy_of_meta;
 use crate::js::JsBytes;
 use crate::js::navigables::NavigableId;
 use crate::js::navigation::{History, Navigate, without_fragment};
@@ -38,7 +38,7 @@ fn declare_urls<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     // What `<meta name=referrer>` says.
     let realm = ops.realm();
     ops.add("op_set_referrer_policy", move |content: String| {
-        if let Some(policy) = ReferrerPolicy::from_meta(&content) {
+        if let Some(policy) = policy_of_meta(&content) {
             realm.set_referrer_policy(policy);
         }
     })?;
@@ -67,7 +67,7 @@ fn declare_urls<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 }
 
 fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // Navigate. `how` may have: resource (a srcdoc), replace, reload, noReferrer, method, body,
+    // Navigate. `how` may have: resource (a srcdoc), replace, noReferrer, method, body,
     // bodyType.
     let realm = ops.realm();
     ops.add(
@@ -91,14 +91,13 @@ fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 how.get::<_, Option<bool>>(name)
                     .map(Option::unwrap_or_default)
             };
-            let history = if is_set("replace")? || is_set("reload")? {
+            let history = if is_set("replace")? {
                 History::Replace
             } else {
                 History::Push
             };
             let mut to = Navigate::to(url, history);
             to.resource = how.get("resource")?;
-            to.reload = is_set("reload")?;
             to.no_referrer = is_set("noReferrer")?;
             if let Some(method) = how.get::<_, Option<String>>("method")? {
                 to.method = Method::from_bytes(method.as_bytes())
@@ -112,6 +111,14 @@ fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             Ok(())
         },
     )?;
+
+    // Reload this window's document.
+    let realm = ops.realm();
+    ops.add("op_reload", move |ctx: Ctx<'js>| {
+        if let Some(id) = realm.navigable() {
+            realm.event_loop().reload(&ctx, id);
+        }
+    })?;
 
     // The rules for choosing a navigable: its number, or null for a new page.
     let realm = ops.realm();

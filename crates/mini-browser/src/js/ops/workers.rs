@@ -151,7 +151,6 @@ fn import(
     if let Some(imported) = import_for_service_worker(realm, &url) {
         return imported;
     }
-    let is_network = matches!(url.scheme(), "http" | "https");
     let script = fetch_script(
         realm,
         ScriptRequest {
@@ -162,8 +161,8 @@ fn import(
             referrer: realm.referrer_source(),
         },
     )?;
-    // Fetch a classic worker-imported script, step 5.
-    if is_network && !script.is_javascript() {
+    // Fetch a classic worker-imported script, step 5: whatever the URL's scheme.
+    if !script.is_javascript() {
         return Err(format!("{url}: its type is {:?}", script.essence));
     }
     Ok(script)

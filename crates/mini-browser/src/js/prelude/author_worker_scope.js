@@ -17,5 +17,5 @@ export function installAuthorWorkerScope(Class) {
   if (facts.secure) lazyServiceWorkers();
 }
 
-// What the browser says of registrations, and messages of service workers.
+// The messages of service workers.
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));

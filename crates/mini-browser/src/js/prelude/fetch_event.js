@@ -1,6 +1,9 @@
 // FetchEvent and its dispatch. (Service Workers, "FetchEvent", "Handle Fetch".)
 
-import { op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_console, op_describe_error, op_load, op_settled } from "ops";
+import {
+  op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_answer_read, op_console, op_describe_error, op_fetch_aborted, op_load,
+  op_preload_response, op_settled,
+} from "ops";
 import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
 import { USVString, callAsync, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
 
@@ -76,20 +79,44 @@ async function sendBody(id, body) {
     // A body that was handed over needs no end.
     if (bytes !== null) op_answer_body(id, bytes);
   } else {
-    await op_load("streams/body_streams.js").forEachChunk(body.stream, (chunk) => callAsync(op_answer_chunk, id, chunk));
+    const { cancelStream, forEachChunk } = op_load("streams/body_streams.js");
+    // Who stops reading cancels the stream, also while that has nothing to give.
+    react(callAsync(op_answer_read, id), () => cancelStream(body.stream, errorOf("AbortError", "the client reads no more")), () => {});
+    await forEachChunk(body.stream, (chunk) => callAsync(op_answer_chunk, id, chunk));
     op_answer_end(id, null);
   }
 }
 
+// The body of the request: its bytes, or what the host keeps of a stream.
+function requestBody(bytes, stream) {
+  if (bytes !== null && bytes !== undefined) return op_load("body.js").bodyOf(bytes);
+  if (stream === null) return null;
+  return Object.assign(op_load("fetch.js").hostBody(stream.id, null), { isStream: stream.isStream });
+}
+
+// A promise of the navigation preload's response.
+async function preload(id) {
+  const { head, body } = await callAsync(op_preload_response, id);
+  return op_load("response.js").responseFromHost(head, op_load("fetch.js").hostBody(body, null));
+}
+
 // Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
-export function dispatchFetch(id, detail, body) {
+export function dispatchFetch(id, detail, bytes) {
   const { requestFromHost } = op_load("request.js");
   let handle, fail;
   const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
   react(handled, () => {}, () => {});
-  const { head, clientId, resultingClientId, isFallThrough, origin } = detail;
+  const { head, clientId, resultingClientId, replacesClientId, isFallThrough, origin, stream, isPreloaded } = detail;
+  // A client that aborts is followed by the request's signal.
+  const watch = (signal) => react(callAsync(op_fetch_aborted, id), (aborted) => {
+    if (aborted) op_load("abort.js").signalAbort(signal, undefined);
+  }, () => {});
+  const request = requestFromHost(head, requestBody(bytes, stream), watch);
+  const preloadResponse = isPreloaded ? preload(id) : undefined;
+  if (isPreloaded) react(preloadResponse, () => {}, () => {});
   const event = new FetchEvent("fetch", {
-    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, isFallThrough, origin, handled,
+    cancelable: true, request, preloadResponse, clientId, resultingClientId, replacesClientId,
+    isFallThrough, origin, handled,
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);

@@ -66,6 +66,8 @@ export function installGlobalScope(Class, holder = global) {
   lazy("response.js", ["Response"]);
   lazy("fetch.js", ["fetch", "local_fetch"], true);
   lazy("form_data.js", ["FormData"]);
+  lazy("event_source.js", ["EventSource"]);
+  if (facts.secure) lazy("storage_manager.js", ["StorageManager"]);
   attribute(holder, "caches", () => load("caches.js").caches);
   lazy("caches.js", ["Cache", "CacheStorage"]);
   replaceable("origin", () => facts.origin, holder);

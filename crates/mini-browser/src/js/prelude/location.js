@@ -1,6 +1,6 @@
 // Location. (HTML, "The Location interface".)
 
-import { op_ancestor_origins, op_document_url, op_incumbent_function, op_navigable, op_navigate, op_origin_of, op_resolve_url, op_set_hook, op_url_parse, op_url_set } from "ops";
+import { op_ancestor_origins, op_document_url, op_incumbent_function, op_navigable, op_navigate, op_origin_of, op_reload, op_resolve_url, op_set_hook, op_url_parse, op_url_set } from "ops";
 import { own } from "./own.js";
 import { HOST, USVString, call, errorOf, idl, illegal, required } from "./webidl.js";
 
@@ -31,8 +31,7 @@ const members = {
   },
   reload(by) {
     sameOrigin(by);
-    const id = op_navigable();
-    if (id !== null && id !== undefined) call(op_navigate, id, by, op_document_url(), { reload: true });
+    op_reload();
   },
   setPart(by, part, value) {
     sameOrigin(by);

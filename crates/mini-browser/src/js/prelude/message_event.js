@@ -70,6 +70,6 @@ function messagePorts(ports) {
 }
 
 // An event of the browser's: `ports` is an array that nobody else holds, or null.
-export function newMessageEvent(type, data, origin = "", source = null, ports = null, now = op_now()) {
-  return newEvent(MessageEvent, type, now, data, origin, "", source, ports && freeze(ports));
+export function newMessageEvent(type, data, origin = "", source = null, ports = null, now = op_now(), lastEventId = "") {
+  return newEvent(MessageEvent, type, now, data, origin, lastEventId, source, ports && freeze(ports));
 }

@@ -20,9 +20,13 @@ export class Navigator {
     return op_load("connect.js").connect(arguments.length, url, request);
   }
   get serviceWorker() { this.#brand; return op_load("container.js").container; }
+  get storage() { this.#brand; return op_load("storage_manager.js").storage; }
 }
 // [SecureContext]
-if (!facts.secure) delete Navigator.prototype.serviceWorker;
+if (!facts.secure) {
+  delete Navigator.prototype.serviceWorker;
+  delete Navigator.prototype.storage;
+}
 idl(Navigator);
 
 export const navigator = new Navigator(HOST);

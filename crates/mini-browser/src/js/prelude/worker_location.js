@@ -30,13 +30,17 @@ export class WorkerNavigator {
   get onLine() { return true; }
   get hardwareConcurrency() { return 1; }
   get serviceWorker() { this.#brand; return op_load("container.js").container; }
+  get storage() { this.#brand; return op_load("storage_manager.js").storage; }
   async connect(url, request = undefined) {
     this.#brand;
     return op_load("connect.js").connect(arguments.length, url, request);
   }
 }
 // [SecureContext]
-if (!facts.secure) delete WorkerNavigator.prototype.serviceWorker;
+if (!facts.secure) {
+  delete WorkerNavigator.prototype.serviceWorker;
+  delete WorkerNavigator.prototype.storage;
+}
 idl(WorkerNavigator);
 
 const languages = Object.freeze(["en"]);

@@ -15,7 +15,7 @@ import { global, windowProxy } from "./realms.js";
 import { requestOver, requestToHost } from "./request.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 import { ByteString, DOMString, HOST, USVString, errorOf, fromOp, idl, illegal, required } from "./webidl.js";
-import { documentToSend, headerText, responseOf, textOf, xmlOf } from "./xhr_response.js";
+import { documentToSend, extractLength, headerText, responseOf, textOf, xmlOf } from "./xhr_response.js";
 
 const UNSENT = 0, OPENED = 1, HEADERS_RECEIVED = 2, LOADING = 3, DONE = 4;
 const RESPONSE_TYPES = ["", "arraybuffer", "blob", "document", "json", "text"];
@@ -211,9 +211,9 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
       });
     });
     try {
-      const { head, body } = await unlessAborted(signal, start);
+      const { head, body, wasSent } = await unlessAborted(signal, start);
       if (!(await task(() => {
-        this.#processRequestEndOfBody();
+        this.#processRequestEndOfBody(wasSent);
         this.#processResponse(head, body);
       }))) return;
       if (body === null) return;
@@ -231,10 +231,11 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     }
   }
 
-  #processRequestEndOfBody() {
+  // A worker that answers is sent the body by nobody: only the network's progress is told.
+  #processRequestEndOfBody(wasSent) {
     if (this.#uploadComplete) return;
     this.#uploadComplete = true;
-    if (!this.#uploadListens) return;
+    if (!this.#uploadListens || !wasSent) return;
     for (const type of ["progress", "load", "loadend"]) fireProgress(this.#upload, type, this.#uploadLength, this.#uploadLength, true);
   }
 
@@ -273,8 +274,8 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   // The length that the response says it has, or 0.
   #length() {
-    const length = combined(this.#response.headers, "content-length");
-    return length !== null && /^[0-9]+$/.test(length) && combined(this.#response.headers, "content-encoding") === null ? Number(length) : 0;
+    const { headers } = this.#response;
+    return combined(headers, "content-encoding") === null ? extractLength(headers) : 0;
   }
 
   // Request error steps.

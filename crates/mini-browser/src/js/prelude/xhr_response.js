@@ -76,6 +76,13 @@ export function documentToSend(value) {
   return { document: markup.toWellFormed(), type: `${record.isHtml ? "text/html" : "application/xml"};charset=UTF-8` };
 }
 
+// Extract a length from a header list: 0 if there is none, or several that differ. (Fetch.)
+export function extractLength(headers) {
+  const values = (combined(headers, "content-length") ?? "").split(",").map((value) => value.trim());
+  const isOne = values.every((value) => value === values[0] && /^[0-9]+$/.test(value));
+  return isOne ? Number(values[0]) : 0;
+}
+
 // getAllResponseHeaders(): in the order of their names in upper case.
 export function headerText(headers) {
   const names = [...new Set(headers.map(([name]) => name.toUpperCase()))].sort();

@@ -1,7 +1,7 @@
 //! The rules of `respondWith`.
 
-use service_worker::types::Origin;
-use service_worker::types::fetch::RequestHead;
+use service_worker::types::fetch::{ReferrerPolicy, RequestHead};
+use service_worker::types::{ClientId, Origin};
 use service_worker::{Body, FetchAnswer};
 use url::Url;
 
@@ -37,13 +37,13 @@ fn a_response_is_answered_with_its_head_and_body() {
 fn the_event_shows_its_request() {
     let (_, lines) = one(
         "const { method, url, mode } = event.request;
-        console.log(method, url, mode, event.clientId, event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
+        console.log(method, url, mode, /^[\\da-f]{8}-[\\da-f]{4}-4[\\da-f]{3}-[89ab][\\da-f]{3}-[\\da-f]{12}$/.test(event.clientId), event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
         event.preloadResponse.then((response) => console.log(response));",
     );
     assert_eq!(
         lines,
         [
-            "info: GET https://fonts.example.com/font/css?x=1 no-cors ClientId-5 true true true true true",
+            "info: GET https://fonts.example.com/font/css?x=1 no-cors true true true true true true",
             "info: undefined"
         ]
     );
@@ -173,4 +173,29 @@ fn a_worker_that_dies_leaves_its_fetches_unanswered() {
     assert_eq!(stand.stop(), "idle");
     assert!(answer(answered).is_none());
     assert!(is_over(&over));
+}
+
+#[test]
+fn the_event_of_a_navigation_says_how_it_came_about() {
+    let mut stand = Stand::started(
+        "onfetch = (event) => {
+            const { request, replacesClientId } = event;
+            const copy = new Request(request);
+            const changed = new Request(request, { cache: 'reload' });
+            const told = ({ referrerPolicy, isReloadNavigation, isHistoryNavigation }) => [referrerPolicy, isReloadNavigation, isHistoryNavigation];
+            console.log(JSON.stringify([replacesClientId, told(request), told(copy), told(changed)]));
+        };",
+    );
+    let mut head = RequestHead::get(Url::parse(FONT).unwrap(), Origin::opaque(1));
+    head.referrer_policy = ReferrerPolicy::UnsafeUrl;
+    head.history_navigation = true;
+    head.replaces_client = Some(ClientId(7));
+    let (answered, _) = stand.fetch_head(head, Body::empty());
+    assert!(matches!(answer(answered), Some(FetchAnswer::NotHandled)));
+    assert_eq!(
+        stand.lines.all(),
+        [
+            r#"info: ["ClientId-7",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#
+        ]
+    );
 }

@@ -23,6 +23,7 @@ struct Shared {
     workers: Arc<SharedWorkers>,
     blobs: Arc<BlobUrls>,
     lines: Lines,
+    script_time: Option<Duration>,
 }
 
 struct Opened {
@@ -40,6 +41,7 @@ impl Shared {
             workers: Arc::default(),
             blobs,
             lines: Lines::default(),
+            script_time: None,
         }
     }
 
@@ -56,7 +58,7 @@ impl Shared {
             Arc::new(self.lines.clone()),
             Arc::new(Facade::default()),
         );
-        options.limits.script_time = Some(Duration::from_millis(500));
+        options.limits.script_time = self.script_time;
         let (fetches, workers) = (Arc::clone(&self.fetches), Arc::clone(&self.workers));
         let blobs = Arc::clone(&self.blobs);
         options.prepare = Some(Arc::new(move |realm| {
@@ -339,7 +341,7 @@ fn a_shared_worker_has_workers_and_ports_of_its_own() {
 
 #[test]
 fn a_worker_that_loops_or_eats_memory_dies_alone() {
-    let shared = Shared::new(&[
+    let mut shared = Shared::new(&[
         ("/w.js", COUNTER),
         ("/loop.js", "for (;;) ;"),
         (
@@ -347,6 +349,7 @@ fn a_worker_that_loops_or_eats_memory_dies_alone() {
             "const all = []; for (;;) all.push(new Array(100000).fill(1));",
         ),
     ]);
+    shared.script_time = Some(Duration::from_millis(500));
     let page = shared.page(1);
     assert_eq!(
         page.run(

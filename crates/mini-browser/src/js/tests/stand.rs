@@ -22,8 +22,8 @@ use service_worker::{
 };
 use url::Url;
 
+use crate::js::fetch_events::{Incoming, Preload, Said, WhenAborted};
 use crate::js::seam::Registering;
-use crate::js::worker::{Incoming, Said};
 use crate::js::{
     Connections, ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
@@ -167,6 +167,10 @@ impl Seam for Facade {
 
     fn registrations(&self, _: ClientId) -> Pending<Vec<RegistrationView>> {
         now(vec![registration_view()])
+    }
+
+    fn script_bytes(&self, _: ClientId) -> Pending<u64> {
+        now(1000)
     }
 
     fn navigation_preload(&self, _: RegistrationId) -> Result<NavigationPreload, JobError> {
@@ -389,6 +393,16 @@ impl Stand {
         request: RequestHead,
         body: Body,
     ) -> (oneshot::Receiver<FetchAnswer>, Receiver<()>) {
+        self.fetch_with(request, body, None, Box::pin(std::future::pending()))
+    }
+
+    pub(super) fn fetch_with(
+        &mut self,
+        request: RequestHead,
+        body: Body,
+        preload: Option<Preload>,
+        aborted: WhenAborted,
+    ) -> (oneshot::Receiver<FetchAnswer>, Receiver<()>) {
         self.next_event += 1;
         let (sender, answer) = oneshot::channel();
         let mut sender = Some(sender);
@@ -404,11 +418,13 @@ impl Stand {
                     origin: String::new(),
                 },
                 body,
+                preload,
                 respond: Box::new(move |said| {
                     if let Said::Answer(answer) = said {
                         drop(sender.take().map(|sender| sender.send(answer)));
                     }
                 }),
+                aborted,
                 keep_alive: Box::new(keep_alive),
             })
             .unwrap();

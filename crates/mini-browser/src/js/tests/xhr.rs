@@ -40,6 +40,11 @@ async fn answer(request: FetchRequest) -> Result<Hopped, HopError> {
         let kind = HeaderValue::from_str(&kind).map_err(|_| HopError::new("no type"))?;
         head.headers.insert("content-type", kind);
     }
+    let length = url.query_pairs().find(|(name, _)| name == "length");
+    if let Some((_, length)) = length {
+        let length = HeaderValue::from_str(&length).map_err(|_| HopError::new("no length"))?;
+        head.headers.insert("content-length", length);
+    }
     let sent = request.body.collect(1000).await;
     let sent = sent.map_err(|error| HopError::new(error.to_string()))?;
     let headers = ["content-type", "x-own"].map(|name| {
@@ -59,7 +64,10 @@ async fn answer(request: FetchRequest) -> Result<Hopped, HopError> {
     };
     Ok(Hopped {
         response: Response { head, body },
-        source: Source::Network,
+        source: match url.path() {
+            "/worker" => Source::OwnWorker,
+            _ => Source::Network,
+        },
         timing: ServiceWorkerTiming::default(),
     })
 }
@@ -169,5 +177,38 @@ fn what_no_request_can_be_is_refused() {
             "SyntaxError", "SyntaxError", "SyntaxError", "InvalidStateError", "InvalidStateError",
             "InvalidStateError", "TypeError", "InvalidStateError", "InvalidStateError", "TypeError"
         ])
+    );
+}
+
+#[test]
+fn what_a_worker_answers_is_uploaded_to_nobody() {
+    assert_eq!(
+        run("const seen = [];
+            for (const url of ['/x', '/worker']) {
+                const request = new XMLHttpRequest(), types = [];
+                for (const type of ['loadstart', 'progress', 'load', 'loadend']) request.upload.addEventListener(type, () => types.push(type));
+                request.open('post', url);
+                request.send('a');
+                await ended(request);
+                seen.push(types);
+            }
+            return seen;"),
+        json!([["loadstart", "progress", "load", "loadend"], ["loadstart"]])
+    );
+}
+
+#[test]
+fn a_length_that_is_said_twice_alike_is_the_length() {
+    assert_eq!(
+        run("const seen = [];
+            for (const length of ['7', '7, 7', '7, 8', 'x', '']) {
+                const request = new XMLHttpRequest();
+                request.open('get', `/x?length=${length}`);
+                request.onload = ({ total, lengthComputable }) => seen.push([total, lengthComputable]);
+                request.send();
+                await ended(request);
+            }
+            return seen;"),
+        json!([[7, true], [7, true], [0, false], [0, false], [0, false]])
     );
 }

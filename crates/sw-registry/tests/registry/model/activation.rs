@@ -43,6 +43,11 @@ impl Model {
                 self.clear(id);
             }
         }
+        self.try_activate(id);
+    }
+
+    /// *Try Activate* alone.
+    pub(super) fn try_activate(&mut self, id: RegistrationId) {
         if let Some(waiting) = self.may_activate(id) {
             let active = self.registrations[&id].active;
             if active.is_some_and(|active| self.workers[&active].running) {
@@ -105,6 +110,7 @@ impl Model {
         let it = self.workers.get_mut(&worker).expect("it was waiting");
         if it.running {
             it.event = Some(Lifecycle::Activate);
+            self.skipped(worker, "Done");
         } else {
             it.starting = true;
         }
@@ -114,6 +120,7 @@ impl Model {
         let it = self.registrations.get_mut(&id).expect("it was activating");
         it.activating = false;
         let worker = it.active.expect("it was activating");
+        self.skipped(worker, "Done");
         self.set_state(id, worker, WorkerState::Activated);
         self.serve_wakes(id);
         self.attempt(id);
@@ -152,6 +159,15 @@ impl Model {
         let it = self.workers.get_mut(&worker).expect("it has a place");
         (it.running, it.starting, it.busy, it.event) = (false, false, false, None);
         self.set_state(id, worker, WorkerState::Redundant);
+        self.skipped(worker, "AbortError");
+    }
+
+    /// `skipWaiting()` has come to something.
+    pub(super) fn skipped(&mut self, worker: WorkerId, value: &str) {
+        let it = self.workers.get_mut(&worker).expect("it called");
+        for promise in std::mem::take(&mut it.skipping) {
+            self.settle(promise, value);
+        }
     }
 
     // Clients.
