@@ -543,6 +543,7 @@ fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
         client_type: ClientType::ServiceWorker,
         frame_type: FrameType::None,
         creation_url: start.script_url.url().clone(),
+        matched_as: None,
         top_level_site: match start.storage_key.top_level_site() {
             Some(site) => site.clone(),
             None => Site::of(&origin),

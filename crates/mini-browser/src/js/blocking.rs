@@ -1,6 +1,7 @@
 //! Fetches that a script waits for: `importScripts()` and the imports of modules. The agent's thread
 //! stands still meanwhile, unless the agent is killed.
 
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use service_worker::types::fetch::{
 };
 use url::Url;
 
+use super::blob_urls::ResolvedBlob;
 use super::realm::{RealmKind, RealmState};
 use crate::fetch::{FetchParams, FetchService};
 
@@ -86,17 +88,20 @@ impl ScriptRequest {
     }
 }
 
-/// Fetches a script while the agent's thread waits.
+/// Fetches a script while the agent's thread waits; of a `blob:` URL, what that led to before.
 ///
 /// # Errors
 /// Why there is none, for people.
-pub(super) fn fetch_script(
+pub(super) fn fetch_with(
     realm: &RealmState,
-    request: ScriptRequest,
+    params: FetchParams,
+    blob: Option<ResolvedBlob>,
 ) -> Result<FetchedScript, String> {
     let service = realm.service::<FetchService>();
-    let service = service.ok_or("this realm has no network")?;
-    let params = request.params(realm);
+    let mut service = service.ok_or("this realm has no network")?;
+    if let Some(blob) = blob {
+        service = Arc::new(blob.service(&service));
+    }
     wait(realm, async move { fetch(&service, params).await })
 }
 

@@ -10,7 +10,11 @@ use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
+<<<<<<< HEAD
 use crate::fetch::{FetchTiming, PolicyContainer, Source};
+=======
+use crate::fetch::{PolicyContainer, is_potentially_trustworthy};
+>>>>>>> main
 
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;
@@ -141,6 +145,7 @@ impl Place {
     #[must_use]
     pub fn environment(&self, id: ClientId, url: Url, origin: Origin) -> Environment {
         let secure = origin.is_potentially_trustworthy();
+        let secure_url = is_potentially_trustworthy(&url);
         let mut environment = Environment::top_level(id, url);
         match self {
             Self::TopLevel | Self::Auxiliary => {
@@ -157,9 +162,10 @@ impl Place {
                     parent.cross_site_ancestor || !parent.top_level_site.contains(&origin);
                 environment.storage_blocked = parent.storage_blocked;
                 environment.ephemeral = parent.ephemeral;
-                // Secure Contexts, §3.2: all ancestors count.
+                // Secure Contexts, §3.2: all ancestors count. A sandboxed frame is as secure as its
+                // URL, whatever its origin.
                 environment.secure_context =
-                    parent.secure_context && (secure || origin == parent.origin);
+                    parent.secure_context && (secure_url || origin == parent.origin);
             }
         }
         environment.client_type = ClientType::Window;

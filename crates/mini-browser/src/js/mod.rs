@@ -24,6 +24,7 @@ mod fetch_events;
 mod json;
 mod loader;
 mod messages;
+mod module_fetches;
 mod module_scripts;
 mod modules;
 mod navigables;

@@ -229,6 +229,17 @@ impl RealmState {
         }
     }
 
+    /// The same, before the posted messages that wait.
+    pub(super) fn queue_before_messages(
+        &self,
+        source: TaskSource,
+        task: impl FnOnce(&Realm) + 'static,
+    ) {
+        if !self.has_ended() {
+            self.event_loop.queue_before_messages(self.id, source, task);
+        }
+    }
+
     /// Whether the realm was destroyed. Functions of it may still be called.
     pub(super) fn has_ended(&self) -> bool {
         *self.ended.borrow()

@@ -1,10 +1,16 @@
 //! A browser as its user sees it.
 
 #[cfg(test)]
+mod clearing;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod fetching;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+<<<<<<< HEAD
 mod routes;
+=======
+mod shared_workers;
+>>>>>>> main

@@ -2,6 +2,7 @@
 //! checks what must hold of every run.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -77,7 +78,8 @@ pub(crate) struct Host {
 }
 
 pub(crate) fn url(text: &str) -> Url {
-    Url::parse("https://a.test/").unwrap().join(text).unwrap()
+    static BASE: LazyLock<Url> = LazyLock::new(|| Url::parse("https://a.test/").unwrap());
+    BASE.join(text).unwrap()
 }
 
 pub(crate) fn scope(text: &str) -> ScopeUrl {
@@ -85,7 +87,9 @@ pub(crate) fn scope(text: &str) -> ScopeUrl {
 }
 
 pub(crate) fn key() -> StorageKey {
-    StorageKey::first_party(Origin::of(&url("/")))
+    static KEY: LazyLock<StorageKey> =
+        LazyLock::new(|| StorageKey::first_party(Origin::of(&url("/"))));
+    KEY.clone()
 }
 
 pub(crate) fn script(body: &str) -> FetchedScript {
@@ -113,6 +117,8 @@ impl Host {
     pub(crate) fn with(limits: Limits, store: MemoryStore, restored: Restored) -> Self {
         let durable = restored
             .registrations
+            .decode()
+            .expect("rows that make sense")
             .iter()
             .flat_map(|stored| stored.waiting.iter().chain(&stored.active))
             .map(|worker| (worker.id, worker.state))

@@ -228,8 +228,7 @@ pub(super) async fn preload_response(
     let response = fetches.preload(event).await;
     let Response { head, body } = response
         .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
-    let is_null = matches!(head.status.as_u16(), 204 | 205 | 304)
-        || head.response_type == ResponseType::OpaqueRedirect;
+    let is_null = matches!(head.status.as_u16(), 204 | 205 | 304);
     Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
 }
 

@@ -280,9 +280,9 @@ fn import_scripts_runs_scripts_in_order_and_says_why_not() {
         importScripts('lib/a.js', '/lib/b.js');
         seen.push(a, b);
         importScripts();
-        importScripts('data:text/plain,var%20c=3');
+        importScripts('data:text/javascript,var%20c=3');
         seen.push(c);
-        tried('/missing.js'); tried('/page.html'); tried('http://['); tried('/throws.js'); tried('https://other.example/throws.js'); tried('/empty.js');
+        tried('/missing.js'); tried('/page.html'); tried('http://['); tried('/throws.js'); tried('https://other.example/throws.js'); tried('/empty.js'); tried('data:text/plain,1');
         importScripts('https://other.example/d.js');
         seen.push(d);
         postMessage(seen);";
@@ -307,6 +307,7 @@ fn import_scripts_runs_scripts_in_order_and_says_why_not() {
             "NetworkError",
             "SyntaxError",
             "EvalError",
+            "NetworkError",
             "NetworkError",
             "NetworkError",
             4

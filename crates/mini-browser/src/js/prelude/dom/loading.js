@@ -83,7 +83,7 @@ export function goOn(document) {
     if (next === undefined) {
       loading.stage = "content";
       // Step 6.
-      queueTask("dom", () => {
+      queueTask("document", () => {
         if (loading.stage !== "content") return;
         note(document, "domContentLoadedEventStart");
         if (document.wrapper !== null || document.isShown) fire(new Event("DOMContentLoaded", { bubbles: true }), wrap(document), true);
@@ -101,7 +101,7 @@ export function goOn(document) {
   if (loading.stage !== "loading" || loading.asSoonAsPossible.size > 0 || loading.inOrder.length > 0 || loading.delays > 0) return;
   loading.stage = "finishing";
   // Step 9.
-  queueTask("dom", () => {
+  queueTask("document", () => {
     if (loading.stage !== "finishing") return;
     // Something delays it again.
     if (loading.delays > 0) {
