@@ -217,6 +217,7 @@ pub(crate) fn stored_snapshot(stored: StoredRegistration, stale_after: Duration)
         id: stored.id,
         storage_key: stored.storage_key,
         scope: stored.scope,
+        update_via_cache: stored.update_via_cache,
         provenance: stored.provenance,
         navigation_preload: stored.navigation_preload,
         last_update_check: stored.last_update_check,

@@ -10,11 +10,7 @@ use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
-<<<<<<< HEAD
-use crate::fetch::{FetchTiming, PolicyContainer, Source};
-=======
-use crate::fetch::{PolicyContainer, is_potentially_trustworthy};
->>>>>>> main
+use crate::fetch::{FetchTiming, PolicyContainer, Source, is_potentially_trustworthy};
 
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;

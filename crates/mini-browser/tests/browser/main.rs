@@ -9,8 +9,6 @@ mod fetching;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
-<<<<<<< HEAD
 mod routes;
-=======
+#[cfg(test)]
 mod shared_workers;
->>>>>>> main
