@@ -217,6 +217,7 @@ pub(crate) fn stored_snapshot(stored: StoredRegistration, stale_after: Duration)
         id: stored.id,
         storage_key: stored.storage_key,
         scope: stored.scope,
+        update_via_cache: stored.update_via_cache,
         provenance: stored.provenance,
         update_via_cache: stored.update_via_cache,
         navigation_preload: stored.navigation_preload,

@@ -194,3 +194,70 @@ fn a_container_of_another_window_registers_relative_to_that() {
         json!([true, "TypeError", "SecurityError", "TypeError"])
     );
 }
+
+#[test]
+fn routes_are_converted_as_web_idl_says_and_given_to_the_host() {
+    let stand = assert_installs(
+        "check('length', event.addRoutes.length === 1);
+        const source = 'network';
+        const first = event.addRoutes({ condition: { urlPattern: '/a', requestMethod: 'get', runningStatus: 'running' }, source });
+        check('a promise of nothing', first instanceof Promise && await first === undefined);
+        const pattern = new URLPattern({ pathname: '/b' }, { ignoreCase: true });
+        await event.addRoutes([
+            { condition: { or: new Set([{ not: { urlPattern: pattern } }, { urlPattern: { hash: 'c' } }]) }, source: { cacheName: 'leaves' } },
+            { condition: { requestMode: 'cors', requestDestination: '' }, source: 'race-network-and-fetch-handler' },
+        ]);
+        await event.addRoutes([]);
+        const seen = [];
+        const spy = (object) => new Proxy(object, { get(target, name) { if (typeof name === 'string') seen.push(name); return target[name]; } });
+        await event.addRoutes(spy({ source, condition: spy({ requestMode: 'cors' }) }));
+        check(seen.join(), seen.join() === 'condition,not,or,requestDestination,requestMethod,requestMode,runningStatus,urlPattern,source');",
+    );
+    let asked = stand.facade.asked.lock().unwrap().clone();
+    let routes: Vec<_> = asked.iter().filter(|it| it.contains("routes")).collect();
+    assert_eq!(routes.len(), 4, "{asked:?}");
+    for part in [
+        "String(\"/a\")",
+        "Some([103, 101, 116])",
+        "Running",
+        "Network",
+    ] {
+        assert!(routes[0].contains(part), "{part} {}", routes[0]);
+    }
+    for part in [
+        "Pattern(UrlPatternArguments",
+        "ignore_case: true",
+        "hash: Some(\"c\")",
+        "NamedCache(\"leaves\")",
+        "Some(Cors)",
+        "RaceNetworkAndFetchHandler",
+    ] {
+        assert!(routes[1].contains(part), "{part} {}", routes[1]);
+    }
+    assert!(routes[2].ends_with("routes []"), "{}", routes[2]);
+}
+
+#[test]
+fn what_are_no_routes_is_refused_and_the_installation_goes_on() {
+    let stand = assert_installs(
+        "const condition = { requestMethod: 'GET' };
+        const source = 'network';
+        const cyclic = {};
+        cyclic.not = cyclic;
+        for (const bad of [
+            undefined, null, 1, 'x', {}, { condition }, { source }, [{ condition, source }, 1],
+            { condition: 1, source }, { condition, source: 'elsewhere' }, { condition, source: {} }, { condition, source: null },
+            { condition: { requestMethod: '\\u3042' }, source }, { condition: { requestMode: 'websocket' }, source },
+            { condition: { requestDestination: 'serviceworker' }, source }, { condition: { runningStatus: 'asleep' }, source },
+            { condition: { or: {} }, source }, { condition: { or: [1] }, source }, { condition: { urlPattern: Symbol() }, source },
+        ]) await refuses('TypeError', () => event.addRoutes(bad));
+        await refuses('TypeError', () => event.addRoutes());
+        let refused = false;
+        await event.addRoutes({ condition: cyclic, source }).catch(() => { refused = true; });
+        check('a circle', refused);
+        await refuses('InvalidStateError', () => new InstallEvent('install').addRoutes({ condition, source }));
+        await refuses('TypeError', () => event.addRoutes.call({}, { condition, source }));",
+    );
+    let asked = stand.facade.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|it| it.contains("routes")), "{asked:?}");
+}
