@@ -219,7 +219,6 @@ pub(crate) fn stored_snapshot(stored: StoredRegistration, stale_after: Duration)
         scope: stored.scope,
         update_via_cache: stored.update_via_cache,
         provenance: stored.provenance,
-        update_via_cache: stored.update_via_cache,
         navigation_preload: stored.navigation_preload,
         last_update_check: stored.last_update_check,
         stale_after,
