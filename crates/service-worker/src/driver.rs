@@ -61,6 +61,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
+        driver.shared.driver_polled();
         for _ in 0..TURNS {
             while let Some(output) = driver.registry.poll_output() {
                 driver.carry_out(output);

@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) blobs: BlobReader,
     next_event: Arc<AtomicU64>,
     next_promise: AtomicU64,
+    driver_polls: AtomicU64,
     driver: mpsc::UnboundedSender<ToDriver>,
     reports: mpsc::UnboundedSender<Report>,
 }
@@ -157,6 +158,7 @@ impl Shared {
             requesters: DashMap::new(),
             next_event: Arc::new(AtomicU64::new(FIRST_FETCH_EVENT)),
             next_promise: AtomicU64::new(0),
+            driver_polls: AtomicU64::new(0),
             driver,
             reports,
         }
@@ -165,6 +167,16 @@ impl Shared {
     /// Runs something on the driver's time that nobody waits for.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.send(ToDriver::Background(Box::pin(work)));
+    }
+
+    /// The driver is polled.
+    pub(crate) fn driver_polled(&self) {
+        self.driver_polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub(crate) fn driver_polls(&self) -> u64 {
+        self.driver_polls.load(Ordering::Relaxed)
     }
 
     /// Nothing is reported any more.
