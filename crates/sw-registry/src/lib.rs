@@ -39,9 +39,11 @@ mod script_check;
 mod site_data;
 mod state;
 mod store;
+mod stored_rows;
 mod unregister;
 mod update;
 mod wake;
+mod waking;
 
 pub use clients::FoundClient;
 pub use imports::Import;
@@ -61,3 +63,4 @@ pub use script_check::check_import;
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
+pub use stored_rows::StoredRows;

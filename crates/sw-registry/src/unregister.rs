@@ -221,8 +221,7 @@ impl Registry {
         };
         if !std::mem::replace(&mut registration.unregistered, true) {
             let key = registration.key();
-            self.scope_map.remove(&key);
-            self.lookup.unlist(&key.0, &key.1);
+            self.lookup.unlist(&key.0, key.1.as_str());
         }
     }
 

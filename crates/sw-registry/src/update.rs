@@ -317,7 +317,7 @@ impl Registry {
 
     /// Step 7: nothing has changed.
     pub(crate) fn unchanged(&mut self, key: &ScopeKey, script: &ScriptArgs) {
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             return self.fail_update(key, gone(key));
         };
         let before = self.registrations[&id].update_via_cache;
@@ -342,7 +342,7 @@ impl Registry {
         scripts: ScriptMap,
         failed_imports: BTreeSet<Url>,
     ) {
-        let Some(registration) = self.scope_map.get(key).copied() else {
+        let Some(registration) = self.registration_id_at(key) else {
             return self.fail_update(key, gone(key));
         };
         let id = WorkerId::take_next(&mut self.next_worker);
@@ -427,10 +427,10 @@ impl Registry {
 
     pub(crate) fn stamp_update_check(&mut self, key: &ScopeKey) {
         let now = self.now().wall;
-        if let Some(id) = self.scope_map.get(key) {
-            if let Some(registration) = self.registrations.get_mut(id) {
+        if let Some(id) = self.registration_id_at(key) {
+            if let Some(registration) = self.registrations.get_mut(&id) {
                 registration.last_update_check = Some(now);
-                self.changed.insert(*id);
+                self.changed.insert(id);
             }
         }
     }

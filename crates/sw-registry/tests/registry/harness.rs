@@ -131,6 +131,8 @@ impl Host {
     pub(crate) fn with(limits: Limits, store: MemoryStore, restored: Restored) -> Self {
         let durable = restored
             .registrations
+            .decode()
+            .expect("rows that make sense")
             .iter()
             .flat_map(|stored| stored.waiting.iter().chain(&stored.active))
             .map(|worker| (worker.id, worker.state))
