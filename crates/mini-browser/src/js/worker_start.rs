@@ -82,6 +82,7 @@ impl Starting {
                 CredentialsMode::SameOrigin
             },
             referrer: realm.referrer_source(),
+            integrity: String::new(),
         };
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());
@@ -234,6 +235,7 @@ fn environment(
         id,
         client_type,
         frame_type: FrameType::None,
+        matched_as: (url.scheme() == "blob").then(|| outside.matched_url().clone()),
         creation_url: url,
         cross_site_ancestor: outside.cross_site_ancestor
             || !outside.top_level_site.contains(&origin),

@@ -44,6 +44,9 @@ impl Preload {
             service_workers: ServiceWorkersMode::None,
             ..head.clone()
         };
+        // Its answer is an answer to what the worker is asked, wherever redirects came from.
+        let redirects = head.url_list.len().saturating_sub(1);
+        head.url_list.drain(..redirects);
         let value = preload.header_value.clone();
         head.headers
             .append(SERVICE_WORKER_NAVIGATION_PRELOAD, value);

@@ -88,6 +88,9 @@ fn a_preload_is_redirected_or_fails_as_the_navigation_would_be() {
     let missing = format!("{SITE}missing");
     for (id, url) in [(1, SITE), (2, missing.as_str())] {
         let mut request = navigation(&stand, id, url);
+        // It was redirected here.
+        let before = crate::stand::url("https://site.test/before");
+        request.head.url_list.insert(0, before);
         request.head.redirect = service_worker::types::fetch::RedirectMode::Manual;
         let mut fetched = pin!(stand.handle.fetch(request));
         assert!(ready(fetched.as_mut()).is_none());
@@ -95,6 +98,7 @@ fn a_preload_is_redirected_or_fails_as_the_navigation_would_be() {
         match (id, stand.settle("the preload", dispatch.preload.unwrap())) {
             (1, Ok(preload)) => {
                 assert_eq!(preload.head.response_type, ResponseType::OpaqueRedirect);
+                assert_eq!(preload.head.url_list, [crate::stand::url(SITE)]);
             }
             (2, Err(why)) => assert!(why.contains("refused"), "{why}"),
             (_, preload) => panic!("{url}: {preload:?}"),

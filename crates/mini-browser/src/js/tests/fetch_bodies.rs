@@ -203,7 +203,10 @@ fn a_worker_that_is_killed_half_way_through_a_body_ends_it_with_an_error() {
         assert_eq!(wait(body.next()).unwrap().unwrap(), [1, 2, 3][..]);
         until_line(&stand, "info: pulled");
         stand.stop();
-        let last = wait(body.filter(|chunk| std::future::ready(chunk.is_err())).next());
+        let last = wait(
+            body.filter(|chunk| std::future::ready(chunk.is_err()))
+                .next(),
+        );
         assert_eq!(last, Some(Err(BodyError::Aborted)), "{rest}");
         assert!(is_over(&over));
     }
