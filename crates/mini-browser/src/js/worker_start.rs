@@ -125,6 +125,14 @@ impl Starting {
             }
         }
         let script = self.script()?;
+        if let Some(documents) = &documents {
+            // What the worker asks first must come from a client that is known.
+            let caught_up = documents.0.caught_up();
+            block_on(async move {
+                caught_up.await;
+                Ok(())
+            })?;
+        }
         let Self {
             new,
             is_shared,
