@@ -96,7 +96,7 @@ fn reopen(host: Host, told: &Told, fault: Fault, context: &str) {
     let restored = store.restore().unwrap();
     assert_eq!(restored.quarantined, [""; 0], "{context}");
     let mut kept = BTreeSet::new();
-    for registration in &restored.registrations {
+    for registration in restored.registrations.decode().unwrap() {
         // A write that came through although nobody was told of it may have brought it back, or
         // taken it away.
         let unsure = fault == Fault::FreezeAfter;
