@@ -40,8 +40,8 @@
 //! to, and runs scripts in; a [`WorkerHost`](js::WorkerHost) runs the workers alone, for whoever
 //! drives the facade himself ([`Facade`] is what its scripts ask then).
 //!
-//! It does not paint or lay anything out, plays no media and draws on no canvas; it has no
-//! `WebAssembly`, IndexedDB, WebSocket or notifications. The network is HTTP/1.1. What is missing is
+//! It does not paint or lay anything out, plays no media, and draws no more than rectangles and
+//! images on a canvas; it has no `WebAssembly`, IndexedDB, WebSocket or notifications. The network is HTTP/1.1. What is missing is
 //! not there, or throws a `NotSupportedError`.
 //!
 //! The [`scenario`] is what the program of this crate runs; [`conformance`] is how it runs a page
