@@ -96,6 +96,7 @@ op_set_hook("nameChanged", nameChanged);
 installGlobalScope(Window);
 install({ Window, Location, DOMStringList, Navigator });
 for (const [file, names] of Object.entries(MODULES)) lazy(file, names);
+lazy("resource_timing.js", ["PerformanceNavigationTiming"]);
 lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
 lazy("dom/canvas.js", ["createImageBitmap"], true);
 lazy("dom/computed_style.js", ["getComputedStyle"], true);

@@ -149,7 +149,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     if (this.#fetch !== fetch || this.#state !== OPENED || !this.#isSent) return;
     this.#startTimer();
     const useCorsPreflight = this.#uploadListens;
-    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight }, bytes));
+    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight, initiator: "xmlhttprequest" }, bytes));
   }
 
   async #run(fetch, signal, start) {

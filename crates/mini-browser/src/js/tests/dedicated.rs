@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -51,6 +51,7 @@ impl Hop for Scripts {
                 Ok(Hopped {
                     response: Response { head, body },
                     source: Source::Network,
+                    timing: ServiceWorkerTiming::default(),
                 })
             }
             None => Err(HopError::new("nothing there")),
