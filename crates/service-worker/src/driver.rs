@@ -69,6 +69,7 @@ impl Future for Driver {
             if driver.poll_functional() {
                 continue;
             }
+            driver.commit_stash();
             if driver.shutting_down.is_some() {
                 return driver.poll_end(cx);
             }
@@ -143,10 +144,10 @@ impl Driver {
             ToDriver::AboutClients(asked) => self.about_clients(asked),
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
-            ToDriver::Discard(message) => drop(message),
+            ToDriver::Discard(ports) => self.discard(ports),
             ToDriver::Stashed(entry) => self.store_entry(entry),
-            ToDriver::StashStored(entry) => self.message_stored(entry),
-            ToDriver::StashMarked(worker, event) => self.marked(worker, event),
+            ToDriver::StashCommitted(result) => self.stash_committed(result),
+            ToDriver::StashLoaded(loaded) => self.loaded(*loaded),
             ToDriver::Push(registration, data) => self.push(registration, data),
             ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),
@@ -202,7 +203,9 @@ impl Driver {
             HostEvent::ClientReady(client) | HostEvent::ClientGone(client) => Some(*client),
             _ => None,
         };
+        let attending = self.attending(&event);
         self.heard(event);
+        self.attend(attending);
         if let Some(client) = changed {
             self.client_changed(client);
         }
@@ -544,6 +547,7 @@ fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
         client_type: ClientType::ServiceWorker,
         frame_type: FrameType::None,
         creation_url: start.script_url.url().clone(),
+        matched_as: None,
         top_level_site: match start.storage_key.top_level_site() {
             Some(site) => site.clone(),
             None => Site::of(&origin),

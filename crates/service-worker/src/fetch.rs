@@ -369,6 +369,8 @@ fn controller(
     reserved: Option<&Environment>,
 ) -> Option<Arc<Snapshot>> {
     match reserved {
+        // Redirected by the network, or made to pass workers by: it keeps whom it has.
+        Some(_) if head.service_workers != ServiceWorkersMode::All => None,
         Some(reserved) => {
             let partition = shared.policies.partition;
             let key = partition.storage_key(reserved, &Origin::of(head.url()))?;
@@ -450,12 +452,18 @@ fn filtered(
     })
 }
 
-fn soft_update(shared: &Shared, wanted: bool, registration: RegistrationId) {
-    if wanted {
-        let update = Input::SoftUpdate {
+/// *Soft Update*, "in parallel": once the page has had a moment to load.
+fn soft_update(shared: &Arc<Shared>, wanted: bool, registration: RegistrationId) {
+    if !wanted {
+        return;
+    }
+    let then = shared.clock.now() + shared.policies.limits.soft_update_delay;
+    let shared_then = Arc::clone(shared);
+    shared.in_background(async move {
+        shared_then.clock.sleep_until(then).await;
+        shared_then.send(ToDriver::Tell(Input::SoftUpdate {
             registration,
             force_bypass_cache: false,
-        };
-        shared.send(ToDriver::Tell(update));
-    }
+        }));
+    });
 }

@@ -36,6 +36,10 @@ impl RegistryStore for Kept {
         self.0.lock().unwrap().scripts(worker)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.lock().unwrap().blob(key)
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         self.0.lock().unwrap().commit(batch)
     }
@@ -81,6 +85,10 @@ impl RegistryStore for Forgetful {
         self.0.scripts(worker)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.blob(key)
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         self.0.commit(&batch[..batch.len().min(1)])
     }
@@ -116,7 +124,8 @@ fn the_redb_store_refuses_workers_without_scripts() {
     );
     assert_eq!(store.restore().unwrap(), Restored::default());
     store.commit(&[put(&sample(1))]).unwrap();
-    assert_eq!(store.restore().unwrap().registrations, [unread(sample(1))]);
+    let restored = store.restore().unwrap().registrations;
+    assert_eq!(restored.decode().unwrap(), [unread(sample(1))]);
 }
 
 fn sample(id: u64) -> StoredRegistration {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use sw_types::{
     ClientId, EncodedRouterRule, Environment, EventTypes, FallThroughRule, FetchHandler,
-    NavigationPreload, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp, WorkerId,
-    WorkerState,
+    NavigationPreload, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp, UpdateViaCache,
+    WorkerId, WorkerState,
 };
 use url::{Position, Url};
 
 use self::scopes::ScopeIndex;
 use crate::Provenance;
+use crate::waking::Sleeping;
 
 /// Its hashes are keyed: origins are chosen by whoever owns a domain.
 type DashMap<K, V> = dashmap::DashMap<K, V, RandomState>;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub scope: ScopeUrl,
     /// Who made it.
     pub provenance: Provenance,
+    /// Its update via cache mode.
+    pub update_via_cache: UpdateViaCache,
     /// Its navigation preload state.
     pub navigation_preload: NavigationPreload,
     /// Its last update check time.
@@ -97,7 +100,9 @@ struct Tables {
     scopes: DashMap<StorageKey, ScopeIndex>,
     /// How many keys of `scopes` are of an origin, by its serialization.
     origins: DashMap<Box<str>, usize>,
-    registrations: DashMap<RegistrationId, Arc<Snapshot>>,
+    /// None of what was stored and is gone. What is stored and not in here sleeps.
+    registrations: DashMap<RegistrationId, Option<Arc<Snapshot>>>,
+    sleeping: Arc<Sleeping>,
     clients: DashMap<ClientId, ClientEntry>,
 }
 
@@ -145,9 +150,8 @@ impl Lookup {
     /// All registrations of a storage key, in the order of their scopes.
     #[must_use]
     pub fn registrations(&self, key: &StorageKey) -> Vec<Arc<Snapshot>> {
-        let ids = self.0.scopes.get(key).map(|scopes| scopes.ids().collect());
-        let ids: Vec<RegistrationId> = ids.unwrap_or_default();
-        ids.into_iter().filter_map(|id| self.snapshot(id)).collect()
+        let ids = self.registration_ids(key).into_iter();
+        ids.filter_map(|id| self.snapshot(id)).collect()
     }
 
     /// The registration whose active worker controls a client; `None` if none does.
@@ -176,7 +180,46 @@ impl Lookup {
     /// A registration, also one that is unregistered and still in use.
     #[must_use]
     pub fn snapshot(&self, registration: RegistrationId) -> Option<Arc<Snapshot>> {
-        Some(Arc::clone(&*self.0.registrations.get(&registration)?))
+        if let Some(known) = self.0.registrations.get(&registration) {
+            return known.clone();
+        }
+        let stored = Arc::new(self.0.sleeping.snapshot(registration)?);
+        // What a writer has shown meanwhile stays.
+        let known = self.0.registrations.entry(registration);
+        known.or_insert(Some(stored)).clone()
+    }
+
+    /// The registrations of a storage key, in the order of their scopes.
+    pub(crate) fn registration_ids(&self, key: &StorageKey) -> Vec<RegistrationId> {
+        let scopes = self.0.scopes.get(key);
+        scopes.map_or_else(Vec::new, |scopes| scopes.ids().collect())
+    }
+
+    /// The registration with just this scope.
+    pub(crate) fn registration_id(
+        &self,
+        key: &StorageKey,
+        scope: &ScopeUrl,
+    ) -> Option<RegistrationId> {
+        let scopes = self.0.scopes.get(key)?;
+        Some(scopes.id(scopes.find(scope.as_str()).ok()?))
+    }
+
+    /// Shows readers what was stored.
+    pub(crate) fn over(sleeping: &Arc<Sleeping>) -> Self {
+        let settled = sleeping.rows();
+        let lookup = Self(Arc::new(Tables {
+            sleeping: Arc::clone(sleeping),
+            scopes: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
+            ..Tables::default()
+        }));
+        let rows = settled.rows();
+        for (key, places) in settled.of_keys() {
+            let of_key = places.iter().map(|at| &rows.rows()[*at]);
+            let listed = of_key.map(|row| (rows.scope(row), row.id, None));
+            lookup.insert(key, ScopeIndex::new(listed));
+        }
+        lookup
     }
 
     /// Writes a snapshot; `listed` if it is in the registration map, so that it can be matched.
@@ -184,7 +227,7 @@ impl Lookup {
         let snapshot = Arc::new(snapshot);
         self.0
             .registrations
-            .insert(snapshot.id, Arc::clone(&snapshot));
+            .insert(snapshot.id, Some(Arc::clone(&snapshot)));
         if listed {
             let key = &snapshot.storage_key;
             // There is one writer, so nothing happens between reading and inserting.
@@ -196,24 +239,9 @@ impl Lookup {
         }
     }
 
-    /// Writes many snapshots at once, each storage key's scopes once.
-    pub(crate) fn publish_all(&self, snapshots: impl IntoIterator<Item = Snapshot>) {
-        let mut all: Vec<_> = snapshots.into_iter().map(Arc::new).collect();
-        all.sort_by(|a, b| (&a.storage_key, &a.scope).cmp(&(&b.storage_key, &b.scope)));
-        for of_key in all.chunk_by(|a, b| a.storage_key == b.storage_key) {
-            let sorted = of_key
-                .iter()
-                .map(|it| (it.scope.as_str(), it.id, Some(Arc::clone(it))));
-            self.insert(&of_key[0].storage_key, ScopeIndex::new(sorted));
-        }
-        for snapshot in all {
-            self.0.registrations.insert(snapshot.id, snapshot);
-        }
-    }
-
     /// Takes a registration out of what can be matched; clients that use it still do.
-    pub(crate) fn unlist(&self, key: &StorageKey, scope: &ScopeUrl) {
-        let Some(left) = self.0.scopes.get(key).map(|it| it.without(scope.as_str())) else {
+    pub(crate) fn unlist(&self, key: &StorageKey, scope: &str) {
+        let Some(left) = self.0.scopes.get(key).map(|it| it.without(scope)) else {
             return;
         };
         match left {
@@ -223,7 +251,10 @@ impl Lookup {
     }
 
     pub(crate) fn forget(&self, registration: RegistrationId) {
-        self.0.registrations.remove(&registration);
+        match self.0.sleeping.rows().find(registration) {
+            Some(_) => self.0.registrations.insert(registration, None),
+            None => self.0.registrations.remove(&registration).map(|(_, it)| it),
+        };
     }
 
     pub(crate) fn set_client(&self, environment: Environment, uses: Option<RegistrationId>) {
@@ -308,6 +339,7 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(scope, None).unwrap(),
             provenance: Provenance::Script,
+            update_via_cache: UpdateViaCache::Imports,
             navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),
@@ -339,7 +371,7 @@ mod tests {
         assert_eq!(matched(&lookup, &key, "https://a.test/b/c?q=1#f"), Some(4));
         assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), Some(1));
         assert_eq!(matched(&lookup, &key, "https://b.test/"), None);
-        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        lookup.unlist(&key, "https://a.test/");
         assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), None);
         assert_eq!(matched(&lookup, &key, "https://a.test/b/z"), Some(0));
     }
@@ -367,25 +399,18 @@ mod tests {
             for (id, scope) in scopes.iter().enumerate() {
                 lookup.publish(snapshot(id as u64, &key, scope), true);
             }
-            let all_at_once = Lookup::default();
-            let mut distinct = scopes.clone();
-            distinct.sort();
-            distinct.dedup();
-            all_at_once.publish_all(distinct.iter().map(|scope| snapshot(0, &key, scope)));
             for _ in 0..50 {
                 let to = format!("https://a.test/{}", path(7));
                 let scan = scopes
                     .iter()
                     .filter(|scope| to.starts_with(*scope))
                     .max_by_key(|scope| scope.len());
-                for lookup in [&lookup, &all_at_once] {
-                    let found = lookup.match_registration(&key, &url(&to));
-                    assert_eq!(
-                        found.as_ref().map(|found| found.scope.as_str()),
-                        scan.map(String::as_str),
-                        "seed {seed}, {to}, {scopes:?}"
-                    );
-                }
+                let found = lookup.match_registration(&key, &url(&to));
+                assert_eq!(
+                    found.as_ref().map(|found| found.scope.as_str()),
+                    scan.map(String::as_str),
+                    "seed {seed}, {to}, {scopes:?}"
+                );
             }
         }
     }
@@ -422,7 +447,7 @@ mod tests {
     fn what_is_unlisted_serves_on_until_it_is_forgotten() {
         let (lookup, key) = (Lookup::default(), key("https://a.test"));
         lookup.publish(snapshot(1, &key, "https://a.test/"), true);
-        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        lookup.unlist(&key, "https://a.test/");
         assert!(!lookup.has_origin(&url("https://a.test/")));
         assert!(lookup.snapshot(RegistrationId(1)).is_some());
         lookup.forget(RegistrationId(1));

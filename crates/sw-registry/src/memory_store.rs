@@ -19,6 +19,7 @@ pub struct MemoryStore {
     next_registration: u64,
     next_worker: u64,
     others: BTreeMap<Vec<u8>, Vec<u8>>,
+    blobs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -41,6 +42,11 @@ impl MemoryStore {
     /// The rows of other parts of the profile, to be damaged by a test.
     pub fn rows_mut(&mut self) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
         &mut self.others
+    }
+
+    /// The rows of other parts of the profile that are not read at opening, to be damaged by a test.
+    pub fn blobs_mut(&mut self) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
+        &mut self.blobs
     }
 
     fn put(&mut self, registration: &StoredRegistration) -> Result<(), RecordError> {
@@ -88,7 +94,7 @@ impl MemoryStore {
         }
     }
 
-    fn read(&self, record: &[u8]) -> Result<StoredRegistration, String> {
+    fn check_scripts(&self, record: &[u8]) -> Result<(), String> {
         let Row {
             registration,
             scripts,
@@ -104,7 +110,7 @@ impl MemoryStore {
                 }
             }
         }
-        Ok(registration)
+        Ok(())
     }
 }
 
@@ -117,8 +123,12 @@ impl RegistryStore for MemoryStore {
             ..Restored::default()
         };
         for (id, record) in &self.rows {
-            match self.read(record) {
-                Ok(registration) => restored.registrations.push(registration),
+            let read = self.check_scripts(record).and_then(|()| {
+                let pushed = restored.registrations.push_record(*id, record);
+                pushed.map_err(|error| error.to_string())
+            });
+            match read {
+                Ok(()) => {}
                 Err(error) => restored.quarantined.push(format!("{id}: {error}")),
             }
         }
@@ -138,6 +148,10 @@ impl RegistryStore for MemoryStore {
         Ok(scripts)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.blobs.get(key).cloned())
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         let before = self.clone();
         for write in batch {
@@ -152,8 +166,18 @@ impl RegistryStore for MemoryStore {
                 StoreWrite::PutRow { key, value } => {
                     self.others.insert(key.clone(), value.clone());
                 }
+                StoreWrite::PutBlob { key, value } => {
+                    self.blobs.insert(key.clone(), value.clone());
+                }
                 StoreWrite::RemoveRows(prefix) => {
-                    self.others.retain(|key, _| !key.starts_with(prefix));
+                    for rows in [&mut self.others, &mut self.blobs] {
+                        let its = rows.range(prefix.clone()..);
+                        let its = its.take_while(|(key, _)| key.starts_with(prefix));
+                        let its: Vec<_> = its.map(|(key, _)| key.clone()).collect();
+                        for key in its {
+                            rows.remove(&key);
+                        }
+                    }
                 }
             }
         }

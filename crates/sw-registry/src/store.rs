@@ -11,7 +11,7 @@ use sw_types::{
     WorkerId, WorkerState, WorkerType,
 };
 
-use crate::Provenance;
+use crate::{Provenance, StoredRows};
 
 /// An installed version of a worker, with its scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,15 @@ pub enum StoreWrite {
         /// What it holds.
         value: Vec<u8>,
     },
-    /// Remove the rows whose keys begin with this.
+    /// Write a row of another part of the profile that is not read at opening, but by
+    /// [`RegistryStore::blob`]. Its key is no other row's.
+    PutBlob {
+        /// Where it stands.
+        key: Vec<u8>,
+        /// What it holds.
+        value: Vec<u8>,
+    },
+    /// Remove the rows and blobs whose keys begin with this.
     RemoveRows(Vec<u8>),
 }
 
@@ -100,7 +108,7 @@ pub enum StoreError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// The registrations that are whole.
-    pub registrations: Vec<StoredRegistration>,
+    pub registrations: StoredRows,
     /// What was damaged and has been quarantined: one line for people each.
     pub quarantined: Vec<String>,
     /// The rows of other parts of the profile, by key.
@@ -124,6 +132,12 @@ pub trait RegistryStore: Send {
     /// # Errors
     /// If they cannot be read, are damaged, or are not there.
     fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError>;
+
+    /// Reads what [`StoreWrite::PutBlob`] wrote; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Writes a batch as one transaction that is durable when this returns.
     ///

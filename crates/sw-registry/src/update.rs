@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sw_types::fetch::CacheMode;
 use sw_types::{
-    PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site, StorageKey,
-    UpdateViaCache, WorkerId, WorkerState,
+    ClientNotice, PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site,
+    StorageKey, UpdateViaCache, WorkerId, WorkerState,
 };
 use url::Url;
 
@@ -359,10 +359,16 @@ impl Registry {
 
     /// Step 7: nothing has changed.
     fn unchanged(&mut self, key: &ScopeKey, script: &ScriptArgs) {
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             return self.fail_update(key, gone(key));
         };
+        let before = self.registrations[&id].update_via_cache;
         self.copy_job_to_registration(key, id, script.update_via_cache);
+        if let Some(view) = self.registration(id) {
+            if view.update_via_cache != before {
+                self.notify_all(&key.0, &ClientNotice::UpdateViaCacheChanged(view));
+            }
+        }
         self.store_for_nobody(id);
         self.resolve_with_registration(key, id);
         self.finish_job(key);
@@ -370,7 +376,7 @@ impl Registry {
 
     /// Step 8: a new worker, and *Run Service Worker*.
     fn evaluate(&mut self, key: &ScopeKey, script: &ScriptArgs, scripts: ScriptMap) {
-        let Some(registration) = self.scope_map.get(key).copied() else {
+        let Some(registration) = self.registration_id_at(key) else {
             return self.fail_update(key, gone(key));
         };
         let id = WorkerId::take_next(&mut self.next_worker);
@@ -517,10 +523,10 @@ impl Registry {
 
     fn stamp_update_check(&mut self, key: &ScopeKey) {
         let now = self.now().wall;
-        if let Some(id) = self.scope_map.get(key) {
-            if let Some(registration) = self.registrations.get_mut(id) {
+        if let Some(id) = self.registration_id_at(key) {
+            if let Some(registration) = self.registrations.get_mut(&id) {
                 registration.last_update_check = Some(now);
-                self.changed.insert(*id);
+                self.changed.insert(id);
             }
         }
     }

@@ -96,7 +96,7 @@ pub(super) fn serve(realm: &RealmState, mut inbox: Inbox) {
 fn dispatch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming) {
     let Incoming {
         event,
-        mut detail,
+        detail,
         body,
         preload,
         respond,
@@ -106,9 +106,6 @@ fn dispatch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming) {
     let Some(fetches) = realm.service::<Fetches>() else {
         return;
     };
-    // The worker is shown a request for the current URL, whatever led there.
-    let hops = detail.request.url_list.len().saturating_sub(1);
-    detail.request.url_list.drain(..hops);
     let client = |client: Option<ClientId>| client.map_or(String::new(), client_ids::shown);
     // Bytes that are there go along; a stream is read as the worker wants it.
     let body = detail.request.has_body.then_some(body);
@@ -118,7 +115,7 @@ fn dispatch(ctx: &Ctx<'_>, realm: &RealmState, incoming: Incoming) {
         json!({ "id": fetch::keep_body(realm, body), "isStream": is_stream })
     });
     let shown = json!({
-        "head": heads::request_to_js(realm, &detail.request),
+        "head": heads::event_request_to_js(realm, &detail.request),
         "clientId": client(detail.client),
         "resultingClientId": client(detail.resulting_client),
         "replacesClientId": client(detail.request.replaces_client),

@@ -34,11 +34,12 @@ pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
     rows
 }
 
-fn registry(registrations: Vec<StoredRegistration>) -> Registry {
-    let restored = Restored {
-        registrations,
-        ..Restored::default()
-    };
+fn registry(registrations: impl Iterator<Item = StoredRegistration>) -> Registry {
+    let mut restored = Restored::default();
+    for registration in registrations {
+        let pushed = restored.registrations.push(&registration);
+        pushed.expect("a registration that makes sense");
+    }
     Registry::new(Limits::default(), restored)
 }
 
@@ -122,9 +123,7 @@ fn nanoseconds(questions: &[Question], mut look_up: impl FnMut(&Question) -> u64
 }
 
 fn many_origins() -> [Row; 2] {
-    let all = (0..ORIGINS * SCOPES)
-        .map(|at| registration(at as u64 + 1, at / SCOPES, at % SCOPES))
-        .collect();
+    let all = (0..ORIGINS * SCOPES).map(|at| registration(at as u64 + 1, at / SCOPES, at % SCOPES));
     let registry = registry(all);
     let lookup = registry.lookup();
     let scan = Scan::new(ORIGINS, SCOPES);
@@ -153,7 +152,7 @@ fn many_origins() -> [Row; 2] {
 
 fn many_scopes() -> Row {
     let all = (0..MANY_SCOPES).map(|at| registration(at as u64 + 1, 0, at));
-    let registry = registry(all.collect());
+    let registry = registry(all);
     let lookup = registry.lookup();
     let scan = Scan::new(1, MANY_SCOPES);
     let questions = questions(1, MANY_SCOPES);
@@ -184,7 +183,7 @@ fn beside_a_writer() -> Vec<Row> {
         row.storage_key = row.storage_key.in_session(session);
         row
     });
-    let mut registry = registry(all.collect());
+    let mut registry = registry(all);
     let lookup = registry.lookup();
     let mut questions = questions(origins, SCOPES);
     for question in &mut questions {

@@ -120,6 +120,10 @@ fn a_worker_that_fails_a_navigation_is_updated() {
             matches!(&failed, FetchError::Worker { worker, .. } if *worker == start.worker),
             "{how}: {failed}"
         );
+        // Not while the page would load.
+        stand.quiet();
+        assert_eq!(stand.network.asked(&script), before);
+        stand.clock.pass(Policies::seeds().limits.soft_update_delay);
         stand.until("the update", |stand| {
             (stand.network.asked(&script) > before).then_some(())
         });

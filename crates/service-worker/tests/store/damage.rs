@@ -79,7 +79,7 @@ fn a_flipped_byte_in_a_row_costs_that_registration_alone_and_names_it() {
             let context = format!("registration {id}, byte {at}");
             let whole = (1..=6).filter(|other| *other != id).map(sample);
             let rows: Vec<_> = whole.clone().map(unread).collect();
-            assert_eq!(restored.registrations, rows, "{context}");
+            assert_eq!(restored.registrations.decode().unwrap(), rows, "{context}");
             let [line] = restored.quarantined.as_slice() else {
                 panic!("{context}: {:?}", restored.quarantined);
             };
@@ -205,7 +205,7 @@ fn survive(path: &Path, damaged: &[u8], seed: u64, tally: &mut Tally) {
     let restored = store.restore().unwrap();
     let all: Vec<StoredRegistration> = (1..=6).map(sample).collect();
     let mut whole = 0;
-    for registration in &restored.registrations {
+    for registration in &restored.registrations.decode().unwrap() {
         let original = all.iter().find(|original| original.id == registration.id);
         let original = original.unwrap_or_else(|| panic!("seed {seed}: {registration:?}"));
         // A damaged last commit of a file that was not closed looks like one that was cut off: redb
@@ -259,8 +259,8 @@ fn survive(path: &Path, damaged: &[u8], seed: u64, tally: &mut Tally) {
     let (mut store, set_aside) = RedbStore::open(path).unwrap();
     let restored = store.restore().unwrap();
     let is_there = |id| {
-        let mut found = restored.registrations.iter();
-        found.any(|registration| registration.id.0 == id)
+        let found = restored.registrations.decode().unwrap();
+        found.iter().any(|registration| registration.id.0 == id)
     };
     let kept = is_there(12) && !is_there(1);
     let told = set_aside.is_some() || !restored.quarantined.is_empty();

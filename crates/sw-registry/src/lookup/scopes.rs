@@ -54,10 +54,16 @@ const FEW: usize = 16;
 impl ScopeIndex {
     /// From registrations that are sorted by scope, and no scope is there twice.
     pub(super) fn new<'a>(sorted: impl IntoIterator<Item = Listed<'a>>) -> Self {
-        let (mut entries, mut snapshots) = (Vec::new(), Vec::new());
+        let sorted = sorted.into_iter();
+        let least = sorted.size_hint().0;
+        let mut entries = Vec::with_capacity(least);
+        let mut snapshots = Vec::with_capacity(least);
         let mut text = String::new();
         for (scope, id, snapshot) in sorted {
             let own = entries.len();
+            if own == 0 {
+                text.reserve(scope.len() * least);
+            }
             text.push_str(scope);
             entries.push(Entry {
                 head: 0,
@@ -120,12 +126,20 @@ impl ScopeIndex {
         &self.snapshots
     }
 
+    /// Where a scope is, or where it belongs.
+    pub(super) fn find(&self, scope: &str) -> Result<usize, usize> {
+        let after = self.not_greater_in(0..self.entries.len(), scope);
+        match after.checked_sub(1) {
+            Some(at) if self.scope(at) == scope => Ok(at),
+            _ => Err(after),
+        }
+    }
+
     /// With a registration that may have been listed before.
     pub(super) fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
         let scope = snapshot.scope.as_str();
-        let after = self.not_greater_in(0..self.entries.len(), scope);
-        match after.checked_sub(1) {
-            Some(at) if self.scope(at) == scope => {
+        match self.find(scope) {
+            Ok(at) => {
                 let mut index = self.clone();
                 index.entries[at].id = snapshot.id;
                 let mut snapshots = self.snapshots.to_vec();
@@ -133,10 +147,10 @@ impl ScopeIndex {
                 index.snapshots = snapshots.into();
                 index
             }
-            _ => {
+            Err(at) => {
                 let new = (scope, snapshot.id, Some(Arc::clone(snapshot)));
-                let before = self.listed(0..after).chain([new]);
-                Self::new(before.chain(self.listed(after..self.entries.len())))
+                let before = self.listed(0..at).chain([new]);
+                Self::new(before.chain(self.listed(at..self.entries.len())))
             }
         }
     }

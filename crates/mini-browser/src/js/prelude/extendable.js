@@ -9,9 +9,12 @@ const { resolve } = Promise;
 const { then } = Promise.prototype;
 const { apply } = Reflect;
 
+// The conversion to a promise type: a promise is itself.
+export const promiseOf = (value) => apply(resolve, Promise, [value]);
+
 // `f` as a promise, with reactions that no script can replace.
 export function react(f, fulfilled, rejected) {
-  apply(then, apply(resolve, Promise, [f]), [fulfilled, rejected]);
+  apply(then, promiseOf(f), [fulfilled, rejected]);
 }
 
 // How long an event keeps its worker: until its dispatch is over and its lifetime promises have settled.

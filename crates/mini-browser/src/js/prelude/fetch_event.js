@@ -4,12 +4,15 @@ import {
   op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_answer_read, op_console, op_describe_error, op_fetch_aborted, op_load,
   op_preload_response, op_settled,
 } from "ops";
-import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
+import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, promiseOf, react } from "./extendable.js";
+import { rejectedWith } from "./promises.js";
 import { USVString, callAsync, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
 
 // `onAnswer(event, enter, answer)`: `enter` is called by respondWith, and `answer` with what its
 // promise settles to, as `(response)` or `(undefined, error, true)`.
 let onAnswer, isAnswered;
+
+const noEvent = () => new TypeError("this is no FetchEvent");
 
 export class FetchEvent extends ExtendableEvent {
   #init;
@@ -35,13 +38,13 @@ export class FetchEvent extends ExtendableEvent {
     this.#handled = handled ?? new Promise(() => {});
   }
   get request() { return this.#init.request; }
-  get preloadResponse() { return this.#init.preloadResponse; }
+  get preloadResponse() { return #init in this ? this.#init.preloadResponse : rejectedWith(noEvent()); }
   get clientId() { return this.#init.clientId; }
   get resultingClientId() { return this.#init.resultingClientId; }
   get replacesClientId() { return this.#init.replacesClientId; }
   get isFallThrough() { return this.#init.isFallThrough; }
   get origin() { return this.#init.origin; }
-  get handled() { return this.#handled; }
+  get handled() { return #handled in this ? this.#handled : rejectedWith(noEvent()); }
 
   respondWith(r) {
     required(arguments.length, 1, "respondWith");
@@ -49,7 +52,7 @@ export class FetchEvent extends ExtendableEvent {
     if (!isDispatching(this)) throw errorOf("InvalidStateError", "respondWith: only while the event is dispatched");
     // Step 3: if event's respond-with entered flag is set …
     if (this.#entered) throw errorOf("InvalidStateError", "respondWith was called already");
-    const promise = new Promise((resolve) => resolve(r));
+    const promise = promiseOf(r);
     // Step 4: add lifetime promise r to event.
     addLifetimePromise(this, promise);
     // Steps 5 to 7.

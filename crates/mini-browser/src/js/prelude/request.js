@@ -279,6 +279,9 @@ function applyInit(request, init, fallbackMode) {
   if (Object.keys(init).length > 0) {
     if (request.mode === "navigate") {
       request.mode = "same-origin";
+      // The origin is this client's from now on.
+      request.requesterId = null;
+      request.kept = null;
     }
     request.reloadNavigation = false;
     request.historyNavigation = false;
