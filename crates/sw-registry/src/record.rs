@@ -289,14 +289,14 @@ fn content(error: postcard::Error) -> RecordError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use sw_types::{EventType, Origin, RequesterFilter};
 
     use super::*;
 
-    fn registration() -> StoredRegistration {
+    pub(crate) fn registration() -> StoredRegistration {
         let script_url = ScriptUrl::parse("https://a.test/js/sw.js", None).unwrap();
         let key = StorageKey::first_party(script_url.origin());
         StoredRegistration {
@@ -334,6 +334,19 @@ mod tests {
                 script_bytes: 24,
             }),
         }
+    }
+
+    /// A row whose checksum and head are right, and whose body is not there.
+    pub(crate) fn without_body(registration: &StoredRegistration) -> Vec<u8> {
+        let version = |worker: &StoredWorker| (worker.id, worker.state);
+        encode(&Head {
+            id: registration.id,
+            waiting: registration.waiting.as_ref().map(version),
+            active: registration.active.as_ref().map(version),
+            storage_key: &postcard::to_stdvec(&registration.storage_key).unwrap(),
+            scope: registration.scope.as_str(),
+        })
+        .unwrap()
     }
 
     fn script() -> ScriptResource {

@@ -279,3 +279,134 @@ impl fmt::Debug for StoredRows {
         f.debug_map().entries(scopes).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sw_types::{Origin, ScopeUrl};
+    use url::Url;
+
+    use super::*;
+    use crate::record::tests::{registration, without_body};
+
+    fn row(id: u64, worker: u64, origin: &str, path: &str) -> StoredRegistration {
+        let origin = Origin::of(&Url::parse(origin).unwrap());
+        let mut row = registration();
+        row.id = RegistrationId(id);
+        row.scope = ScopeUrl::parse(&format!("{origin}{path}"), None).unwrap();
+        row.storage_key = StorageKey::first_party(origin);
+        let active = row.active.as_mut().unwrap();
+        active.id = WorkerId(worker);
+        active.scripts.clear();
+        row
+    }
+
+    #[test]
+    fn rows_come_back_by_id_by_worker_and_by_key_in_the_order_of_their_scopes() {
+        let seed = 0x5eed_u64;
+        println!("seed {seed}");
+        let mut state = seed;
+        let mut next = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        for _ in 0..50 {
+            let mut all = std::collections::BTreeMap::new();
+            let mut rows = StoredRows::default();
+            for at in 0..next(30) {
+                let origin = format!("https://{}.test", next(5));
+                let path = format!("/{}/{at}", next(3));
+                // Worker ids run against the registrations'.
+                let row = row(100 + at, 100 - at, &origin, &path);
+                all.insert(row.id, row);
+            }
+            let mut order: Vec<_> = all.values().collect();
+            for at in (1..order.len()).rev() {
+                order.swap(at, next(at as u64 + 1) as usize);
+            }
+            for row in order {
+                rows.push(row).unwrap();
+            }
+            let (settled, left_out) = rows.settle();
+            assert_eq!(left_out, [""; 0]);
+            let (rows, count) = (settled.rows(), all.len());
+            let decoded = rows.decode().unwrap();
+            assert!(all.values().eq(&decoded));
+            for (at, row) in decoded.iter().enumerate() {
+                assert_eq!(settled.find(row.id), Some(at));
+            }
+            assert_eq!(settled.find(RegistrationId(7)), None);
+            assert!(settled.workers().is_sorted());
+            for (worker, at) in settled.workers() {
+                assert_eq!(decoded[*at].active.as_ref().map(|it| it.id), Some(*worker));
+            }
+            let mut seen = Vec::new();
+            for (key, places) in settled.of_keys() {
+                let scopes = places.iter().map(|at| decoded[*at].scope.as_str());
+                assert!(scopes.is_sorted());
+                assert!(places.iter().all(|at| decoded[*at].storage_key == *key));
+                seen.push(key);
+                assert_eq!(
+                    places.len(),
+                    all.values().filter(|it| it.storage_key == *key).count()
+                );
+            }
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), settled.of_keys().count());
+            assert_eq!(settled.workers().len(), count);
+        }
+    }
+
+    #[test]
+    fn what_is_there_twice_is_left_out_once_and_named() {
+        let mut rows = StoredRows::default();
+        for row in [
+            row(1, 1, "https://a.test", "/"),
+            row(4, 1, "https://a.test", "/other"),
+            row(3, 3, "https://a.test", "/"),
+            row(2, 2, "https://b.test", "/"),
+            row(2, 5, "https://b.test", "/second"),
+        ] {
+            rows.push(&row).unwrap();
+        }
+        let (settled, left_out) = rows.settle();
+        let ids: Vec<u64> = settled.rows().rows().iter().map(|row| row.id.0).collect();
+        assert_eq!(ids, [1, 2]);
+        assert_eq!(
+            left_out,
+            [
+                "https://b.test/second (RegistrationId-2): it is there twice",
+                "https://a.test/ (RegistrationId-3): it is there twice",
+                "https://a.test/other (RegistrationId-4): a worker of it is there twice",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_row_that_makes_no_sense_is_refused() {
+        let mut rows = StoredRows::default();
+        let good = row(1, 1, "https://a.test", "/");
+        let refused = |rows: &mut StoredRows, bad: StoredRegistration| {
+            rows.push(&bad).unwrap_err().to_string()
+        };
+        let mut elsewhere = good.clone();
+        elsewhere.scope = ScopeUrl::parse("https://a.test:8443/", None).unwrap();
+        assert!(refused(&mut rows, elsewhere).ends_with("of the origin of its storage key"));
+        let mut idle = good.clone();
+        idle.active = None;
+        assert!(refused(&mut rows, idle).ends_with("it has no worker"));
+        let mut unfit = good.clone();
+        unfit.active.as_mut().unwrap().state = WorkerState::Installed;
+        assert!(refused(&mut rows, unfit).ends_with("does not fit its place"));
+        let record = record::encode_registration(&good, |_| Vec::new()).unwrap();
+        let misplaced = rows.push_record(RegistrationId(2), &record);
+        assert_eq!(misplaced, Err(RecordError::Misplaced(RegistrationId(1))));
+        assert!(rows.is_empty());
+        // What is wrong in the rest shows when it is asked for.
+        rows.push_record(RegistrationId(1), &without_body(&good))
+            .unwrap();
+        assert!(matches!(rows.decode(), Err(RecordError::Content(_))));
+    }
+}

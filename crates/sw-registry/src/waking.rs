@@ -17,8 +17,9 @@ use crate::stored_rows::Settled;
 pub(crate) struct Sleeping {
     rows: Settled,
     stale_after: Duration,
-    /// The rows that did not decode, although their checksums were right; and why.
-    spoiled: Mutex<Vec<(RegistrationId, String)>>,
+    /// The rows that did not decode, although their checksums were right; and why, until it was
+    /// told.
+    spoiled: Mutex<BTreeMap<RegistrationId, Option<String>>>,
 }
 
 impl Sleeping {
@@ -42,7 +43,9 @@ impl Sleeping {
 
     /// The rows that turned out not to decode since this was last asked.
     pub(crate) fn take_spoiled(&self) -> Vec<(RegistrationId, String)> {
-        std::mem::take(&mut *self.spoiled.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold = |(id, why): (&_, &mut Option<_>)| Some((*id, why.take()?));
+        spoiled.iter_mut().filter_map(untold).collect()
     }
 
     /// Decodes the row at a place.
@@ -54,7 +57,7 @@ impl Sleeping {
             Err(error) => {
                 let line = format!("{} ({}): {error}", rows.scope(row), row.id);
                 let mut spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
-                spoiled.push((row.id, line));
+                spoiled.entry(row.id).or_insert(Some(line));
                 None
             }
         }
@@ -149,5 +152,86 @@ impl<K: Ord, V: Wake<K>> Index<&K> for Waking<K, V> {
 
     fn index(&self, key: &K) -> &V {
         self.get(key).expect("a key that is there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use sw_types::{PromiseId, Timestamp, WorkerId};
+
+    use crate::record::tests::{registration, without_body};
+    use crate::{Input, Limits, Now, Output, Registry, Report, Restored, StoredRows};
+
+    fn registry(rows: StoredRows) -> Registry {
+        let restored = Restored {
+            registrations: rows,
+            ..Restored::default()
+        };
+        Registry::new(Limits::default(), restored)
+    }
+
+    #[test]
+    fn what_was_stored_sleeps_until_it_is_asked_for_and_stays_away_once_it_is_removed() {
+        let mut rows = StoredRows::default();
+        let stored = registration();
+        rows.push(&stored).unwrap();
+        let mut registry = registry(rows);
+        assert_eq!(registry.registrations.awake().count(), 0);
+        assert_eq!(registry.registration_of(WorkerId(9)), Some(stored.id));
+        assert_eq!(registry.registrations.awake().count(), 0);
+        let view = registry.registration(stored.id).unwrap();
+        assert_eq!(view.scope, stored.scope);
+        assert_eq!(registry.registrations.awake().count(), 1);
+        registry.registrations.remove(&stored.id);
+        registry.lookup.forget(stored.id);
+        assert_eq!(registry.registration(stored.id), None);
+        assert_eq!(registry.lookup.snapshot(stored.id), None);
+        assert_eq!(registry.registrations.awake().count(), 0);
+    }
+
+    #[test]
+    fn readers_see_the_same_of_a_registration_whether_it_sleeps_or_not() {
+        let mut rows = StoredRows::default();
+        let stored = registration();
+        rows.push(&stored).unwrap();
+        let registry = registry(rows);
+        let asleep = registry
+            .lookup
+            .match_registration(&stored.storage_key, stored.scope.url());
+        let awake = registry.snapshot_of(&registry.registrations[&stored.id]);
+        assert_eq!(asleep.as_deref(), Some(&awake));
+    }
+
+    /// Only another program, or an error of this one, leaves such a row.
+    #[test]
+    fn a_row_that_turns_out_not_to_decode_is_reported_and_is_not_there() {
+        let mut rows = StoredRows::default();
+        let stored = registration();
+        rows.push_record(stored.id, &without_body(&stored)).unwrap();
+        let mut registry = registry(rows);
+        let lookup = registry.lookup();
+        let matched = || lookup.match_registration(&stored.storage_key, stored.scope.url());
+        assert_eq!(matched(), None);
+        let now = Now {
+            instant: Instant::now(),
+            wall: Timestamp(0),
+        };
+        let promise = PromiseId(1);
+        let unregister = Input::Unregister {
+            promise,
+            registration: stored.id,
+        };
+        registry.handle_input(now, unregister);
+        let outputs: Vec<Output> = std::iter::from_fn(|| registry.poll_output()).collect();
+        let told = |output: &Output| matches!(output, Output::Report(Report::Quarantined(_)));
+        assert_eq!(
+            outputs.iter().filter(|output| told(output)).count(),
+            1,
+            "{outputs:?}"
+        );
+        assert!(!lookup.has_origin(stored.scope.url()));
+        assert_eq!(matched(), None);
     }
 }

@@ -21,6 +21,7 @@ mod documents;
 mod error;
 mod event_loop;
 mod fetch_events;
+mod import_map;
 mod json;
 mod loader;
 mod messages;

@@ -413,6 +413,34 @@ fn a_page_imports_modules_too() {
 }
 
 #[test]
+fn a_page_says_where_its_modules_are_and_what_they_must_be() {
+    assert_eq!(
+        run(
+            &[
+                ("/lib/m.js", "export default import.meta.url;"),
+                ("/lib/other.js", "export default 1;")
+            ],
+            "const root = document.documentElement ?? document.appendChild(document.createElement('html'));
+            const errors = [];
+            addEventListener('error', ({ error }) => errors.push(error.name));
+            for (const text of ['{', JSON.stringify({
+                imports: { m: '/lib/m.js', 'lib/': '/lib/' },
+                integrity: { '/lib/other.js': 'sha256-AAAA' },
+            })]) root.append(Object.assign(document.createElement('script'), { type: 'importmap', text }));
+            return [(await import('m')).default, (await import('lib/m.js')).default, await import('lib/other.js').catch((error) => error.name),
+                await import('n').catch((error) => error.name), errors];"
+        ),
+        json!([
+            "https://fonts.example.com/lib/m.js",
+            "https://fonts.example.com/lib/m.js",
+            "TypeError",
+            "TypeError",
+            ["SyntaxError"]
+        ])
+    );
+}
+
+#[test]
 fn a_page_with_too_many_workers_gets_an_error_and_all_end_with_it() {
     assert_eq!(
         run(

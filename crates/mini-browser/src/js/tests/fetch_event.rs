@@ -6,6 +6,7 @@ use service_worker::{Body, FetchAnswer};
 use url::Url;
 
 use super::stand::{Stand, answer, is_over, wait};
+use crate::js::client_ids;
 
 const FONT: &str = "https://fonts.example.com/font/css?x=1";
 
@@ -194,8 +195,9 @@ fn the_event_of_a_navigation_says_how_it_came_about() {
     assert!(matches!(answer(answered), Some(FetchAnswer::NotHandled)));
     assert_eq!(
         stand.lines.all(),
-        [
-            r#"info: ["ClientId-7",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#
-        ]
+        [format!(
+            r#"info: ["{}",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#,
+            client_ids::shown(ClientId(7))
+        )]
     );
 }

@@ -45,6 +45,54 @@ fn the_members_of_a_workers_global_are_its_own() {
 }
 
 #[test]
+fn a_workers_global_is_described_as_an_ordinary_one_with_a_prototype_that_stays() {
+    assert_installs(
+        "const ordinary = ({ value, writable, enumerable, configurable }, name) =>
+            check(name, typeof value === 'function' && writable && !enumerable && configurable);
+        ordinary(Object.getOwnPropertyDescriptor(self, 'Client'), 'Client');
+        ordinary(Reflect.getOwnPropertyDescriptor(self, 'FetchEvent'), 'FetchEvent');
+        ordinary(Object.getOwnPropertyDescriptors(self).CacheStorage, 'CacheStorage');
+        check('the same', Object.getOwnPropertyDescriptor(self, 'Client').value === Client);
+        check('missing', Object.getOwnPropertyDescriptor(self, 'nothing') === undefined);
+        check('others', Object.getOwnPropertyDescriptor({ a: 1 }, 'a').value === 1);
+        self.mine = 1;
+        check('own', Object.getOwnPropertyDescriptor(self, { toString: () => 'mine' }).value === 1);
+        await refuses('TypeError', () => Object.getOwnPropertyDescriptor(null, 'a'));
+        for (let next = self; next !== Object.prototype; next = Object.getPrototypeOf(next)) {
+            const is = Object.getPrototypeOf(next);
+            await refuses('TypeError', () => Object.setPrototypeOf(next, {}));
+            await refuses('TypeError', () => Object.setPrototypeOf(next, null));
+            await refuses('TypeError', () => { next.__proto__ = {}; });
+            check('refused', Reflect.setPrototypeOf(next, {}) === false);
+            check('the same may be set', Object.setPrototypeOf(next, is) === next && Reflect.setPrototypeOf(next, is));
+            next.__proto__ = is;
+            next.__proto__ = 1;
+            check('kept', Object.getPrototypeOf(next) === is);
+        }
+        const free = {};
+        Object.setPrototypeOf(free, null);
+        check('free', Object.getPrototypeOf(free) === null);
+        await refuses('TypeError', () => Object.setPrototypeOf(self, 1));
+        for (const [holder, name, length] of [[Object, 'getOwnPropertyDescriptor', 2], [Object, 'setPrototypeOf', 2], [Reflect, 'setPrototypeOf', 2]]) {
+            check(name, holder[name].name === name && holder[name].length === length && !('prototype' in holder[name]));
+        }
+        check('accessor', Object.getOwnPropertyDescriptor(Object.prototype, '__proto__').set.name === 'set __proto__');",
+    );
+}
+
+#[test]
+fn promises_of_a_fetch_event_reject_for_what_is_none() {
+    assert_installs(
+        "for (const name of ['handled', 'preloadResponse']) {
+            const { get } = Object.getOwnPropertyDescriptor(FetchEvent.prototype, name);
+            const rejected = get.call({});
+            check(name, rejected instanceof Promise);
+            await refuses('TypeError', () => rejected);
+        }",
+    );
+}
+
+#[test]
 fn a_worker_without_a_users_consent_opens_focuses_and_navigates_nothing_it_may_not() {
     assert_installs(
         "const [client] = await clients.matchAll();
