@@ -149,6 +149,7 @@ impl Hop for Facade {
                     Ok(Hopped {
                         response,
                         source: source(fetched.answered_by),
+                        timing: fetched.timing,
                     })
                 }
                 Err(error) => {

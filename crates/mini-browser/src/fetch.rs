@@ -34,6 +34,7 @@ mod script_tests;
 mod secure_context;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timing;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ pub(crate) use referrer::{
 pub use request_body::RequestBody;
 pub use scheme_fetch::{BlobObject, BlobStore};
 pub use secure_context::{is_potentially_trustworthy, is_secure_context};
+pub use timing::FetchTiming;
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)
 #[derive(Clone, Debug)]
@@ -225,6 +227,8 @@ pub struct FetchedResponse {
     pub body: Option<Body>,
     /// Who gave it.
     pub source: Source,
+    /// When it came, once the fetch is over.
+    pub timing: Option<Box<FetchTiming>>,
 }
 
 /// A network error: why, for people. Scripts learn nothing of it.

@@ -61,6 +61,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
+        driver.shared.driver_polled();
         for _ in 0..TURNS {
             while let Some(output) = driver.registry.poll_output() {
                 driver.carry_out(output);
@@ -68,6 +69,7 @@ impl Future for Driver {
             if driver.poll_functional() {
                 continue;
             }
+            driver.commit_stash();
             if driver.shutting_down.is_some() {
                 return driver.poll_end(cx);
             }
@@ -142,10 +144,10 @@ impl Driver {
             ToDriver::AboutClients(asked) => self.about_clients(asked),
             ToDriver::Import(importing) => self.import(*importing),
             ToDriver::StashReady(entry) => self.drain(entry),
-            ToDriver::Discard(message) => drop(message),
+            ToDriver::Discard(ports) => self.discard(ports),
             ToDriver::Stashed(entry) => self.store_entry(entry),
-            ToDriver::StashStored(entry) => self.message_stored(entry),
-            ToDriver::StashMarked(worker, event) => self.marked(worker, event),
+            ToDriver::StashCommitted(result) => self.stash_committed(result),
+            ToDriver::StashLoaded(loaded) => self.loaded(*loaded),
             ToDriver::Push(registration, data) => self.push(registration, data),
             ToDriver::ClearStash(key) => self.clear_stash(&key),
             ToDriver::Idle(worker) => self.read_activity(worker),
@@ -201,7 +203,9 @@ impl Driver {
             HostEvent::ClientReady(client) | HostEvent::ClientGone(client) => Some(*client),
             _ => None,
         };
+        let attending = self.attending(&event);
         self.heard(event);
+        self.attend(attending);
         if let Some(client) = changed {
             self.client_changed(client);
         }

@@ -54,7 +54,6 @@ impl Responder {
     }
 
     /// Whether the client aborts its fetch before it is answered.
-    #[must_use]
     pub fn aborted(&self) -> Aborted {
         Aborted {
             event: self.event,

@@ -23,7 +23,7 @@ pub(crate) use self::network::Asked;
 use self::preload::Preload;
 use self::static_routes::Routed;
 pub use self::timing::ServiceWorkerTiming;
-use crate::shared::{Shared, ToDriver};
+use crate::shared::{Requesting, Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 
 /// A request, one hop of it.
@@ -145,42 +145,18 @@ pub(crate) async fn fetch(
         reserved,
         network,
     } = request;
-    let environment = match &reserved {
-        Some(environment) => Arc::new(environment.clone()),
-        None => shared
-            .environment(client)
-            .ok_or(FetchError::UnknownClient)?,
-    };
-    let requesting = shared.requesting(client);
-    let controller = controller(&shared, &head, client, reserved.as_ref());
-    let service = service(&shared, &head, &environment);
-    let policy = fall_through_policy(&shared.policies);
-    let now = shared.clock.wall();
-    let router_rules = router_rules(&shared, controller.as_deref());
+    let Decided {
+        environment,
+        requesting,
+        controller,
+        service,
+        router_rules,
+        route,
+    } = decide(&shared, &head, client, reserved.as_ref())?;
     let mut timing = ServiceWorkerTiming::default();
     if router_rules.is_some() {
         timing.router_evaluation_start = Some(shared.clock.now());
     }
-    let route = fetch_router::route(&RouteRequest {
-        own: controller
-            .as_deref()
-            .and_then(|found| candidate(found, now)),
-        router: router_rules.as_ref().map(|(rules, running)| StaticRouter {
-            rules,
-            running: *running,
-        }),
-        fall_through: service.as_deref().and_then(|found| {
-            Some(FallThroughCandidate {
-                candidate: candidate(found, now)?,
-                rules: &found.active.as_ref()?.fall_through,
-                partitioned: found.storage_key.top_level_site().is_some(),
-            })
-        }),
-        requesting_registration: requesting
-            .as_ref()
-            .map(|requesting| requesting.registration),
-        ..RouteRequest::new(&head, Some(&environment), &policy)
-    });
     tracing::debug!(url = %head.url(), own = ?route.own, fall_through = ?route.fall_through, "routed");
     if !route.own.reached() {
         timing.router_evaluation_start = None;
@@ -310,6 +286,68 @@ pub(crate) async fn fetch(
         answered_by,
         route,
         timing,
+    })
+}
+
+/// What is known of a request before anybody is asked.
+pub(crate) struct Decided {
+    environment: Arc<Environment>,
+    requesting: Option<Arc<Requesting>>,
+    controller: Option<Arc<Snapshot>>,
+    service: Option<Arc<Snapshot>>,
+    router_rules: Option<(Arc<RouterRules>, bool)>,
+    pub(crate) route: Route,
+}
+
+/// Looks up who could see a request, and decides who does. Nobody is asked.
+///
+/// # Errors
+/// [`FetchError::UnknownClient`].
+pub(crate) fn decide(
+    shared: &Shared,
+    head: &RequestHead,
+    client: ClientId,
+    reserved: Option<&Environment>,
+) -> Result<Decided, FetchError> {
+    let environment = match reserved {
+        Some(environment) => Arc::new(environment.clone()),
+        None => shared
+            .environment(client)
+            .ok_or(FetchError::UnknownClient)?,
+    };
+    let requesting = shared.requesting(client);
+    let controller = controller(shared, head, client, reserved);
+    let service = service(shared, head, &environment);
+    let policy = fall_through_policy(&shared.policies);
+    let now = shared.clock.wall();
+    let router_rules = router_rules(shared, controller.as_deref());
+    let route = fetch_router::route(&RouteRequest {
+        own: controller
+            .as_deref()
+            .and_then(|found| candidate(found, now)),
+        router: router_rules.as_ref().map(|(rules, running)| StaticRouter {
+            rules,
+            running: *running,
+        }),
+        fall_through: service.as_deref().and_then(|found| {
+            Some(FallThroughCandidate {
+                candidate: candidate(found, now)?,
+                rules: &found.active.as_ref()?.fall_through,
+                partitioned: found.storage_key.top_level_site().is_some(),
+            })
+        }),
+        requesting_registration: requesting
+            .as_ref()
+            .map(|requesting| requesting.registration),
+        ..RouteRequest::new(head, Some(&environment), &policy)
+    });
+    Ok(Decided {
+        environment,
+        requesting,
+        controller,
+        service,
+        router_rules,
+        route,
     })
 }
 

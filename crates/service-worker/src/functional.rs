@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::endpoint::KeepAlive;
 use crate::messaging::Awaiting;
 use crate::shared::Shared;
-use crate::stashing::{Parked, Stored};
+use crate::stashing::{Parked, Preparing, Stored};
 use crate::{EventDetail, HostEvent, Policies};
 
 /// The driver's part of all connects and stashed ports.
@@ -41,8 +41,8 @@ pub(crate) struct Functional {
     pub(crate) wakes_on_activation: BTreeSet<WorkerId>,
     /// Workers that are gone and whose stashed messages are not all answered for.
     pub(crate) ended: BTreeSet<WorkerId>,
-    /// The durable messages whose mark is being stored, before they are dispatched.
-    pub(crate) marking: BTreeMap<EventId, EventDetail<MessagePort>>,
+    /// The messages of stashed ports that are about to be dispatched.
+    pub(crate) preparing: BTreeMap<EventId, Preparing>,
     /// What these workers, and those that are about to go, did not dispatch.
     pub(crate) undispatched: BTreeMap<WorkerId, Vec<(EntryId, Item<Parked>)>>,
 }
@@ -51,6 +51,9 @@ pub(crate) struct Functional {
 pub(crate) struct Event {
     pub(crate) worker: WorkerId,
     pub(crate) what: What,
+    /// The payload of a message of a stashed port that the store does not have, and how many ports
+    /// came with it: if both ends of the port come to be stashed now, the store must have it.
+    pub(crate) unstored: Option<(bytes::Bytes, usize)>,
     /// The worker is not idle until this is dropped.
     _keep_alive: KeepAlive,
 }
@@ -123,7 +126,7 @@ impl Functional {
             awaited_clients: Vec::new(),
             wakes_on_activation: BTreeSet::new(),
             ended: BTreeSet::new(),
-            marking: BTreeMap::new(),
+            preparing: BTreeMap::new(),
             undispatched: BTreeMap::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Functional {
         let event = Event {
             worker,
             what,
+            unstored: None,
             _keep_alive: keep_alive,
         };
         self.events.insert(id, event);
@@ -162,7 +166,9 @@ impl Driver {
         let registry = self.registry.poll_timeout();
         let connects = self.functional.connector.poll_timeout();
         let stash = self.shared.stashing().stash.poll_timeout();
-        [registry, connects, stash].into_iter().flatten().min()
+        let journal = self.durable.journal.next_deadline();
+        let all = [registry, connects, stash, journal];
+        all.into_iter().flatten().min()
     }
 
     /// A deadline has passed.
@@ -171,6 +177,7 @@ impl Driver {
         self.registry.handle_timeout(now);
         self.functional.connector.handle_timeout(now.instant);
         self.shared.stashing().stash.handle_timeout(now.instant);
+        self.load_again();
     }
 
     /// Carries out what connector and stash ask; whether they asked anything.
@@ -312,7 +319,7 @@ impl Driver {
     pub(crate) fn run_ends(&mut self, worker: WorkerId) {
         self.connecting_client_gone(Shared::worker_client(worker));
         let listened = self.shared.stashing().run_ends(worker);
-        self.take_back_marking(worker);
+        self.take_back_prepared(worker);
         for (event, what) in self.functional.events_of(worker) {
             if let What::Connect { .. } = what {
                 self.decide(event, Decision::Refuse);
@@ -392,12 +399,13 @@ impl Driver {
 
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
+        self.last_commit();
         self.functional.connects.clear();
         self.functional.installing.clear();
         self.functional.events.clear();
         self.functional.undispatched.clear();
         self.functional.messages.clear();
-        self.functional.marking.clear();
+        self.functional.preparing.clear();
         self.functional.awaited_clients.clear();
         let gone = self.shared.stashing().clear();
         drop(gone);

@@ -69,7 +69,14 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let lookup = registry.lookup();
     let functional = Functional::new(&policies);
     let shared = Arc::new(Shared::new(
-        policies, clock, network, caches, lookup, to_driver, reports,
+        policies,
+        clock,
+        network,
+        caches,
+        lookup,
+        to_driver,
+        reports,
+        store.blobs(),
     ));
     let mut driver = Driver {
         shared: Arc::clone(&shared),

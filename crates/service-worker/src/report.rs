@@ -34,4 +34,18 @@ pub enum Report {
         /// The port.
         entry: stash::EntryId,
     },
+    /// The store refuses what stashed ports have received: it is not accepted, and neither delivered
+    /// nor dropped, but offered again after a while. Said once until the store has taken something.
+    StashNotStored {
+        /// What the store says.
+        error: sw_registry::StoreError,
+    },
+    /// What was stored of a stashed port is damaged; what there is of it is kept aside in the store.
+    /// (SEMANTICS §5.3.)
+    StashQuarantined {
+        /// The port, which is closed.
+        entry: stash::EntryId,
+        /// What is wrong.
+        reason: String,
+    },
 }

@@ -1,18 +1,19 @@
 //! The compiled router rules of active workers: made once for a worker, read by its fetches.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use dashmap::DashMap;
 use fetch_router::RouterRules;
 use sw_registry::ActiveWorker;
 use sw_types::{EncodedRouterRule, WorkerId};
 
-/// See the module. An entry counts for as long as its worker's records are the same.
+/// See the module. An entry counts for as long as its worker's records are the same: those of a worker
+/// do not change while it is active, but who looks it up may be given another copy of them.
 #[derive(Default)]
 pub(crate) struct CompiledRoutes(DashMap<WorkerId, Compiled>);
 
 struct Compiled {
-    of: Weak<[EncodedRouterRule]>,
+    of: Arc<[EncodedRouterRule]>,
     rules: Arc<RouterRules>,
 }
 
@@ -25,7 +26,7 @@ impl CompiledRoutes {
             return None;
         }
         if let Some(compiled) = self.0.get(&active.id)
-            && std::ptr::addr_eq(compiled.of.as_ptr(), Arc::as_ptr(records))
+            && (Arc::ptr_eq(&compiled.of, records) || compiled.of == *records)
         {
             return Some(Arc::clone(&compiled.rules));
         }
@@ -35,9 +36,10 @@ impl CompiledRoutes {
         });
         let rules = Arc::new(rules);
         // Those of workers that are gone go with the next that comes.
-        self.0.retain(|_, compiled| compiled.of.strong_count() > 0);
+        self.0
+            .retain(|_, compiled| Arc::strong_count(&compiled.of) > 1);
         let compiled = Compiled {
-            of: Arc::downgrade(records),
+            of: Arc::clone(records),
             rules: Arc::clone(&rules),
         };
         self.0.insert(active.id, compiled);

@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use fetch_router::WaitGraph;
 use futures_channel::{mpsc, oneshot};
 use installer::Throttle;
-use message_port::{Message, MessagePort};
+use message_port::MessagePort;
 use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
@@ -22,7 +22,8 @@ use crate::endpoint::Activity;
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
 use crate::router_rules::CompiledRoutes;
-use crate::stashing::Stashing;
+use crate::stashing::{Loaded, Passenger, Stashing};
+use crate::store::BlobReader;
 use crate::{
     CacheStorage, Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint,
 };
@@ -46,8 +47,11 @@ pub(crate) struct Shared {
     loops: Mutex<WaitGraph>,
     installs: Mutex<Throttle>,
     stashing: Mutex<Stashing>,
+    /// What the store keeps apart: payloads of stashed messages.
+    pub(crate) blobs: BlobReader,
     next_event: Arc<AtomicU64>,
     next_promise: AtomicU64,
+    driver_polls: AtomicU64,
     driver: mpsc::UnboundedSender<ToDriver>,
     reports: mpsc::UnboundedSender<Report>,
 }
@@ -90,16 +94,16 @@ pub(crate) enum ToDriver {
     StashReady(EntryId),
     /// A port was stashed.
     Stashed(EntryId),
-    /// The store has, or has refused, the oldest message of an entry that it has not answered for.
-    StashStored(EntryId),
-    /// The store has, or has refused, the mark of an event that is about to be dispatched.
-    StashMarked(WorkerId, sw_types::EventId),
+    /// The store has, or has refused, what the stash gave it last.
+    StashCommitted(Result<(), sw_registry::StoreError>),
+    /// The payloads of a message that is about to be dispatched were read.
+    StashLoaded(Box<Loaded>),
     /// A push message for a registration.
     Push(RegistrationId, Option<bytes::Bytes>),
     /// Site data of a storage key is cleared.
     ClearStash(Box<StorageKey>),
-    /// A message that nobody will see, to be dropped where no lock is held.
-    Discard(Message),
+    /// The ports of a message that nobody will see, to be dropped where no lock is held.
+    Discard(Vec<Passenger>),
     /// A worker that was watched has become idle.
     Idle(WorkerId),
     /// Run this beside everything else.
@@ -137,11 +141,13 @@ impl Shared {
         lookup: Lookup,
         driver: mpsc::UnboundedSender<ToDriver>,
         reports: mpsc::UnboundedSender<Report>,
+        blobs: BlobReader,
     ) -> Self {
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
             installs: Mutex::new(Throttle::new(policies.limits.installs())),
             stashing: Mutex::new(Stashing::new(&policies.limits)),
+            blobs,
             policies,
             clock,
             network,
@@ -152,6 +158,7 @@ impl Shared {
             requesters: DashMap::new(),
             next_event: Arc::new(AtomicU64::new(FIRST_FETCH_EVENT)),
             next_promise: AtomicU64::new(0),
+            driver_polls: AtomicU64::new(0),
             driver,
             reports,
         }
@@ -160,6 +167,16 @@ impl Shared {
     /// Runs something on the driver's time that nobody waits for.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.send(ToDriver::Background(Box::pin(work)));
+    }
+
+    /// The driver is polled.
+    pub(crate) fn driver_polled(&self) {
+        self.driver_polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub(crate) fn driver_polls(&self) -> u64 {
+        self.driver_polls.load(Ordering::Relaxed)
     }
 
     /// Nothing is reported any more.

@@ -14,4 +14,4 @@ mod redb;
 pub use self::file::{OpenError, SetAside, keep_copy, open_database};
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
-pub(crate) use thread::StoreThread;
+pub(crate) use thread::{BlobReader, ReadBlobs, StoreThread};

@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "stash/carried.rs"]
+mod carried;
 #[expect(dead_code, reason = "not every test of the house needs all of it")]
 mod common;
+#[path = "stash/cuts.rs"]
+mod cuts;
+#[path = "stash/damage.rs"]
+mod damage;
 #[path = "stash/restart.rs"]
 mod restart;
 

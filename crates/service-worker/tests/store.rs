@@ -36,6 +36,10 @@ impl RegistryStore for Kept {
         self.0.lock().unwrap().scripts(worker)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.lock().unwrap().blob(key)
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         self.0.lock().unwrap().commit(batch)
     }
@@ -79,6 +83,10 @@ impl RegistryStore for Forgetful {
 
     fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError> {
         self.0.scripts(worker)
+    }
+
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.blob(key)
     }
 
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {

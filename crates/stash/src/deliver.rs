@@ -61,10 +61,9 @@ impl<P, M> Stash<P, M> {
     /// holds the most goes first, the one that just grew if several do.
     fn enforce_quota(&mut self, registration: RegistrationId, grown: EntryId) {
         while self.bytes(registration) > self.limits.queued_bytes {
-            let largest = self
-                .entries(registration)
-                .max_by_key(|(id, entry)| (entry.queued_bytes(), *id == grown))
-                .map(|(id, _)| id);
+            let size = |id: &EntryId| self.entries.get(id).map_or(0, Entry::queued_bytes);
+            let all = self.all(registration).into_iter();
+            let largest = all.max_by_key(|id| (size(id), *id == grown));
             let Some(entry) = largest else { return };
             tracing::warn!(%registration, %entry, "stashed messages are over their quota");
             self.outputs.push_back(Output::QuotaExceeded {
@@ -186,7 +185,7 @@ impl<P, M> Stash<P, M> {
     /// "Target = stashing worker W while W is parsed/installing/installed/activating; otherwise the
     /// registration's active worker, once activated."
     fn target(&self, id: EntryId) -> Option<WorkerId> {
-        let entry = self.entries.get(&id)?;
+        let entry = self.entries.get(&id).filter(|entry| !entry.carried)?;
         let state = |worker| self.workers.get(&worker).map(|record| record.state);
         let stashed_by = entry.stashed_by();
         if state(stashed_by).is_some_and(|state| state < WorkerState::Activated) {

@@ -17,6 +17,8 @@ pub struct Entry<P, M> {
     /// Where it stands in its registration's order.
     pub(crate) place: u64,
     peer_closed: bool,
+    /// Whether it is a port inside a message of another entry: see [`Stash::carry`](crate::Stash::carry).
+    pub(crate) carried: bool,
     /// The entry that its port is entangled with, as far as the stash was told.
     pub(crate) peer: Option<EntryId>,
     queue: VecDeque<Queued<M>>,
@@ -61,6 +63,7 @@ impl<P, M> Entry<P, M> {
             name: new.name,
             place,
             peer_closed: false,
+            carried: false,
             peer: None,
             queue: VecDeque::new(),
             taken: 0,
@@ -112,6 +115,12 @@ impl<P, M> Entry<P, M> {
         !self.peer_closed
     }
 
+    /// Whether it is a port inside a message of another entry.
+    #[must_use]
+    pub const fn is_carried(&self) -> bool {
+        self.carried
+    }
+
     /// How much of the registration's quota its messages take.
     #[must_use]
     pub const fn queued_bytes(&self) -> u64 {
@@ -145,7 +154,7 @@ impl<P, M> Entry<P, M> {
     }
 
     /// The messages that wait, oldest first, without what is being delivered.
-    pub fn waiting_mut(&mut self) -> impl Iterator<Item = &mut M> {
+    pub fn waiting_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut M> {
         self.queue
             .iter_mut()
             .filter_map(|queued| match &mut queued.item {

@@ -134,8 +134,8 @@ impl<P, M> Stash<P, M> {
         let Some(collection) = self.collections.get_mut(&registration) else {
             return;
         };
-        collection.unattended = !attended;
-        if !attended {
+        let before = std::mem::replace(&mut collection.unattended, !attended);
+        if !attended || !before {
             return;
         }
         // Neither it nor the other side of its ports has to rest any more.

@@ -7,12 +7,23 @@ use sw_types::{RegistrationId, Timestamp, WorkerId};
 
 use crate::EntryId;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version and checksum.
 const HEAD: usize = 5;
 const ENTRY: u8 = b'e';
+const CARRIED: u8 = b'c';
+const CURSOR: u8 = b'd';
 const MESSAGE: u8 = b'm';
+/// After a message's key.
+const BODY: u8 = b'b';
+/// After a message's key.
 const ATTEMPTS: u8 = b't';
+const ROWS: &[u8] = b"stash/";
+const KEPT: &[u8] = b"stash-kept/";
+
+/// The payload of a message that is longer stands in a row of its own, which is read when the message
+/// is delivered.
+pub const LONGEST_INLINE: usize = 256;
 
 /// An entry, as it is stored. It names everything that it needs, but for its port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,14 +45,40 @@ pub struct StoredEntry {
     pub peer: Option<EntryId>,
 }
 
+/// A port that travels in a stored message, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "it is written field by field")]
+pub struct StoredCarried {
+    /// The registration of the entry that the message is for.
+    pub registration: RegistrationId,
+    /// The entry, or the other carried port, that it is entangled with; `None` if that end is not
+    /// stashed.
+    pub peer: Option<EntryId>,
+}
+
 /// A message, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_structs, reason = "it is written field by field")]
 pub struct StoredMessage {
-    /// The serialized value.
-    pub payload: Vec<u8>,
-    /// How many ports it carries. They are not stored: after a restart they are closed.
-    pub ports: u32,
+    /// The serialized value; `None` if it has a [`Kind::Body`].
+    pub payload: Option<Vec<u8>>,
+    /// How long that is, in bytes.
+    pub bytes: u64,
+    /// The ports that it carries: those that have a [`Kind::Carried`], the others are closed after a
+    /// restart.
+    pub ports: Vec<Option<EntryId>>,
+}
+
+/// Something damaged that is kept for whoever wants to look at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "it is written field by field")]
+pub struct Kept {
+    /// What is wrong with it.
+    pub reason: String,
+    /// Where it stood.
+    pub key: Vec<u8>,
+    /// What stood there, or the beginning of it.
+    pub bytes: Vec<u8>,
 }
 
 /// What a row is, by its key.
@@ -50,10 +87,17 @@ pub struct StoredMessage {
 pub enum Kind {
     /// A [`StoredEntry`].
     Entry,
+    /// A [`StoredCarried`].
+    Carried,
     /// A [`StoredMessage`], by its number.
     Message(u64),
-    /// How often the message of this number was given to a worker, as [`u32`].
+    /// The payload of the message of this number, as [`encode_bytes`] has it.
+    Body(u64),
+    /// How often the message of this number was delivered again, as [`u32`].
     Attempts(u64),
+    /// The messages of an entry whose numbers are below this one may have been given to a worker, as
+    /// [`u64`].
+    Cursor,
 }
 
 /// Why a row cannot be read.
@@ -61,7 +105,7 @@ pub enum Kind {
 #[non_exhaustive]
 pub enum RecordError {
     /// It is too short, or of another version.
-    #[error("it is no record of version 1")]
+    #[error("it is no record of version 2")]
     Version,
     /// Its bytes are not those that were written.
     #[error("its checksum does not match")]
@@ -74,39 +118,64 @@ pub enum RecordError {
 /// What the keys of all rows of an entry begin with.
 #[must_use]
 pub fn of_entry(id: EntryId) -> Vec<u8> {
-    let mut key = b"stash/".to_vec();
+    let mut key = ROWS.to_vec();
     key.extend(id.0.to_be_bytes());
     key
 }
 
-/// The key of a row.
+/// The key of a row. Those of a message's other rows begin with that of the message.
 #[must_use]
 pub fn key(id: EntryId, kind: Kind) -> Vec<u8> {
     let mut key = of_entry(id);
-    let (tag, number) = match kind {
-        Kind::Entry => (ENTRY, None),
-        Kind::Message(number) => (MESSAGE, Some(number)),
-        Kind::Attempts(number) => (ATTEMPTS, Some(number)),
+    let (tag, number, after) = match kind {
+        Kind::Entry => (ENTRY, None, None),
+        Kind::Carried => (CARRIED, None, None),
+        Kind::Cursor => (CURSOR, None, None),
+        Kind::Message(number) => (MESSAGE, Some(number), None),
+        Kind::Body(number) => (MESSAGE, Some(number), Some(BODY)),
+        Kind::Attempts(number) => (MESSAGE, Some(number), Some(ATTEMPTS)),
     };
     key.push(tag);
     key.extend(number.into_iter().flat_map(u64::to_be_bytes));
+    key.extend(after);
     key
 }
 
 /// Reads a key. `None` if it is not one of the stash's.
 #[must_use]
 pub fn parse_key(key: &[u8]) -> Option<(EntryId, Kind)> {
-    let rest = key.strip_prefix(b"stash/")?;
+    let rest = key.strip_prefix(ROWS)?;
     let (id, rest) = rest.split_first_chunk::<8>()?;
     let (tag, rest) = rest.split_first()?;
-    let number = || <[u8; 8]>::try_from(rest).ok().map(u64::from_be_bytes);
-    let kind = match *tag {
-        ENTRY if rest.is_empty() => Kind::Entry,
-        MESSAGE => Kind::Message(number()?),
-        ATTEMPTS => Kind::Attempts(number()?),
+    let kind = match (*tag, rest.split_first_chunk::<8>()) {
+        (ENTRY, None) if rest.is_empty() => Kind::Entry,
+        (CARRIED, None) if rest.is_empty() => Kind::Carried,
+        (CURSOR, None) if rest.is_empty() => Kind::Cursor,
+        (MESSAGE, Some((number, after))) => {
+            let number = u64::from_be_bytes(*number);
+            match after {
+                [] => Kind::Message(number),
+                [BODY] => Kind::Body(number),
+                [ATTEMPTS] => Kind::Attempts(number),
+                _ => return None,
+            }
+        }
         _ => return None,
     };
     Some((EntryId(u64::from_be_bytes(*id)), kind))
+}
+
+/// The key of something [`Kept`].
+#[must_use]
+pub fn kept_key(number: u64) -> Vec<u8> {
+    [KEPT, &number.to_be_bytes()].concat()
+}
+
+/// Reads the key of something [`Kept`].
+#[must_use]
+pub fn parse_kept_key(key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(KEPT)?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 /// What a row holds, for a key: the checksum is over both.
@@ -126,15 +195,33 @@ pub fn encode(key: &[u8], content: &impl Serialize) -> Result<Vec<u8>, RecordErr
 /// # Errors
 /// As [`RecordError`] says.
 pub fn decode<T: for<'a> Deserialize<'a>>(key: &[u8], record: &[u8]) -> Result<T, RecordError> {
+    match postcard::take_from_bytes(decode_bytes(key, record)?) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) | Err(_) => Err(RecordError::Content),
+    }
+}
+
+/// As [`encode`], for bytes as they are.
+#[must_use]
+pub fn encode_bytes(key: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut record = vec![VERSION; HEAD];
+    record.extend_from_slice(bytes);
+    let sum = checksum(key, &record);
+    record[1..HEAD].copy_from_slice(&sum);
+    record
+}
+
+/// As [`decode`], for bytes as they are.
+///
+/// # Errors
+/// As [`RecordError`] says.
+pub fn decode_bytes<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], RecordError> {
     if record.len() < HEAD || record[0] != VERSION {
         return Err(RecordError::Version);
     }
-    if record[1..HEAD] != checksum(key, record) {
-        return Err(RecordError::Checksum);
-    }
-    match postcard::take_from_bytes(&record[HEAD..]) {
-        Ok((value, [])) => Ok(value),
-        Ok(_) | Err(_) => Err(RecordError::Content),
+    match record[1..HEAD] == checksum(key, record) {
+        true => Ok(&record[HEAD..]),
+        false => Err(RecordError::Checksum),
     }
 }
 
@@ -167,20 +254,68 @@ mod tests {
 
     #[test]
     fn keys_come_back_and_those_of_others_do_not() {
-        for kind in [Kind::Entry, Kind::Message(7), Kind::Attempts(u64::MAX)] {
+        for kind in [
+            Kind::Entry,
+            Kind::Carried,
+            Kind::Cursor,
+            Kind::Message(7),
+            Kind::Body(7),
+            Kind::Attempts(u64::MAX),
+        ] {
             let key = key(EntryId(300), kind);
             assert_eq!(parse_key(&key), Some((EntryId(300), kind)));
-            assert_eq!(parse_key(&key[..key.len() - 1]), None);
+            let shorter = parse_key(&key[..key.len() - 1]);
+            assert_ne!(shorter, Some((EntryId(300), kind)));
+            assert_eq!(parse_key(&[&key[..], b"x"].concat()), None);
+            assert_eq!(parse_kept_key(&key), None);
         }
+        assert_eq!(parse_kept_key(&kept_key(7)), Some(7));
+        assert_eq!(parse_key(&kept_key(7)), None);
         assert_eq!(parse_key(b"quota/12345678e"), None);
+    }
+
+    /// What anybody may find in a file, also with a checksum that fits.
+    #[test]
+    fn random_rows_never_panic() {
+        let seed = 20_261_121_u64;
+        println!("seed {seed}");
+        let mut state = seed;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            u8::try_from(state >> 56).unwrap()
+        };
+        let mut read = 0;
+        for _ in 0..200_000 {
+            let key: Vec<u8> = match random() {
+                0..128 => (0..random() / 8).map(|_| random()).collect(),
+                _ => {
+                    let length = random() / 8;
+                    let rest = (0..length).map(|_| random());
+                    b"stash/".iter().copied().chain(rest).collect()
+                }
+            };
+            let content: Vec<u8> = (0..random() / 4).map(|_| random()).collect();
+            let record = encode_bytes(&key, &content);
+            let known = parse_key(&key).is_some() || parse_kept_key(&key).is_some();
+            read += usize::from(known);
+            read += usize::from(decode::<StoredEntry>(&key, &record).is_ok());
+            read += usize::from(decode::<StoredCarried>(&key, &record).is_ok());
+            read += usize::from(decode::<StoredMessage>(&key, &record).is_ok());
+            read += usize::from(decode::<Kept>(&key, &record).is_ok());
+            read += usize::from(decode::<u64>(&key, &record).is_ok());
+        }
+        assert!(read > 1_000, "{read}: it was about something");
     }
 
     #[test]
     fn no_changed_byte_goes_unnoticed_and_none_panics() {
         let key = key(EntryId(1), Kind::Message(2));
         let message = StoredMessage {
-            payload: b"hello".to_vec(),
-            ports: 1,
+            payload: Some(b"hello".to_vec()),
+            bytes: 5,
+            ports: vec![Some(EntryId(9)), None],
         };
         let record = encode(&key, &message).unwrap();
         assert_eq!(decode(&key, &record), Ok(message));
@@ -191,6 +326,14 @@ mod tests {
                 assert!(decode::<StoredMessage>(&key, &changed).is_err());
             }
             assert!(decode::<StoredMessage>(&key, &record[..at]).is_err());
+        }
+        let body = encode_bytes(&key, b"hello");
+        assert_eq!(decode_bytes(&key, &body), Ok(&b"hello"[..]));
+        for at in 0..body.len() {
+            let mut changed = body.clone();
+            changed[at] ^= 1;
+            assert!(decode_bytes(&key, &changed).is_err());
+            assert!(decode_bytes(&key, &body[..at]).is_err());
         }
         let other = super::key(EntryId(2), Kind::Message(2));
         assert_eq!(

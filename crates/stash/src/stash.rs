@@ -46,6 +46,8 @@ pub(crate) enum Due {
 pub(crate) struct Collection {
     /// Its entries in insertion order.
     pub(crate) order: BTreeMap<u64, EntryId>,
+    /// The ports that travel in messages of these.
+    pub(crate) carried: BTreeSet<EntryId>,
     pub(crate) workers: BTreeSet<WorkerId>,
     pub(crate) active: Option<WorkerId>,
     pub(crate) bytes: u64,
@@ -104,6 +106,32 @@ impl<P, M> Stash<P, M> {
         let place = self.take_place(new.registration, id);
         self.entries.insert(id, Entry::new(new, place));
         Some(id)
+    }
+
+    /// Keeps a port that travels in a message of an entry of this registration. What it receives
+    /// counts against the quota and is held until [`Input::Transfer`] takes both out again, for
+    /// whoever gets the message. No script sees it: it has no name and is in no list.
+    ///
+    /// `id`: the one that it had in an earlier run of the process, if it had one.
+    pub fn carry(&mut self, holder: &NewEntry<()>, port: P, id: Option<EntryId>) -> EntryId {
+        let id = id.unwrap_or(self.next_entry);
+        self.skip_past(id);
+        let mut entry = Entry::new(
+            NewEntry {
+                registration: holder.registration,
+                worker: holder.worker,
+                state: holder.state,
+                name: String::new(),
+                port,
+                created: holder.created,
+            },
+            0,
+        );
+        entry.carried = true;
+        let collection = self.collections.entry(holder.registration).or_default();
+        collection.carried.insert(id);
+        self.entries.insert(id, entry);
+        id
     }
 
     /// Goes on counting entries after this one, which an earlier run of the process had.
@@ -273,7 +301,8 @@ impl<P, M> Stash<P, M> {
     }
 
     fn rename(&mut self, id: EntryId, name: String) {
-        let Some(entry) = self.entries.get(&id) else {
+        let entry = self.entries.get(&id).filter(|entry| !entry.carried);
+        let Some(entry) = entry else {
             return tracing::debug!(%id, "an entry that is gone is stashed again");
         };
         let (registration, old) = (entry.registration(), entry.place);
@@ -320,17 +349,29 @@ impl<P, M> Stash<P, M> {
     fn remove(&mut self, id: EntryId) -> Option<Entry<P, M>> {
         let entry = self.entries.remove(&id)?;
         if let Some(collection) = self.collections.get_mut(&entry.registration()) {
-            collection.order.remove(&entry.place);
+            if entry.carried {
+                collection.carried.remove(&id);
+            } else {
+                collection.order.remove(&entry.place);
+            }
             collection.bytes = collection.bytes.saturating_sub(entry.queued_bytes());
         }
         Some(entry)
     }
 
     fn close_all(&mut self, registration: RegistrationId) {
-        let ids: Vec<_> = self.entries(registration).map(|(id, _)| id).collect();
-        for id in ids {
+        for id in self.all(registration) {
             self.close(id);
         }
+    }
+
+    /// The entries of a registration, and the ports that travel in their messages.
+    pub(crate) fn all(&self, registration: RegistrationId) -> Vec<EntryId> {
+        let Some(collection) = self.collections.get(&registration) else {
+            return Vec::new();
+        };
+        let entries = collection.order.values();
+        entries.chain(&collection.carried).copied().collect()
     }
 
     /// "Registration cleared, storage cleared → all close."

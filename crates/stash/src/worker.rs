@@ -143,7 +143,10 @@ impl<P, M> Stash<P, M> {
         }
         if let Some(collection) = self.collections.get_mut(&record.registration) {
             collection.workers.remove(&worker);
-            if collection.workers.is_empty() && collection.order.is_empty() {
+            if collection.workers.is_empty()
+                && collection.order.is_empty()
+                && collection.carried.is_empty()
+            {
                 self.forget_collection(record.registration);
             }
         }

@@ -19,6 +19,7 @@ pub struct MemoryStore {
     next_registration: u64,
     next_worker: u64,
     others: BTreeMap<Vec<u8>, Vec<u8>>,
+    blobs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -41,6 +42,11 @@ impl MemoryStore {
     /// The rows of other parts of the profile, to be damaged by a test.
     pub fn rows_mut(&mut self) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
         &mut self.others
+    }
+
+    /// The rows of other parts of the profile that are not read at opening, to be damaged by a test.
+    pub fn blobs_mut(&mut self) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
+        &mut self.blobs
     }
 
     fn put(&mut self, registration: &StoredRegistration) -> Result<(), RecordError> {
@@ -142,6 +148,10 @@ impl RegistryStore for MemoryStore {
         Ok(scripts)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.blobs.get(key).cloned())
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         let before = self.clone();
         for write in batch {
@@ -156,8 +166,18 @@ impl RegistryStore for MemoryStore {
                 StoreWrite::PutRow { key, value } => {
                     self.others.insert(key.clone(), value.clone());
                 }
+                StoreWrite::PutBlob { key, value } => {
+                    self.blobs.insert(key.clone(), value.clone());
+                }
                 StoreWrite::RemoveRows(prefix) => {
-                    self.others.retain(|key, _| !key.starts_with(prefix));
+                    for rows in [&mut self.others, &mut self.blobs] {
+                        let its = rows.range(prefix.clone()..);
+                        let its = its.take_while(|(key, _)| key.starts_with(prefix));
+                        let its: Vec<_> = its.map(|(key, _)| key.clone()).collect();
+                        for key in its {
+                            rows.remove(&key);
+                        }
+                    }
                 }
             }
         }

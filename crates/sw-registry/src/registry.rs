@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sw_types::{
-    ClientId, ClientNotice, EventId, Origin, RegistrationId, RegistrationView, RequestId, RunId,
-    ScopeUrl, StorageKey, WorkerId, WorkerState, WorkerView,
+    ClientId, ClientNotice, ClientType, EventId, Origin, RegistrationId, RegistrationView,
+    RequestId, RunId, ScopeUrl, StorageKey, WorkerId, WorkerState, WorkerView,
 };
 
 use crate::install::Install;
@@ -181,6 +181,14 @@ impl Registry {
     #[must_use]
     pub fn storage_key(&self, id: RegistrationId) -> Option<&StorageKey> {
         Some(&self.registrations.get(&id)?.storage_key)
+    }
+
+    /// Whether a storage key has a client that is no service worker: a page, or a worker of one.
+    #[must_use]
+    pub fn has_client(&self, key: &StorageKey) -> bool {
+        let ids = self.clients_by_key.get(key).into_iter().flatten();
+        ids.filter_map(|id| self.clients.get(id))
+            .any(|client| client.environment.client_type != ClientType::ServiceWorker)
     }
 
     /// The registration of a worker.

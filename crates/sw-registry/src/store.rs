@@ -77,7 +77,15 @@ pub enum StoreWrite {
         /// What it holds.
         value: Vec<u8>,
     },
-    /// Remove the rows whose keys begin with this.
+    /// Write a row of another part of the profile that is not read at opening, but by
+    /// [`RegistryStore::blob`]. Its key is no other row's.
+    PutBlob {
+        /// Where it stands.
+        key: Vec<u8>,
+        /// What it holds.
+        value: Vec<u8>,
+    },
+    /// Remove the rows and blobs whose keys begin with this.
     RemoveRows(Vec<u8>),
 }
 
@@ -124,6 +132,12 @@ pub trait RegistryStore: Send {
     /// # Errors
     /// If they cannot be read, are damaged, or are not there.
     fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError>;
+
+    /// Reads what [`StoreWrite::PutBlob`] wrote; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Writes a batch as one transaction that is durable when this returns.
     ///

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sw_types::fetch::CacheMode;
 use sw_types::{
-    PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site, StorageKey,
-    UpdateViaCache, WorkerId, WorkerState,
+    ClientNotice, PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site,
+    StorageKey, UpdateViaCache, WorkerId, WorkerState,
 };
 use url::Url;
 
@@ -362,7 +362,13 @@ impl Registry {
         let Some(id) = self.registration_id_at(key) else {
             return self.fail_update(key, gone(key));
         };
+        let before = self.registrations[&id].update_via_cache;
         self.copy_job_to_registration(key, id, script.update_via_cache);
+        if let Some(view) = self.registration(id) {
+            if view.update_via_cache != before {
+                self.notify_all(&key.0, &ClientNotice::UpdateViaCacheChanged(view));
+            }
+        }
         self.store_for_nobody(id);
         self.resolve_with_registration(key, id);
         self.finish_job(key);

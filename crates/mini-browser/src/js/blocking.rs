@@ -63,6 +63,8 @@ pub(super) struct ScriptRequest {
     pub(super) mode: RequestMode,
     pub(super) credentials: CredentialsMode,
     pub(super) referrer: Option<Url>,
+    /// What it must be. (*Subresource Integrity*.)
+    pub(super) integrity: String,
 }
 
 impl ScriptRequest {
@@ -74,6 +76,7 @@ impl ScriptRequest {
             mode: self.mode,
             credentials: self.credentials,
             referrer: self.referrer,
+            integrity: self.integrity,
             service_workers: match realm.kind() {
                 RealmKind::ServiceWorker(_) => {
                     service_worker::types::fetch::ServiceWorkersMode::Foreign

@@ -2,13 +2,15 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
-use crate::fetch::{PolicyContainer, is_potentially_trustworthy};
+use crate::fetch::{FetchTiming, PolicyContainer, Source, is_potentially_trustworthy};
 
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;
@@ -185,6 +187,49 @@ pub struct FetchedDocument {
     pub became_get: bool,
     /// `document.referrer`
     pub referrer: String,
+    /// When it came, if it came by a fetch.
+    pub timing: Option<DocumentTiming>,
+}
+
+/// When the resource of a document came.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocumentTiming {
+    /// The URL that was asked for first.
+    pub url: Url,
+    /// How its response came.
+    pub fetch: FetchTiming,
+    /// Its response.
+    pub response: ResponseHead,
+    /// Who gave it.
+    pub source: Source,
+    /// When its body had been read.
+    pub end: Instant,
+    /// The length of its body, decoded, in bytes.
+    pub length: usize,
+    /// How the navigation came about.
+    pub kind: NavigationKind,
+}
+
+impl DocumentTiming {
+    /// Of a body of that length that has just been read.
+    #[must_use]
+    pub fn new(
+        url: Url,
+        fetch: FetchTiming,
+        (response, source): (ResponseHead, Source),
+        length: usize,
+    ) -> Self {
+        Self {
+            url,
+            fetch,
+            response,
+            source,
+            end: Instant::now(),
+            length,
+            kind: NavigationKind::New,
+        }
+    }
 }
 
 impl FetchedDocument {
@@ -198,6 +243,7 @@ impl FetchedDocument {
             body,
             became_get: false,
             referrer: String::new(),
+            timing: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod documents;
 mod error;
 mod event_loop;
 mod fetch_events;
+mod import_map;
 mod json;
 mod loader;
 mod messages;
@@ -44,6 +45,7 @@ mod shared;
 mod stashing;
 mod task;
 mod timers;
+mod timings;
 mod views;
 mod window_clients;
 mod window_proxy;
@@ -61,7 +63,8 @@ pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use documents::{
-    DocumentRequest, DocumentSource, Documents, FetchedDocument, NavigationKind, Place, Replaced,
+    DocumentRequest, DocumentSource, DocumentTiming, Documents, FetchedDocument, NavigationKind,
+    Place, Replaced,
 };
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};

@@ -9,6 +9,7 @@ use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
 use super::blocking::ScriptRequest;
+use super::import_map::ImportMaps;
 use super::module_scripts::ModuleScripts;
 use super::realm::{RealmKind, RealmState};
 use crate::fetch::{FetchParams, PolicyContainer, ReferrerPolicy, policy_of_headers};
@@ -76,6 +77,7 @@ impl ModuleFetches {
             _ => CredentialsMode::SameOrigin,
         };
         let request = ScriptRequest {
+            integrity: realm.local::<ImportMaps>().integrity(&url),
             url,
             destination,
             mode: RequestMode::Cors,

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::blocking::{FetchedScript, fetch_with, import_for_service_worker};
 use super::error::Exception as ThrownException;
+use super::import_map::ImportMaps;
 use super::module_fetches::ModuleFetches;
 use super::module_scripts::{self, Created, ModuleScripts};
 use super::realm::{RealmKind, RealmState, state_of};
@@ -22,7 +23,7 @@ const DYNAMIC: &str = "dynamic:";
 /// What the name of a module begins with that was imported with a type.
 const TYPED: &str = "typed:";
 
-/// *Resolve a module specifier.* Import maps are not offered. What cannot be resolved gets a name for
+/// *Resolve a module specifier.* What cannot be resolved gets a name for
 /// which [`load`] gives a module that throws.
 pub(super) fn resolve(
     ctx: &Ctx<'_>,
@@ -64,19 +65,11 @@ fn resolved(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Option<Url> {
         (_, Some(realm)) => Some(realm.base_url()),
         (base, None) => base.ok(),
     };
-    resolve_url(base.as_ref(), specifier)
+    let maps = realm
+        .map(|realm| realm.local::<ImportMaps>())
+        .unwrap_or_default();
+    maps.resolve(base.as_ref(), specifier)
         .filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"))
-}
-
-/// *Resolve a URL-like module specifier.*
-fn resolve_url(base: Option<&Url>, specifier: &str) -> Option<Url> {
-    let is_relative = ["/", "./", "../"]
-        .iter()
-        .any(|start| specifier.starts_with(start));
-    if is_relative {
-        return base?.join(specifier).ok();
-    }
-    Url::parse(specifier).ok()
 }
 
 /// *Fetch a single imported module script*, and create it. One that cannot be fetched or does not parse

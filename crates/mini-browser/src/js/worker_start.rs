@@ -83,6 +83,7 @@ impl Starting {
                 CredentialsMode::SameOrigin
             },
             referrer: realm.referrer_source(),
+            integrity: String::new(),
         };
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());

@@ -9,4 +9,6 @@ mod fetching;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod shared_workers;

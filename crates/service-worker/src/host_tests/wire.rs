@@ -299,6 +299,7 @@ impl Wire {
             registry.lookup(),
             to_driver,
             reports,
+            crate::store::BlobReader::default(),
         ));
         let handle = Handle {
             shared: Arc::clone(&shared),

@@ -2,11 +2,11 @@
 //! trigger of pushes, which wake services that have ports to answer through.
 
 use bytes::Bytes;
-use message_port::{Event, MessagePort, TransferredPort};
-use stash::{EntryId, Input, Item};
+use message_port::{Event, TransferredPort};
+use stash::{EntryId, Input};
 use sw_types::{EventType, RegistrationId, StorageKey, WorkerId, WorkerState};
 
-use super::{Parked, StashError, lock};
+use super::StashError;
 use crate::driver::Driver;
 use crate::shared::ToDriver;
 use crate::{EventDetail, Handle};
@@ -37,37 +37,28 @@ impl Handle {
     /// travels, with whatever it has received and no listener has seen. `None` if there is no such
     /// entry any more; the script gets a `DataCloneError` then.
     ///
-    /// A message that is on its way to the worker at this moment is dispatched there yet.
+    /// A message that is on its way to the worker at this moment is dispatched there yet. Payloads
+    /// that an earlier run of the process has stored are read now, which blocks.
     pub fn transfer_stashed(&self, worker: WorkerId, entry: EntryId) -> Option<TransferredPort> {
-        let now = self.shared.clock.now();
         let bound = self.shared.stashing().view(worker, entry)?;
-        // Before the stash, as the driver does: nothing is between the two then.
-        let mut bound = lock(&bound);
-        let mut stashing = self.shared.stashing();
-        let transfer = Input::Transfer {
-            entry,
-            undispatched: None,
-        };
-        stashing.stash.handle_input(now, transfer);
         // `None` if another view was closed or transferred meanwhile.
-        let released = stashing.stash.take_released(entry)?;
-        let storing = stashing.storing.remove(&entry).unwrap_or_default();
-        let storing = storing.into_iter().filter_map(|item| match item {
-            Item::Message(parked) => Some(parked),
-            Item::Close => None,
-        });
-        let messages: Vec<_> = released.messages.into_iter().chain(storing).collect();
-        drop(stashing);
-        let mut port: MessagePort = std::mem::take(&mut *bound);
-        drop(bound);
-        port.clear_on_ready();
-        let messages = messages.into_iter().map(Parked::unpark);
+        let (mut port, mut messages, closed) = self.shared.release_from(entry, &bound)?;
+        messages.retain_mut(|parked| self.shared.read_missing(parked));
+        let (messages, gone) = self.shared.unpack(messages);
+        let close = closed.then_some(Event::Close);
         // Its new owner hears of a peer that is closed, as it would have from the port itself.
-        let close = released.closed.then_some(Event::Close);
-        port.put_back(messages.map(Event::Message).chain(close).collect());
+        port.put_back(
+            messages
+                .into_iter()
+                .map(Event::Message)
+                .chain(close)
+                .collect(),
+        );
         // What else the stash asks for is the driver's to do.
         self.shared.send(ToDriver::StashReady(entry));
-        self.shared.send(ToDriver::Stashed(entry));
+        for gone in gone.into_iter().chain([entry]) {
+            self.shared.send(ToDriver::Stashed(gone));
+        }
         port.transfer().ok()
     }
 

@@ -142,6 +142,10 @@ impl RegistryStore for RedbStore {
         })?
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|_, database| rows::blob(database, key))
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         self.with(|store, database| {
             let owners = tables::commit(database, batch)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
@@ -16,6 +16,42 @@ const GROUP: usize = 256;
 enum Task {
     Commit(Batch),
     Scripts(WorkerId, oneshot::Sender<Result<ScriptMap, StoreError>>),
+    Blobs(Vec<Vec<u8>>, Box<dyn FnOnce(ReadBlobs) + Send>),
+}
+
+/// What was read of blobs, in the order in which they were asked for.
+pub(crate) type ReadBlobs = Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+/// Where tasks go, until the store is closed.
+type Tasks = Arc<Mutex<Option<mpsc::Sender<Task>>>>;
+
+/// Reads blobs, from any thread.
+#[derive(Clone, Default)]
+pub(crate) struct BlobReader(Tasks);
+
+impl BlobReader {
+    /// Reads them, after what was handed over before, and says so on the store's thread.
+    pub(crate) fn read(&self, keys: Vec<Vec<u8>>, then: impl FnOnce(ReadBlobs) + Send + 'static) {
+        send(&self.0, Task::Blobs(keys, Box::new(then)));
+    }
+
+    /// As [`Self::read`], and waits for it.
+    pub(crate) fn read_blocking(&self, keys: Vec<Vec<u8>>) -> ReadBlobs {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.read(keys, move |read| {
+            // It is waited for below.
+            let _gone = answer.send(read);
+        });
+        answered.recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+fn send(tasks: &Tasks, task: Task) {
+    let tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    // A thread that is gone drops the task, and whoever waits for it hears `Closed`.
+    if let Some(tasks) = tasks.as_ref() {
+        drop(tasks.send(task));
+    }
 }
 
 struct Batch {
@@ -25,7 +61,7 @@ struct Batch {
 
 /// The thread that owns a store. Dropped, it finishes what it was given and ends.
 pub(crate) struct StoreThread {
-    tasks: Option<mpsc::Sender<Task>>,
+    tasks: Tasks,
     closed: oneshot::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,7 +79,7 @@ impl StoreThread {
                 let _unheard = done.send(());
             })?;
         Ok(Self {
-            tasks: Some(tasks),
+            tasks: Arc::new(Mutex::new(Some(tasks))),
             closed,
             thread: Some(thread),
         })
@@ -52,7 +88,7 @@ impl StoreThread {
     /// Takes nothing more; ready when everything that was handed over is done and the store has
     /// been closed.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.tasks = None;
+        self.close();
         Pin::new(&mut self.closed).poll(cx).map(drop)
     }
 
@@ -76,17 +112,25 @@ impl StoreThread {
         async move { answered.await.unwrap_or(Err(StoreError::Closed)) }
     }
 
+    /// Reads blobs, from any thread.
+    pub(crate) fn blobs(&self) -> BlobReader {
+        BlobReader(Arc::clone(&self.tasks))
+    }
+
+    /// Takes nothing more.
+    fn close(&self) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        *tasks = None;
+    }
+
     fn send(&self, task: Task) {
-        if let Some(tasks) = &self.tasks {
-            // A thread that is gone drops the task, and whoever waits for it hears `Closed`.
-            drop(tasks.send(task));
-        }
+        send(&self.tasks, task);
     }
 }
 
 impl Drop for StoreThread {
     fn drop(&mut self) {
-        self.tasks = None;
+        self.close();
         if self
             .thread
             .take()
@@ -102,6 +146,7 @@ fn serve(mut store: Box<dyn RegistryStore>, tasks: &mpsc::Receiver<Task>) {
     while let Some(task) = next.take().or_else(|| tasks.recv().ok()) {
         match task {
             Task::Scripts(worker, to) => answer(to, store.scripts(worker)),
+            Task::Blobs(keys, then) => then(keys.iter().map(|key| store.blob(key)).collect()),
             Task::Commit(first) => {
                 let mut group = vec![first];
                 while group.len() < GROUP && next.is_none() {
@@ -150,8 +195,6 @@ fn answer<T>(to: oneshot::Sender<Result<T, StoreError>>, result: Result<T, Store
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use sw_registry::Restored;
     use sw_types::RegistrationId;
 
@@ -170,6 +213,10 @@ mod tests {
 
         fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError> {
             Err(StoreError::Damaged(format!("{worker} has no scripts")))
+        }
+
+        fn blob(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
         }
 
         fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {

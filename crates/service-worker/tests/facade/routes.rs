@@ -141,18 +141,21 @@ fn a_cache_answers_and_where_it_has_nothing_the_network_does() {
     stand.caches.put("a", "https://site.test/other", head());
     let mut get = |to: &str| {
         let fetching = stand.handle.fetch(subresource(page, to));
-        stand.settle("an answer", fetching)
+        stand.settle("an answer", fetching).unwrap()
     };
-    let fetched = get(LEAF).unwrap();
+    let fetched = get(LEAF);
     assert_eq!(fetched.answered_by, AnsweredBy::CacheStorage(start.worker));
     let cache = Some(RouterSourceEnum::Cache);
     assert_eq!(fetched.timing.matched_router_source, cache);
     assert_eq!(fetched.timing.final_router_source, cache);
     assert!(fetched.timing.cache_lookup_start.is_some());
     assert_eq!(text(fetched), b"b");
-    assert_eq!(text(get("https://site.test/other").unwrap()), b"a");
+    assert_eq!(text(get("https://site.test/other")), b"a");
     // Nothing there, and then not even on the network.
-    let missing = get("https://site.test/missing");
+    let fetching = stand
+        .handle
+        .fetch(subresource(page, "https://site.test/missing"));
+    let missing = stand.settle("a failure", fetching);
     assert!(
         matches!(missing, Err(FetchError::Network(_))),
         "{missing:?}"

@@ -358,6 +358,10 @@ impl RegistryStore for Disk {
         self.store.lock().unwrap().scripts(worker)
     }
 
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.lock().unwrap().blob(key)
+    }
+
     fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
         if self.refuses {
             return Err(StoreError::Io("the disk is full".into()));

@@ -2,7 +2,7 @@
 //! reader or the disk can observe must be the same after every step. A failure is shrunk and printed.
 
 mod compare;
-mod random;
+pub(crate) mod random;
 mod steps;
 
 use std::collections::BTreeSet;

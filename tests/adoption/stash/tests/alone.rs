@@ -119,8 +119,9 @@ fn rows_carry_an_entry_and_its_messages_over_a_restart() {
         peer: None,
     };
     let message = StoredMessage {
-        payload: b"hello".to_vec(),
-        ports: 0,
+        payload: Some(b"hello".to_vec()),
+        bytes: 5,
+        ports: Vec::new(),
     };
     let key = record::key(id, Kind::Entry);
     disk.insert(key.clone(), record::encode(&key, &row).unwrap());
@@ -138,7 +139,7 @@ fn rows_carry_an_entry_and_its_messages_over_a_restart() {
             }
             Some((entry, Kind::Message(_))) => {
                 let stored: StoredMessage = record::decode(key, value).unwrap();
-                let message = String::from_utf8(stored.payload).unwrap();
+                let message = String::from_utf8(stored.payload.unwrap()).unwrap();
                 let bytes = message.len();
                 stash.handle_input(
                     now,

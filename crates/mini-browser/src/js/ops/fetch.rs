@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -22,13 +23,16 @@ use url::Url;
 
 use super::heads::Behalf;
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
+use crate::fetch::{
+    FetchError, FetchParams, FetchService, FetchedResponse, RequestBody, Source, policy_of_keyword,
+};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
 use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
+use crate::js::timings::{Measuring, Timings};
 
 /// The longest body that scripts can read, in bytes.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -160,7 +164,16 @@ async fn fetch_for_element(
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let params = fetch_params(&realm, &head, None)?;
-    let fetched = service.fetch(params).await;
+    let initiator = match params.head.destination {
+        Destination::Script => "script",
+        Destination::Image => "img",
+        Destination::Font => "css",
+        Destination::Audio => "audio",
+        Destination::Video => "video",
+        Destination::Track => "track",
+        _ => "link",
+    };
+    let fetched = timed(&realm, &service, params, initiator).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let head = fetched.head;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -197,7 +210,7 @@ async fn fetch(
         None => service,
     };
     let params = fetch_params(&realm, &head, body)?;
-    let fetched = service.fetch(params).await;
+    let fetched = timed(&realm, &service, params, initiator(&head)).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let was_sent = fetched.source == Source::Network;
     let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
@@ -217,6 +230,41 @@ pub(super) async fn preload_response(
         .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
     let is_null = matches!(head.status.as_u16(), 204 | 205 | 304);
     Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
+}
+
+/// The *initiator type* of what a script fetches.
+pub(super) fn initiator(head: &Value) -> &'static str {
+    match head["initiator"].as_str() {
+        Some("xmlhttprequest") => "xmlhttprequest",
+        _ => "fetch",
+    }
+}
+
+/// *Fetch*, which leaves an entry among the realm's resource timings when its body ends.
+async fn timed(
+    realm: &RealmState,
+    service: &FetchService,
+    params: FetchParams,
+    initiator: &'static str,
+) -> std::result::Result<FetchedResponse, FetchError> {
+    let measuring = Measuring::begin(realm, &params, initiator);
+    let fetched = service.fetch(params).await;
+    let Some(measuring) = measuring else {
+        return fetched;
+    };
+    let timings = realm.local::<Timings>();
+    match fetched {
+        Ok(mut fetched) => {
+            let measured = measuring.ended(Some(&mut fetched));
+            fetched.body = timings.report(measured, fetched.body);
+            Ok(fetched)
+        }
+        Err(error) => {
+            let measured = measuring.ended(None);
+            timings.add(measured.entry(Instant::now(), 0));
+            Err(error)
+        }
+    }
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.

@@ -30,6 +30,7 @@ mod router_rules;
 mod stashing;
 mod storage;
 mod test_report;
+mod timings;
 mod uploads;
 mod url;
 mod url_pattern;
@@ -120,6 +121,7 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;
+    timings::declare(ops)?;
     test_report::declare(ops)
 }
 

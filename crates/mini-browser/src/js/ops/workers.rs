@@ -161,6 +161,7 @@ fn import(
         mode: RequestMode::NoCors,
         credentials: CredentialsMode::Include,
         referrer: realm.referrer_source(),
+        integrity: String::new(),
     };
     let script = fetch_with(realm, request.params(realm), blob)?;
     // Fetch a classic worker-imported script, step 5: whatever the URL's scheme.

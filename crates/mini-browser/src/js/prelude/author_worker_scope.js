@@ -14,7 +14,8 @@ export function installAuthorWorkerScope(Class) {
   replaceable("name", op_worker_name);
   lazy("worker_location.js", ["WorkerLocation", "WorkerNavigator"]);
   lazy("file_reader_sync.js", ["FileReaderSync"]);
-  lazy("xhr.js", ["XMLHttpRequest", "XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
+  lazy("xhr.js", ["XMLHttpRequest"]);
+  lazy("xhr_event_targets.js", ["XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);
   lazy("worker.js", ["Worker"]);
   if (facts.secure) lazyServiceWorkers();
 }

@@ -39,7 +39,7 @@ export class URLPattern {
       const component = components[name];
       const flags = given.ignoreCase && IGNORING.includes(name) ? "vi" : "v";
       try {
-        component.regexp = new RegExp(component.regexp, flags);
+        component.regexp = new RegExp(engineSource(component.regexp), flags);
       } catch (error) {
         throw new TypeError(`URLPattern: the ${name} is no regular expression: ${error.message}`);
       }
@@ -75,6 +75,31 @@ Object.defineProperty(URLPattern, "length", { value: 0, configurable: true });
 brands.urlPatternArguments = argumentsOf;
 
 const isString = (value) => value !== undefined && value !== null && typeof value !== "object" && typeof value !== "function";
+
+// What the engine takes for the syntax of class sets outside of classes as well, alone or doubled: it is written by
+// its code there, which means the same.
+const PUNCTUATION = "-/";
+const DOUBLED = "&!#%,:;<=>@`~";
+
+function engineSource(source) {
+  let classes = 0;
+  let before = "";
+  let result = "";
+  for (let i = 0; i < source.length; i++) {
+    const unit = source[i];
+    if (unit === "\\") {
+      result += unit + (source[++i] ?? "");
+      before = "";
+      continue;
+    }
+    if (unit === "[") classes++;
+    else if (unit === "]" && classes > 0) classes--;
+    const isTaken = classes === 0 && (PUNCTUATION.includes(unit) || (unit === before && DOUBLED.includes(unit)));
+    result += isTaken ? `\\x${unit.charCodeAt(0).toString(16)}` : unit;
+    before = unit;
+  }
+  return result;
+}
 
 // URLPatternInput: (USVString or URLPatternInit).
 function urlPatternInput(value) { return isString(value) ? USVString(value) : urlPatternInit(value); }

@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -51,6 +51,7 @@ impl Hop for Scripts {
                 Ok(Hopped {
                     response: Response { head, body },
                     source: Source::Network,
+                    timing: ServiceWorkerTiming::default(),
                 })
             }
             None => Err(HopError::new("nothing there")),
@@ -407,6 +408,34 @@ fn a_page_imports_modules_too() {
             "https://fonts.example.com/m.js",
             "https://fonts.example.com/m.js",
             "TypeError"
+        ])
+    );
+}
+
+#[test]
+fn a_page_says_where_its_modules_are_and_what_they_must_be() {
+    assert_eq!(
+        run(
+            &[
+                ("/lib/m.js", "export default import.meta.url;"),
+                ("/lib/other.js", "export default 1;")
+            ],
+            "const root = document.documentElement ?? document.appendChild(document.createElement('html'));
+            const errors = [];
+            addEventListener('error', ({ error }) => errors.push(error.name));
+            for (const text of ['{', JSON.stringify({
+                imports: { m: '/lib/m.js', 'lib/': '/lib/' },
+                integrity: { '/lib/other.js': 'sha256-AAAA' },
+            })]) root.append(Object.assign(document.createElement('script'), { type: 'importmap', text }));
+            return [(await import('m')).default, (await import('lib/m.js')).default, await import('lib/other.js').catch((error) => error.name),
+                await import('n').catch((error) => error.name), errors];"
+        ),
+        json!([
+            "https://fonts.example.com/lib/m.js",
+            "https://fonts.example.com/lib/m.js",
+            "TypeError",
+            "TypeError",
+            ["SyntaxError"]
         ])
     );
 }

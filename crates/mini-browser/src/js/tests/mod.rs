@@ -24,6 +24,7 @@ mod shared;
 pub(super) mod stand;
 mod streams;
 mod structured_clone;
+mod url_pattern;
 mod web_apis;
 mod windows;
 mod xhr;

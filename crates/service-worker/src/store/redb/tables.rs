@@ -105,12 +105,14 @@ pub(super) fn commit(
             next: transaction.open_table(NEXT).map_err(refused)?,
             owners: Vec::new(),
         };
+        let mut rows = rows::Rows::new(transaction);
         for write in batch {
             match write {
                 StoreWrite::Put(registration) => batch_of.put(registration)?,
                 StoreWrite::Remove(id) => batch_of.remove(*id)?,
-                StoreWrite::PutRow { key, value } => rows::put(transaction, key, value)?,
-                StoreWrite::RemoveRows(prefix) => rows::remove(transaction, prefix)?,
+                StoreWrite::PutRow { key, value } => rows.put(key, value)?,
+                StoreWrite::PutBlob { key, value } => rows.put_blob(key, value)?,
+                StoreWrite::RemoveRows(prefix) => rows.remove(prefix)?,
             }
         }
         Ok(batch_of.owners)

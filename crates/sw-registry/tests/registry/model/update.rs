@@ -128,7 +128,13 @@ impl Model {
 
     /// Step 7.
     fn unchanged(&mut self, key: Key, id: RegistrationId) {
+        let before = self.registrations[&id].update_via_cache;
         self.copy_job_to_registration(key, id);
+        // The mode is live at every registration object.
+        let mode = self.registrations[&id].update_via_cache;
+        if mode != before {
+            self.tell_all(id, &format!("updateviacache {mode:?}"));
+        }
         self.write(id, Then::Nobody(key));
         self.resolve_job(key, &format!("registration {id}"));
         self.finish_job(key);

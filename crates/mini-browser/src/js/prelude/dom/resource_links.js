@@ -37,7 +37,7 @@ function process(element) {
     release();
   });
   steps.run(url, {
-    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? "", referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
+    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? undefined, referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
   }).then((sheet) => settle("load", sheet), () => settle("error"));
 }
 
@@ -72,8 +72,8 @@ async function loadIcon(url, settings) {
   return null;
 }
 
-async function preloadModule(url, { crossOrigin }) {
-  const module = await load("module_scripts.js").fetchExternal(url, { credentials: crossOrigin === "use-credentials" ? "include" : "same-origin" });
+async function preloadModule(url, settings) {
+  const module = await load("module_scripts.js").fetchExternal(url, settings);
   if (module === null) throw new TypeError("it cannot be fetched");
   return null;
 }

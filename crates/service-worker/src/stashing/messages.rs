@@ -1,0 +1,352 @@
+//! Messages of stashed ports: their arrival, their rows, which of them may be dispatched, and their
+//! end. (SEMANTICS §5.3.)
+//!
+//! After a crash it must be known which messages a worker may have been given. An entry has a row for
+//! that, its *cursor*, which is written in the same commit as a message that can be delivered at once:
+//! so a message costs one commit. The cursor runs ahead of what is dispatched by [`AHEAD`] messages at
+//! most, and is set back to the very place at a clean end. Removals go along with the next commit.
+
+use std::mem;
+use std::sync::Mutex;
+
+use message_port::Message;
+use stash::record::{self, Kind, LONGEST_INLINE, StoredMessage};
+use stash::{EntryId, Input, Item, NewEntry, Stash};
+use sw_registry::StoreWrite;
+use sw_types::WorkerState;
+
+use super::durable::put;
+use super::journal::Then;
+use super::parked::{Parked, Passenger, Stored};
+use super::{Arc, Bound};
+use crate::driver::Driver;
+use crate::functional::What;
+
+/// How many messages of an entry may be dispatched before the store hears of the first of them.
+const AHEAD: usize = 32;
+
+impl Driver {
+    /// A message has arrived; called with its port locked.
+    pub(super) fn arrived(&mut self, entry: EntryId, mut message: Message) {
+        if message.attachment.take().is_some() {
+            tracing::warn!(%entry, "what was attached to a message for a stashed port is lost");
+        }
+        let mut message = Parked::new(message, self.shared.driver());
+        let bytes = message.charge();
+        message.waits = self.is_durable(entry);
+        self.stash_input(match message.waits {
+            true => Input::MessageWaits {
+                entry,
+                message,
+                bytes,
+            },
+            false => Input::MessageArrived {
+                entry,
+                message,
+                bytes,
+            },
+        });
+    }
+
+    /// Whether both ends of a port are in the stash.
+    pub(super) fn is_durable(&self, id: EntryId) -> bool {
+        let known = self.durable.entries.get(&id);
+        known.is_some_and(|known| known.peer.is_some())
+    }
+
+    /// Gives the store what waits in a durable entry and is not stored: the newest, always.
+    pub(super) fn store_waiting(&mut self, id: EntryId) {
+        let shared = Arc::clone(&self.shared);
+        let mut stashing = shared.stashing();
+        let stash = &mut stashing.stash;
+        let Some(entry) = stash.entry_mut(id) else {
+            return;
+        };
+        let unstored = entry.waiting_mut().rev();
+        let unstored = unstored.take_while(|parked| parked.stored.is_none());
+        let mut ports: Vec<_> = unstored.map(|it| mem::take(&mut it.ports)).collect();
+        let Some(holder) = holder(stash, id) else {
+            return;
+        };
+        let mut fresh = Vec::new();
+        for port in ports.iter_mut().rev().flatten() {
+            keep(stash, &holder, port, &mut fresh);
+        }
+        let count = ports.len();
+        let first = self.durable.next_number;
+        let number = |newer: usize| first + u64::try_from(count - 1 - newer).unwrap_or(u64::MAX);
+        self.durable.next_number += u64::try_from(count).unwrap_or(u64::MAX);
+        let (mut writes, mut waited) = (Vec::new(), 0);
+        let waiting = stash.entry_mut(id).into_iter();
+        let waiting = waiting.flat_map(|entry| entry.waiting_mut().rev());
+        for (newer, (parked, ports)) in waiting.zip(ports).enumerate() {
+            parked.ports = ports;
+            parked.stored = Some(Stored::new(id, number(newer)));
+            writes.extend(message_rows(parked));
+            waited += usize::from(parked.waits);
+        }
+        drop(stashing);
+        self.durable.journal.write(writes);
+        // Those that came before both ends were stashed do not wait to be accepted.
+        for _ in 0..waited {
+            self.durable.journal.then(Then::Accepted(id));
+        }
+        self.store_kept(fresh);
+        self.grant_ahead(id);
+    }
+
+    /// The same for what a worker has been given and has not dispatched: should the process crash,
+    /// it is delivered again, without its ports.
+    pub(super) fn store_under_way(&mut self, id: EntryId) {
+        let mut under_way = Vec::new();
+        for (event, found) in &mut self.functional.events {
+            if let What::Stashed {
+                entry,
+                consumed: false,
+                stored: stored @ None,
+            } = &mut found.what
+                && *entry == id
+                && let Some((payload, ports)) = found.unstored.take()
+            {
+                let number = self.durable.next_number;
+                self.durable.next_number += 1;
+                *stored = Some(Stored::new(id, number));
+                tracing::debug!(%id, %event, "is stored while it is under way");
+                under_way.push((number, payload, ports));
+            }
+        }
+        for (number, payload, ports) in under_way {
+            let writes = rows_of(id, number, &payload, vec![None; ports]);
+            self.durable.journal.write(writes);
+            if let Some(known) = self.durable.entries.get_mut(&id) {
+                known.granted = number + 1;
+                known.dispatched = number + 1;
+                self.durable.journal.cursor(id, number + 1);
+            }
+        }
+        let mut undispatched = mem::take(&mut self.functional.undispatched);
+        for (entry, item) in undispatched.values_mut().flatten() {
+            if let Item::Message(parked) = item
+                && *entry == id
+                && parked.stored.is_none()
+            {
+                let number = self.durable.next_number;
+                self.durable.next_number += 1;
+                parked.stored = Some(Stored::new(id, number));
+                self.store_again(parked);
+            }
+        }
+        self.functional.undispatched = undispatched;
+    }
+
+    /// Writes the rows of a message that is not in the stash at the moment; its ports are kept.
+    pub(super) fn store_again(&mut self, parked: &mut Parked) {
+        let Some(stored) = parked.stored else { return };
+        let mut fresh = Vec::new();
+        let shared = Arc::clone(&self.shared);
+        let mut stashing = shared.stashing();
+        if let Some(holder) = holder(&stashing.stash, stored.entry) {
+            for port in &mut parked.ports {
+                keep(&mut stashing.stash, &holder, port, &mut fresh);
+            }
+        }
+        drop(stashing);
+        self.durable.journal.write(message_rows(parked));
+        self.store_kept(fresh);
+    }
+
+    fn store_kept(&mut self, fresh: Vec<(EntryId, Bound)>) {
+        for (id, bound) in fresh {
+            self.shared.bind(&bound, id);
+            self.store_entry(id);
+        }
+    }
+
+    // ---- Dispatch ----
+
+    /// Grants what a worker that listens will be given next, up to the first message that has to be
+    /// granted by itself: one that is redelivered, or carries kept ports.
+    pub(super) fn grant_ahead(&mut self, id: EntryId) {
+        let Some(known) = self.durable.entries.get_mut(&id) else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut stashing = shared.stashing();
+        if known.ahead > AHEAD / 2 || !stashing.stash.listens(id) {
+            return;
+        }
+        let before = known.granted;
+        let waiting = stashing.stash.entry_mut(id).into_iter();
+        for parked in waiting.flat_map(stash::Entry::waiting_mut) {
+            let Some(stored) = parked.stored else { break };
+            if stored.redelivered || parked.kept().next().is_some() || known.ahead >= AHEAD {
+                break;
+            }
+            if stored.number >= known.granted {
+                known.granted = stored.number + 1;
+                known.ahead += 1;
+            }
+        }
+        if known.granted > before {
+            self.durable.journal.cursor(id, known.granted);
+        }
+    }
+
+    /// Whether a message may be dispatched; if not, the store is asked. "Attempts are counted durably
+    /// before each redelivery."
+    pub(super) fn grant(&mut self, stored: &mut Stored) -> bool {
+        let id = stored.entry;
+        if stored.redelivered {
+            if mem::replace(&mut stored.counted, true) {
+                return true;
+            }
+            stored.attempts = stored.attempts.saturating_add(1);
+            let attempts = put(id, Kind::Attempts(stored.number), &stored.attempts);
+            self.durable.journal.write(attempts);
+            return false;
+        }
+        let Some(known) = self.durable.entries.get_mut(&id) else {
+            return true;
+        };
+        if stored.number < known.granted {
+            return true;
+        }
+        known.granted = stored.number + 1;
+        known.ahead += 1;
+        self.durable.journal.cursor(id, known.granted);
+        self.grant_ahead(id);
+        false
+    }
+
+    /// A message is given to the host.
+    pub(super) fn grant_used(&mut self, stored: Stored) {
+        let Some(known) = self.durable.entries.get_mut(&stored.entry) else {
+            return;
+        };
+        if !stored.redelivered {
+            known.dispatched = stored.number + 1;
+            known.ahead = known.ahead.saturating_sub(1);
+        }
+        self.grant_ahead(stored.entry);
+    }
+
+    /// It was not dispatched after all: nobody has seen it.
+    pub(super) fn grant_unused(&mut self, stored: &mut Stored) {
+        if stored.redelivered {
+            if mem::take(&mut stored.counted) {
+                stored.attempts = stored.attempts.saturating_sub(1);
+                let attempts = put(
+                    stored.entry,
+                    Kind::Attempts(stored.number),
+                    &stored.attempts,
+                );
+                self.durable.journal.write_at_leisure(attempts);
+            }
+        } else if let Some(known) = self.durable.entries.get_mut(&stored.entry) {
+            known.dispatched = stored.number;
+            known.ahead += 1;
+        }
+    }
+
+    /// At a clean end, what was granted and not dispatched is known.
+    pub(super) fn exact_cursors(&mut self) {
+        for (id, known) in &self.durable.entries {
+            if known.dispatched < known.granted {
+                self.durable.journal.cursor(*id, known.dispatched);
+            }
+        }
+    }
+
+    /// "Consumed when its dispatch task has run."
+    pub(crate) fn forget_message(&mut self, stored: Option<Stored>) {
+        if let Some(Stored { entry, number, .. }) = stored {
+            let rows = record::key(entry, Kind::Message(number));
+            let remove = StoreWrite::RemoveRows(rows);
+            self.durable.journal.write_at_leisure([remove]);
+        }
+    }
+
+    pub(crate) fn take_for_consumed(&mut self, what: What) {
+        if let What::Stashed {
+            consumed: false,
+            stored,
+            ..
+        } = what
+        {
+            self.forget_message(stored);
+        }
+    }
+
+    /// Ports that nobody will get.
+    pub(crate) fn discard(&mut self, ports: Vec<Passenger>) {
+        for port in &ports {
+            if let Passenger::Kept(id) = port {
+                self.stash_input(Input::Close { entry: *id });
+            }
+        }
+        drop(ports);
+    }
+}
+
+/// What a port needs to know of the entry whose message it travels in.
+fn holder(stash: &Stash<Bound, Parked>, id: EntryId) -> Option<NewEntry<()>> {
+    let entry = stash.entry(id)?;
+    Some(NewEntry {
+        registration: entry.registration(),
+        worker: entry.stashed_by(),
+        state: WorkerState::Activated,
+        name: String::new(),
+        port: (),
+        created: entry.created(),
+    })
+}
+
+fn keep(
+    stash: &mut Stash<Bound, Parked>,
+    holder: &NewEntry<()>,
+    port: &mut Passenger,
+    fresh: &mut Vec<(EntryId, Bound)>,
+) {
+    *port = match mem::replace(port, Passenger::Kept(EntryId(0))) {
+        Passenger::Port(port) => {
+            let bound: Bound = Arc::new(Mutex::new(port.receive()));
+            let id = stash.carry(holder, Arc::clone(&bound), None);
+            fresh.push((id, bound));
+            Passenger::Kept(id)
+        }
+        kept @ Passenger::Kept(_) => kept,
+    };
+}
+
+fn message_rows(parked: &Parked) -> Vec<StoreWrite> {
+    let Some(stored) = parked.stored else {
+        return Vec::new();
+    };
+    let ports = parked.ports.iter().map(|port| match port {
+        Passenger::Kept(id) => Some(*id),
+        Passenger::Port(_) => None,
+    });
+    let payload = parked.payload.as_deref().unwrap_or_default();
+    rows_of(stored.entry, stored.number, payload, ports.collect())
+}
+
+fn rows_of(
+    id: EntryId,
+    number: u64,
+    payload: &[u8],
+    ports: Vec<Option<EntryId>>,
+) -> Vec<StoreWrite> {
+    let inline = payload.len() <= LONGEST_INLINE;
+    let row = StoredMessage {
+        payload: inline.then(|| payload.to_vec()),
+        bytes: u64::try_from(payload.len()).unwrap_or(u64::MAX),
+        ports,
+    };
+    let mut writes = put(id, Kind::Message(number), &row);
+    if !inline {
+        let key = record::key(id, Kind::Body(number));
+        let value = record::encode_bytes(&key, payload);
+        writes.push(StoreWrite::PutBlob { key, value });
+    }
+    writes
+}
