@@ -20,6 +20,7 @@
 
 mod activate;
 mod clients;
+mod imports;
 mod input;
 mod install;
 mod job;
@@ -45,6 +46,7 @@ mod wake;
 mod waking;
 
 pub use clients::FoundClient;
+pub use imports::Import;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
     ScriptFetchError, SiteData,
@@ -62,4 +64,3 @@ pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
 pub use stored_rows::StoredRows;
-pub use update::Import;

@@ -244,6 +244,7 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         used: stored.scripts.keys().cloned().collect(),
         scripts: (!stored.scripts.is_empty()).then_some(stored.scripts),
         imports_cache: CacheMode::Default,
+        failed_imports: Default::default(),
         skip_waiting: false,
         skipping: Vec::new(),
         ever_evaluated: true,

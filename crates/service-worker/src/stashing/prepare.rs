@@ -96,7 +96,10 @@ impl Driver {
             message: PortMessage { payload, ports },
             redelivered: stored.is_some_and(|stored| stored.redelivered),
         };
-        let granted = stored.as_mut().is_none_or(|stored| self.grant(stored));
+        let then = Then::Granted(worker, event);
+        let granted = stored
+            .as_mut()
+            .is_none_or(|stored| self.grant(stored, then));
         if let Some(found) = self.functional.event(worker, event) {
             found.unstored = unstored;
             found.what = What::Stashed {
@@ -107,9 +110,8 @@ impl Driver {
         }
         let granting = Preparing::Granting(detail);
         self.functional.preparing.insert(event, granting);
-        match granted {
-            true => self.granted(worker, event),
-            false => self.durable.journal.then(Then::Granted(worker, event)),
+        if granted {
+            self.granted(worker, event);
         }
     }
 

@@ -107,6 +107,12 @@ fn check(disk: &Disk, allowed: &[Holding], least_id: u64, context: &str) {
             .unwrap_or_else(|error| panic!("{context}: a row without its scripts: {error}"));
         assert_eq!(scripts, worker.scripts, "{context}");
     }
+    // And no scripts without their row.
+    drop(store);
+    let named = holding.iter().flat_map(workers).map(|worker| worker.id.0);
+    let named: std::collections::BTreeSet<u64> = named.collect();
+    let orphans = &super::damage::workers_with_scripts(disk) - &named;
+    assert!(orphans.is_empty(), "{context}: scripts of {orphans:?}");
 }
 
 /// The states that are allowed when so many steps were acknowledged: the last of them, or the one

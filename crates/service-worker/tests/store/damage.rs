@@ -1,8 +1,9 @@
 //! Damage inside the file: of each record, and anywhere.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use service_worker::host_tests::samples::{put, remove, unread, workers};
 use service_worker::{RedbStore, RegistryStore, StoreError, StoredRegistration};
 
@@ -24,6 +25,17 @@ pub(crate) fn alter_row(disk: &Disk, id: u64, alter: impl FnOnce(&mut Vec<u8>)) 
         rows.insert(id, row.as_slice()).unwrap();
     }
     transaction.commit().unwrap();
+}
+
+/// Whose scripts are in the file, behind the store's back.
+pub(crate) fn workers_with_scripts(disk: &Disk) -> BTreeSet<u64> {
+    let database = disk.database().unwrap();
+    let transaction = database.begin_read().unwrap();
+    let Ok(scripts) = transaction.open_table(SCRIPTS) else {
+        return BTreeSet::new();
+    };
+    let keys = scripts.iter().unwrap();
+    keys.map(|entry| entry.unwrap().0.value().0).collect()
 }
 
 fn alter_script(disk: &Disk, worker: u64, url: &str, alter: impl FnOnce(&mut Vec<u8>)) {
@@ -71,9 +83,11 @@ fn a_flipped_byte_in_a_row_costs_that_registration_alone_and_names_it() {
         alter_row(&Disk::holding(profile.clone()), id, |row| {
             length = row.len()
         });
-        for at in (0..length).step_by(7) {
+        // Each byte of the first, with each bit in turn.
+        let every = if id == 1 { 1 } else { 7 };
+        for at in (0..length).step_by(every) {
             let disk = Disk::holding(profile.clone());
-            alter_row(&disk, id, |row| row[at] ^= 0x40);
+            alter_row(&disk, id, |row| row[at] ^= 1 << (at % 8));
             let mut store = open(&disk).unwrap();
             let restored = store.restore().unwrap();
             let context = format!("registration {id}, byte {at}");

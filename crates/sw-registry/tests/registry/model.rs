@@ -3,6 +3,7 @@
 //! fetch, a write, a start, an event.
 
 mod activation;
+mod clearing;
 mod disk;
 mod install;
 mod jobs;
@@ -63,6 +64,8 @@ pub(crate) struct Worker {
     used: BTreeSet<&'static str>,
     /// Whether what it imports bypasses the HTTP cache.
     no_cache: bool,
+    /// What could not be fetched for the update that brought it, which it does not try again.
+    failed: BTreeSet<&'static str>,
     pub(crate) state: WorkerState,
     skip_waiting: bool,
     /// Its calls of `skipWaiting()` that wait for the activate event to be dispatched.
@@ -98,13 +101,15 @@ pub(crate) struct Model {
     /// Where *Try Clear* or *Try Activate* has to ask a running worker whether it is idle: that is
     /// answered once the current algorithm has ended.
     to_ask: VecDeque<RegistrationId>,
-    /// Scripts that are being fetched, and for whom.
-    pub(crate) fetches: VecDeque<(Key, &'static str)>,
+    /// Scripts that are being fetched, and for which job.
+    pub(crate) fetches: VecDeque<(Key, u64, &'static str)>,
     /// All that were fetched, and whether the HTTP cache was bypassed.
     pub(crate) fetched: Vec<(&'static str, bool)>,
     /// What is durable, and what is on its way there.
     pub(crate) disk: Disk,
     pub(crate) writes: VecDeque<Write>,
+    /// Rows of cleared registrations that the next write removes.
+    to_remove: BTreeSet<RegistrationId>,
     /// The worker starts that each site caused in others, and when.
     starts: BTreeMap<&'static str, Vec<Instant>>,
     pub(crate) settled: BTreeMap<PromiseId, String>,
@@ -112,6 +117,7 @@ pub(crate) struct Model {
     pub(crate) reports: Vec<String>,
     next_registration: u64,
     next_worker: u64,
+    next_job: u64,
 }
 
 impl Model {
@@ -128,12 +134,14 @@ impl Model {
             fetched: Vec::new(),
             disk: Disk::default(),
             writes: VecDeque::new(),
+            to_remove: BTreeSet::new(),
             starts: BTreeMap::new(),
             settled: BTreeMap::new(),
             told: BTreeMap::new(),
             reports: Vec::new(),
             next_registration: 1,
             next_worker: 1,
+            next_job: 1,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sw_registry::Provenance;
-use sw_types::{RegistrationId, Timestamp, UpdateViaCache, WorkerId, WorkerState};
+use sw_types::{PromiseId, RegistrationId, Timestamp, UpdateViaCache, WorkerId, WorkerState};
 
 use super::{Key, Main, Model, Registration, Worker};
 
@@ -37,19 +37,20 @@ struct Version {
     scripts: BTreeMap<&'static str, u64>,
 }
 
-/// A write on its way: a row, or `None` to remove it; and what goes on when it is answered.
+/// A write on its way: which rows it removes, which it puts, and what goes on when it is answered.
 #[derive(Debug)]
 pub(crate) struct Write {
-    id: RegistrationId,
-    row: Option<Row>,
+    removals: BTreeSet<RegistrationId>,
+    put: Option<(RegistrationId, Row)>,
     then: Then,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Then {
-    Install(Key),
+    Install(Key, u64),
     Activate(RegistrationId),
-    Unregister(Key, RegistrationId),
+    Unregister(Key, u64, RegistrationId),
+    Clear(PromiseId),
     Nobody(Key),
 }
 
@@ -59,16 +60,29 @@ impl Model {
         match self.row(id) {
             Some(row) => {
                 self.registration(id).row = true;
-                let row = Some(row);
-                self.writes.push_back(Write { id, row, then });
+                // What could not be removed before goes with it.
+                let removals = std::mem::take(&mut self.to_remove);
+                let put = Some((id, row));
+                self.writes.push_back(Write {
+                    removals,
+                    put,
+                    then,
+                });
             }
             None => self.go_on(then, true),
         }
     }
 
     pub(super) fn write_removal(&mut self, id: RegistrationId, then: Then) {
-        let row = None;
-        self.writes.push_back(Write { id, row, then });
+        self.write_removals(BTreeSet::from([id]), then);
+    }
+
+    pub(super) fn write_removals(&mut self, removals: BTreeSet<RegistrationId>, then: Then) {
+        self.writes.push_back(Write {
+            removals,
+            put: None,
+            then,
+        });
     }
 
     /// The row as it will be once all that is being written is.
@@ -104,20 +118,23 @@ impl Model {
 
     /// The oldest write was answered.
     pub(crate) fn stored(&mut self, durable: bool) {
-        let Write { id, row, then } = self.writes.pop_front().expect("it was asked for");
+        let write = self.writes.pop_front().expect("it was asked for");
+        let Write {
+            removals,
+            put,
+            then,
+        } = write;
         if durable {
-            match row {
-                Some(row) => {
-                    let versions = row.waiting.iter().chain(&row.active);
-                    let worker = versions.map(|it| it.id.0 + 1).max().unwrap_or(0);
-                    self.disk.next_worker = self.disk.next_worker.max(worker);
-                    self.disk.next_registration = self.disk.next_registration.max(id.0 + 1);
-                    self.disk.rows.insert(id, row);
-                }
-                None => {
-                    self.disk.rows.remove(&id);
-                }
+            self.disk.rows.retain(|id, _| !removals.contains(id));
+            if let Some((id, row)) = put {
+                let versions = row.waiting.iter().chain(&row.active);
+                let worker = versions.map(|it| it.id.0 + 1).max().unwrap_or(0);
+                self.disk.next_worker = self.disk.next_worker.max(worker);
+                self.disk.next_registration = self.disk.next_registration.max(id.0 + 1);
+                self.disk.rows.insert(id, row);
             }
+        } else if !matches!(then, Then::Unregister(..)) {
+            self.to_remove.extend(removals);
         }
         self.go_on(then, durable);
         self.settle_down();
@@ -125,8 +142,11 @@ impl Model {
 
     fn go_on(&mut self, then: Then, durable: bool) {
         match then {
-            Then::Install(key) if durable => self.installed(key),
-            Then::Install(key) => self.not_installed(key),
+            Then::Install(key, job) | Then::Unregister(key, job, _) if !self.runs_job(key, job) => {
+            }
+            Then::Install(key, _) if durable => self.installed(key),
+            Then::Install(key, _) => self.not_installed(key),
+            Then::Activate(id) if !self.registrations.contains_key(&id) => {}
             Then::Activate(id) => {
                 // An activation goes on: the next start will make up for it.
                 if !durable {
@@ -135,12 +155,14 @@ impl Model {
                 }
                 self.activated(id);
             }
-            Then::Unregister(key, id) if durable => self.remove_row(key, id),
-            Then::Unregister(key, id) => {
+            Then::Unregister(key, _, id) if durable => self.remove_row(key, id),
+            Then::Unregister(key, _, id) => {
                 self.registration(id).row = true;
                 self.reject_job(key, "the store failed");
                 self.finish_job(key);
             }
+            Then::Clear(promise) if durable => self.settle(promise, "Done"),
+            Then::Clear(promise) => self.settle(promise, "the store failed"),
             Then::Nobody(key) if !durable => self.reports.push(format!("{} not stored", key.1)),
             Then::Nobody(_) => {}
         }
@@ -156,6 +178,7 @@ impl Model {
         self.fetches.clear();
         self.fetched.clear();
         self.writes.clear();
+        self.to_remove.clear();
         self.starts.clear();
         self.settled.clear();
         self.reports = vec!["quarantined".to_owned(); self.disk.damaged.len()];

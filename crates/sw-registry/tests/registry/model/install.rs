@@ -35,7 +35,8 @@ impl Model {
             let used = &it.used;
             it.scripts.retain(|path, _| used.contains(path));
             self.registration(id).storing_install = true;
-            self.write(id, Then::Install(key));
+            let job = self.head(key).number;
+            self.write(id, Then::Install(key, job));
         } else {
             self.install_failed(id);
             self.reject_job(key, "AbortError");

@@ -1,6 +1,6 @@
 //! Jobs: *Schedule Job*, *Run Job*, *Finish Job*; *Register* and *Unregister*.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sw_registry::Provenance;
 use sw_types::{ClientId, PromiseId, RegistrationId, UpdateViaCache};
@@ -17,6 +17,8 @@ pub(super) enum JobType {
 
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Which one it is: what was asked for an aborted one is not its successor's.
+    pub(super) number: u64,
     pub(super) job_type: JobType,
     pub(super) script: Main,
     /// Unset for updates, as who registers is.
@@ -32,6 +34,7 @@ pub(super) struct Job {
     pub(super) to_compare: usize,
     pub(super) changed: bool,
     pub(super) updated: BTreeMap<&'static str, u64>,
+    pub(super) failed: BTreeSet<&'static str>,
     /// What the registration was before the installation.
     pub(super) before: Option<(UpdateViaCache, Provenance)>,
 }
@@ -43,6 +46,7 @@ impl Job {
         promise: Option<(PromiseId, Option<ClientId>)>,
     ) -> Self {
         Self {
+            number: 0,
             job_type,
             script,
             update_via_cache: None,
@@ -54,6 +58,7 @@ impl Job {
             to_compare: 0,
             changed: false,
             updated: BTreeMap::new(),
+            failed: BTreeSet::new(),
             before: None,
         }
     }
@@ -72,7 +77,9 @@ impl Job {
 }
 
 impl Model {
-    pub(super) fn schedule_job(&mut self, key: Key, job: Job) {
+    pub(super) fn schedule_job(&mut self, key: Key, mut job: Job) {
+        job.number = self.next_job;
+        self.next_job += 1;
         let queue = self.queues.entry(key).or_default();
         match queue.back_mut() {
             None => {
@@ -145,7 +152,8 @@ impl Model {
     /// *Unregister*: first its row goes, if there may be one.
     pub(super) fn remove_row(&mut self, key: Key, id: RegistrationId) {
         if std::mem::take(&mut self.registration(id).row) {
-            self.write_removal(id, Then::Unregister(key, id));
+            let job = self.head(key).number;
+            self.write_removal(id, Then::Unregister(key, job, id));
         } else {
             self.unregistered(key, id);
         }

@@ -132,7 +132,7 @@ impl Model {
         let it = &self.workers[&worker];
         if it.scripts.contains_key(path) {
             Import::Have
-        } else if it.state <= WorkerState::Installing {
+        } else if it.state <= WorkerState::Installing && !it.failed.contains(path) {
             let no_cache = it.no_cache;
             Import::Fetch { no_cache }
         } else {

@@ -26,13 +26,16 @@ impl Model {
         job.force |= stale;
         let mode = job.update_via_cache.unwrap_or(of_registration);
         let no_cache = mode != UpdateViaCache::All || job.force;
-        let (script, _) = job.script;
-        self.fetches.push_back((key, script));
+        let ((script, _), number) = (job.script, job.number);
+        self.fetches.push_back((key, number, script));
         self.fetched.push((script, no_cache));
     }
 
     /// A fetch of the job at the head of this queue was answered.
-    pub(crate) fn fetched(&mut self, key: Key, path: &'static str, fetched: Fetched) {
+    pub(crate) fn fetched(&mut self, (key, job, path): (Key, u64, &'static str), fetched: Fetched) {
+        if !self.runs_job(key, job) {
+            return;
+        }
         if self.head(key).to_compare > 0 {
             self.import_fetched(key, path, fetched);
         } else {
@@ -72,8 +75,9 @@ impl Model {
         let job = self.head(key);
         job.updated = BTreeMap::from([(script.0, body)]);
         job.to_compare = imports.len();
+        let number = job.number;
         for path in imports {
-            self.fetches.push_back((key, path));
+            self.fetches.push_back((key, number, path));
             self.fetched.push((path, no_cache));
         }
     }
@@ -93,6 +97,8 @@ impl Model {
         if let Fetched::Script { body, .. } = fetched {
             job.changed |= known != Some(body);
             job.updated.insert(path, body);
+        } else {
+            job.failed.insert(path);
         }
         job.to_compare -= 1;
         if job.to_compare > 0 {
@@ -156,10 +162,12 @@ impl Model {
         scripts: BTreeMap<&'static str, u64>,
     ) {
         let no_cache = self.imports_bypass_the_cache(key, registration);
-        let script = self.head(key).script;
+        let job = self.head(key);
+        let (script, failed) = (job.script, std::mem::take(&mut job.failed));
         let mut worker = Worker::new(registration, script, scripts);
         worker.used = BTreeSet::from([script.0]);
         worker.no_cache = no_cache;
+        worker.failed = failed;
         worker.starting = true;
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
@@ -179,6 +187,7 @@ impl Worker {
             scripts,
             used: BTreeSet::new(),
             no_cache: false,
+            failed: BTreeSet::new(),
             state: WorkerState::Parsed,
             skip_waiting: false,
             skipping: Vec::new(),

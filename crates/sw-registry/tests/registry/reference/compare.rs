@@ -41,7 +41,7 @@ impl Run {
         self.compare_registrations();
         self.compare_clients();
         let fetches = host.held.fetches.iter().map(|(_, from)| from.clone());
-        let expected = model.fetches.iter().map(|(_, path)| url(path));
+        let expected = model.fetches.iter().map(|(_, _, path)| url(path));
         assert!(fetches.eq(expected), "scripts that are fetched");
         let cached = host.fetched.iter().map(|(from, cache)| {
             let no_cache = *cache == sw_types::fetch::CacheMode::NoCache;

@@ -57,11 +57,12 @@ pub(super) enum What {
     SlowDisk,
     ClockJumps,
     Restart,
+    ClearSiteData,
     Pass,
 }
 
 /// How often each kind of step is taken.
-pub(super) const KINDS: [(What, usize); 23] = [
+pub(super) const KINDS: [(What, usize); 24] = [
     (What::Register, 16),
     (What::Update, 4),
     (What::Unregister, 4),
@@ -84,6 +85,7 @@ pub(super) const KINDS: [(What, usize); 23] = [
     (What::SlowDisk, 4),
     (What::ClockJumps, 4),
     (What::Restart, 1),
+    (What::ClearSiteData, 1),
     (What::Pass, 11),
 ];
 
@@ -180,6 +182,7 @@ impl Run {
             What::SlowDisk => self.slow = random.one_in(3),
             What::ClockJumps => self.jump(random),
             What::Restart => self.restart(random),
+            What::ClearSiteData => self.clear_site_data(random),
             What::Pass => self.pass(random),
         }
         self.hear();

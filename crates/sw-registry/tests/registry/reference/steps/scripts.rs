@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sw_registry::{Import as Answer, Input, Provenance};
+use sw_registry::{Import as Answer, Input, Provenance, SiteData};
 use sw_types::fetch::CacheMode;
 use sw_types::{ClientId, Environment, Origin, ScriptResource, Site, WorkerState, WorkerType};
 
@@ -154,6 +154,18 @@ impl Run {
             from_cache,
         });
         self.model.imported(worker, path, fetched, from_cache);
+    }
+
+    /// A user clears an origin, or a response its partition.
+    pub(super) fn clear_site_data(&mut self, random: &mut Random) {
+        let promise = self.host.promise();
+        let partition = (!random.one_in(3)).then(|| random.below(2));
+        let of = match partition {
+            Some(partition) => SiteData::StorageKey(self.partitions[partition].clone()),
+            None => SiteData::Origin(self.partitions[0].origin().clone()),
+        };
+        self.host.input(Input::ClearSiteData(promise, of));
+        self.model.clear_site_data(promise, partition);
     }
 
     pub(super) fn create_client(&mut self, random: &mut Random) {

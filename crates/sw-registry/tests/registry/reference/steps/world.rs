@@ -13,13 +13,13 @@ use crate::model::Fetched;
 impl Run {
     pub(super) fn answer_fetch(&mut self, random: &mut Random) {
         let at = random.below(self.host.held.fetches.len().max(1));
-        let (Some((id, from)), Some((of, path))) = (
+        let (Some((id, from)), Some(of)) = (
             self.host.held.fetches.remove(at),
             self.model.fetches.remove(at),
         ) else {
             return;
         };
-        if IMPORTS.contains(&path) {
+        if IMPORTS.contains(&of.2) {
             self.see("an import that an update compares");
         }
         let (body, from_cache) = (random.below(3) as u64, random.one_in(3));
@@ -40,7 +40,7 @@ impl Run {
         self.host.scripts.insert(from.clone(), answer);
         self.host.answer_fetch(id, &from);
         self.host.pump();
-        self.model.fetched(of, path, fetched);
+        self.model.fetched(of, fetched);
     }
 
     pub(super) fn answer_start(&mut self, random: &mut Random) {
