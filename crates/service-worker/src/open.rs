@@ -74,10 +74,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
             clock,
             network,
             caches,
-<<<<<<< HEAD
             blobs: store.blobs(),
-=======
->>>>>>> routes
         },
         lookup,
         to_driver,

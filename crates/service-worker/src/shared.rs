@@ -132,20 +132,13 @@ pub(crate) fn shut_down_error() -> JobError {
     JobError::Abort("the service-worker subsystem is shut down".to_owned())
 }
 
-<<<<<<< HEAD
 /// What a host brought, as far as readers on any thread use it.
-=======
-/// What a host brings and everybody shares.
->>>>>>> routes
 pub(crate) struct Brought {
     pub(crate) policies: Policies,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) network: Arc<dyn Network>,
     pub(crate) caches: Arc<dyn CacheStorage>,
-<<<<<<< HEAD
     pub(crate) blobs: BlobReader,
-=======
->>>>>>> routes
 }
 
 impl Shared {
@@ -160,10 +153,7 @@ impl Shared {
             clock,
             network,
             caches,
-<<<<<<< HEAD
             blobs,
-=======
->>>>>>> routes
         } = brought;
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),

@@ -297,10 +297,7 @@ impl Wire {
                 clock: under_test.clock(),
                 network: Arc::new(pages),
                 caches: Arc::new(crate::NoCaches),
-<<<<<<< HEAD
                 blobs: crate::store::BlobReader::default(),
-=======
->>>>>>> routes
             },
             registry.lookup(),
             to_driver,
