@@ -35,6 +35,7 @@ pub(crate) fn opened(path: &Path) -> ServiceWorkers {
         clock: Arc::new(TokioClock),
         network: Arc::new(OneScript),
         store: Box::new(store),
+        caches: Arc::new(service_worker::NoCaches),
     })
     .expect("the store was opened")
 }
