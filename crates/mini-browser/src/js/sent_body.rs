@@ -111,13 +111,16 @@ impl Stream for Received {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let piece = match Pin::new(&mut self.pieces).poll_next(cx) {
-            Poll::Ready(piece) => piece,
-            // What was sent before it died is read.
-            Poll::Pending => match Pin::new(&mut self.is_alive).poll(cx) {
-                Poll::Ready(_) => None,
-                Poll::Pending => return Poll::Pending,
-            },
+        let mut piece = Pin::new(&mut self.pieces).poll_next(cx);
+        if piece.is_pending() && Pin::new(&mut self.is_alive).poll(cx).is_ready() {
+            // What was sent before it died is read, also what came just now.
+            piece = match Pin::new(&mut self.pieces).poll_next(cx) {
+                Poll::Pending => Poll::Ready(None),
+                ready => ready,
+            };
+        }
+        let Poll::Ready(piece) = piece else {
+            return Poll::Pending;
         };
         Poll::Ready(match piece {
             Some(Piece::Chunk(bytes)) => Some(Ok(bytes)),
@@ -195,6 +198,28 @@ mod tests {
         assert_eq!(next(&mut body), Some(Some(Ok("x".into()))));
         assert_eq!(next(&mut body), Some(Some(Err(BodyError::Aborted))));
         drop(sender);
+    }
+
+    #[test]
+    fn a_body_that_ends_while_it_is_read_is_not_taken_for_aborted() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        for _ in 0..2_000 {
+            let Ends {
+                sender,
+                alive,
+                body,
+                ..
+            } = SentBody::ends();
+            let sending = std::thread::spawn(move || {
+                sender.send_all("hello".into());
+                drop(alive);
+            });
+            let collected = runtime.block_on(body.collect(5));
+            assert_eq!(collected, Ok("hello".into()));
+            sending.join().unwrap();
+        }
     }
 
     #[test]
