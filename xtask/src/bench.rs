@@ -14,6 +14,12 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     Bench {
+        name: "fetch",
+        package: "mini-browser",
+        target: "fetch",
+        features: "",
+    },
+    Bench {
         name: "js",
         package: "mini-browser",
         target: "js",
@@ -42,7 +48,7 @@ const BENCHES: &[Bench] = &[
 /// What of a benchmark to run, and where its rows go.
 #[derive(clap::Args)]
 pub(crate) struct Wanted {
-    /// Which benchmark: js, ports, registry or stash.
+    /// Which benchmark: fetch, js, ports, registry or stash.
     name: String,
     /// The beginnings of the ids of the rows to measure; all rows if none.
     ids: Vec<String>,

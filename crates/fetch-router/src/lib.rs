@@ -57,7 +57,8 @@
 //!
 //! It does not look anything up, start workers, follow redirects, read bodies, or check integrity,
 //! Content Security Policy and embedder policies: the caller does, with what this crate decides.
-//! Static routes, navigation preload and `local_fetch` are not decided here yet.
+//! [`RouterRules`] are the rules of `addRoutes()`; a host that has caches asks them itself where a
+//! rule says so.
 
 #![forbid(unsafe_code)]
 
@@ -71,6 +72,7 @@ mod route;
 mod safelist;
 mod same_origin;
 mod skip_reason;
+mod static_routes;
 mod wait_graph;
 
 pub use cors::{CorsError, cors_check, timing_allow_origin_check};
@@ -83,11 +85,16 @@ pub use resource_policy::{
     EmbedderPolicy, ResourcePolicyBlocked, cross_origin_resource_policy_check,
 };
 pub use route::{
-    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, Verdict,
-    may_fall_through, route,
+    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, StaticRoute,
+    StaticRouter, Verdict, may_fall_through, route,
 };
 pub use safelist::{
     has_only_cors_safelisted_headers, is_cors_safelisted_method, is_cors_safelisted_request_header,
 };
 pub use skip_reason::SkipReason;
+pub use static_routes::{
+    MAX_CONDITIONS, MAX_DEPTH, RouterCondition, RouterMatch, RouterRecordError, RouterRule,
+    RouterRuleError, RouterRules, RouterSource, RouterSourceEnum, RunningStatus,
+    UrlPatternArguments, UrlPatternCompatible, UrlPatternError, UrlPatternInit, UrlPatternInput,
+};
 pub use wait_graph::{EdgeId, LoopReason, WaitGraph};

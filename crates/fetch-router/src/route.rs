@@ -11,9 +11,9 @@ use sw_types::{
 };
 use url::Url;
 
-use crate::SkipReason;
 use crate::safelist::{has_only_cors_safelisted_headers, is_cors_safelisted_method};
 use crate::same_origin::is_same_origin;
+use crate::{RouterRules, RouterSourceEnum, SkipReason};
 
 /// Decides which workers see a request. Pure, and without allocation.
 ///
@@ -21,7 +21,7 @@ use crate::same_origin::is_same_origin;
 /// if it is dispatched to, has not answered.
 #[must_use]
 pub fn route(request: &RouteRequest<'_>) -> Route {
-    let own = own_worker(request);
+    let (own, static_route) = own_worker(request);
     let fall_through = fall_through_worker(request);
     // Handle Fetch: shouldSoftUpdate, where a registration was found at all; Fire Functional Event.
     let subresource = !request.request.destination.is_non_subresource();
@@ -36,6 +36,7 @@ pub fn route(request: &RouteRequest<'_>) -> Route {
                 .fall_through
                 .is_some_and(|found| found.candidate.stale),
         own,
+        static_route,
         fall_through,
     };
     tracing::trace!(?route, "routed a request");
@@ -57,6 +58,8 @@ pub struct RouteRequest<'a> {
     /// controller; for a non-subresource request, what *Match Service Worker Registration* found
     /// for the reserved client. `None` if there is none, or it has no active worker.
     pub own: Option<Candidate>,
+    /// The router rules of that worker, if it has any.
+    pub router: Option<StaticRouter<'a>>,
     /// What *Match Service Worker Registration* found for the URL, by the storage key that the
     /// host's partition policy gives for the *requester* and the URL's origin. `None` if there is
     /// none, or it has no active worker. [`may_fall_through`] says when the look-up is spared.
@@ -79,11 +82,32 @@ impl<'a> RouteRequest<'a> {
             request,
             client,
             own: None,
+            router: None,
             fall_through: None,
             requesting_registration: None,
             policy,
         }
     }
+}
+
+/// The router rules of a worker.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain input")]
+pub struct StaticRouter<'a> {
+    /// Its *list of router rules*.
+    pub rules: &'a RouterRules,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// What a router rule decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain answer")]
+pub struct StaticRoute {
+    /// Which rule; [`RouterRules::source`] says which cache, if it is one.
+    pub rule: usize,
+    /// The kind of source that it names.
+    pub source: RouterSourceEnum,
 }
 
 /// The active worker of a registration, as far as a decision depends on it.
@@ -156,6 +180,10 @@ pub struct Route {
     /// The request's own worker. [`SkipReason::EmptyFetchListeners`] asks the caller to start that
     /// worker in the background, once it is activated.
     pub own: Verdict,
+    /// The own worker's router rule that matches, if one does. If it names the network, or a cache,
+    /// the own worker is [skipped](SkipReason::RoutedToNetwork); a cache is asked before anybody
+    /// else. If it names a race (of a `GET`), the network is asked while the event is handled.
+    pub static_route: Option<StaticRoute>,
     /// The fall-through worker, asked if the own worker gives no response. Whatever the reason for
     /// skipping it, no worker is started.
     pub fall_through: Verdict,
@@ -201,12 +229,18 @@ impl Verdict {
         }
     }
 
-    /// Whether *Handle Fetch* got as far as an active worker.
-    const fn reached(self) -> bool {
+    /// Whether *Handle Fetch* got as far as an active worker, and its router rules.
+    #[must_use]
+    pub const fn reached(self) -> bool {
         matches!(
             self,
             Self::Dispatch { .. }
-                | Self::Skip(SkipReason::NoFetchListener | SkipReason::EmptyFetchListeners)
+                | Self::Skip(
+                    SkipReason::NoFetchListener
+                        | SkipReason::EmptyFetchListeners
+                        | SkipReason::RoutedToNetwork
+                        | SkipReason::RoutedToCache
+                )
         )
     }
 }
@@ -278,7 +312,7 @@ pub fn may_fall_through(
 }
 
 /// *Handle Fetch*, up to the event.
-fn own_worker(asked: &RouteRequest<'_>) -> Verdict {
+fn own_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<StaticRoute>) {
     let gates = || -> Result<Candidate, SkipReason> {
         let request = asked.request;
         let url = http_url(request)?;
@@ -314,7 +348,29 @@ fn own_worker(asked: &RouteRequest<'_>) -> Verdict {
         // "If registration is null or its active worker is null, return null."
         asked.own.ok_or(SkipReason::NoController)
     };
-    gates().map_or_else(Verdict::Skip, to_active_worker)
+    let candidate = match gates() {
+        Ok(candidate) => candidate,
+        Err(reason) => return (Verdict::Skip(reason), None),
+    };
+    let to_worker = to_active_worker(candidate);
+    if to_worker == Verdict::Skip(SkipReason::NotActive) {
+        return (to_worker, None);
+    }
+    // "If activeWorker's list of router rules is not empty": whether or not it listens to `fetch`.
+    let static_route = asked.router.and_then(|router| {
+        let matched = router.rules.router_source(asked.request, router.running)?;
+        Some(StaticRoute {
+            rule: matched.rule,
+            source: matched.source.kind(),
+        })
+    });
+    let verdict = match static_route.map(|route| route.source) {
+        Some(RouterSourceEnum::Network) => Verdict::Skip(SkipReason::RoutedToNetwork),
+        Some(RouterSourceEnum::Cache) => Verdict::Skip(SkipReason::RoutedToCache),
+        Some(RouterSourceEnum::FetchEvent | RouterSourceEnum::RaceNetworkAndFetchHandler)
+        | None => to_worker,
+    };
+    (verdict, static_route)
 }
 
 /// SEMANTICS §5.4 "When".

@@ -51,6 +51,10 @@ reasons! {
     NoFetchListener = "the worker had no fetch listener when it was first run",
     /// All `fetch` listeners have an empty body. For the own worker: start it in the background.
     EmptyFetchListeners = "all fetch listeners of the worker are empty",
+    /// A router rule of the worker names the network.
+    RoutedToNetwork = "a router rule of the worker sends it to the network",
+    /// A router rule of the worker names a cache. The network follows, if it has nothing.
+    RoutedToCache = "a router rule of the worker has it answered from a cache",
     /// The host has turned fall-through off.
     FallThroughOff = "fall-through is turned off",
     /// Reports never fall through.

@@ -6,7 +6,8 @@
 )]
 
 use fetch_router::{
-    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, SkipReason, Verdict,
+    Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest, RouterCondition,
+    RouterRule, RouterRules, RouterSource, SkipReason, StaticRoute, StaticRouter, Verdict,
     may_fall_through, parse_fall_through_prefixes, route,
 };
 use http::{HeaderName, HeaderValue, Method};
@@ -15,8 +16,8 @@ use sw_types::fetch::{
     ServiceWorkersMode,
 };
 use sw_types::{
-    ClientId, Environment, FallThroughRule, FetchHandler, Origin, RegistrationId, ScopeUrl,
-    ScriptUrl, Site, UncredentialedFallThrough, WorkerId, WorkerState,
+    ClientId, Environment, EventType, FallThroughRule, FetchHandler, Origin, RegistrationId,
+    ScopeUrl, ScriptUrl, Site, UncredentialedFallThrough, WorkerId, WorkerState,
 };
 use url::Url;
 
@@ -38,6 +39,7 @@ struct Scene {
     request: RequestHead,
     client: Option<Environment>,
     own: Option<Candidate>,
+    router: Option<RouterRules>,
     fonts: Option<Candidate>,
     rules: Vec<FallThroughRule>,
     partitioned: bool,
@@ -76,6 +78,7 @@ impl Scene {
             request,
             client: Some(page),
             own: Some(OWN),
+            router: None,
             fonts: Some(FONTS),
             rules: rules(&["/resources", "/font"], None),
             partitioned: false,
@@ -89,6 +92,10 @@ impl Scene {
             request: &self.request,
             client: self.client.as_ref(),
             own: self.own,
+            router: self.router.as_ref().map(|rules| StaticRouter {
+                rules,
+                running: false,
+            }),
             fall_through: self.fonts.map(|candidate| FallThroughCandidate {
                 candidate,
                 rules: &self.rules,
@@ -132,6 +139,7 @@ fn both_workers_see_a_plain_font_request() {
                 worker: WorkerId(10),
                 wait_for_activated: false,
             },
+            static_route: None,
             fall_through: Verdict::Dispatch {
                 registration: RegistrationId(2),
                 worker: WorkerId(20),
@@ -641,4 +649,65 @@ fn every_reason_has_a_sentence_of_its_own() {
     sentences.dedup();
     assert_eq!(sentences.len(), SkipReason::ALL.len());
     assert!(sentences.iter().all(|sentence| sentence.len() > 20));
+}
+
+/// One rule for everything, with a source.
+fn everything_from(source: RouterSource) -> RouterRules {
+    let condition = RouterCondition {
+        request_method: Some("GET".into()),
+        ..RouterCondition::default()
+    };
+    let script = ScriptUrl::parse("https://acme.com/sw.js", None).unwrap();
+    let listens = [EventType::Fetch].into_iter().collect();
+    let rule = RouterRule { condition, source };
+    RouterRules::verify(vec![rule], &script, listens).unwrap()
+}
+
+#[test]
+fn a_router_rule_keeps_a_request_from_its_own_worker_and_from_nobody_else() {
+    let table = [
+        (RouterSource::Network, Some(SkipReason::RoutedToNetwork)),
+        (RouterSource::Cache, Some(SkipReason::RoutedToCache)),
+        (
+            RouterSource::NamedCache("a".into()),
+            Some(SkipReason::RoutedToCache),
+        ),
+        (RouterSource::FetchEvent, None),
+        (RouterSource::RaceNetworkAndFetchHandler, None),
+    ];
+    for (source, skipped) in table {
+        let mut scene = Scene::new();
+        scene.router = Some(everything_from(source.clone()));
+        let route = scene.route();
+        assert_eq!(route.own.skipped(), skipped, "{source:?}");
+        let expected = StaticRoute {
+            rule: 0,
+            source: source.kind(),
+        };
+        assert_eq!(route.static_route, Some(expected));
+        assert_eq!(route.fall_through.worker(), Some(FONTS.worker));
+        // Another method, and no rule matches.
+        scene.request.method = Method::POST;
+        assert_eq!(scene.route().static_route, None);
+        assert_eq!(scene.route().own.worker(), Some(OWN.worker));
+    }
+}
+
+#[test]
+fn router_rules_count_without_a_fetch_listener_and_not_where_the_worker_is_not_asked_anyway() {
+    let mut scene = Scene::new();
+    scene.router = Some(everything_from(RouterSource::Network));
+    scene.own = Some(Candidate {
+        fetch_handler: FetchHandler::None,
+        stale: true,
+        ..OWN
+    });
+    let route = scene.route();
+    assert_eq!(route.own.skipped(), Some(SkipReason::RoutedToNetwork));
+    assert!(route.own_soft_update);
+    scene.request.service_workers = ServiceWorkersMode::Foreign;
+    assert_eq!(scene.route().static_route, None);
+    scene.request.service_workers = ServiceWorkersMode::All;
+    scene.own = None;
+    assert_eq!(scene.route().static_route, None);
 }

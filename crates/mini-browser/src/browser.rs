@@ -13,7 +13,7 @@ use service_worker::message_port::MessagePort;
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::ClientId;
 use service_worker::{
-    Config, HostEvent, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
+    Config, Handle, HostEvent, OpenError, Policies, RedbStore, Reports, ServiceWorkers, StoreError,
 };
 use url::Url;
 
@@ -154,6 +154,7 @@ impl Browser {
             policies: policies.clone(),
             clock: Arc::new(TokioClock),
             network: Arc::new(network),
+            caches: Arc::new(caches.clone()),
             store: Box::new(store),
         })
         .map_err(|error| BrowserError::Store { path, error })?;
@@ -216,6 +217,12 @@ impl Browser {
     /// If there is no document: as [`NavigateError`] says.
     pub async fn navigate(&self, url: &Url) -> Result<Page, NavigateError> {
         navigate(&self.parts, url).await
+    }
+
+    /// Its service workers, for whoever looks on.
+    #[must_use]
+    pub fn service_workers(&self) -> &Handle {
+        self.parts.facade.handle()
     }
 
     /// A push message has come for the registration that matches `url`: fires `push` at its active

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
+use service_worker::fetch_router::{RouterRule, StaticRoute};
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
-    ScriptResource, WorkerId, WorkerView,
+    ScriptResource, UpdateViaCache, WorkerId, WorkerView,
 };
 use service_worker::{
     AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
@@ -38,6 +39,8 @@ pub struct FetchRecord {
     pub destination: Destination,
     /// Who answered; `None` if nobody did.
     pub answered_by: Option<AnsweredBy>,
+    /// The router rule that decided, if one did and there was an answer.
+    pub static_route: Option<StaticRoute>,
     /// The status; `None` without an answer.
     pub status: Option<u16>,
     /// How many bytes of the body have been read so far, decoded.
@@ -120,6 +123,7 @@ impl Hop for Facade {
             url: request.head.url().clone(),
             destination: request.head.destination,
             answered_by: None,
+            static_route: None,
             status: None,
             body_bytes: 0,
             error: None,
@@ -135,6 +139,7 @@ impl Hop for Facade {
                         recorded_for,
                         FetchRecord {
                             answered_by: Some(fetched.answered_by),
+                            static_route: fetched.route.static_route,
                             status: Some(fetched.response.head.status.as_u16()),
                             ..record
                         },
@@ -144,6 +149,7 @@ impl Hop for Facade {
                     Ok(Hopped {
                         response,
                         source: source(fetched.answered_by),
+                        timing: fetched.timing,
                     })
                 }
                 Err(error) => {
@@ -168,7 +174,7 @@ impl Hop for Facade {
 
 const fn source(answered_by: AnsweredBy) -> Source {
     match answered_by {
-        AnsweredBy::OwnWorker(_) => Source::OwnWorker,
+        AnsweredBy::OwnWorker(_) | AnsweredBy::CacheStorage(_) => Source::OwnWorker,
         AnsweredBy::FallThrough(_) => Source::FallThrough,
         AnsweredBy::Network | AnsweredBy::HttpCache => Source::Network,
     }
@@ -313,6 +319,10 @@ impl Seam for Facade {
         Box::pin(self.handle.registrations(client))
     }
 
+    fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache> {
+        self.handle.update_via_cache(registration)
+    }
+
     fn script_bytes(&self, client: ClientId) -> Pending<u64> {
         Box::pin(self.handle.script_bytes(client))
     }
@@ -350,6 +360,15 @@ impl Seam for Facade {
     ) -> Pending<Result<Arc<ScriptResource>, String>> {
         let imported = self.handle.import_script(worker, url);
         Box::pin(async move { imported.await.map_err(|error| error.to_string()) })
+    }
+
+    fn add_routes(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        rules: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>> {
+        Box::pin(self.handle.add_routes(worker, event, rules))
     }
 
     fn handle_fall_through_requests(

@@ -34,6 +34,7 @@ mod script_tests;
 mod secure_context;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timing;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ pub(crate) use referrer::{
 pub use request_body::RequestBody;
 pub use scheme_fetch::{BlobObject, BlobStore};
 pub use secure_context::{is_potentially_trustworthy, is_secure_context};
+pub use timing::FetchTiming;
 
 /// A request with all that *fetch* needs to know. (*Fetch*, "fetch params".)
 #[derive(Clone, Debug)]
@@ -85,6 +87,9 @@ pub struct FetchParams {
     pub content_security: ContentSecurityPolicies,
     /// The referrer policy: the request's own, or else the client's. (That of the head is set by it.)
     pub referrer_policy: ReferrerPolicy,
+    /// Of the request of a navigation that a worker fetches: what had redirected it before the worker
+    /// was asked. (Part of its URL list by the letter; here, `Sec-Fetch-Site` heeds it.)
+    pub redirected_from: Vec<Url>,
     /// Whether the user made this navigation, and no page: `Sec-Fetch-Site` is then `none`.
     pub by_user: bool,
 }
@@ -101,6 +106,7 @@ impl FetchParams {
             embedder_policy: EmbedderPolicy::UnsafeNone,
             content_security: ContentSecurityPolicies::default(),
             referrer_policy: ReferrerPolicy::default(),
+            redirected_from: Vec::new(),
             by_user: false,
         }
     }
@@ -221,6 +227,8 @@ pub struct FetchedResponse {
     pub body: Option<Body>,
     /// Who gave it.
     pub source: Source,
+    /// When it came, once the fetch is over.
+    pub timing: Option<Box<FetchTiming>>,
 }
 
 /// A network error: why, for people. Scripts learn nothing of it.

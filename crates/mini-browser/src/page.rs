@@ -22,7 +22,7 @@ use self::documents::BrowserDocuments;
 use crate::browser::Parts;
 use crate::facade::FetchRecord;
 use crate::fetch::{FetchError, FetchParams, FetchedResponse, PolicyContainer, location_url};
-use crate::js::{self, DocumentSource, PageOptions, ScriptError};
+use crate::js::{self, DocumentSource, DocumentTiming, PageOptions, ScriptError};
 
 /// The greatest size of a document or script, in bytes.
 const DOCUMENT_LIMIT: usize = 64 << 20;
@@ -207,22 +207,27 @@ async fn open(client: Client) -> Result<Opening, NavigateError> {
     let client = Arc::new(client);
     let (parts, environment) = (&client.parts, &client.environment);
     let url = &environment.creation_url;
-    let response = fetch_document(parts, environment).await?;
+    let mut response = fetch_document(parts, environment).await?;
     if let Some(target) = redirect_of(url, &response.head)? {
         return Ok(Opening::Redirect(target));
     }
     let content_type = check_type(url, &response.head)?;
     let response_headers = response.head.headers.clone();
+    let (timing, source) = (response.timing.take(), response.source);
+    let head = response.head.clone();
     let resource = read(response, url).await?;
+    let timing = timing
+        .map(|timing| DocumentTiming::new(url.clone(), *timing, (head, source), resource.len()));
     if forbids_fall_through(&response_headers) {
         parts.host_event(HostEvent::FallThroughForbidden(environment.id));
     }
     // The realm reads its controller as it is made: by then the facade must know who that is.
     parts.facade.handle().caught_up().await;
-    let realm = open_realm(&client, &response_headers).map_err(|error| NavigateError::Thread {
-        url: url.clone(),
-        error,
-    })?;
+    let realm =
+        open_realm(&client, &response_headers, timing).map_err(|error| NavigateError::Thread {
+            url: url.clone(),
+            error,
+        })?;
     parts.host.add_page(environment.id, realm.clone());
     let page = Page {
         realm,
@@ -304,7 +309,11 @@ async fn read(response: FetchedResponse, url: &Url) -> Result<Bytes, NavigateErr
     })
 }
 
-fn open_realm(client: &Arc<Client>, headers: &HeaderMap) -> io::Result<js::Page> {
+fn open_realm(
+    client: &Arc<Client>,
+    headers: &HeaderMap,
+    timing: Option<DocumentTiming>,
+) -> io::Result<js::Page> {
     let (parts, environment) = (&client.parts, &client.environment);
     let mut options = PageOptions::new(
         environment.clone(),
@@ -313,6 +322,7 @@ fn open_realm(client: &Arc<Client>, headers: &HeaderMap) -> io::Result<js::Page>
     );
     options.policies = PolicyContainer::from_headers(&environment.creation_url, headers);
     options.limits = parts.page_limits();
+    options.timing = timing;
     options.client = Some(Box::new(Shown(Arc::clone(client))));
     let services = Arc::clone(parts);
     let documents = Arc::new(DocumentSource(Arc::new(BrowserDocuments(Arc::clone(

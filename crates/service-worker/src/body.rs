@@ -1,5 +1,7 @@
 //! Bodies: streams of bytes that cross threads. Only the facade and hosts know them.
 
+mod branch;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -34,8 +36,13 @@ enum Inner {
     #[default]
     Empty,
     Full(Bytes),
-    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>),
+    Stream {
+        stream: Chunks,
+        length: Option<u64>,
+    },
 }
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 impl Body {
     /// No bytes.
@@ -48,7 +55,10 @@ impl Body {
     pub fn from_stream(
         stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     ) -> Self {
-        Self(Inner::Stream(Box::pin(stream)))
+        Self(Inner::Stream {
+            stream: Box::pin(stream),
+            length: None,
+        })
     }
 
     /// All of it, at most `limit` bytes.
@@ -75,22 +85,54 @@ impl Body {
         Ok(collected.freeze())
     }
 
-    /// Reads a stream to its end, so that [`Self::kept`] can give copies.
-    ///
-    /// # Errors
-    /// As [`Self::collect`].
-    pub(crate) async fn keep(&mut self, limit: usize) -> Result<(), BodyError> {
-        if matches!(self.0, Inner::Stream(_)) {
-            *self = std::mem::take(self).collect(limit).await?.into();
+    /// Splits it: what comes is given to both, the one that is given back and the one that is left
+    /// here, each at its reader's pace. Nothing is read before one of them is. The one that falls
+    /// more than `limit` bytes behind the other fails with [`BodyError::TooLong`]; who is dropped
+    /// holds nothing.
+    #[must_use]
+    pub fn branch(&mut self, limit: usize) -> Self {
+        match std::mem::take(&mut self.0) {
+            Inner::Empty => Self::empty(),
+            Inner::Full(bytes) => {
+                self.0 = Inner::Full(bytes.clone());
+                Self(Inner::Full(bytes))
+            }
+            Inner::Stream { stream, length } => {
+                let [kept, given] = branch::branches(stream, limit);
+                let branch = |stream| Self(Inner::Stream { stream, length });
+                *self = branch(kept);
+                branch(given)
+            }
         }
-        Ok(())
     }
 
-    /// A copy of a body that is not a stream; of a stream, nothing.
-    pub(crate) fn kept(&self) -> Self {
+    /// How many bytes are still to come, if that is known: of a stream, what
+    /// [`Self::with_length`] said.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
         match &self.0 {
-            Inner::Full(bytes) => Self(Inner::Full(bytes.clone())),
-            Inner::Empty | Inner::Stream(_) => Self::empty(),
+            Inner::Empty => Some(0),
+            Inner::Full(bytes) => u64::try_from(bytes.len()).ok(),
+            Inner::Stream { length, .. } => *length,
+        }
+    }
+
+    /// The same, of which its maker knows how long it is, in bytes. (*Fetch*, "body", *length*.)
+    #[must_use]
+    pub fn with_length(mut self, known: Option<u64>) -> Self {
+        if let Inner::Stream { length, .. } = &mut self.0 {
+            *length = known;
+        }
+        self
+    }
+
+    /// All of its bytes, if they are there.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Bytes> {
+        match &self.0 {
+            Inner::Empty => Some(Bytes::new()),
+            Inner::Full(bytes) => Some(bytes.clone()),
+            Inner::Stream { .. } => None,
         }
     }
 
@@ -99,11 +141,15 @@ impl Body {
         match std::mem::take(&mut self.0) {
             Inner::Empty => Poll::Ready(None),
             Inner::Full(bytes) => Poll::Ready(Some(Ok(bytes))),
-            Inner::Stream(mut stream) => {
+            Inner::Stream { mut stream, length } => {
                 let polled = stream.as_mut().poll_next(cx);
-                if !matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-                    self.0 = Inner::Stream(stream);
-                }
+                let came = match &polled {
+                    Poll::Ready(None | Some(Err(_))) => return polled,
+                    Poll::Ready(Some(Ok(chunk))) => u64::try_from(chunk.len()).unwrap_or(u64::MAX),
+                    Poll::Pending => 0,
+                };
+                let length = length.map(|length| length.saturating_sub(came));
+                self.0 = Inner::Stream { stream, length };
                 polled
             }
         }
@@ -134,13 +180,15 @@ impl std::fmt::Debug for Body {
         match &self.0 {
             Inner::Empty => f.write_str("Body(empty)"),
             Inner::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Inner::Stream(_) => f.write_str("Body(stream)"),
+            Inner::Stream { .. } => f.write_str("Body(stream)"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
@@ -164,6 +212,21 @@ mod tests {
             run(stream(vec![Ok("he".into()), Ok("llo".into())]).collect(4)),
             too_long
         );
+    }
+
+    #[test]
+    fn both_halves_of_a_branched_body_have_all_of_it_and_know_how_much_is_to_come() {
+        let mut full = Body::from("hello");
+        let branch = full.branch(0);
+        assert_eq!(branch.length(), Some(5));
+        assert_eq!(run(branch.collect(5)).unwrap(), "hello");
+        assert_eq!(full.bytes().unwrap(), "hello");
+        let mut body = stream(vec![Ok("he".into()), Ok("llo".into())]).with_length(Some(5));
+        let mut branch = body.branch(5);
+        assert_eq!(run(branch.next()), Some(Ok("he".into())));
+        assert_eq!((body.length(), branch.length()), (Some(5), Some(3)));
+        assert_eq!(run(branch.collect(3)).unwrap(), "llo");
+        assert_eq!(run(body.collect(5)).unwrap(), "hello");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -61,6 +61,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
+        driver.shared.driver_polled();
         for _ in 0..TURNS {
             while let Some(output) = driver.registry.poll_output() {
                 driver.carry_out(output);
@@ -387,6 +388,7 @@ impl Driver {
             run: start.run,
             script_url: start.script_url.clone(),
             scope: start.scope.clone(),
+            event_types: OnceLock::new(),
         };
         // It hears of its registration as any client does.
         self.tell(Input::ClientCreated {
@@ -545,6 +547,7 @@ fn worker_environment(start: &sw_registry::StartWorker) -> Environment {
         client_type: ClientType::ServiceWorker,
         frame_type: FrameType::None,
         creation_url: start.script_url.url().clone(),
+        matched_as: None,
         top_level_site: match start.storage_key.top_level_site() {
             Some(site) => site.clone(),
             None => Site::of(&origin),

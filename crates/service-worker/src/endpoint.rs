@@ -4,73 +4,23 @@
 //! a [`KeepAlive`] until its event and lifetime promises are over; the driver reads from the same
 //! activity record when a worker was last busy, and is woken by it only while something waits for idleness.
 
+mod event;
+
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
-use sw_types::fetch::{RequestHead, ResponseHead};
-use sw_types::{ClientId, EventId, WorkerId};
+use sw_types::{EventId, WorkerId};
 
-use crate::{Body, Clock};
-
-/// A response: a head and a body.
-#[derive(Debug)]
-pub struct Response {
-    /// The head.
-    pub head: ResponseHead,
-    /// The body.
-    pub body: Body,
-}
-
-/// What a `fetch` event shows, beside its request's body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchDetail {
-    /// The request.
-    pub request: RequestHead,
-    /// `clientId`; `None` is the empty string.
-    pub client: Option<ClientId>,
-    /// `resultingClientId`; `None` is the empty string.
-    pub resulting_client: Option<ClientId>,
-    /// `isFallThrough`.
-    pub is_fall_through: bool,
-    /// `origin`: for a fall-through request in cors mode the requester's serialized origin,
-    /// otherwise the empty string.
-    pub origin: String,
-}
-
-/// How a `fetch` event was answered.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the cases of the specification")]
-pub enum FetchAnswer {
-    /// `respondWith` was not called.
-    NotHandled,
-    /// `respondWith` was not called and `preventDefault` was.
-    Canceled,
-    /// `respondWith` fulfilled with a response.
-    Response(Box<Response>),
-    /// `respondWith` rejected, or fulfilled with something that is not a usable response.
-    Failed(String),
-}
-
-/// A fetch event on its way to a worker.
-#[derive(Debug)]
-pub struct FetchDispatch {
-    /// The event.
-    pub event: EventId,
-    /// What it shows.
-    pub detail: FetchDetail,
-    /// The request's body.
-    pub body: Body,
-    /// Answers it; dropped unanswered, the client learns that the worker died.
-    pub responder: Responder,
-    /// To be held until the event's lifetime promises have settled.
-    pub keep_alive: KeepAlive,
-}
+pub(crate) use self::event::Parcel;
+pub use self::event::{FetchAnswer, FetchDetail, FetchDispatch, PreloadResponse, Response};
+use crate::Clock;
 
 /// Answers one fetch event, once. The answer may come before the event's `waitUntil` promises end.
 ///
@@ -98,16 +48,48 @@ impl Responder {
     /// Answers. An answer that the client no longer waits for is dropped.
     pub fn respond(self, answer: FetchAnswer) {
         let answering = self.activity.lock().answers.remove(&self.event);
-        if answering.is_none_or(|answering| answering.answer.send(answer).is_err()) {
+        if answering.is_none_or(|answering| answering.send(answer).is_err()) {
             tracing::debug!("a fetch was answered after its client had gone");
         }
+    }
+
+    /// Whether the client aborts its fetch before it is answered.
+    pub fn aborted(&self) -> Aborted {
+        Aborted {
+            event: self.event,
+            activity: Arc::clone(&self.activity),
+        }
+    }
+}
+
+/// Ends with `true` when the client no longer waits for the answer to its fetch, which it aborted;
+/// with `false` once it has the answer, or can have none. The task that polled it last is woken.
+#[derive(Debug)]
+#[must_use = "it says nothing unless it is polled"]
+pub struct Aborted {
+    event: EventId,
+    activity: Arc<Activity>,
+}
+
+impl Future for Aborted {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut busy = self.activity.lock();
+        let Some(answering) = busy.answers.get_mut(&self.event) else {
+            return Poll::Ready(false);
+        };
+        answering.watcher = Some(cx.waker().clone());
+        answering.answer.poll_canceled(cx).map(|()| true)
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
         let unanswered = self.activity.lock().answers.remove(&self.event);
-        drop(unanswered);
+        if let Some(unanswered) = unanswered {
+            unanswered.end();
+        }
     }
 }
 
@@ -115,6 +97,22 @@ impl Drop for Responder {
 struct Answering {
     answer: oneshot::Sender<FetchAnswer>,
     entered: Option<oneshot::Sender<()>>,
+    /// Who wants to know whether the client aborts.
+    watcher: Option<Waker>,
+}
+
+impl Answering {
+    fn send(self, answer: FetchAnswer) -> Result<(), FetchAnswer> {
+        let sent = self.answer.send(answer);
+        self.watcher.into_iter().for_each(Waker::wake);
+        sent
+    }
+
+    /// There will be no answer.
+    fn end(self) {
+        drop((self.answer, self.entered));
+        self.watcher.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The client's side of a dispatch.
@@ -163,32 +161,27 @@ impl WorkerEndpoint {
         self.activity.begin(None)
     }
 
-    /// Sends a fetch event; gives the body back unless this run of the worker takes events. The
-    /// keep-alive starts now.
-    pub(crate) fn dispatch(&self, detail: FetchDetail, body: Body) -> Result<Pending, Body> {
+    /// Sends a fetch event; gives it back unless this run of the worker takes events. The keep-alive
+    /// starts now.
+    pub(crate) fn dispatch(&self, parcel: Box<Parcel>) -> Result<Pending, Box<Parcel>> {
         let (answering, answer) = oneshot::channel();
         let (enter, entered) = oneshot::channel();
         let answering = Answering {
             answer: answering,
             entered: Some(enter),
+            watcher: None,
         };
         let Some(keep_alive) = self.activity.begin(Some(answering)) else {
-            return Err(body);
+            return Err(parcel);
         };
         let event = keep_alive.event;
         let responder = Responder {
             event,
             activity: Arc::clone(&self.activity),
         };
-        self.sender
-            .unbounded_send(FetchDispatch {
-                event,
-                detail,
-                body,
-                responder,
-                keep_alive,
-            })
-            .map_err(|refused| refused.into_inner().body)?;
+        let dispatch = parcel.addressed(event, responder, keep_alive);
+        let sent = self.sender.unbounded_send(dispatch);
+        sent.map_err(|refused| Parcel::returned(refused.into_inner()))?;
         Ok(Pending { answer, entered })
     }
 }
@@ -290,7 +283,7 @@ impl Activity {
         busy.phase = Phase::Closed;
         let unanswered = std::mem::take(&mut busy.answers);
         drop(busy);
-        drop(unanswered);
+        unanswered.into_values().for_each(Answering::end);
     }
 
     fn begin(self: &Arc<Self>, answering: Option<Answering>) -> Option<KeepAlive> {

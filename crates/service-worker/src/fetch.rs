@@ -3,21 +3,27 @@
 
 mod dispatch;
 mod network;
+mod preload;
+mod static_routes;
+mod timing;
 
 use std::sync::Arc;
 
 use fetch_router::{
     BlockedReason, Candidate, FallThroughCandidate, FallThroughPolicy, Route, RouteRequest,
-    SkipReason,
+    RouterRules, RouterSourceEnum, SkipReason, StaticRouter,
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead};
+use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
 pub(crate) use self::network::Asked;
-use crate::shared::{Shared, ToDriver};
+use self::preload::Preload;
+use self::static_routes::Routed;
+pub use self::timing::ServiceWorkerTiming;
+use crate::shared::{Requesting, Shared, ToDriver};
 use crate::{Body, NetworkError, Policies, Response};
 
 /// A request, one hop of it.
@@ -63,6 +69,8 @@ pub struct Fetched {
     pub answered_by: AnsweredBy,
     /// What the router decided before.
     pub route: Route,
+    /// When, as far as the client's own worker and its router rules are concerned.
+    pub timing: ServiceWorkerTiming,
 }
 
 /// Who answered a fetch.
@@ -71,6 +79,8 @@ pub struct Fetched {
 pub enum AnsweredBy {
     /// The client's own worker.
     OwnWorker(WorkerId),
+    /// A cache of the host's, as a router rule of the client's own worker says.
+    CacheStorage(WorkerId),
     /// Another origin's worker, after the client's own let the request go.
     FallThrough(WorkerId),
     /// The network.
@@ -135,37 +145,30 @@ pub(crate) async fn fetch(
         reserved,
         network,
     } = request;
-    let environment = match &reserved {
-        Some(environment) => Arc::new(environment.clone()),
-        None => shared
-            .environment(client)
-            .ok_or(FetchError::UnknownClient)?,
-    };
-    let requesting = shared.requesting(client);
-    let controller = controller(&shared, &head, client, reserved.as_ref());
-    let service = service(&shared, &head, &environment);
-    let policy = fall_through_policy(&shared.policies);
-    let now = shared.clock.wall();
-    let route = fetch_router::route(&RouteRequest {
-        own: controller
-            .as_deref()
-            .and_then(|found| candidate(found, now)),
-        fall_through: service.as_deref().and_then(|found| {
-            Some(FallThroughCandidate {
-                candidate: candidate(found, now)?,
-                rules: &found.active.as_ref()?.fall_through,
-                partitioned: found.storage_key.top_level_site().is_some(),
-            })
-        }),
-        requesting_registration: requesting
-            .as_ref()
-            .map(|requesting| requesting.registration),
-        ..RouteRequest::new(&head, Some(&environment), &policy)
-    });
+    let Decided {
+        environment,
+        requesting,
+        controller,
+        service,
+        router_rules,
+        route,
+    } = decide(&shared, &head, client, reserved.as_ref())?;
+    let mut timing = ServiceWorkerTiming::default();
+    if router_rules.is_some() {
+        timing.router_evaluation_start = Some(shared.clock.now());
+    }
     tracing::debug!(url = %head.url(), own = ?route.own, fall_through = ?route.fall_through, "routed");
+    if !route.own.reached() {
+        timing.router_evaluation_start = None;
+    }
+    timing.matched_router_source = route.static_route.map(|route| route.source);
+    // "… and worker final router source be set to "network"."
+    timing.final_router_source = route.static_route.map(|_| RouterSourceEnum::Network);
 
     if let (Some(controller), Some(reserved)) = (&controller, &reserved)
         && controller.active.is_some()
+        // Handle Fetch is not asked of what the network redirected: that changes no controller.
+        && head.service_workers == ServiceWorkersMode::All
     {
         let uses = Input::ClientUses {
             client: reserved.id,
@@ -173,12 +176,55 @@ pub(crate) async fn fetch(
         };
         shared.send(ToDriver::Tell(uses));
     }
+    let asked = Asked {
+        shared: &shared,
+        head: &head,
+        client,
+        environment: &environment,
+    };
+    if let (Some(static_route), Some((rules, _)), Some(controller)) =
+        (route.static_route, &router_rules, &controller)
+    {
+        let routed = Routed {
+            asked: &asked,
+            rules,
+            route,
+            static_route,
+            controller,
+            reserved: reserved.as_ref(),
+            network: &network,
+        };
+        if let Some((response, answered_by)) = routed.answer(&mut timing).await? {
+            return Ok(Fetched {
+                response,
+                answered_by,
+                route,
+                timing,
+            });
+        }
+    }
     if let Some(controller) = &controller {
         let dispatched = match route.own.worker() {
             Some(worker) => {
                 let event = dispatch::own_event(&head, client, reserved.as_ref());
-                let to_own = dispatch::to_own(&shared, controller.id, event, &mut body);
-                Some((worker, to_own.await))
+                let preload = match &network {
+                    NetworkUse::Allowed { headers, cache } => {
+                        let network = (headers, *cache);
+                        Preload::begin(&shared, controller, &head, client, &environment, network)
+                    }
+                    NetworkUse::Forbidden => None,
+                };
+                let (preloading, preload) = preload.unzip();
+                let to_own = dispatch::to_own(
+                    &shared,
+                    controller.id,
+                    event,
+                    preload,
+                    &mut body,
+                    &mut timing,
+                );
+                let dispatched = preload::beside(&shared, preloading, to_own);
+                Some((worker, dispatched.await))
             }
             None => None,
         };
@@ -196,12 +242,16 @@ pub(crate) async fn fetch(
         if let Some((worker, dispatched)) = dispatched
             && let Some((worker, response)) = taken(&head, worker, dispatched)?
         {
+            if route.static_route.is_some() {
+                timing.final_router_source = Some(RouterSourceEnum::FetchEvent);
+            }
             let answered_by = AnsweredBy::OwnWorker(worker);
             let response = filtered(&head, response, fetch_router::filter_own)?;
             return Ok(Fetched {
                 response,
                 answered_by,
                 route,
+                timing,
             });
         }
     }
@@ -219,6 +269,7 @@ pub(crate) async fn fetch(
                 response,
                 answered_by,
                 route,
+                timing,
             });
         }
     }
@@ -229,18 +280,85 @@ pub(crate) async fn fetch(
     let NetworkUse::Allowed { headers, cache } = network else {
         return Err(FetchError::NetworkForbidden(head.url().clone()));
     };
-    let asked = Asked {
-        shared: &shared,
-        head: &head,
-        client,
-        environment: &environment,
-    };
     let (response, answered_by) = asked.send(body, headers, cache).await?;
     Ok(Fetched {
         response,
         answered_by,
         route,
+        timing,
     })
+}
+
+/// What is known of a request before anybody is asked.
+pub(crate) struct Decided {
+    environment: Arc<Environment>,
+    requesting: Option<Arc<Requesting>>,
+    controller: Option<Arc<Snapshot>>,
+    service: Option<Arc<Snapshot>>,
+    router_rules: Option<(Arc<RouterRules>, bool)>,
+    pub(crate) route: Route,
+}
+
+/// Looks up who could see a request, and decides who does. Nobody is asked.
+///
+/// # Errors
+/// [`FetchError::UnknownClient`].
+pub(crate) fn decide(
+    shared: &Shared,
+    head: &RequestHead,
+    client: ClientId,
+    reserved: Option<&Environment>,
+) -> Result<Decided, FetchError> {
+    let environment = match reserved {
+        Some(environment) => Arc::new(environment.clone()),
+        None => shared
+            .environment(client)
+            .ok_or(FetchError::UnknownClient)?,
+    };
+    let requesting = shared.requesting(client);
+    let controller = controller(shared, head, client, reserved);
+    let service = service(shared, head, &environment);
+    let policy = fall_through_policy(&shared.policies);
+    let now = shared.clock.wall();
+    let router_rules = router_rules(shared, controller.as_deref());
+    let route = fetch_router::route(&RouteRequest {
+        own: controller
+            .as_deref()
+            .and_then(|found| candidate(found, now)),
+        router: router_rules.as_ref().map(|(rules, running)| StaticRouter {
+            rules,
+            running: *running,
+        }),
+        fall_through: service.as_deref().and_then(|found| {
+            Some(FallThroughCandidate {
+                candidate: candidate(found, now)?,
+                rules: &found.active.as_ref()?.fall_through,
+                partitioned: found.storage_key.top_level_site().is_some(),
+            })
+        }),
+        requesting_registration: requesting
+            .as_ref()
+            .map(|requesting| requesting.registration),
+        ..RouteRequest::new(head, Some(&environment), &policy)
+    });
+    Ok(Decided {
+        environment,
+        requesting,
+        controller,
+        service,
+        router_rules,
+        route,
+    })
+}
+
+/// The router rules of the controller's active worker, if it has any, and whether it runs.
+fn router_rules(
+    shared: &Shared,
+    controller: Option<&Snapshot>,
+) -> Option<(Arc<RouterRules>, bool)> {
+    let active = controller?.active.as_ref()?;
+    let rules = shared.routes.of(active)?;
+    Some((rules, shared.endpoint(active.id).is_some()))
 }
 
 /// The registration whose worker comes first. (*Handle Fetch*, steps 13 and 14.)
@@ -251,6 +369,8 @@ fn controller(
     reserved: Option<&Environment>,
 ) -> Option<Arc<Snapshot>> {
     match reserved {
+        // Redirected by the network, or made to pass workers by: it keeps whom it has.
+        Some(_) if head.service_workers != ServiceWorkersMode::All => None,
         Some(reserved) => {
             let partition = shared.policies.partition;
             let key = partition.storage_key(reserved, &Origin::of(head.url()))?;
@@ -332,12 +452,18 @@ fn filtered(
     })
 }
 
-fn soft_update(shared: &Shared, wanted: bool, registration: RegistrationId) {
-    if wanted {
-        let update = Input::SoftUpdate {
+/// *Soft Update*, "in parallel": once the page has had a moment to load.
+fn soft_update(shared: &Arc<Shared>, wanted: bool, registration: RegistrationId) {
+    if !wanted {
+        return;
+    }
+    let then = shared.clock.now() + shared.policies.limits.soft_update_delay;
+    let shared_then = Arc::clone(shared);
+    shared.in_background(async move {
+        shared_then.clock.sleep_until(then).await;
+        shared_then.send(ToDriver::Tell(Input::SoftUpdate {
             registration,
             force_bypass_cache: false,
-        };
-        shared.send(ToDriver::Tell(update));
-    }
+        }));
+    });
 }

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use fetch_router::parse_fall_through_prefixes;
+use fetch_router::{Route, parse_fall_through_prefixes};
 use futures_channel::oneshot;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Provenance, Register, Settled};
+use sw_types::fetch::RequestHead;
 use sw_types::{
     ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
     UpdateViaCache, UrlError, WorkerId, WorkerType, WorkerView,
@@ -238,7 +239,15 @@ impl Handle {
         let environment = Environment::top_level(ClientId(0), url.clone());
         let partition = self.shared.policies.partition;
         let key = partition.storage_key(&environment, &environment.origin)?;
-        Some(self.shared.lookup.match_registration(&key, url)?.id)
+        self.shared.lookup.match_registration_id(&key, url)
+    }
+
+    /// `registration.updateViaCache`, which a later `register()` may change; `None` if the
+    /// registration is gone.
+    #[must_use]
+    pub fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache> {
+        let snapshot = self.shared.lookup.snapshot(registration)?;
+        Some(snapshot.update_via_cache)
     }
 
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.
@@ -283,7 +292,7 @@ impl Handle {
             .policies
             .partition
             .storage_key(&environment, &environment.origin);
-        Ok(key.and_then(|key| Some(self.shared.lookup.match_registration(&key, url)?.id)))
+        Ok(key.and_then(|key| self.shared.lookup.match_registration_id(&key, url)))
     }
 
     /// One hop of a fetch: the client's own worker, then a fall-through worker, then the network.
@@ -296,6 +305,21 @@ impl Handle {
         request: FetchRequest,
     ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + 'static {
         crate::fetch::fetch(Arc::clone(&self.shared), request)
+    }
+
+    /// Which workers would see a request of this client, as things stand. Nobody is asked, and for a
+    /// request that nobody wants nothing is allocated.
+    ///
+    /// # Errors
+    /// [`FetchError::UnknownClient`].
+    pub fn route(&self, head: &RequestHead, client: ClientId) -> Result<Route, FetchError> {
+        crate::fetch::decide(&self.shared, head, client, None).map(|decided| decided.route)
+    }
+
+    /// How often the driver was polled so far: a fetch to a worker that runs adds nothing.
+    #[must_use]
+    pub fn driver_polls(&self) -> u64 {
+        self.shared.driver_polls()
     }
 
     /// Stops all workers, finishes all writes and ends the driver.

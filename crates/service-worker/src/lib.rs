@@ -29,7 +29,7 @@
 //! let policies = Policies::shipping();
 //! let store = Box::new(MemoryStore::new());
 //! let ServiceWorkers { handle, mut driver, commands, .. } =
-//!     open(Config { policies, clock, network, store })?;
+//!     open(Config { policies, clock, network, caches: Arc::new(NoCaches), store })?;
 //! // `commands` is for the host's agents; the driver is for its event loop.
 //! let page = Environment::top_level(ClientId(1), "https://site.test/".parse()?);
 //! handle.host_event(HostEvent::ClientCreated(page.clone()));
@@ -54,13 +54,13 @@
 //!
 //! It runs no scripts, opens no sockets, follows no redirects and checks no CORS: those are the
 //! host's, around [`Handle::fetch`]. It has no clock and no runtime of its own; the one thread that
-//! it starts owns the store. Push, background sync, static routes and navigation preload are not in
-//! it.
+//! it starts owns the store. Push, background sync and navigation preload are not in it.
 
 #![forbid(unsafe_code)]
 
 mod body;
 mod boundary;
+mod cache_storage;
 mod clock;
 mod commands;
 mod connecting;
@@ -80,6 +80,7 @@ mod network;
 mod open;
 mod policies;
 mod report;
+mod router_rules;
 mod script;
 mod shared;
 mod site_data;
@@ -92,15 +93,16 @@ pub use ::connect::ConnectError;
 pub use ::stash::EntryId;
 pub use body::{Body, BodyError};
 pub use boundary::{ConnectDetail, EventDetail, HostCommand, HostEvent, PortMessage, StartWorker};
+pub use cache_storage::{CacheFuture, CacheStorage, NoCaches};
 pub use clock::Clock;
 pub use commands::{Commanded, HostCommands};
 pub use connecting::{ConnectOptions, ShownReferrer};
 pub use driver::Driver;
 pub use endpoint::{
-    FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, Responder, Response, WorkerEndpoint,
-    WorkerInbox,
+    Aborted, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, PreloadResponse, Responder,
+    Response, WorkerEndpoint, WorkerInbox,
 };
-pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse};
+pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse, ServiceWorkerTiming};
 pub use handle::{Handle, RegisterOptions};
 pub use importing::ImportError;
 pub use messaging::{ClientMessage, MessageDetail, MessageSource};

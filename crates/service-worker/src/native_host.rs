@@ -10,7 +10,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -151,10 +151,21 @@ struct Running {
     worker: NativeWorker,
     scope: Scope,
     inbox: Option<WorkerInbox>,
-    reactions: Vec<AbortHandle>,
+    reactions: Vec<Reacting>,
+    /// How many of them there may be before those that have ended are let go.
+    room: usize,
     /// Events of stashed ports; empty once their listeners are called.
     undelivered: Vec<(EventId, Undelivered)>,
 }
+
+/// A reaction to an event, which may have ended.
+struct Reacting {
+    abort: AbortHandle,
+    runs: Weak<()>,
+}
+
+/// See [`Running::room`].
+const ROOM: usize = 32;
 
 type Undelivered = Arc<Mutex<Option<EventDetail<MessagePort>>>>;
 
@@ -255,6 +266,7 @@ impl NativeHost {
                 scope,
                 inbox,
                 reactions: Vec::new(),
+                room: ROOM,
                 undelivered: Vec::new(),
             },
         );
@@ -263,7 +275,7 @@ impl NativeHost {
     /// The run that this ends, if it ran.
     fn stop(&mut self, worker: WorkerId) -> Option<RunId> {
         let running = self.running.remove(&worker)?;
-        running.reactions.iter().for_each(AbortHandle::abort);
+        running.reactions.iter().for_each(|it| it.abort.abort());
         for (event, undelivered) in running.undelivered {
             if let Some(detail) = take(&undelivered) {
                 self.handle.host_event(HostEvent::Undelivered {
@@ -410,10 +422,18 @@ impl Running {
         reaction: impl Future<Output = ()> + Send + 'static,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.reactions.retain(|reaction| !reaction.is_aborted());
-        self.reactions.push(abort);
+        if self.reactions.len() >= self.room {
+            self.reactions.retain(|it| it.runs.strong_count() > 0);
+            self.room = ROOM.max(2 * self.reactions.len());
+        }
+        let runs = Arc::new(());
+        self.reactions.push(Reacting {
+            abort,
+            runs: Arc::downgrade(&runs),
+        });
         reactions.push(Box::pin(async move {
             let _aborted = Abortable::new(reaction, registration).await;
+            drop(runs);
         }));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 
+use fetch_router::{RouterRule, RouterRules};
 use http::HeaderValue;
 use sw_registry::{Input, JobError, PreloadChange};
-use sw_types::{EncodedRouterRule, EventId, NavigationPreload, RegistrationId, WorkerId};
+use sw_types::{EventId, NavigationPreload, RegistrationId, WorkerId};
 
 use crate::Handle;
+use crate::shared::Shared;
 
 impl Handle {
     /// `registration.navigationPreload.getState()`. (*Service Workers*, "NavigationPreloadManager".)
@@ -71,24 +73,41 @@ impl Handle {
         async move { asked.await.map(drop) }
     }
 
-    /// `installEvent.addRoutes()`, for rules that the caller has verified and encoded. They are read
-    /// again as [`ActiveWorker::router_rules`](sw_registry::ActiveWorker) once the worker is active.
+    /// `installEvent.addRoutes()`: verifies the rules now, and settles when they have been added.
+    /// They count as soon as the worker is active, and for as long as it is.
     ///
     /// # Errors
-    /// `InvalidStateError` if the worker is not handling that event; `TypeError` if the worker's
-    /// rules would have more than 1024 conditions in all.
+    /// `TypeError` if a rule is not valid (see [`RouterRuleError`](fetch_router::RouterRuleError)), or
+    /// the worker's rules would have more than 1024 conditions in all; `InvalidStateError` if the
+    /// worker is not handling that event.
     pub fn add_routes(
         &self,
         worker: WorkerId,
         event: EventId,
-        rules: Vec<EncodedRouterRule>,
+        rules: Vec<RouterRule>,
     ) -> impl Future<Output = Result<(), JobError>> + Send + 'static {
-        let asked = self.shared.ask(|promise| Input::AddRoutes {
-            promise,
-            worker,
-            event,
-            rules,
+        let verified = self.verify_routes(worker, rules);
+        let asked = verified.map(|rules| {
+            self.shared.ask(|promise| Input::AddRoutes {
+                promise,
+                worker,
+                event,
+                rules: rules.encode(),
+            })
         });
-        async move { asked.await.map(drop) }
+        async move { asked?.await.map(drop) }
+    }
+
+    fn verify_routes(
+        &self,
+        worker: WorkerId,
+        rules: Vec<RouterRule>,
+    ) -> Result<RouterRules, JobError> {
+        let requesting = self.shared.requesting(Shared::worker_client(worker));
+        let requesting =
+            requesting.ok_or_else(|| JobError::InvalidState(format!("{worker} is gone")))?;
+        let event_types = requesting.event_types.get().copied().unwrap_or_default();
+        RouterRules::verify(rules, &requesting.script_url, event_types)
+            .map_err(|error| JobError::Type(error.to_string()))
     }
 }

@@ -12,9 +12,9 @@ use sw_registry::{Registry, RegistryStore, StoreError};
 
 use crate::commands::HostCommands;
 use crate::functional::Functional;
-use crate::shared::Shared;
+use crate::shared::{Brought, Shared};
 use crate::store::StoreThread;
-use crate::{Clock, Driver, Handle, Network, Policies, Report};
+use crate::{CacheStorage, Clock, Driver, Handle, Network, Policies, Report};
 
 /// What a host brings.
 pub struct Config {
@@ -24,6 +24,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Its network.
     pub network: Arc<dyn Network>,
+    /// Its `caches`, which router rules may name; [`NoCaches`](crate::NoCaches) if it has none.
+    pub caches: Arc<dyn CacheStorage>,
     /// Where registrations are stored.
     pub store: Box<dyn RegistryStore>,
 }
@@ -53,6 +55,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         policies,
         clock,
         network,
+        caches,
         mut store,
     } = config;
     let mut restored = store.restore()?;
@@ -66,13 +69,16 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let lookup = registry.lookup();
     let functional = Functional::new(&policies);
     let shared = Arc::new(Shared::new(
-        policies,
-        clock,
-        network,
+        Brought {
+            policies,
+            clock,
+            network,
+            caches,
+            blobs: store.blobs(),
+        },
         lookup,
         to_driver,
         reports,
-        store.blobs(),
     ));
     let mut driver = Driver {
         shared: Arc::clone(&shared),

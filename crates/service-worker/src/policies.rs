@@ -93,6 +93,9 @@ pub struct Limits {
     pub starts_for_others: u32,
     /// Header installations per top-level site and minute.
     pub header_installs: usize,
+    /// How long after a fetch event a soft update begins: it is not to compete with the page that
+    /// loads, and what the page does with its registration at once comes before it.
+    pub soft_update_delay: Duration,
     /// The greatest size of a service worker's main script, in bytes.
     pub script_bytes: usize,
     /// The earliest that a refused connect settles, counted from the call. Every further time class
@@ -121,6 +124,7 @@ impl Default for Limits {
             stop: Duration::from_secs(5),
             starts_for_others: 120,
             header_installs: 30,
+            soft_update_delay: Duration::from_secs(1),
             script_bytes: 16 << 20,
             connect_floor: Duration::from_millis(50),
             connect_jitter: Duration::from_millis(25),

@@ -35,7 +35,8 @@ pub(crate) async fn fetch(
         headers,
         body: Body::empty(),
         cache: fetch.cache,
-        credentials: true,
+        // Update, "module": "Fetch a module worker script graph given …, "omit"".
+        credentials: fetch.worker_type == WorkerType::Classic,
         site_for_cookies: same_site.then_some(fetch.initiator),
         top_level_navigation: false,
         partition: Some(fetch.storage_key),
@@ -73,8 +74,8 @@ pub(crate) async fn fetch_import(
             headers,
             body: Body::empty(),
             cache: fetch.cache,
-            // A module's imports are fetched with credentials "same-origin".
-            credentials: !by_cors,
+            // What a module imports has the credentials mode of its graph, "omit".
+            credentials: !by_module,
             site_for_cookies: same_site.then(|| fetch.initiator.clone()),
             top_level_navigation: false,
             partition: Some(fetch.storage_key.clone()),

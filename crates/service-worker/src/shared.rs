@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use fetch_router::WaitGraph;
@@ -13,17 +13,20 @@ use message_port::MessagePort;
 use stash::EntryId;
 use sw_registry::{Input, JobError, Lookup, Settled};
 use sw_types::{
-    ClientId, Environment, PromiseId, RegistrationId, RegistrationView, RunId, ScopeUrl, ScriptUrl,
-    StorageKey, WorkerId,
+    ClientId, Environment, EventTypes, PromiseId, RegistrationId, RegistrationView, RunId,
+    ScopeUrl, ScriptUrl, StorageKey, WorkerId,
 };
 
 use crate::connecting::ConnectCall;
 use crate::endpoint::Activity;
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
+use crate::router_rules::CompiledRoutes;
 use crate::stashing::{Loaded, Passenger, Stashing};
 use crate::store::BlobReader;
-use crate::{Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint};
+use crate::{
+    CacheStorage, Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint,
+};
 
 /// Event ids of fetches start here; those below are the registry's own, for lifecycle events.
 const FIRST_FETCH_EVENT: u64 = 1 << 48;
@@ -36,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) policies: Policies,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) network: Arc<dyn Network>,
+    pub(crate) caches: Arc<dyn CacheStorage>,
+    pub(crate) routes: CompiledRoutes,
     pub(crate) lookup: Lookup,
     endpoints: DashMap<WorkerId, WorkerEndpoint>,
     requesters: DashMap<ClientId, Arc<Requesting>>,
@@ -46,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) blobs: BlobReader,
     next_event: Arc<AtomicU64>,
     next_promise: AtomicU64,
+    driver_polls: AtomicU64,
     driver: mpsc::UnboundedSender<ToDriver>,
     reports: mpsc::UnboundedSender<Report>,
 }
@@ -116,6 +122,9 @@ pub(crate) struct Requesting {
     pub(crate) run: RunId,
     pub(crate) script_url: ScriptUrl,
     pub(crate) scope: ScopeUrl,
+    /// What this run listened to when its script had been evaluated: of a worker that is being
+    /// installed, its *set of event types to handle*.
+    pub(crate) event_types: OnceLock<EventTypes>,
 }
 
 /// The facade is gone: its driver was dropped or shut down.
@@ -123,16 +132,29 @@ pub(crate) fn shut_down_error() -> JobError {
     JobError::Abort("the service-worker subsystem is shut down".to_owned())
 }
 
+/// What a host brought, as far as readers on any thread use it.
+pub(crate) struct Brought {
+    pub(crate) policies: Policies,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) caches: Arc<dyn CacheStorage>,
+    pub(crate) blobs: BlobReader,
+}
+
 impl Shared {
     pub(crate) fn new(
-        policies: Policies,
-        clock: Arc<dyn Clock>,
-        network: Arc<dyn Network>,
+        brought: Brought,
         lookup: Lookup,
         driver: mpsc::UnboundedSender<ToDriver>,
         reports: mpsc::UnboundedSender<Report>,
-        blobs: BlobReader,
     ) -> Self {
+        let Brought {
+            policies,
+            clock,
+            network,
+            caches,
+            blobs,
+        } = brought;
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
             installs: Mutex::new(Throttle::new(policies.limits.installs())),
@@ -141,11 +163,14 @@ impl Shared {
             policies,
             clock,
             network,
+            caches,
+            routes: CompiledRoutes::default(),
             lookup,
             endpoints: DashMap::new(),
             requesters: DashMap::new(),
             next_event: Arc::new(AtomicU64::new(FIRST_FETCH_EVENT)),
             next_promise: AtomicU64::new(0),
+            driver_polls: AtomicU64::new(0),
             driver,
             reports,
         }
@@ -154,6 +179,16 @@ impl Shared {
     /// Runs something on the driver's time that nobody waits for.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.send(ToDriver::Background(Box::pin(work)));
+    }
+
+    /// The driver is polled.
+    pub(crate) fn driver_polled(&self) {
+        self.driver_polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub(crate) fn driver_polls(&self) -> u64 {
+        self.driver_polls.load(Ordering::Relaxed)
     }
 
     /// Nothing is reported any more.
@@ -255,9 +290,19 @@ impl Shared {
 
     /// A worker that has started takes events.
     pub(crate) fn opens(&self, event: &HostEvent<MessagePort>) {
-        if let HostEvent::Started { worker, .. } = event
-            && let Some(endpoint) = self.endpoint(*worker)
-        {
+        let HostEvent::Started {
+            worker,
+            event_types,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if let Some(requesting) = self.requesting(Self::worker_client(*worker)) {
+            // A run starts once.
+            let _again = requesting.event_types.set(*event_types);
+        }
+        if let Some(endpoint) = self.endpoint(*worker) {
             endpoint.activity().open();
         }
     }

@@ -124,7 +124,8 @@ fn the_redb_store_refuses_workers_without_scripts() {
     );
     assert_eq!(store.restore().unwrap(), Restored::default());
     store.commit(&[put(&sample(1))]).unwrap();
-    assert_eq!(store.restore().unwrap().registrations, [unread(sample(1))]);
+    let restored = store.restore().unwrap().registrations;
+    assert_eq!(restored.decode().unwrap(), [unread(sample(1))]);
 }
 
 fn sample(id: u64) -> StoredRegistration {

@@ -70,7 +70,9 @@ impl World {
     }
 
     fn nobody_attends(&mut self) {
-        SIDES.map(|side| self.attend(side, false));
+        for side in SIDES {
+            self.attend(side, false);
+        }
     }
 
     fn post(&mut self, entry: EntryId) {

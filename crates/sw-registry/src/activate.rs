@@ -31,10 +31,12 @@ impl Registry {
         }
     }
 
-    /// An active worker was found idle.
-    pub(crate) fn try_activate_after_idle(&mut self, id: RegistrationId) {
-        if self.may_activate(id).is_some() {
+    /// An active worker was found idle, or not.
+    pub(crate) fn try_activate_after_asking(&mut self, id: RegistrationId, idle: bool) {
+        if idle && self.may_activate(id).is_some() {
             self.activate(id);
+        } else if let Some(waiting) = self.registrations.get(&id).and_then(|it| it.waiting) {
+            self.resolve_skip_waiting(waiting);
         }
     }
 
@@ -108,12 +110,17 @@ impl Registry {
     pub(crate) fn dispatch_activate(&mut self, id: RegistrationId, worker: WorkerId) {
         self.edit(id, |it| it.activation = Some(Activate::Dispatching));
         self.dispatch(worker, Lifecycle::Activate);
+        self.resolve_skip_waiting(worker);
     }
 
     /// The activate event has settled, or the worker could not be run for it. Activation never
     /// fails.
     pub(crate) fn store_activated(&mut self, id: RegistrationId) {
         self.edit(id, |it| it.activation = Some(Activate::Storing));
+        // If there was no event to dispatch.
+        if let Some(worker) = self.registrations.get(&id).and_then(|it| it.active) {
+            self.resolve_skip_waiting(worker);
+        }
         if self.store(id, Waiting::Activation(id)).is_none() {
             self.activated(id);
         }
@@ -147,18 +154,58 @@ impl Registry {
         self.try_activate(id);
     }
 
-    /// `skipWaiting()`.
+    /// `skipWaiting()`. Its promise settles when *Try Activate* has come to something: when the
+    /// activate event is dispatched, or when it turns out that nothing can be activated now. (By the
+    /// letter, not before that event has ended; but what it waits for may be this promise.)
     pub(crate) fn skip_waiting(&mut self, promise: PromiseId, worker: WorkerId) {
-        let result = match self.workers.get_mut(&worker) {
-            Some(calling) => {
-                calling.skip_waiting = true;
-                let registration = calling.registration;
-                self.try_activate(registration);
-                Ok(Settled::Done)
-            }
-            None => Err(JobError::Abort(format!("{worker} is gone"))),
+        let Some(calling) = self.workers.get_mut(&worker) else {
+            let error = JobError::Abort(format!("{worker} is gone"));
+            self.output(Output::Settle(promise, Err(error)));
+            return;
         };
-        self.output(Output::Settle(promise, result));
+        // Step 2.1.
+        calling.skip_waiting = true;
+        calling.skipping.push(promise);
+        let registration = calling.registration;
+        // Step 2.2.
+        self.try_activate(registration);
+        // Step 2.3, unless it is under way.
+        let asked = self.waits(worker) && self.may_activate(registration).is_some();
+        let begun = self.registrations.get(&registration).is_some_and(|it| {
+            it.active == Some(worker) && it.activation == Some(Activate::Starting)
+        });
+        if !asked && !begun {
+            self.resolve_skip_waiting(worker);
+        }
+    }
+
+    /// *Try Activate* of this worker's registration has come to something.
+    pub(crate) fn resolve_skip_waiting(&mut self, worker: WorkerId) {
+        self.settle_skip_waiting(worker, &Ok(Settled::Done));
+    }
+
+    /// The worker is redundant.
+    pub(crate) fn abort_skip_waiting(&mut self, worker: WorkerId) {
+        let error = JobError::Abort(format!("{worker} became redundant"));
+        self.settle_skip_waiting(worker, &Err(error));
+    }
+
+    fn settle_skip_waiting(&mut self, worker: WorkerId, result: &Result<Settled, JobError>) {
+        let found = self.workers.get_mut(&worker);
+        for promise in found
+            .map(|it| std::mem::take(&mut it.skipping))
+            .into_iter()
+            .flatten()
+        {
+            self.output(Output::Settle(promise, result.clone()));
+        }
+    }
+
+    /// Whether a worker is the waiting one of its registration.
+    fn waits(&self, worker: WorkerId) -> bool {
+        self.registration_of(worker)
+            .and_then(|id| self.registrations.get(&id))
+            .is_some_and(|it| it.waiting == Some(worker))
     }
 
     /// Whether a worker runs, or may run on a moment longer.

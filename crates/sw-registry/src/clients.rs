@@ -104,7 +104,7 @@ impl Registry {
             return;
         };
         let key = client.storage_key.as_ref();
-        let matched = key.and_then(|key| self.matching(key, &client.environment.creation_url));
+        let matched = key.and_then(|key| self.matching(key, client.environment.matched_url()));
         let view = matched
             .and_then(|id| self.registration(id))
             .filter(|view| view.active.is_some());
@@ -125,7 +125,7 @@ impl Registry {
             .filter(|client| {
                 self.clients.get(client).is_some_and(|client| {
                     !client.ready.is_empty()
-                        && self.matching(key, &client.environment.creation_url) == Some(id)
+                        && self.matching(key, client.environment.matched_url()) == Some(id)
                 })
             })
             .collect();
@@ -179,7 +179,7 @@ impl Registry {
                 || !environment.secure_context
                 || environment.client_type == ClientType::ServiceWorker
                 || client.uses == Some(id)
-                || self.matching(&key, &environment.creation_url) != Some(id)
+                || self.matching(&key, environment.matched_url()) != Some(id)
             {
                 continue;
             }
@@ -242,7 +242,7 @@ impl Registry {
 
     /// *Match Service Worker Registration.*
     fn matching(&self, key: &StorageKey, url: &Url) -> Option<RegistrationId> {
-        Some(self.lookup.match_registration(key, url)?.id)
+        self.lookup.match_registration_id(key, url)
     }
 
     fn use_registration(&mut self, client: ClientId, id: RegistrationId) {

@@ -277,6 +277,26 @@ pub struct Register {
     pub initiator: Site,
 }
 
+impl Register {
+    /// `register(scriptURL)` as a top-level page of the script's own origin calls it, without options
+    /// and without a client that is told; change what is otherwise.
+    #[must_use]
+    pub fn new(script_url: ScriptUrl) -> Self {
+        let origin = script_url.origin();
+        Self {
+            storage_key: StorageKey::first_party(origin.clone()),
+            scope: ScopeUrl::default_for(&script_url),
+            script_url,
+            worker_type: WorkerType::default(),
+            update_via_cache: UpdateViaCache::default(),
+            client: None,
+            initiator: Site::of(&origin),
+            referrer_origin: origin,
+            provenance: Provenance::Script,
+        }
+    }
+}
+
 /// A change of a registration's navigation preload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PreloadChange {
@@ -329,6 +349,19 @@ pub struct FetchedScript {
     pub body: Bytes,
     /// Whether the HTTP cache answered.
     pub from_cache: bool,
+}
+
+/// From the network.
+impl From<http::Response<Bytes>> for FetchedScript {
+    fn from(response: http::Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            from_cache: false,
+        }
+    }
 }
 
 /// Why there is no script response.

@@ -26,7 +26,7 @@ pub(crate) struct Before {
 impl Registry {
     /// *Install*: the worker has been evaluated.
     pub(crate) fn install(&mut self, key: &ScopeKey, worker: WorkerId) {
-        let (Some(script), Some(id)) = (self.running_script(key), self.scope_map.get(key).copied())
+        let (Some(script), Some(id)) = (self.running_script(key), self.registration_id_at(key))
         else {
             return;
         };
@@ -105,7 +105,7 @@ impl Registry {
         if let Err(error) = self.make_room(key, worker) {
             return self.not_installed(key, worker, before, error);
         }
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             return;
         };
         self.edit(id, |registration| registration.storing_install = true);
@@ -151,7 +151,7 @@ impl Registry {
 
     /// Steps 16 to 22.
     fn installed(&mut self, key: &ScopeKey, worker: WorkerId) {
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             return;
         };
         // Steps 16 to 18: the worker that waited is replaced.
@@ -176,7 +176,7 @@ impl Registry {
 
     /// Step 12: the worker is redundant, and a registration that had no other goes.
     fn install_failed(&mut self, key: &ScopeKey, worker: WorkerId, before: Before) {
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             return;
         };
         self.edit(id, |registration| {

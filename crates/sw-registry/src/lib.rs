@@ -1,31 +1,10 @@
 //! The service worker registration store: registrations, jobs, lifecycle, clients, worker lifetime
 //! and look-up, as a state machine without I/O.
 //!
-//! ```
-//! use std::time::Instant;
-//! use sw_registry::{Input, Limits, Now, Output, Register, Registry, Restored, Provenance, Request};
-//! use sw_types::{Origin, PromiseId, ScopeUrl, ScriptUrl, Site, StorageKey, Timestamp};
+//! All that a browser has to bring, in one file (`examples/alone.rs`):
 //!
-//! let mut registry = Registry::new(Limits::default(), Restored::default());
-//! let script_url = ScriptUrl::parse("https://a.test/sw.js", None)?;
-//! let origin = script_url.origin();
-//! let register = Register {
-//!     storage_key: StorageKey::first_party(origin.clone()),
-//!     scope: ScopeUrl::default_for(&script_url),
-//!     script_url,
-//!     worker_type: Default::default(),
-//!     update_via_cache: Default::default(),
-//!     client: None,
-//!     initiator: Site::of(&origin),
-//!     referrer_origin: origin,
-//!     provenance: Provenance::Script,
-//! };
-//! let now = Now { instant: Instant::now(), wall: Timestamp(1_800_000_000_000) };
-//! registry.handle_input(now, Input::Register(PromiseId(1), register));
-//! // It asks for the script; the answer goes in as `Input::Response` under the same id.
-//! let Some(Output::Request(_, Request::FetchScript(fetch))) = registry.poll_output() else { panic!() };
-//! assert_eq!(fetch.script_url.as_str(), "https://a.test/sw.js");
-//! # Ok::<(), sw_types::UrlError>(())
+//! ```
+#![doc = include_str!("../examples/alone.rs")]
 //! ```
 //!
 //! The three that you meet first: [`Registry`] (the state machine, told [`Input`]s and asking by
@@ -41,6 +20,7 @@
 
 mod activate;
 mod clients;
+mod imports;
 mod input;
 mod install;
 mod job;
@@ -59,11 +39,14 @@ mod script_check;
 mod site_data;
 mod state;
 mod store;
+mod stored_rows;
 mod unregister;
 mod update;
 mod wake;
+mod waking;
 
 pub use clients::FoundClient;
+pub use imports::Import;
 pub use input::{
     EventOutcome, FetchedScript, Input, Now, PreloadChange, Provenance, Register, Response,
     ScriptFetchError, SiteData,
@@ -80,4 +63,4 @@ pub use script_check::check_import;
 pub use store::{
     RegistryStore, Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker,
 };
-pub use update::Import;
+pub use stored_rows::StoredRows;

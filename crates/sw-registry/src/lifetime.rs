@@ -311,6 +311,10 @@ impl Registry {
                     let deadline = self.after(left.min(limits.idle));
                     self.set_deadline(id, deadline);
                 }
+                let registration = self.registrations.get(&registration);
+                if let Some(it) = registration.filter(|it| it.active == Some(id)) {
+                    self.try_activate_after_asking(it.id, false);
+                }
             }
             None if !in_lifecycle => {
                 let left = limits
@@ -328,7 +332,7 @@ impl Registry {
                     .and_then(|it| it.active);
                 self.try_clear_after_idle(registration, id);
                 if active == Some(id) {
-                    self.try_activate_after_idle(registration);
+                    self.try_activate_after_asking(registration, true);
                 }
             }
             None => {}
@@ -424,6 +428,7 @@ impl Registry {
     pub(crate) fn make_redundant(&mut self, id: WorkerId) {
         self.stop_worker(id, StopReason::Redundant);
         self.set_worker_state(id, WorkerState::Redundant);
+        self.abort_skip_waiting(id);
         if self
             .workers
             .get(&id)

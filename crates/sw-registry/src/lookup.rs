@@ -3,21 +3,23 @@
 mod scopes;
 
 use std::borrow::Cow;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
+use foldhash::quality::RandomState;
 use sw_types::{
     ClientId, EncodedRouterRule, Environment, EventTypes, FallThroughRule, FetchHandler,
-    NavigationPreload, Origin, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp,
+    NavigationPreload, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp, UpdateViaCache,
     WorkerId, WorkerState,
 };
 use url::{Position, Url};
 
-use self::scopes::{OriginTable, Partition};
+use self::scopes::ScopeIndex;
 use crate::Provenance;
+use crate::waking::Sleeping;
+
+/// Its hashes are keyed: origins are chosen by whoever owns a domain.
+type DashMap<K, V> = dashmap::DashMap<K, V, RandomState>;
 
 /// A registration as readers on any thread see it: a value that never changes; when the
 /// registration does, the [`Lookup`] hands out another one.
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub scope: ScopeUrl,
     /// Who made it.
     pub provenance: Provenance,
+    /// Its update via cache mode.
+    pub update_via_cache: UpdateViaCache,
     /// Its navigation preload state.
     pub navigation_preload: NavigationPreload,
     /// Its last update check time.
@@ -92,11 +96,13 @@ pub struct Lookup(Arc<Tables>);
 
 #[derive(Debug, Default)]
 struct Tables {
-    /// From the hash of a serialized origin to its registrations.
-    origins: DashMap<u64, OriginTable, BuildHasherDefault<Verbatim>>,
-    /// Keyed by chance, so that nobody can choose origins with equal hashes.
-    origin_hash: RandomState,
-    registrations: DashMap<RegistrationId, Arc<Snapshot>>,
+    /// What can be matched.
+    scopes: DashMap<StorageKey, ScopeIndex>,
+    /// How many keys of `scopes` are of an origin, by its serialization.
+    origins: DashMap<Box<str>, usize>,
+    /// None of what was stored and is gone. What is stored and not in here sleeps.
+    registrations: DashMap<RegistrationId, Option<Arc<Snapshot>>>,
+    sleeping: Arc<Sleeping>,
     clients: DashMap<ClientId, ClientEntry>,
 }
 
@@ -112,36 +118,40 @@ impl Lookup {
     #[must_use]
     pub fn match_registration(&self, key: &StorageKey, url: &Url) -> Option<Arc<Snapshot>> {
         let url = without_userinfo(url);
-        let (origin, path) = url.as_str().split_at(origin_of(&url).len());
-        if key.origin().as_str() != origin {
-            return None;
-        }
-        let table = self.0.origins.get(&self.0.hash(origin))?;
-        table
-            .partition(key, origin)?
-            .longest_prefix_of(path)
-            .cloned()
+        let (id, at, snapshots) = {
+            let scopes = self.0.scopes.get(key)?;
+            let at = scopes.longest_prefix_of(url.as_str())?;
+            match scopes.snapshots()[at].get() {
+                Some(snapshot) => return Some(Arc::clone(snapshot)),
+                None => (scopes.id(at), at, Arc::clone(scopes.snapshots())),
+            }
+        };
+        let snapshot = self.snapshot(id)?;
+        Some(Arc::clone(snapshots[at].get_or_init(|| snapshot)))
+    }
+
+    /// As [`Self::match_registration`], for who wants to know the registration's id only.
+    #[must_use]
+    pub fn match_registration_id(&self, key: &StorageKey, url: &Url) -> Option<RegistrationId> {
+        let url = without_userinfo(url);
+        let scopes = self.0.scopes.get(key)?;
+        Some(scopes.id(scopes.longest_prefix_of(url.as_str())?))
     }
 
     /// Whether anything is registered for a URL's origin, in any partition: one look-up, and no
     /// allocation unless the URL has a user name.
     #[must_use]
     pub fn has_origin(&self, url: &Url) -> bool {
-        let url = without_userinfo(url);
-        let origin = origin_of(&url);
-        let table = self.0.origins.get(&self.0.hash(origin));
-        table.is_some_and(|table| table.has_origin(origin))
+        self.0
+            .origins
+            .contains_key(origin_of(&without_userinfo(url)))
     }
 
     /// All registrations of a storage key, in the order of their scopes.
     #[must_use]
     pub fn registrations(&self, key: &StorageKey) -> Vec<Arc<Snapshot>> {
-        let origin = key.origin().as_str();
-        let table = self.0.origins.get(&self.0.hash(origin));
-        let partition = table
-            .as_ref()
-            .and_then(|table| table.partition(key, origin));
-        partition.map_or_else(Vec::new, |partition| partition.snapshots().collect())
+        let ids = self.registration_ids(key).into_iter();
+        ids.filter_map(|id| self.snapshot(id)).collect()
     }
 
     /// The registration whose active worker controls a client; `None` if none does.
@@ -170,7 +180,46 @@ impl Lookup {
     /// A registration, also one that is unregistered and still in use.
     #[must_use]
     pub fn snapshot(&self, registration: RegistrationId) -> Option<Arc<Snapshot>> {
-        Some(Arc::clone(&*self.0.registrations.get(&registration)?))
+        if let Some(known) = self.0.registrations.get(&registration) {
+            return known.clone();
+        }
+        let stored = Arc::new(self.0.sleeping.snapshot(registration)?);
+        // What a writer has shown meanwhile stays.
+        let known = self.0.registrations.entry(registration);
+        known.or_insert(Some(stored)).clone()
+    }
+
+    /// The registrations of a storage key, in the order of their scopes.
+    pub(crate) fn registration_ids(&self, key: &StorageKey) -> Vec<RegistrationId> {
+        let scopes = self.0.scopes.get(key);
+        scopes.map_or_else(Vec::new, |scopes| scopes.ids().collect())
+    }
+
+    /// The registration with just this scope.
+    pub(crate) fn registration_id(
+        &self,
+        key: &StorageKey,
+        scope: &ScopeUrl,
+    ) -> Option<RegistrationId> {
+        let scopes = self.0.scopes.get(key)?;
+        Some(scopes.id(scopes.find(scope.as_str()).ok()?))
+    }
+
+    /// Shows readers what was stored.
+    pub(crate) fn over(sleeping: &Arc<Sleeping>) -> Self {
+        let settled = sleeping.rows();
+        let lookup = Self(Arc::new(Tables {
+            sleeping: Arc::clone(sleeping),
+            scopes: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
+            ..Tables::default()
+        }));
+        let rows = settled.rows();
+        for (key, places) in settled.of_keys() {
+            let of_key = places.iter().map(|at| &rows.rows()[*at]);
+            let listed = of_key.map(|row| (rows.scope(row), row.id, None));
+            lookup.insert(key, ScopeIndex::new(listed));
+        }
+        lookup
     }
 
     /// Writes a snapshot; `listed` if it is in the registration map, so that it can be matched.
@@ -178,37 +227,34 @@ impl Lookup {
         let snapshot = Arc::new(snapshot);
         self.0
             .registrations
-            .insert(snapshot.id, Arc::clone(&snapshot));
+            .insert(snapshot.id, Some(Arc::clone(&snapshot)));
         if listed {
-            let origin = snapshot.storage_key.origin();
-            self.swap(origin, |table| OriginTable::with(table, &snapshot));
-        }
-    }
-
-    /// Writes many snapshots at once, each origin's table once.
-    pub(crate) fn publish_all(&self, snapshots: impl IntoIterator<Item = Snapshot>) {
-        let mut all: Vec<_> = snapshots.into_iter().map(Arc::new).collect();
-        all.sort_by(|a, b| (&a.storage_key, &a.scope).cmp(&(&b.storage_key, &b.scope)));
-        for of_origin in all.chunk_by(|a, b| a.storage_key.origin() == b.storage_key.origin()) {
-            let partitions = of_origin
-                .chunk_by(|a, b| a.storage_key == b.storage_key)
-                .filter_map(|of_key| Partition::new(of_key.to_vec()).map(Arc::new))
-                .collect();
-            let origin = of_origin[0].storage_key.origin();
-            self.swap(origin, |table| OriginTable::joined(table, partitions));
-        }
-        for snapshot in all {
-            self.0.registrations.insert(snapshot.id, snapshot);
+            let key = &snapshot.storage_key;
+            // There is one writer, so nothing happens between reading and inserting.
+            let scopes = self.0.scopes.get(key).map(|scopes| scopes.with(&snapshot));
+            match scopes {
+                Some(scopes) => self.swap(key, scopes),
+                None => self.insert(key, ScopeIndex::default().with(&snapshot)),
+            }
         }
     }
 
     /// Takes a registration out of what can be matched; clients that use it still do.
-    pub(crate) fn unlist(&self, key: &StorageKey, scope: &ScopeUrl) {
-        self.swap(key.origin(), |table| table?.without(key, scope));
+    pub(crate) fn unlist(&self, key: &StorageKey, scope: &str) {
+        let Some(left) = self.0.scopes.get(key).map(|it| it.without(scope)) else {
+            return;
+        };
+        match left {
+            Some(left) => self.swap(key, left),
+            None => self.remove(key),
+        }
     }
 
     pub(crate) fn forget(&self, registration: RegistrationId) {
-        self.0.registrations.remove(&registration);
+        match self.0.sleeping.rows().find(registration) {
+            Some(_) => self.0.registrations.insert(registration, None),
+            None => self.0.registrations.remove(&registration).map(|(_, it)| it),
+        };
     }
 
     pub(crate) fn set_client(&self, environment: Environment, uses: Option<RegistrationId>) {
@@ -235,24 +281,24 @@ impl Lookup {
         self.0.clients.remove(&client);
     }
 
-    /// There is one writer, so reading, computing and inserting need no lock around them.
-    fn swap(
-        &self,
-        origin: &Origin,
-        change: impl FnOnce(Option<OriginTable>) -> Option<OriginTable>,
-    ) {
-        let hash = self.0.hash(origin.as_str());
-        let old = self.0.origins.get(&hash).map(|table| table.clone());
-        match change(old) {
-            Some(new) => drop(self.0.origins.insert(hash, new)),
-            None => drop(self.0.origins.remove(&hash)),
-        }
+    fn swap(&self, key: &StorageKey, scopes: ScopeIndex) {
+        self.0.scopes.insert(key.clone(), scopes);
     }
-}
 
-impl Tables {
-    fn hash(&self, origin: &str) -> u64 {
-        self.origin_hash.hash_one(origin)
+    /// The scopes of a storage key that had none.
+    fn insert(&self, key: &StorageKey, scopes: ScopeIndex) {
+        self.swap(key, scopes);
+        let origin = key.origin().as_str().into();
+        *self.0.origins.entry(origin).or_default() += 1;
+    }
+
+    fn remove(&self, key: &StorageKey) {
+        let origin = key.origin().as_str();
+        if let Some(mut keys) = self.0.origins.get_mut(origin) {
+            *keys -= 1;
+        }
+        self.0.origins.remove_if(origin, |_, keys| *keys == 0);
+        self.0.scopes.remove(key);
     }
 }
 
@@ -273,29 +319,10 @@ fn without_userinfo(url: &Url) -> Cow<'_, Url> {
     Cow::Owned(url)
 }
 
-/// The hash of an origin, as it is: the tables are looked up by hash alone, and what they hold says
-/// whose it is, which saves a match the way to a key of its own.
-#[derive(Clone, Copy, Debug, Default)]
-struct Verbatim(u64);
-
-impl Hasher for Verbatim {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sw_types::Origin;
+
     use super::*;
 
     fn url(url: &str) -> Url {
@@ -312,6 +339,7 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(scope, None).unwrap(),
             provenance: Provenance::Script,
+            update_via_cache: UpdateViaCache::Imports,
             navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),
@@ -343,7 +371,7 @@ mod tests {
         assert_eq!(matched(&lookup, &key, "https://a.test/b/c?q=1#f"), Some(4));
         assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), Some(1));
         assert_eq!(matched(&lookup, &key, "https://b.test/"), None);
-        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        lookup.unlist(&key, "https://a.test/");
         assert_eq!(matched(&lookup, &key, "https://a.test/zzz"), None);
         assert_eq!(matched(&lookup, &key, "https://a.test/b/z"), Some(0));
     }
@@ -371,25 +399,18 @@ mod tests {
             for (id, scope) in scopes.iter().enumerate() {
                 lookup.publish(snapshot(id as u64, &key, scope), true);
             }
-            let all_at_once = Lookup::default();
-            let mut distinct = scopes.clone();
-            distinct.sort();
-            distinct.dedup();
-            all_at_once.publish_all(distinct.iter().map(|scope| snapshot(0, &key, scope)));
             for _ in 0..50 {
                 let to = format!("https://a.test/{}", path(7));
                 let scan = scopes
                     .iter()
                     .filter(|scope| to.starts_with(*scope))
                     .max_by_key(|scope| scope.len());
-                for lookup in [&lookup, &all_at_once] {
-                    let found = lookup.match_registration(&key, &url(&to));
-                    assert_eq!(
-                        found.as_ref().map(|found| found.scope.as_str()),
-                        scan.map(String::as_str),
-                        "seed {seed}, {to}, {scopes:?}"
-                    );
-                }
+                let found = lookup.match_registration(&key, &url(&to));
+                assert_eq!(
+                    found.as_ref().map(|found| found.scope.as_str()),
+                    scan.map(String::as_str),
+                    "seed {seed}, {to}, {scopes:?}"
+                );
             }
         }
     }
@@ -426,7 +447,7 @@ mod tests {
     fn what_is_unlisted_serves_on_until_it_is_forgotten() {
         let (lookup, key) = (Lookup::default(), key("https://a.test"));
         lookup.publish(snapshot(1, &key, "https://a.test/"), true);
-        lookup.unlist(&key, &ScopeUrl::parse("https://a.test/", None).unwrap());
+        lookup.unlist(&key, "https://a.test/");
         assert!(!lookup.has_origin(&url("https://a.test/")));
         assert!(lookup.snapshot(RegistrationId(1)).is_some());
         lookup.forget(RegistrationId(1));

@@ -94,7 +94,7 @@ impl MemoryStore {
         }
     }
 
-    fn read(&self, record: &[u8]) -> Result<StoredRegistration, String> {
+    fn check_scripts(&self, record: &[u8]) -> Result<(), String> {
         let Row {
             registration,
             scripts,
@@ -110,7 +110,7 @@ impl MemoryStore {
                 }
             }
         }
-        Ok(registration)
+        Ok(())
     }
 }
 
@@ -123,8 +123,12 @@ impl RegistryStore for MemoryStore {
             ..Restored::default()
         };
         for (id, record) in &self.rows {
-            match self.read(record) {
-                Ok(registration) => restored.registrations.push(registration),
+            let read = self.check_scripts(record).and_then(|()| {
+                let pushed = restored.registrations.push_record(*id, record);
+                pushed.map_err(|error| error.to_string())
+            });
+            match read {
+                Ok(()) => {}
                 Err(error) => restored.quarantined.push(format!("{id}: {error}")),
             }
         }

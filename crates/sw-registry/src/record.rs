@@ -3,6 +3,9 @@
 //! A record is `[version: u8][CRC-32 of version and payload: u32, little endian][payload]`, the
 //! payload in postcard's format. Scripts are records of their own, since a store keeps them in
 //! their own table; a row names the scripts that belong to it.
+//!
+//! The payload of a row has two parts. Its head is what a profile needs to be opened: it is read and
+//! checked then, without a copy. Its body is read when somebody asks for the registration.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,8 +19,8 @@ use url::Url;
 use crate::{Provenance, StoredRegistration, StoredWorker};
 
 /// The format that is written. A reader knows this one only.
-const VERSION: u8 = 2;
-const HEAD: usize = 5;
+const VERSION: u8 = 3;
+const PREFIX: usize = 5;
 
 /// Why bytes are not a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum RecordError {
     /// The checksum is right, and the content makes no sense.
     #[error("the record does not decode: {0}")]
     Content(String),
+    /// A row stands where that of another registration belongs.
+    #[error("it is the row of {0}")]
+    Misplaced(RegistrationId),
 }
 
 /// A registration's row as it was read: its workers have no scripts yet, and `scripts` says which
@@ -58,11 +64,9 @@ pub fn encode_registration(
     registration: &StoredRegistration,
     stored_scripts: impl Fn(WorkerId) -> Vec<Url>,
 ) -> Result<Vec<u8>, RecordError> {
-    let worker = |worker: &StoredWorker| WorkerRow {
-        id: worker.id,
+    let worker = |worker: &StoredWorker| WorkerBody {
         script_url: worker.script_url.clone(),
         worker_type: worker.worker_type,
-        state: worker.state,
         event_types: worker.event_types,
         fetch_handler: worker.fetch_handler,
         fall_through: worker.fall_through.clone(),
@@ -74,17 +78,24 @@ pub fn encode_registration(
         },
         script_bytes: worker.script_bytes,
     };
-    encode(&RegistrationRow {
+    let version = |worker: &StoredWorker| (worker.id, worker.state);
+    let storage_key = postcard::to_stdvec(&registration.storage_key).map_err(content)?;
+    let head = Head {
         id: registration.id,
-        storage_key: registration.storage_key.clone(),
-        scope: registration.scope.clone(),
+        waiting: registration.waiting.as_ref().map(version),
+        active: registration.active.as_ref().map(version),
+        storage_key: &storage_key,
+        scope: registration.scope.as_str(),
+    };
+    let body = Body {
         update_via_cache: registration.update_via_cache,
         last_update_check: registration.last_update_check,
         provenance: registration.provenance,
         navigation_preload: registration.navigation_preload.clone(),
         waiting: registration.waiting.as_ref().map(worker),
         active: registration.active.as_ref().map(worker),
-    })
+    };
+    encode(&(head, body))
 }
 
 /// Reads what [`encode_registration`] wrote.
@@ -92,33 +103,94 @@ pub fn encode_registration(
 /// # Errors
 /// As [`RecordError`] says.
 pub fn decode_registration(record: &[u8]) -> Result<Row, RecordError> {
-    let row: RegistrationRow = decode(record)?;
+    let (head, body) = head(record)?;
+    let storage_key = storage_key(&head)?;
+    decode_body(&head, storage_key, body)
+}
+
+/// What a profile needs of a row to be opened.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Head<'a> {
+    pub(crate) id: RegistrationId,
+    pub(crate) waiting: Option<(WorkerId, WorkerState)>,
+    pub(crate) active: Option<(WorkerId, WorkerState)>,
+    /// As postcard writes it: equal keys are equal bytes.
+    pub(crate) storage_key: &'a [u8],
+    pub(crate) scope: &'a str,
+}
+
+/// Checks a row and reads its head; gives its body, too.
+pub(crate) fn head(record: &[u8]) -> Result<(Head<'_>, &[u8]), RecordError> {
+    let (head, body): (Head<'_>, _) =
+        postcard::take_from_bytes(payload(record)?).map_err(content)?;
+    let installed = |(_, state): &(_, WorkerState)| *state == WorkerState::Installed;
+    let active = |(_, state): &(_, WorkerState)| {
+        matches!(state, WorkerState::Activating | WorkerState::Activated)
+    };
+    let nonsense = if head.waiting.is_none() && head.active.is_none() {
+        "it has no worker"
+    } else if !head.waiting.iter().all(installed) || !head.active.iter().all(active) {
+        "a worker's state does not fit its place"
+    } else if head.waiting.map(|(id, _)| id) == head.active.map(|(id, _)| id) {
+        "a worker of it is there twice"
+    } else {
+        return Ok((head, body));
+    };
+    Err(RecordError::Content(nonsense.to_owned()))
+}
+
+/// The storage key of a row.
+pub(crate) fn storage_key(head: &Head<'_>) -> Result<StorageKey, RecordError> {
+    whole(head.storage_key)
+}
+
+/// Reads the rest of a row.
+pub(crate) fn decode_body(
+    head: &Head<'_>,
+    storage_key: StorageKey,
+    body: &[u8],
+) -> Result<Row, RecordError> {
+    let nonsense = |why: &str| RecordError::Content(why.to_owned());
+    let scope = ScopeUrl::parse(head.scope, None).ok();
+    let scope = scope.filter(|scope| scope.as_str() == head.scope);
+    let scope = scope.ok_or_else(|| nonsense("its scope is not a scope"))?;
+    if scope.origin() != *storage_key.origin() {
+        return Err(nonsense(
+            "its scope is not of the origin of its storage key",
+        ));
+    }
+    let body: Body = whole(body)?;
     let mut scripts = Vec::new();
-    let mut worker = |row: WorkerRow| {
-        scripts.push((row.id, row.scripts));
-        StoredWorker {
-            id: row.id,
-            script_url: row.script_url,
-            worker_type: row.worker_type,
-            state: row.state,
-            event_types: row.event_types,
-            fetch_handler: row.fetch_handler,
-            fall_through: row.fall_through,
-            router_rules: row.router_rules,
+    let mut worker = |version: Option<(WorkerId, WorkerState)>, body: Option<WorkerBody>| {
+        let ((id, state), body) = match (version, body) {
+            (Some(version), Some(body)) => (version, body),
+            (None, None) => return Ok(None),
+            _ => return Err(nonsense("its head names other workers than its body")),
+        };
+        scripts.push((id, body.scripts));
+        Ok(Some(StoredWorker {
+            id,
+            script_url: body.script_url,
+            worker_type: body.worker_type,
+            state,
+            event_types: body.event_types,
+            fetch_handler: body.fetch_handler,
+            fall_through: body.fall_through,
+            router_rules: body.router_rules,
             scripts: ScriptMap::new(),
-            script_bytes: row.script_bytes,
-        }
+            script_bytes: body.script_bytes,
+        }))
     };
     let registration = StoredRegistration {
-        id: row.id,
-        storage_key: row.storage_key,
-        scope: row.scope,
-        update_via_cache: row.update_via_cache,
-        last_update_check: row.last_update_check,
-        provenance: row.provenance,
-        navigation_preload: row.navigation_preload,
-        waiting: row.waiting.map(&mut worker),
-        active: row.active.map(&mut worker),
+        id: head.id,
+        storage_key,
+        scope,
+        update_via_cache: body.update_via_cache,
+        last_update_check: body.last_update_check,
+        provenance: body.provenance,
+        navigation_preload: body.navigation_preload,
+        waiting: worker(head.waiting, body.waiting)?,
+        active: worker(head.active, body.active)?,
     };
     Ok(Row {
         registration,
@@ -143,24 +215,19 @@ pub fn decode_script(record: &[u8]) -> Result<ScriptResource, RecordError> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct RegistrationRow {
-    id: RegistrationId,
-    storage_key: StorageKey,
-    scope: ScopeUrl,
+struct Body {
     update_via_cache: UpdateViaCache,
     last_update_check: Option<Timestamp>,
     provenance: Provenance,
     navigation_preload: NavigationPreload,
-    waiting: Option<WorkerRow>,
-    active: Option<WorkerRow>,
+    waiting: Option<WorkerBody>,
+    active: Option<WorkerBody>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WorkerRow {
-    id: WorkerId,
+struct WorkerBody {
     script_url: ScriptUrl,
     worker_type: WorkerType,
-    state: WorkerState,
     event_types: EventTypes,
     fetch_handler: FetchHandler,
     fall_through: Vec<FallThroughRule>,
@@ -173,35 +240,43 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     let mut record = vec![VERSION, 0, 0, 0, 0];
     record = postcard::to_extend(value, record).map_err(content)?;
     let checksum = checksum(&record);
-    record[1..HEAD].copy_from_slice(&checksum);
+    record[1..PREFIX].copy_from_slice(&checksum);
     Ok(record)
 }
 
 fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, RecordError> {
-    if record.len() < HEAD {
+    whole(payload(record)?)
+}
+
+/// The payload of a record whose version and checksum are right.
+fn payload(record: &[u8]) -> Result<&[u8], RecordError> {
+    if record.len() < PREFIX {
         return Err(RecordError::CutOff(record.len()));
     }
     if record[0] != VERSION {
         return Err(RecordError::Version(record[0]));
     }
-    if record[1..HEAD] != checksum(record) {
+    if record[1..PREFIX] != checksum(record) {
         return Err(RecordError::Checksum);
     }
-    let (value, rest) = postcard::take_from_bytes(&record[HEAD..]).map_err(content)?;
+    Ok(&record[PREFIX..])
+}
+
+/// Decodes a value of which nothing may be left.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(content)?;
     if rest.is_empty() {
         Ok(value)
     } else {
-        Err(RecordError::Content(format!(
-            "{} bytes too many",
-            rest.len()
-        )))
+        let many = rest.len();
+        Err(RecordError::Content(format!("{many} bytes too many")))
     }
 }
 
 fn checksum(record: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&record[..1]);
-    hasher.update(&record[HEAD..]);
+    hasher.update(&record[PREFIX..]);
     hasher.finalize().to_le_bytes()
 }
 
@@ -214,14 +289,14 @@ fn content(error: postcard::Error) -> RecordError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use sw_types::{EventType, Origin, RequesterFilter};
 
     use super::*;
 
-    fn registration() -> StoredRegistration {
+    pub(crate) fn registration() -> StoredRegistration {
         let script_url = ScriptUrl::parse("https://a.test/js/sw.js", None).unwrap();
         let key = StorageKey::first_party(script_url.origin());
         StoredRegistration {
@@ -259,6 +334,19 @@ mod tests {
                 script_bytes: 24,
             }),
         }
+    }
+
+    /// A row whose checksum and head are right, and whose body is not there.
+    pub(crate) fn without_body(registration: &StoredRegistration) -> Vec<u8> {
+        let version = |worker: &StoredWorker| (worker.id, worker.state);
+        encode(&Head {
+            id: registration.id,
+            waiting: registration.waiting.as_ref().map(version),
+            active: registration.active.as_ref().map(version),
+            storage_key: &postcard::to_stdvec(&registration.storage_key).unwrap(),
+            scope: registration.scope.as_str(),
+        })
+        .unwrap()
     }
 
     fn script() -> ScriptResource {
@@ -299,8 +387,8 @@ mod tests {
             decode_script(&record[..record.len() - 1]),
             Err(RecordError::Checksum)
         );
-        record[0] = 3;
-        assert_eq!(decode_script(&record), Err(RecordError::Version(3)));
+        record[0] = 99;
+        assert_eq!(decode_script(&record), Err(RecordError::Version(99)));
         // A record of another kind, with a checksum that is right.
         let row = encode_registration(&registration(), |_| Vec::new()).unwrap();
         assert!(matches!(decode_script(&row), Err(RecordError::Content(_))));
@@ -338,12 +426,12 @@ mod tests {
         for _ in 0..20_000 {
             let mut mutated = record.clone();
             for _ in 0..=next(4) {
-                let at = HEAD + next(mutated.len() - HEAD);
+                let at = PREFIX + next(mutated.len() - PREFIX);
                 mutated[at] = next(256) as u8;
             }
             mutated.truncate(mutated.len() - next(3) * next(40));
             let sum = checksum(&mutated);
-            mutated[1..HEAD].copy_from_slice(&sum);
+            mutated[1..PREFIX].copy_from_slice(&sum);
             if let Ok(row) = decode_registration(&mutated) {
                 assert!(encode_registration(&row.registration, |_| Vec::new()).is_ok());
             }

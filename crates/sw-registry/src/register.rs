@@ -34,7 +34,7 @@ impl Registry {
             return;
         }
         // Step 4: *Get Registration*.
-        let Some(id) = self.scope_map.get(key).copied() else {
+        let Some(id) = self.registration_id_at(key) else {
             // Step 6: *Set Registration*.
             let update_via_cache = args.script.update_via_cache.unwrap_or_default();
             self.set_registration(key, update_via_cache, args.provenance);
@@ -148,7 +148,6 @@ impl Registry {
                 last_used: Some(self.now().instant),
             },
         );
-        self.scope_map.insert(key.clone(), id);
         self.publish(id);
     }
 

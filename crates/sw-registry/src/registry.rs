@@ -1,6 +1,7 @@
 //! The registry: its state, what it is told, what it asks for.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use sw_types::{
@@ -15,6 +16,7 @@ use crate::lookup::Lookup;
 use crate::site_data::Removal;
 use crate::state::{Client, Registration, ScopeKey, Worker};
 use crate::unregister::Unregister;
+use crate::waking::{Sleeping, Waking};
 use crate::{Input, Now, Output, Report, Response, Restored};
 
 /// The service worker registration store of one profile: registrations, jobs, workers, clients.
@@ -28,10 +30,8 @@ pub struct Registry {
     now: Option<Now>,
     pub(crate) trusted: BTreeSet<Origin>,
 
-    pub(crate) registrations: BTreeMap<RegistrationId, Registration>,
-    /// The *registration map*.
-    pub(crate) scope_map: BTreeMap<ScopeKey, RegistrationId>,
-    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) registrations: Waking<RegistrationId, Registration>,
+    pub(crate) workers: Waking<WorkerId, Worker>,
     pub(crate) clients: BTreeMap<ClientId, Client>,
     pub(crate) clients_by_key: BTreeMap<StorageKey, BTreeSet<ClientId>>,
     /// The *job queue map*; no queue in it is empty.
@@ -46,10 +46,13 @@ pub struct Registry {
     pub(crate) to_remove: BTreeMap<RegistrationId, StorageKey>,
     /// Rows that a write on its way removes.
     pub(crate) removing: BTreeMap<RequestId, Vec<Removal>>,
+    /// What was stored and may not have been asked for yet.
+    pub(crate) sleeping: Arc<Sleeping>,
     /// Restored registrations with a worker to be activated.
     pub(crate) to_promote: Vec<RegistrationId>,
     /// Registrations whose snapshot is out of date.
     pub(crate) changed: BTreeSet<RegistrationId>,
+    /// Has the *registration map*: what is listed in it.
     pub(crate) lookup: Lookup,
     outputs: VecDeque<Output>,
 
@@ -69,9 +72,8 @@ impl Registry {
             limits,
             now: None,
             trusted: BTreeSet::new(),
-            registrations: BTreeMap::new(),
-            scope_map: BTreeMap::new(),
-            workers: BTreeMap::new(),
+            registrations: Waking::default(),
+            workers: Waking::default(),
             clients: BTreeMap::new(),
             clients_by_key: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -81,6 +83,7 @@ impl Registry {
             budget: StartBudget::default(),
             to_remove: BTreeMap::new(),
             removing: BTreeMap::new(),
+            sleeping: Arc::default(),
             to_promote: Vec::new(),
             changed: BTreeSet::new(),
             lookup: Lookup::default(),
@@ -157,18 +160,15 @@ impl Registry {
         storage_key: &StorageKey,
         scope: &ScopeUrl,
     ) -> Option<RegistrationView> {
-        let id = self.scope_map.get(&(storage_key.clone(), scope.clone()))?;
-        self.registration(*id)
+        self.registration(self.lookup.registration_id(storage_key, scope)?)
     }
 
     /// All registrations of a storage key, in the order of their scopes; for `getRegistrations()`.
     #[must_use]
     pub fn registrations_of(&self, storage_key: &StorageKey) -> Vec<RegistrationView> {
-        let listed = self.lookup.registrations(storage_key);
-        listed
-            .iter()
-            .filter_map(|snapshot| self.registration(snapshot.id))
-            .collect()
+        let listed = self.lookup.registration_ids(storage_key);
+        let views = listed.into_iter().map(|id| self.registration(id));
+        views.flatten().collect()
     }
 
     /// A worker as scripts see it, until it is redundant and stopped.
@@ -208,6 +208,7 @@ impl Registry {
         for id in std::mem::take(&mut self.changed) {
             self.publish(id);
         }
+        self.quarantine_spoiled();
     }
 
     fn handle(&mut self, input: Input) {
@@ -345,6 +346,13 @@ impl Registry {
             (Step::Unregister(Unregister::Storing { registration }), Response::Stored(result)) => {
                 self.row_removed(key, registration, result)
             }
+            (
+                Step::Unregister(Unregister::Loading {
+                    registration,
+                    pending,
+                }),
+                Response::Scripts(result),
+            ) => self.loaded_to_unregister(key, registration, pending, request, result),
             (step, response) => {
                 tracing::debug!(%request, ?response, "an answer of the wrong kind");
                 job.step = step;
@@ -399,7 +407,13 @@ impl Registry {
     }
 
     pub(crate) fn registration_at(&self, key: &ScopeKey) -> Option<&Registration> {
-        self.registrations.get(self.scope_map.get(key)?)
+        self.registrations
+            .get(&self.lookup.registration_id(&key.0, &key.1)?)
+    }
+
+    /// *Get Registration*.
+    pub(crate) fn registration_id_at(&self, key: &ScopeKey) -> Option<RegistrationId> {
+        Some(self.registration_at(key)?.id)
     }
 
     /// *Get Newest Worker*.

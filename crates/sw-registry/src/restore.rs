@@ -7,14 +7,16 @@
 //! again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sw_types::fetch::CacheMode;
-use sw_types::{RegistrationId, RequestId, WorkerId, WorkerState};
+use sw_types::{RegistrationId, RequestId, StorageKey, WorkerId, WorkerState};
 
 use crate::activate::Activate;
 use crate::job::Waiting;
-use crate::lookup::{ActiveWorker, Snapshot};
+use crate::lookup::{ActiveWorker, Lookup, Snapshot};
 use crate::state::{Registration, Run, Worker};
+use crate::waking::{Sleeping, Wake, Waking};
 use crate::{Registry, Report, Restored, StoreWrite, StoredRegistration, StoredWorker};
 
 impl Registry {
@@ -22,97 +24,55 @@ impl Registry {
         for line in restored.quarantined {
             self.report(Report::Quarantined(line));
         }
-        let (mut next_registration, mut next_worker) =
-            (restored.next_registration, restored.next_worker);
-        for stored in restored.registrations {
-            next_registration = next_registration.max(stored.id.0.saturating_add(1));
-            for worker in stored.waiting.iter().chain(&stored.active) {
-                next_worker = next_worker.max(worker.id.0.saturating_add(1));
-            }
-            if let Err(why) = self.check_stored(&stored) {
-                let line = format!("{} ({}): {why}", stored.scope, stored.id);
-                self.report(Report::Quarantined(line));
-                continue;
-            }
-            self.restore_registration(stored);
+        let (settled, left_out) = restored.registrations.settle();
+        for line in left_out {
+            self.report(Report::Quarantined(line));
         }
-        self.next_registration = RegistrationId(next_registration.max(1));
-        self.next_worker = WorkerId(next_worker.max(1));
-        let snapshots: Vec<Snapshot> = self
-            .registrations
-            .values()
-            .map(|registration| self.snapshot_of(registration))
-            .collect();
-        self.lookup.publish_all(snapshots);
+        let (rows, workers) = (settled.rows().rows(), settled.workers());
+        let after = |last: Option<u64>| last.map_or(1, |last| last.saturating_add(1));
+        let after_registrations = after(rows.last().map(|row| row.id.0));
+        let after_workers = after(workers.last().map(|(worker, _)| worker.0));
+        self.next_registration =
+            RegistrationId(restored.next_registration.max(after_registrations));
+        self.next_worker = WorkerId(restored.next_worker.max(after_workers));
+        let to_promote = rows.iter().filter(|row| {
+            let active = row.active.map(|(_, state)| state);
+            row.waiting.is_some() || active == Some(WorkerState::Activating)
+        });
+        self.to_promote = to_promote.map(|row| row.id).collect();
+        self.sleeping = Arc::new(Sleeping::new(settled, self.limits.stale_after));
+        self.registrations = Waking::new(&self.sleeping);
+        self.workers = Waking::new(&self.sleeping);
+        self.lookup = Lookup::over(&self.sleeping);
     }
 
-    fn check_stored(&self, stored: &StoredRegistration) -> Result<(), &'static str> {
-        let key = (stored.storage_key.clone(), stored.scope.clone());
-        let states_are_right = stored
-            .waiting
-            .iter()
-            .all(|waiting| waiting.state == WorkerState::Installed)
-            && stored.active.iter().all(|active| {
-                matches!(
-                    active.state,
-                    WorkerState::Activating | WorkerState::Activated
-                )
-            });
-        let mut workers = stored.waiting.iter().chain(&stored.active);
-        if stored.scope.origin() != *stored.storage_key.origin() {
-            Err("its scope is not of the origin of its storage key")
-        } else if stored.waiting.is_none() && stored.active.is_none() {
-            Err("it has no worker")
-        } else if !states_are_right {
-            Err("a worker's state does not fit its place")
-        } else if self.scope_map.contains_key(&key) || self.registrations.contains_key(&stored.id) {
-            Err("it is there twice")
-        } else if workers.any(|worker| self.workers.contains_key(&worker.id))
-            || stored.waiting.as_ref().map(|it| it.id) == stored.active.as_ref().map(|it| it.id)
-        {
-            Err("a worker of it is there twice")
-        } else {
-            Ok(())
+    /// The registrations of some storage keys, in the order of their ids; all of them wake.
+    pub(crate) fn registrations_of_all(
+        &self,
+        of: impl Fn(&StorageKey) -> bool,
+    ) -> impl Iterator<Item = &Registration> {
+        let settled = self.sleeping.rows();
+        for (_, places) in settled.of_keys().filter(|(key, _)| of(key)) {
+            for at in places {
+                self.registrations.get(&settled.rows().rows()[*at].id);
+            }
         }
+        let awake = self.registrations.awake();
+        awake.filter(move |registration| of(&registration.storage_key))
     }
 
-    fn restore_registration(&mut self, stored: StoredRegistration) {
-        let id = stored.id;
-        let mut slot = |worker: Option<StoredWorker>| {
-            let worker = worker?;
-            let worker_id = worker.id;
-            self.workers.insert(worker_id, restored_worker(id, worker));
-            Some(worker_id)
-        };
-        let activating = stored
-            .active
-            .as_ref()
-            .is_some_and(|active| active.state == WorkerState::Activating);
-        let registration = Registration {
-            id,
-            storage_key: stored.storage_key,
-            scope: stored.scope,
-            update_via_cache: stored.update_via_cache,
-            last_update_check: stored.last_update_check,
-            provenance: stored.provenance,
-            navigation_preload: stored.navigation_preload,
-            installing: None,
-            waiting: slot(stored.waiting),
-            active: slot(stored.active),
-            clients: Default::default(),
-            unregistered: false,
-            activation: activating.then_some(Activate::Starting),
-            storing_install: false,
-            wakes: Vec::new(),
-            asked_before_clear: Default::default(),
-            stored: true,
-            last_used: None,
-        };
-        if registration.waiting.is_some() || activating {
-            self.to_promote.push(id);
+    /// Takes rows that do not decode, although their checksums are right, for not there.
+    pub(crate) fn quarantine_spoiled(&mut self) {
+        for (id, line) in self.sleeping.take_spoiled() {
+            let rows = self.sleeping.rows().rows();
+            if let Some(at) = self.sleeping.rows().find(id) {
+                let row = &rows.rows()[at];
+                self.lookup.unlist(rows.key(row), rows.scope(row));
+                self.lookup.forget(id);
+                self.to_remove.insert(id, rows.key(row).clone());
+            }
+            self.report(Report::Quarantined(line));
         }
-        self.scope_map.insert(registration.key(), id);
-        self.registrations.insert(id, registration);
     }
 
     /// *Handle User Agent Shutdown*, of the shutdown before this start.
@@ -179,6 +139,7 @@ impl Registry {
             storage_key: registration.storage_key.clone(),
             scope: registration.scope.clone(),
             provenance: registration.provenance,
+            update_via_cache: registration.update_via_cache,
             navigation_preload: registration.navigation_preload.clone(),
             last_update_check: registration.last_update_check,
             stale_after: self.limits.stale_after,
@@ -195,6 +156,84 @@ impl Registry {
     }
 }
 
+impl Wake<RegistrationId> for Registration {
+    fn count(sleeping: &Sleeping) -> usize {
+        sleeping.rows().rows().len()
+    }
+
+    fn find(sleeping: &Sleeping, id: &RegistrationId) -> Option<usize> {
+        sleeping.rows().find(*id)
+    }
+
+    fn wake(sleeping: &Sleeping, at: usize) -> Option<Self> {
+        let stored = sleeping.decode(at)?;
+        let active = stored.active.as_ref();
+        let activating = active.is_some_and(|it| it.state == WorkerState::Activating);
+        Some(Self {
+            id: stored.id,
+            storage_key: stored.storage_key,
+            scope: stored.scope,
+            update_via_cache: stored.update_via_cache,
+            last_update_check: stored.last_update_check,
+            provenance: stored.provenance,
+            navigation_preload: stored.navigation_preload,
+            installing: None,
+            waiting: stored.waiting.map(|worker| worker.id),
+            active: stored.active.map(|worker| worker.id),
+            clients: Default::default(),
+            unregistered: false,
+            activation: activating.then_some(Activate::Starting),
+            storing_install: false,
+            wakes: Vec::new(),
+            asked_before_clear: Default::default(),
+            stored: true,
+            last_used: None,
+        })
+    }
+}
+
+impl Wake<WorkerId> for Worker {
+    fn count(sleeping: &Sleeping) -> usize {
+        sleeping.rows().workers().len()
+    }
+
+    fn find(sleeping: &Sleeping, id: &WorkerId) -> Option<usize> {
+        let workers = sleeping.rows().workers();
+        workers.binary_search_by_key(id, |(worker, _)| *worker).ok()
+    }
+
+    fn wake(sleeping: &Sleeping, at: usize) -> Option<Self> {
+        let (id, row) = sleeping.rows().workers()[at];
+        let stored = sleeping.decode(row)?;
+        let mut workers = [stored.waiting, stored.active].into_iter().flatten();
+        let worker = workers.find(|worker| worker.id == id)?;
+        Some(restored_worker(stored.id, worker))
+    }
+}
+
+/// What readers see of a registration that nobody has woken.
+pub(crate) fn stored_snapshot(stored: StoredRegistration, stale_after: Duration) -> Snapshot {
+    Snapshot {
+        id: stored.id,
+        storage_key: stored.storage_key,
+        scope: stored.scope,
+        update_via_cache: stored.update_via_cache,
+        provenance: stored.provenance,
+        navigation_preload: stored.navigation_preload,
+        last_update_check: stored.last_update_check,
+        stale_after,
+        active: stored.active.map(|worker| ActiveWorker {
+            id: worker.id,
+            script_url: worker.script_url,
+            state: worker.state,
+            event_types: worker.event_types,
+            fetch_handler: worker.fetch_handler,
+            fall_through: worker.fall_through.into(),
+            router_rules: worker.router_rules.into(),
+        }),
+    }
+}
+
 fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker {
     Worker {
         id: stored.id,
@@ -205,7 +244,9 @@ fn restored_worker(registration: RegistrationId, stored: StoredWorker) -> Worker
         used: stored.scripts.keys().cloned().collect(),
         scripts: (!stored.scripts.is_empty()).then_some(stored.scripts),
         imports_cache: CacheMode::Default,
+        failed_imports: Default::default(),
         skip_waiting: false,
+        skipping: Vec::new(),
         ever_evaluated: true,
         event_types: stored.event_types,
         fetch_handler: stored.fetch_handler,

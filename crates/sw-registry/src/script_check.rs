@@ -11,19 +11,24 @@ use crate::{FetchedScript, JobError};
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
 /// Update, the *performFetch* hook of its fetch, from the response on. (SEMANTICS §1.4, steps 3 and
-/// 4.)
+/// 4.) `is_update`: the job is an update, and not a `register()`.
 pub(crate) fn check_main_script(
     response: &FetchedScript,
     script: &ScriptUrl,
     scope: &ScopeUrl,
+    is_update: bool,
 ) -> Result<(), JobError> {
-    // A redirect is a network error by the letter of the specification. Browsers tell it apart as a
-    // SecurityError, and their shared tests expect that.
+    // A redirect is a network error by the letter of the specification, so a TypeError. Of a
+    // `register()`, browsers tell it apart as a SecurityError, and their shared tests expect that.
     if response.status.is_redirection() && response.status != StatusCode::NOT_MODIFIED {
-        return Err(JobError::Security(format!(
+        let why = format!(
             "script {script} is behind a redirect (status {})",
             response.status.as_u16()
-        )));
+        );
+        return Err(match is_update {
+            true => JobError::Type(why),
+            false => JobError::Security(why),
+        });
     }
     if !response.status.is_success() {
         return Err(JobError::Type(format!(
@@ -142,6 +147,7 @@ mod tests {
             &response,
             &ScriptUrl::parse("https://a.test/js/sw.js", None).unwrap(),
             &ScopeUrl::parse(scope, None).unwrap(),
+            false,
         )
     }
 

@@ -22,11 +22,11 @@ impl Registry {
             self.abort_queue(&key, &error);
         }
         let cleared: Vec<RegistrationId> = self
-            .registrations
-            .values()
-            .filter(|registration| of.covers(&registration.storage_key))
+            .registrations_of_all(|key| of.covers(key))
             .map(|registration| registration.id)
             .collect();
+        // Rows of it that do not decode are removed as well.
+        self.quarantine_spoiled();
         for id in cleared {
             for client in self.registrations[&id].clients.clone() {
                 self.set_uses(client, None);
@@ -57,7 +57,7 @@ impl Registry {
     /// [`JobError::Quota`] if the origin is over its quota without them, too.
     pub(crate) fn make_room(&mut self, key: &ScopeKey, worker: WorkerId) -> Result<(), JobError> {
         let origin = key.0.origin();
-        let own = self.scope_map.get(key).copied();
+        let own = self.registration_id_at(key);
         let (mut bytes, mut count) = self.kept_by(origin);
         let over = |bytes: u64, count: usize, registry: &Self| {
             bytes > registry.limits.script_bytes_per_origin
@@ -88,10 +88,7 @@ impl Registry {
 
     /// What an origin keeps, in all its partitions: bytes of scripts, and registrations.
     fn kept_by(&self, origin: &Origin) -> (u64, usize) {
-        let kept = self
-            .registrations
-            .values()
-            .filter(|it| it.storage_key.origin() == origin);
+        let kept = self.registrations_of_all(|key| key.origin() == origin);
         kept.fold((0, 0), |(bytes, count), it| {
             (bytes + self.script_bytes(it), count + 1)
         })
@@ -101,9 +98,7 @@ impl Registry {
     /// "storage usage".)
     #[must_use]
     pub fn script_bytes_of(&self, key: &StorageKey) -> u64 {
-        let registrations = self.registrations.values();
-        let of_key = registrations.filter(|registration| registration.storage_key == *key);
-        of_key
+        self.registrations_of_all(|other| other == key)
             .map(|registration| self.script_bytes(registration))
             .sum()
     }
@@ -123,8 +118,7 @@ impl Registry {
         spared: Option<RegistrationId>,
     ) -> Option<(RegistrationId, u64)> {
         let evictable = |it: &&Registration| {
-            it.storage_key.origin() == origin
-                && Some(it.id) != spared
+            Some(it.id) != spared
                 && it.clients.is_empty()
                 && it.wakes.is_empty()
                 && it.activation.is_none()
@@ -136,8 +130,7 @@ impl Registry {
         // What was not used since this start was last used before it: the update check, which
         // follows a use, says about when.
         let found = self
-            .registrations
-            .values()
+            .registrations_of_all(|key| key.origin() == origin)
             .filter(evictable)
             .min_by_key(|it| (it.last_used, it.last_update_check, it.id))?;
         Some((found.id, self.script_bytes(found)))

@@ -80,8 +80,12 @@ pub(crate) struct Worker {
     /// Its *set of used scripts*.
     pub(crate) used: BTreeSet<Url>,
     pub(crate) imports_cache: CacheMode,
+    /// What the update that brought it could not fetch.
+    pub(crate) failed_imports: BTreeSet<Url>,
     /// *Skip waiting flag*.
     pub(crate) skip_waiting: bool,
+    /// Who called `skipWaiting()` and waits for what *Try Activate* comes to.
+    pub(crate) skipping: Vec<PromiseId>,
     /// The script's *has ever been evaluated flag*.
     pub(crate) ever_evaluated: bool,
     pub(crate) event_types: EventTypes,

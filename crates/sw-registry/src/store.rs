@@ -11,7 +11,7 @@ use sw_types::{
     WorkerId, WorkerState, WorkerType,
 };
 
-use crate::Provenance;
+use crate::{Provenance, StoredRows};
 
 /// An installed version of a worker, with its scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub enum StoreError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// The registrations that are whole.
-    pub registrations: Vec<StoredRegistration>,
+    pub registrations: StoredRows,
     /// What was damaged and has been quarantined: one line for people each.
     pub quarantined: Vec<String>,
     /// The rows of other parts of the profile, by key.

@@ -1,14 +1,22 @@
 //! *Unregister*, *Try Clear Registration*, *Clear Registration*.
 
-use sw_types::{PromiseId, RegistrationId, RequestId};
+use std::collections::BTreeMap;
+
+use sw_types::{PromiseId, RegistrationId, RequestId, ScriptMap, WorkerId};
 
 use crate::job::{Job, JobType, Step, Waiting};
 use crate::state::ScopeKey;
 use crate::{JobError, Output, Registry, Report, Request, Settled, StoreError, StoreWrite};
 
 /// Where *Unregister* waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Unregister {
+    /// Before step 4: for scripts that go with the row, and that clients which use the registration
+    /// will still need.
+    Loading {
+        registration: RegistrationId,
+        pending: BTreeMap<RequestId, WorkerId>,
+    },
     /// Before step 4: for the row to be removed.
     Storing { registration: RegistrationId },
 }
@@ -35,10 +43,58 @@ impl Registry {
             return;
         };
         let (id, stored) = (registration.id, registration.stored);
-        if stored {
+        let unread = |worker: &WorkerId| {
+            let worker = self.workers.get(worker);
+            worker.is_some_and(|worker| worker.scripts.is_none())
+        };
+        let unread: Vec<WorkerId> = registration.workers().filter(unread).collect();
+        if !stored {
+            self.unregistered(key, id);
+        } else if unread.is_empty() {
             self.remove_row(key, id);
         } else {
-            self.unregistered(key, id);
+            let load = |worker| {
+                let waiting = Waiting::Job(key.clone());
+                (self.request(waiting, Request::LoadScripts(worker)), worker)
+            };
+            let pending = unread.into_iter().map(load).collect();
+            let registration = id;
+            let step = Unregister::Loading {
+                registration,
+                pending,
+            };
+            self.set_step(key, Step::Unregister(step));
+        }
+    }
+
+    /// An answer to *Loading*. What cannot be read cannot be started any more: that is told then.
+    pub(crate) fn loaded_to_unregister(
+        &mut self,
+        key: &ScopeKey,
+        registration: RegistrationId,
+        mut pending: BTreeMap<RequestId, WorkerId>,
+        request: RequestId,
+        result: Result<ScriptMap, StoreError>,
+    ) {
+        let worker = pending.remove(&request);
+        let worker = worker.and_then(|worker| self.workers.get_mut(&worker));
+        match (worker, result) {
+            (Some(worker), Ok(scripts)) => {
+                worker.scripts.get_or_insert(scripts);
+            }
+            (_, Err(error)) => {
+                tracing::debug!(%error, "a script cannot be read before it is removed")
+            }
+            (None, Ok(_)) => {}
+        }
+        if pending.is_empty() {
+            self.remove_row(key, registration);
+        } else {
+            let step = Unregister::Loading {
+                registration,
+                pending,
+            };
+            self.set_step(key, Step::Unregister(step));
         }
     }
 
@@ -165,8 +221,7 @@ impl Registry {
         };
         if !std::mem::replace(&mut registration.unregistered, true) {
             let key = registration.key();
-            self.scope_map.remove(&key);
-            self.lookup.unlist(&key.0, &key.1);
+            self.lookup.unlist(&key.0, key.1.as_str());
         }
     }
 

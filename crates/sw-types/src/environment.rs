@@ -58,6 +58,10 @@ pub struct Environment {
     pub frame_type: FrameType,
     /// Its creation URL.
     pub creation_url: Url,
+    /// What registrations match instead of the creation URL: of a worker with a `blob:` URL, which is
+    /// in no scope, its creator's URL. (The specification has nothing of the kind; browsers agree.)
+    #[serde(default)]
+    pub matched_as: Option<Url>,
     /// Its origin. Opaque for a sandboxed document.
     pub origin: Origin,
     /// The site of its top-level document, which partitions its storage.
@@ -92,7 +96,14 @@ impl Environment {
             ephemeral: None,
             fall_through_forbidden: false,
             creation_url: url,
+            matched_as: None,
             origin,
         }
+    }
+
+    /// The URL that the scope of a registration has to match for this client to be its.
+    #[must_use]
+    pub fn matched_url(&self) -> &Url {
+        self.matched_as.as_ref().unwrap_or(&self.creation_url)
     }
 }

@@ -55,12 +55,6 @@ impl StorageKey {
         self
     }
 
-    /// Whether another key is of the same partition and session, whatever its origin.
-    #[must_use]
-    pub fn is_in_partition_of(&self, other: &Self) -> bool {
-        self.partition == other.partition && self.ephemeral == other.ephemeral
-    }
-
     /// The origin whose data this is.
     #[must_use]
     pub const fn origin(&self) -> &Origin {

@@ -53,4 +53,7 @@ pub enum ClientNotice {
     },
     /// Set the client's controller and fire `controllerchange`.
     ControllerChanged(Option<WorkerView>),
+    /// A registration's update-via-cache mode changed, and no version came with it: its objects show
+    /// the new one, and no event is fired.
+    UpdateViaCacheChanged(RegistrationView),
 }

@@ -29,6 +29,7 @@ pub(crate) fn contender<'a>(name: &'static str, run: impl FnMut() -> f64 + 'a) -
 }
 
 /// What the rows of one measurement have in common.
+#[derive(Clone, Copy)]
 pub(crate) struct Title {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{EphemeralId, Origin, StorageKey};
+use service_worker::{CacheFuture, Response};
 
 use super::cache::OnThread;
 use super::open::{open_in_memory, open_on_disk};
@@ -255,5 +256,20 @@ impl CacheStore {
     /// [`CacheError::Closed`](super::CacheError::Closed), if it is closed already.
     pub fn close(&self) -> Answer<()> {
         self.0.close()
+    }
+}
+
+impl service_worker::CacheStorage for CacheStore {
+    fn query(
+        &self,
+        key: &StorageKey,
+        cache_name: Option<&str>,
+        request: &RequestHead,
+    ) -> CacheFuture {
+        let found = self.match_any(key, cache_name, request, QueryOptions::default());
+        Box::pin(async move {
+            let found = found.await.map_err(|error| error.to_string())?;
+            Ok(found.map(|CachedResponse { head, body }| Response { head, body }))
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use service_worker::{FetchRequest, Response};
+use service_worker::{FetchRequest, Response, ServiceWorkerTiming};
 
 /// Answers one hop: the client's own worker, then a fall-through worker, then the network.
 pub trait Hop: Send + Sync {
@@ -25,6 +25,8 @@ pub struct Hopped {
     pub response: Response,
     /// Who gave it.
     pub source: Source,
+    /// What the client's own worker, and its router rules, had part in.
+    pub timing: ServiceWorkerTiming,
 }
 
 /// Who answered.

@@ -235,11 +235,17 @@ impl Fetching<'_> {
 
 /// The checks of a network response; a worker's has had its own.
 fn checked(
-    fetching: &Fetching<'_>,
+    fetching: &mut Fetching<'_>,
     tainting: ResponseTainting,
     hopped: Hopped,
 ) -> Result<FetchedResponse, FetchErrorReason> {
-    let Hopped { response, source } = hopped;
+    let Hopped {
+        response,
+        source,
+        timing,
+    } = hopped;
+    let now = fetching.service.clock.now();
+    fetching.timing.answered(now, timing);
     let request = &fetching.params.head;
     let head = match source {
         Source::Network | Source::Url => filter_network(request, response.head)?,
@@ -250,6 +256,7 @@ fn checked(
         body: Some(response.body),
         head,
         source,
+        timing: None,
     })
 }
 

@@ -14,8 +14,8 @@ use super::referrer::determine_referrer;
 use super::scheme_fetch::scheme_fetch;
 use super::secure_context::{is_mixed_content, upgrade_mixed_content};
 use super::{
-    FetchError, FetchErrorReason, FetchParams, FetchService, FetchedResponse, bad_port, integrity,
-    media_type,
+    FetchError, FetchErrorReason, FetchParams, FetchService, FetchTiming, FetchedResponse,
+    bad_port, integrity, media_type,
 };
 
 /// *Fetch*: a response as its requester may see it, after all redirects that the request follows.
@@ -34,6 +34,7 @@ pub(super) async fn fetch(
         params,
         redirects: Redirect::default(),
         inflight: None,
+        timing: FetchTiming::starting(service.clock.now()),
     };
     loop {
         let step = fetching.main_fetch().await;
@@ -43,6 +44,10 @@ pub(super) async fn fetch(
             Ok(Next::Response(response)) => finish(&fetching.params, *response).await,
             Err(reason) => Err(reason),
         };
+        let finished = finished.map(|response| FetchedResponse {
+            timing: Some(Box::new(fetching.timing.clone())),
+            ..response
+        });
         return finished.map_err(|reason| FetchError {
             url: fetching.params.head.url().clone(),
             reason,
@@ -59,6 +64,8 @@ pub(super) struct Fetching<'a> {
     pub(super) use_cors_preflight: bool,
     /// What the body counts among the client's keepalive requests.
     pub(super) inflight: Option<Inflight>,
+    /// When it did what.
+    pub(super) timing: FetchTiming,
     redirects: Redirect,
 }
 
@@ -117,6 +124,7 @@ impl Fetching<'_> {
             return Ok(Next::Response(Box::new(fetched)));
         };
         http_redirect(&mut self.redirects, &mut self.params, &fetched, location)?;
+        self.timing.redirected(self.service.clock.now());
         Ok(Next::Follow)
     }
 }

@@ -54,7 +54,7 @@ impl NetworkHeaders {
         if let Some(origin) = origin_header(head, tainting, params.referrer_policy) {
             append(&mut headers, ORIGIN, origin);
         }
-        append_fetch_metadata(&mut headers, head, params.by_user);
+        append_fetch_metadata(&mut headers, head, params);
         // *Upgrade Insecure Requests*, §3.2.1.
         if head.mode == RequestMode::Navigate {
             append(&mut headers, UPGRADE_INSECURE_REQUESTS, "1");
@@ -141,7 +141,7 @@ fn origin_header(
 }
 
 /// *Append the Fetch metadata headers for a request*. (*Fetch Metadata*, §2.)
-fn append_fetch_metadata(headers: &mut HeaderMap, head: &RequestHead, by_user: bool) {
+fn append_fetch_metadata(headers: &mut HeaderMap, head: &RequestHead, params: &FetchParams) {
     if !is_potentially_trustworthy(head.url()) {
         return;
     }
@@ -152,25 +152,25 @@ fn append_fetch_metadata(headers: &mut HeaderMap, head: &RequestHead, by_user: b
     for (name, value) in [
         ("sec-fetch-dest", destination),
         ("sec-fetch-mode", head.mode.as_str()),
-        ("sec-fetch-site", site(head, by_user)),
+        ("sec-fetch-site", site(head, params)),
     ] {
         append(headers, HeaderName::from_static(name), value);
     }
     // *Set `Sec-Fetch-User`*.
-    if by_user && head.mode == RequestMode::Navigate {
+    if params.by_user && head.mode == RequestMode::Navigate {
         append(headers, HeaderName::from_static("sec-fetch-user"), "?1");
     }
 }
 
 /// *Set `Sec-Fetch-Site`*.
-fn site(head: &RequestHead, by_user: bool) -> &'static str {
-    if by_user {
+fn site(head: &RequestHead, params: &FetchParams) -> &'static str {
+    if params.by_user {
         return "none";
     }
     let origin = asking_origin(head);
     let own_site = Site::of(origin);
     let mut site = "same-origin";
-    for url in &head.url_list {
+    for url in params.redirected_from.iter().chain(&head.url_list) {
         let of_url = Origin::of(url);
         if of_url == *origin && !of_url.is_opaque() {
             continue;

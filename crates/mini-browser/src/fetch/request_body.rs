@@ -16,8 +16,15 @@ enum Inner {
         length: Option<u64>,
         open: Arc<dyn Fn() -> Body + Send + Sync>,
     },
+    Kept {
+        length: u64,
+        body: Arc<Mutex<Body>>,
+    },
     Stream(Arc<Mutex<Option<Body>>>),
 }
+
+/// How much of a body that comes from elsewhere is kept to be sent again, in bytes.
+const KEPT: usize = 16 << 20;
 
 impl Default for Inner {
     fn default() -> Self {
@@ -44,6 +51,21 @@ impl RequestBody {
         Self(Inner::Stream(Arc::new(Mutex::new(Some(stream)))))
     }
 
+    /// A body that comes from elsewhere. If nobody knows how long it is, its source is null, and it is
+    /// as [`Self::from_stream`]; else it can be sent again after a redirect as long as no more than
+    /// 16 MiB of it was sent before.
+    #[must_use]
+    pub fn from_body(body: Body) -> Self {
+        match (body.bytes(), body.length()) {
+            (Some(bytes), _) => bytes.into(),
+            (None, Some(length)) => Self(Inner::Kept {
+                length,
+                body: Arc::new(Mutex::new(body)),
+            }),
+            (None, None) => Self::from_stream(body),
+        }
+    }
+
     /// Whether there is nothing to send again: the source is null.
     pub(super) const fn is_stream(&self) -> bool {
         matches!(self.0, Inner::Stream(_))
@@ -55,6 +77,7 @@ impl RequestBody {
         match &self.0 {
             Inner::Bytes(bytes) => u64::try_from(bytes.len()).ok(),
             Inner::Source { length, .. } => *length,
+            Inner::Kept { length, .. } => Some(*length),
             Inner::Stream(_) => None,
         }
     }
@@ -63,7 +86,11 @@ impl RequestBody {
     pub(super) fn open(&self) -> Body {
         match &self.0 {
             Inner::Bytes(bytes) => Body::from(bytes.clone()),
-            Inner::Source { open, .. } => open(),
+            Inner::Source { open, length } => open().with_length(*length),
+            Inner::Kept { body, .. } => {
+                let mut body = body.lock().unwrap_or_else(PoisonError::into_inner);
+                body.branch(KEPT)
+            }
             Inner::Stream(stream) => {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 stream.take().unwrap_or_default()

@@ -67,6 +67,7 @@ fn respond(
         head: filter_network(head, response)?,
         body: Some(body),
         source: Source::Url,
+        timing: None,
     })
 }
 
@@ -110,6 +111,7 @@ fn blob_fetch(
         head: filtered(head, blob.origin(), response)?,
         body: Some(body),
         source: Source::Url,
+        timing: None,
     })
 }
 

@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use service_worker::JobError;
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
-    RegistrationView, ScriptResource, WorkerId, WorkerView,
+    RegistrationView, ScriptResource, UpdateViaCache, WorkerId, WorkerView,
 };
 use url::Url;
 
@@ -160,6 +161,10 @@ impl Seam for NoWorkers {
         async { None }.boxed()
     }
 
+    fn update_via_cache(&self, _: RegistrationId) -> Option<UpdateViaCache> {
+        None
+    }
+
     fn script_bytes(&self, _: ClientId) -> Pending<u64> {
         Box::pin(std::future::ready(1000))
     }
@@ -210,6 +215,15 @@ impl Seam for NoWorkers {
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
         async move { Err(format!("{url}: there are no workers here")) }.boxed()
+    }
+
+    fn add_routes(
+        &self,
+        _: WorkerId,
+        _: EventId,
+        _: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>> {
+        async { Err(JobError::Security("there are no workers here".to_owned())) }.boxed()
     }
 
     fn handle_fall_through_requests(

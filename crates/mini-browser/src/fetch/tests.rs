@@ -11,7 +11,7 @@ use service_worker::types::fetch::{
     Requester, ResponseHead, ResponseType, ServiceWorkersMode,
 };
 use service_worker::types::{ClientId, Environment, Origin, Site};
-use service_worker::{Body, FetchRequest, NetworkUse, Response};
+use service_worker::{Body, FetchRequest, NetworkUse, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::*;
@@ -76,6 +76,7 @@ impl Hop for Table {
                     body: Body::from(answer.body),
                 },
                 source: answer.source,
+                timing: ServiceWorkerTiming::default(),
             })
         })
     }

@@ -12,7 +12,7 @@ use service_worker::types::{Environment, Origin};
 use url::Url;
 
 use super::realm::RealmState;
-use crate::fetch::{BlobObject, BlobStore, FetchService};
+use crate::fetch::{BlobObject, BlobStore, FetchService, PolicyContainer};
 
 /// A blob URL store: a [service](super::RealmOptions::with_service) of the realms that share it, and
 /// what their fetches find blobs in.
@@ -21,11 +21,12 @@ pub struct BlobUrls {
     entries: Mutex<BTreeMap<String, Entry>>,
 }
 
-/// A blob URL entry: its object, and the environment that made it.
+/// A blob URL entry: its object, and the environment that made it, with its policies.
 #[derive(Clone)]
 struct Entry {
     blob: Arc<StoredBlob>,
     environment: Arc<Environment>,
+    policies: Arc<PolicyContainer>,
 }
 
 /// A blob that a URL leads to.
@@ -59,7 +60,7 @@ impl BlobUrls {
     /// *Add an entry to the blob URL store*: a *new blob URL*. `unique` is a new UUID.
     pub(super) fn add(
         &self,
-        environment: &Environment,
+        (environment, policies): (&Environment, &PolicyContainer),
         unique: &str,
         bytes: Bytes,
         media_type: String,
@@ -73,6 +74,7 @@ impl BlobUrls {
                 origin,
             }),
             environment: Arc::new(environment.clone()),
+            policies: Arc::new(policies.clone()),
         };
         self.entries().insert(url.clone(), entry);
         url
@@ -85,6 +87,12 @@ impl BlobUrls {
         if entry.is_some_and(|entry| is_same_partition(&entry.environment, environment)) {
             entries.remove(url.as_str());
         }
+    }
+
+    /// *Create a policy container from a fetch response*, of a `blob:` URL: the policies of whoever
+    /// made it.
+    pub(super) fn policies(&self, url: &Url) -> Option<PolicyContainer> {
+        Some((*self.entry(url)?.policies).clone())
     }
 
     /// The entry that a URL leads to when it is parsed, whatever its fragment.
@@ -213,7 +221,8 @@ impl OwnBlobs {
             return None;
         }
         let store = realm.service::<BlobUrls>()?;
-        let url = store.add(&realm.environment(), unique, bytes, media_type);
+        let owner = (&*realm.environment(), &*realm.policies());
+        let url = store.add(owner, unique, bytes, media_type);
         self.urls.borrow_mut().insert(url.clone());
         self.store.replace(Some(store));
         Some(url)

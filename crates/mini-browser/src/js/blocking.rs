@@ -1,6 +1,7 @@
 //! Fetches that a script waits for: `importScripts()` and the imports of modules. The agent's thread
 //! stands still meanwhile, unless the agent is killed.
 
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use service_worker::types::fetch::{
 };
 use url::Url;
 
+use super::blob_urls::ResolvedBlob;
 use super::realm::{RealmKind, RealmState};
 use crate::fetch::{FetchParams, FetchService};
 
@@ -61,6 +63,8 @@ pub(super) struct ScriptRequest {
     pub(super) mode: RequestMode,
     pub(super) credentials: CredentialsMode,
     pub(super) referrer: Option<Url>,
+    /// What it must be. (*Subresource Integrity*.)
+    pub(super) integrity: String,
 }
 
 impl ScriptRequest {
@@ -72,6 +76,7 @@ impl ScriptRequest {
             mode: self.mode,
             credentials: self.credentials,
             referrer: self.referrer,
+            integrity: self.integrity,
             service_workers: match realm.kind() {
                 RealmKind::ServiceWorker(_) => {
                     service_worker::types::fetch::ServiceWorkersMode::Foreign
@@ -86,17 +91,20 @@ impl ScriptRequest {
     }
 }
 
-/// Fetches a script while the agent's thread waits.
+/// Fetches a script while the agent's thread waits; of a `blob:` URL, what that led to before.
 ///
 /// # Errors
 /// Why there is none, for people.
-pub(super) fn fetch_script(
+pub(super) fn fetch_with(
     realm: &RealmState,
-    request: ScriptRequest,
+    params: FetchParams,
+    blob: Option<ResolvedBlob>,
 ) -> Result<FetchedScript, String> {
     let service = realm.service::<FetchService>();
-    let service = service.ok_or("this realm has no network")?;
-    let params = request.params(realm);
+    let mut service = service.ok_or("this realm has no network")?;
+    if let Some(blob) = blob {
+        service = Arc::new(blob.service(&service));
+    }
     wait(realm, async move { fetch(&service, params).await })
 }
 

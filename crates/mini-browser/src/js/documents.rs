@@ -2,13 +2,15 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
-use crate::fetch::PolicyContainer;
+use crate::fetch::{FetchTiming, PolicyContainer, Source, is_potentially_trustworthy};
 
 use super::blob_urls::ResolvedBlob;
 use super::page::Page;
@@ -22,6 +24,9 @@ pub trait Documents: Send + Sync + 'static {
 
     /// A document is being made that is not fetched. What is given back is dropped when it is gone.
     fn create(&self, environment: &Environment) -> Box<dyn Any + Send>;
+
+    /// Ends when everybody can know the clients that were created so far.
+    fn caught_up(&self) -> Pending<()>;
 
     /// The client that was just created comes from a local URL, and has the controller of whoever
     /// made it. Ends when everybody can know.
@@ -139,6 +144,7 @@ impl Place {
     #[must_use]
     pub fn environment(&self, id: ClientId, url: Url, origin: Origin) -> Environment {
         let secure = origin.is_potentially_trustworthy();
+        let secure_url = is_potentially_trustworthy(&url);
         let mut environment = Environment::top_level(id, url);
         match self {
             Self::TopLevel | Self::Auxiliary => {
@@ -155,9 +161,10 @@ impl Place {
                     parent.cross_site_ancestor || !parent.top_level_site.contains(&origin);
                 environment.storage_blocked = parent.storage_blocked;
                 environment.ephemeral = parent.ephemeral;
-                // Secure Contexts, §3.2: all ancestors count.
+                // Secure Contexts, §3.2: all ancestors count. A sandboxed frame is as secure as its
+                // URL, whatever its origin.
                 environment.secure_context =
-                    parent.secure_context && (secure || origin == parent.origin);
+                    parent.secure_context && (secure_url || origin == parent.origin);
             }
         }
         environment.client_type = ClientType::Window;
@@ -183,6 +190,49 @@ pub struct FetchedDocument {
     pub became_get: bool,
     /// `document.referrer`
     pub referrer: String,
+    /// When it came, if it came by a fetch.
+    pub timing: Option<DocumentTiming>,
+}
+
+/// When the resource of a document came.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DocumentTiming {
+    /// The URL that was asked for first.
+    pub url: Url,
+    /// How its response came.
+    pub fetch: FetchTiming,
+    /// Its response.
+    pub response: ResponseHead,
+    /// Who gave it.
+    pub source: Source,
+    /// When its body had been read.
+    pub end: Instant,
+    /// The length of its body, decoded, in bytes.
+    pub length: usize,
+    /// How the navigation came about.
+    pub kind: NavigationKind,
+}
+
+impl DocumentTiming {
+    /// Of a body of that length that has just been read.
+    #[must_use]
+    pub fn new(
+        url: Url,
+        fetch: FetchTiming,
+        (response, source): (ResponseHead, Source),
+        length: usize,
+    ) -> Self {
+        Self {
+            url,
+            fetch,
+            response,
+            source,
+            end: Instant::now(),
+            length,
+            kind: NavigationKind::New,
+        }
+    }
 }
 
 impl FetchedDocument {
@@ -196,6 +246,7 @@ impl FetchedDocument {
             body,
             became_get: false,
             referrer: String::new(),
+            timing: None,
         }
     }
 }

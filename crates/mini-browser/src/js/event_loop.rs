@@ -376,6 +376,19 @@ impl EventLoop {
         }
     }
 
+    /// Queues a task of the agent's own before the posted messages that wait.
+    pub(super) fn queue_before_messages(
+        &self,
+        realm: RealmId,
+        source: TaskSource,
+        task: impl FnOnce(&Realm) + 'static,
+    ) {
+        let mut queue = self.queue.borrow_mut();
+        if self.admits(queue.len(), self.limits.tasks, "tasks") {
+            queue.push_before_messages(Queued::new(realm, source, Box::new(task)));
+        }
+    }
+
     /// Queues a task of the agent's own before all others.
     pub(super) fn queue_first(
         &self,

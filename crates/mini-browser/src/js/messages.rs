@@ -8,7 +8,7 @@ use service_worker::{ClientMessage, MessageDetail, MessageSource, PortMessage};
 use super::clone::Serialized;
 use super::json::Json;
 use super::realm::Realm;
-use super::{views, worker};
+use super::{client_ids, views, worker};
 
 /// A `message` event at a service worker's global. (*ServiceWorker.postMessage*, step 6.2.)
 pub(super) fn dispatch(realm: &Realm, event: EventId, detail: MessageDetail<MessagePort>) {
@@ -49,7 +49,7 @@ fn keep(realm: &Realm, message: PortMessage<MessagePort>) -> u32 {
 /// A client, as the prelude takes it.
 pub(super) fn client(environment: &Environment) -> Value {
     json!({
-        "id": environment.id.to_string(),
+        "id": client_ids::shown(environment.id),
         "url": environment.creation_url.as_str(),
         "frameType": environment.frame_type.as_str(),
         "type": match environment.client_type {

@@ -6,12 +6,12 @@
 //! native functions (`ops/`).
 
 mod agent;
-mod answer_body;
 mod blob_urls;
 mod blocking;
 mod broadcast;
 mod bytes;
 mod classic_script;
+mod client_ids;
 mod clone;
 mod connecting;
 mod connections;
@@ -20,9 +20,12 @@ mod dedicated;
 mod documents;
 mod error;
 mod event_loop;
+mod fetch_events;
+mod import_map;
 mod json;
 mod loader;
 mod messages;
+mod module_fetches;
 mod module_scripts;
 mod modules;
 mod navigables;
@@ -37,10 +40,12 @@ mod reaper;
 mod rejections;
 mod sandbox;
 mod seam;
+mod sent_body;
 mod shared;
 mod stashing;
 mod task;
 mod timers;
+mod timings;
 mod views;
 mod window_clients;
 mod window_proxy;
@@ -58,7 +63,8 @@ pub use bytes::JsBytes;
 pub use connections::Connections;
 pub use console::{ConsoleLevel, ConsoleSink, TracingConsole};
 pub use documents::{
-    DocumentRequest, DocumentSource, Documents, FetchedDocument, NavigationKind, Place, Replaced,
+    DocumentRequest, DocumentSource, DocumentTiming, Documents, FetchedDocument, NavigationKind,
+    Place, Replaced,
 };
 pub use error::ScriptError;
 pub use ops::{OpError, Ops, promise};

@@ -6,13 +6,15 @@
 use rquickjs::loader::ImportAttributes;
 use rquickjs::module::Declared;
 use rquickjs::{Ctx, Exception, Function, Module, Object, Promise, Result};
-use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
-use super::blocking::{FetchedScript, ScriptRequest, fetch_script, import_for_service_worker};
+use super::blocking::{FetchedScript, fetch_with, import_for_service_worker};
 use super::error::Exception as ThrownException;
+use super::import_map::ImportMaps;
+use super::module_fetches::ModuleFetches;
 use super::module_scripts::{self, Created, ModuleScripts};
 use super::realm::{RealmKind, RealmState, state_of};
+use crate::fetch::FetchParams;
 
 /// What the name of a module begins with that could not be resolved. No script can import such a name.
 const UNRESOLVED: &str = "unresolved:";
@@ -21,7 +23,7 @@ const DYNAMIC: &str = "dynamic:";
 /// What the name of a module begins with that was imported with a type.
 const TYPED: &str = "typed:";
 
-/// *Resolve a module specifier.* Import maps are not offered. What cannot be resolved gets a name for
+/// *Resolve a module specifier.* What cannot be resolved gets a name for
 /// which [`load`] gives a module that throws.
 pub(super) fn resolve(
     ctx: &Ctx<'_>,
@@ -34,15 +36,20 @@ pub(super) fn resolve(
         .transpose()?
         .flatten();
     let name = resolved(ctx, base, specifier);
-    if state_of(ctx).is_some_and(|realm| refuses_imports(&realm)) {
+    let realm = state_of(ctx);
+    if realm.as_ref().is_some_and(|realm| refuses_imports(realm)) {
         return Ok(format!("{DYNAMIC}{specifier}"));
     }
-    Ok(match (name, kind) {
+    let name = match (name, kind) {
         (None, _) => format!("{UNRESOLVED}{specifier}"),
         (Some(url), None) => url.into(),
         // The module map's keys are URLs with types.
         (Some(url), Some(kind)) => format!("{TYPED}{kind} {url}"),
-    })
+    };
+    if let Some(realm) = realm {
+        realm.local::<ModuleFetches>().imports(&name, base);
+    }
+    Ok(name)
 }
 
 /// *HostLoadImportedModule*, step 3: a service worker's modules are those that it was linked from.
@@ -58,19 +65,11 @@ fn resolved(ctx: &Ctx<'_>, base: &str, specifier: &str) -> Option<Url> {
         (_, Some(realm)) => Some(realm.base_url()),
         (base, None) => base.ok(),
     };
-    resolve_url(base.as_ref(), specifier)
+    let maps = realm
+        .map(|realm| realm.local::<ImportMaps>())
+        .unwrap_or_default();
+    maps.resolve(base.as_ref(), specifier)
         .filter(|url| matches!(url.scheme(), "http" | "https" | "data" | "blob"))
-}
-
-/// *Resolve a URL-like module specifier.*
-fn resolve_url(base: Option<&Url>, specifier: &str) -> Option<Url> {
-    let is_relative = ["/", "./", "../"]
-        .iter()
-        .any(|start| specifier.starts_with(start));
-    if is_relative {
-        return base?.join(specifier).ok();
-    }
-    Url::parse(specifier).ok()
 }
 
 /// *Fetch a single imported module script*, and create it. One that cannot be fetched or does not parse
@@ -91,6 +90,8 @@ pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declar
         module_scripts::unresolved(&realm, &failure.message);
     } else if failure.name == "TypeError" {
         module_scripts::failed(&realm, &failure.message);
+    } else {
+        module_scripts::broken(&realm);
     }
     Module::declare(ctx.clone(), name, failure.source())
 }
@@ -120,19 +121,11 @@ fn try_load<'js>(
         let message = format!("modules of type '{other}' are not offered");
         return Err(Failure::of_type(message));
     }
-    let request = ScriptRequest {
-        url: url.clone(),
-        destination: if kind.is_some() {
-            Destination::Json
-        } else {
-            Destination::Script
-        },
-        mode: RequestMode::Cors,
-        credentials: CredentialsMode::SameOrigin,
-        referrer: realm.referrer_source(),
-    };
-    let script = imported(realm, request)
+    let fetches = realm.local::<ModuleFetches>();
+    let (params, policy) = fetches.params(realm, name, url.clone(), kind.is_some());
+    let script = imported(realm, params)
         .map_err(|error| Failure::of_type(format!("Failed to fetch module {url}: {error}")))?;
+    fetches.served(&url, &script.headers, policy);
     let thrown = |_| Failure::of(&ThrownException::take(ctx, url.as_str()));
     if kind.is_none() && script.is_javascript() {
         return declare(ctx, name, script.text()).map_err(thrown);
@@ -199,13 +192,10 @@ impl Failure {
 }
 
 /// An imported script: of a service worker that was installed, the stored one.
-fn imported(
-    realm: &RealmState,
-    request: ScriptRequest,
-) -> std::result::Result<FetchedScript, String> {
-    match import_for_service_worker(realm, &request.url) {
+fn imported(realm: &RealmState, params: FetchParams) -> std::result::Result<FetchedScript, String> {
+    match import_for_service_worker(realm, params.head.url()) {
         Some(imported) => imported,
-        None => fetch_script(realm, request),
+        None => fetch_with(realm, params, None),
     }
 }
 
@@ -245,6 +235,11 @@ pub(super) fn run<'js>(
 ) -> Result<Promise<'js>> {
     let scripts = realm.local::<ModuleScripts>();
     match scripts.create(ctx, source, url)? {
+        // Run a worker, "if script's error to rethrow is non-null".
+        Created::Script(_) if scripts.is_broken() => {
+            let message = "a module that it imports does not parse";
+            Err(Exception::throw_syntax(ctx, message))
+        }
         Created::Script(script) => scripts
             .run(ctx, script)
             .unwrap_or(Err(rquickjs::Error::Unknown)),

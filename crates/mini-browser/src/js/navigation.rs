@@ -29,6 +29,7 @@ use super::navigables::{NavigableId, Resource};
 use super::realm::{Completion, Realm, RealmKind, RealmState};
 use super::sandbox::Sandbox;
 use super::task::TaskSource;
+use super::timings;
 use crate::fetch::PolicyContainer;
 
 /// What a navigable is navigated to.
@@ -286,6 +287,13 @@ impl EventLoop {
             self.destroy_realm(old.id());
         }
         drop(old_client);
+        if let Some(timing) = new.timing.take() {
+            let navigated = timings::navigated(realm.state(), timing);
+            let parent = self.navigables().get(id).and_then(|found| found.parent);
+            if let Some(parent) = parent.and_then(|parent| self.active(parent)) {
+                navigated.report_to(parent.state());
+            }
+        }
         realm.enter(ctx, |realm, ctx| {
             open(ctx, realm, &new.content, &new.referrer, false);
         });

@@ -32,6 +32,10 @@ fn notice_to_json(notice: &ClientNotice) -> (&'static str, Value) {
                 "registration": views::registration(registration),
             }),
         ),
+        ClientNotice::UpdateViaCacheChanged(view) => (
+            "updateViaCacheChanged",
+            json!({ "registration": views::registration(view) }),
+        ),
         ClientNotice::ControllerChanged(controller) => (
             "controllerChanged",
             json!({ "controller": controller.as_ref().map(views::worker) }),

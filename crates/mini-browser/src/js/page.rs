@@ -15,6 +15,7 @@ use crate::fetch::PolicyContainer;
 use super::agent::{Agent, AgentOptions, Death, Limits};
 use super::classic_script::evaluate_script;
 use super::console::ConsoleSink;
+use super::documents::DocumentTiming;
 use super::error::{Exception, ScriptError};
 use super::json::Json;
 use super::messages;
@@ -23,6 +24,7 @@ use super::notice;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::{Pending, Seam};
 use super::task::{RealmId, TaskSource};
+use super::timings;
 
 /// What a page is made from.
 #[non_exhaustive]
@@ -41,6 +43,8 @@ pub struct PageOptions {
     pub policies: PolicyContainer,
     /// Dropped when its first document is gone.
     pub client: Option<Box<dyn Any + Send>>,
+    /// When its first document came, if it was fetched.
+    pub timing: Option<DocumentTiming>,
     /// Called with the options of its realm before it is made, to add services to it.
     pub prepare: Option<Arc<dyn Fn(RealmOptions) -> RealmOptions + Send + Sync>>,
 }
@@ -60,6 +64,7 @@ impl PageOptions {
             limits: Limits::default(),
             policies: PolicyContainer::default(),
             client: None,
+            timing: None,
             prepare: None,
         }
     }
@@ -96,7 +101,7 @@ impl Page {
             Some(prepare) => prepare(realm),
             None => realm,
         };
-        let client = options.client;
+        let (client, timing) = (options.client, options.timing);
         let begin = Box::new(move |realm: &Realm| {
             let event_loop = realm.state().event_loop();
             let Some(id) = event_loop.main_navigable() else {
@@ -104,6 +109,9 @@ impl Page {
             };
             if let Some(navigable) = event_loop.navigables_mut().get_mut(id) {
                 navigable.client = client;
+            }
+            if let Some(timing) = timing {
+                timings::navigated(realm.state(), timing);
             }
         });
         let agent = Agent::start(agent, realm, begin, ended)?;

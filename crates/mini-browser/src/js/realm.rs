@@ -49,7 +49,7 @@ pub struct RealmState {
     url: RefCell<Url>,
     policies: RefCell<PolicyContainer>,
     event_loop: Rc<EventLoop>,
-    started: Instant,
+    started: Cell<Instant>,
     global: RefCell<Option<Persistent<Object<'static>>>>,
     hooks: RefCell<BTreeMap<String, Persistent<Function<'static>>>>,
     rejections: RefCell<Rejections>,
@@ -164,10 +164,15 @@ impl RealmState {
         &*self.options.seam
     }
 
-    /// When the realm was made: the time origin.
+    /// The time origin: when the realm was made, or the navigation to its document began.
     #[must_use]
-    pub const fn started(&self) -> Instant {
-        self.started
+    pub fn started(&self) -> Instant {
+        self.started.get()
+    }
+
+    /// The document of the window comes from a navigation that began then.
+    pub(super) fn set_started(&self, started: Instant) {
+        self.started.set(started);
     }
 
     /// What the host [added](RealmOptions::with_service) under the type `T`.
@@ -221,6 +226,17 @@ impl RealmState {
     pub(super) fn queue(&self, source: TaskSource, task: impl FnOnce(&Realm) + 'static) {
         if !self.has_ended() {
             self.event_loop.queue(self.id, source, task);
+        }
+    }
+
+    /// The same, before the posted messages that wait.
+    pub(super) fn queue_before_messages(
+        &self,
+        source: TaskSource,
+        task: impl FnOnce(&Realm) + 'static,
+    ) {
+        if !self.has_ended() {
+            self.event_loop.queue_before_messages(self.id, source, task);
         }
     }
 
@@ -336,7 +352,7 @@ impl Realm {
             navigable,
             options,
             event_loop,
-            started: Instant::now(),
+            started: Cell::new(Instant::now()),
             global: RefCell::default(),
             hooks: RefCell::default(),
             rejections: RefCell::default(),

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use service_worker::JobError;
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
@@ -86,6 +87,9 @@ pub trait Seam: Connections + Send + Sync + 'static {
     /// `ServiceWorkerContainer.getRegistrations()`
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
 
+    /// `registration.updateViaCache`, `None` if the registration is gone.
+    fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache>;
+
     /// What the registrations of the client's storage key take, in bytes. (`StorageManager.estimate()`)
     fn script_bytes(&self, client: ClientId) -> Pending<u64>;
 
@@ -118,6 +122,14 @@ pub trait Seam: Connections + Send + Sync + 'static {
         worker: WorkerId,
         url: Url,
     ) -> Pending<Result<Arc<ScriptResource>, String>>;
+
+    /// `InstallEvent.addRoutes()`: the rules are verified at once.
+    fn add_routes(
+        &self,
+        worker: WorkerId,
+        event: EventId,
+        rules: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>>;
 
     /// `InstallEvent.handleFallThroughRequests()`
     ///

@@ -6,14 +6,13 @@
 //! loads its next document, which may want the same worker. ("between-loads shared worker timeout")
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak as WeakRc};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use service_worker::message_port::{MessageChannel, MessagePort};
 use service_worker::types::StorageKey;
-use service_worker::types::fetch::CredentialsMode;
 use url::Url;
 
 use super::agent::{Agent, WeakAgent};
@@ -23,7 +22,7 @@ use super::console::ConsoleLevel;
 use super::event_loop::EventLoop;
 use super::navigables::NavigableId;
 use super::ports;
-use super::realm::{Realm, RealmState};
+use super::realm::{Realm, RealmState, WorkerOptions};
 use super::reaper::Reaper;
 use super::task::{RealmId, TaskSource};
 use super::worker_start::{Loaded, NewWorker, Starting, run_script};
@@ -61,11 +60,10 @@ type Key = (StorageKey, Url, String);
 /// A `SharedWorkerGlobalScope`, as other agents know it.
 struct Scope {
     key: Key,
-    is_module: bool,
-    credentials: CredentialsMode,
+    options: WorkerOptions,
     secure_context: bool,
     /// Its owner set.
-    owners: BTreeSet<u64>,
+    owners: BTreeMap<u64, WeakAgent>,
     /// Since when that is empty.
     unowned: Option<Instant>,
     agent: Option<Agent>,
@@ -122,11 +120,12 @@ impl SharedWorkers {
             new.url.clone(),
             new.options.name.clone(),
         );
+        let agent = realm.event_loop().remote().clone();
         let mut scopes = self.lock();
         // Step 11.2.
         if let Some(scope) = scopes.find(&key) {
             // Step 11.4.
-            if scope.is_module != new.options.is_module || scope.credentials != new.credentials {
+            if scope.options != new.options {
                 let why = "the worker that runs has another type or other credentials";
                 return connection.object.failed(why);
             }
@@ -136,7 +135,7 @@ impl SharedWorkers {
                 return connection.object.failed(why);
             }
             scope.connect(connection);
-            scope.owners.insert(owner);
+            scope.owners.insert(owner, agent);
             scope.unowned = None;
             return;
         }
@@ -149,10 +148,9 @@ impl SharedWorkers {
         let id = scopes.last_scope;
         let scope = Scope {
             key: key.clone(),
-            is_module: new.options.is_module,
-            credentials: new.credentials,
+            options: new.options.clone(),
             secure_context,
-            owners: BTreeSet::from([owner]),
+            owners: BTreeMap::from([(owner, agent)]),
             unowned: None,
             agent: None,
             waiting: Some(vec![connection]),
@@ -183,7 +181,7 @@ impl SharedWorkers {
         let mut scopes = self.lock();
         let mut unowned = Vec::new();
         for (id, scope) in &mut scopes.by_id {
-            if scope.owners.remove(&owner) && scope.owners.is_empty() {
+            if scope.owners.remove(&owner).is_some() && scope.owners.is_empty() {
                 scope.unowned = Some(Instant::now());
                 unowned.push(*id);
             }
@@ -217,12 +215,22 @@ impl std::fmt::Debug for SharedWorkers {
 }
 
 impl Scopes {
-    /// The worker that an object may be connected to. One that was killed, and ends, is none.
+    /// The worker that an object may be connected to. One that was killed, and ends, is none, and
+    /// neither is one whose owners all were.
     fn find(&mut self, key: &Key) -> Option<&mut Scope> {
         let id = *self.open.get(key)?;
-        let agent = self.by_id.get(&id)?.agent.as_ref();
-        if agent.is_some_and(Agent::is_killed) {
+        let scope = self.by_id.get_mut(&id)?;
+        if scope.agent.as_ref().is_some_and(Agent::is_killed) {
             self.open.remove(key);
+            return None;
+        }
+        let count = scope.owners.len();
+        scope.owners.retain(|_, agent| {
+            let agent = agent.upgrade();
+            agent.is_some_and(|agent| !agent.is_killed())
+        });
+        if count > 0 && scope.owners.is_empty() {
+            self.terminate(id);
             return None;
         }
         self.by_id.get_mut(&id)

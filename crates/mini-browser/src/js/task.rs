@@ -104,6 +104,23 @@ impl TaskQueue {
         self.0.insert(self.0.len() - later, task);
     }
 
+    /// Puts a task before the posted messages that wait behind the last task of its own source: of
+    /// which source the next task is, is for an implementation to choose, and browsers let a document
+    /// that has been parsed load before its messages are seen.
+    pub(super) fn push_before_messages(&mut self, mut task: Queued<OwnTask>) {
+        let is_own = |other: &Queued<OwnTask>| other.source == task.source;
+        let behind = self.0.iter().rposition(is_own).map_or(0, |last| last + 1);
+        let is_message = |other: &Queued<OwnTask>| other.source == TaskSource::PostedMessage;
+        match self.0.iter().skip(behind).position(is_message) {
+            Some(first) => {
+                let index = behind + first;
+                task.since = task.since.min(self.0[index].since);
+                self.0.insert(index, task);
+            }
+            None => self.push(task),
+        }
+    }
+
     /// Puts a task before all others.
     pub(super) fn push_first(&mut self, mut task: Queued<OwnTask>) {
         if let Some(first) = self.0.front() {
@@ -136,5 +153,56 @@ impl TaskQueue {
 
     pub(super) fn take_all(&mut self) -> VecDeque<Queued<OwnTask>> {
         std::mem::take(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn task(realm: u64, source: TaskSource, since: Instant) -> Queued<OwnTask> {
+        Queued {
+            realm: RealmId(realm),
+            source,
+            task: Box::new(|_| {}),
+            since,
+        }
+    }
+
+    fn order(queue: &mut TaskQueue) -> Vec<u64> {
+        std::iter::from_fn(|| queue.pop())
+            .map(|task| task.realm.0)
+            .collect()
+    }
+
+    #[test]
+    fn a_task_that_came_earlier_than_it_was_queued_is_where_it_would_have_been() {
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        let mut queue = TaskQueue::default();
+        for (realm, millis) in [(1, 1), (3, 3), (5, 5)] {
+            queue.push(task(realm, TaskSource::Dom, after(millis)));
+        }
+        for (realm, millis) in [(4, 3), (6, 9), (0, 0), (2, 1)] {
+            queue.insert(task(realm, TaskSource::Networking, after(millis)));
+        }
+        assert_eq!(order(&mut queue), [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_document_ends_before_messages_and_after_what_is_of_its_own_source() {
+        let now = Instant::now();
+        let mut queue = TaskQueue::default();
+        queue.push_before_messages(task(0, TaskSource::Dom, now));
+        queue.push(task(1, TaskSource::PostedMessage, now));
+        queue.push(task(2, TaskSource::Dom, now));
+        queue.push(task(3, TaskSource::Timer, now));
+        queue.push(task(6, TaskSource::PostedMessage, now));
+        queue.push(task(7, TaskSource::Networking, now));
+        queue.push_before_messages(task(4, TaskSource::Dom, now));
+        queue.push_before_messages(task(5, TaskSource::Dom, now));
+        assert_eq!(order(&mut queue), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

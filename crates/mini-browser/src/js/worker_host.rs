@@ -17,6 +17,7 @@ use url::Url;
 use super::agent::{Agent, AgentOptions, Death};
 use super::connecting;
 use super::console::ConsoleSink;
+use super::fetch_events::{self, Fetches, Inbox, Incoming};
 use super::messages;
 use super::notice;
 use super::page::Page;
@@ -26,7 +27,7 @@ use super::seam::{Pending, Seam};
 use super::stashing::OnItsWay;
 use super::task::{RealmId, TaskSource};
 use super::window_clients::{self, AskWindows, WindowState, Windows};
-use super::worker::{self, Evaluated, Fetches, Inbox, Incoming, Signal, Signals};
+use super::worker::{self, Evaluated, Signal, Signals};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -435,7 +436,7 @@ fn begin(realm: &Realm, start: &StartWorker, inbox: Option<Inbox>, events: &Even
                 fetch_handler,
             });
             if let Some(inbox) = inbox {
-                worker::serve(realm.state(), inbox);
+                fetch_events::serve(realm.state(), inbox);
             }
         }
         Err(error) => {

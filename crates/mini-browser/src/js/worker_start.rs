@@ -10,11 +10,12 @@ use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin
 use url::Url;
 
 use super::agent::{Agent, AgentOptions, Death, Limits};
-use super::blob_urls::fetch_service;
+use super::blob_urls::{BlobUrls, fetch_service};
 use super::blocking::{FetchedScript, ScriptRequest, block_on, fetch};
 use super::classic_script::{evaluate_script, parses};
 use super::documents::DocumentSource;
 use super::error::Exception;
+use super::module_fetches::{ModuleFetches, OutsideSettings};
 use super::modules;
 use super::page::Page;
 use super::realm::{Realm, RealmKind, RealmOptions, RealmState, WorkerOptions};
@@ -28,7 +29,6 @@ const MEMORY_LIMIT: usize = 128 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct NewWorker {
     pub(super) url: Url,
-    pub(super) credentials: CredentialsMode,
     pub(super) options: WorkerOptions,
 }
 
@@ -41,6 +41,9 @@ pub(super) struct Starting {
     documents: Option<Arc<DocumentSource>>,
     environment: Environment,
     options: RealmOptions,
+    /// The policies of a script that is not from the network.
+    inherited: PolicyContainer,
+    outside: OutsideSettings,
     limits: Limits,
 }
 
@@ -72,13 +75,22 @@ impl Starting {
             url: new.url.clone(),
             destination,
             mode: RequestMode::SameOrigin,
-            credentials: new.credentials,
+            // Fetch a classic worker script, step 1: the option is for modules.
+            credentials: if new.options.is_module {
+                new.options.credentials
+            } else {
+                CredentialsMode::SameOrigin
+            },
             referrer: realm.referrer_source(),
+            integrity: String::new(),
         };
         let mut params = request.params(realm);
         params.reserved = Some(environment.clone());
-        let mut options = realm.options().for_document(environment.clone());
-        options.policies = realm.policies().clone();
+        let options = realm.options().for_document(environment.clone());
+        // What is local has the policies of whoever made its blob: URL, or else of who starts it.
+        let blobs = realm.service::<BlobUrls>();
+        let of_blob = blobs.and_then(|blobs| blobs.policies(&new.url));
+        let inherited = of_blob.unwrap_or_else(|| realm.policies().clone());
         Self {
             fetches: fetch_service(realm, &new.url),
             params,
@@ -86,6 +98,11 @@ impl Starting {
             options,
             environment,
             is_shared,
+            inherited,
+            outside: OutsideSettings {
+                environment: outside,
+                policies: realm.policies().clone(),
+            },
             limits: realm.event_loop().limits(),
             new,
         }
@@ -108,11 +125,21 @@ impl Starting {
             }
         }
         let script = self.script()?;
+        if let Some(documents) = &documents {
+            // What the worker asks first must come from a client that is known.
+            let caught_up = documents.0.caught_up();
+            block_on(async move {
+                caught_up.await;
+                Ok(())
+            })?;
+        }
         let Self {
             new,
             is_shared,
             mut environment,
             mut options,
+            inherited,
+            outside,
             limits,
             ..
         } = self;
@@ -122,16 +149,16 @@ impl Starting {
         }
         environment.creation_url = url.clone();
         options.environment = environment;
-        // Initialize worker global scope's policy container: what is local has the policies of
-        // whoever started it.
-        if matches!(script.url.scheme(), "http" | "https") {
-            let policies = PolicyContainer::from_headers(&script.url, &script.headers);
-            // Check a global object's embedder policy, step 1: of dedicated workers only.
-            if !is_shared && !options.policies.admits(&policies) {
-                return Err(format!("{url} has no Cross-Origin-Embedder-Policy"));
-            }
-            options.policies = policies;
+        // Initialize worker global scope's policy container.
+        let policies = match script.url.scheme() {
+            "http" | "https" => PolicyContainer::from_headers(&script.url, &script.headers),
+            _ => inherited,
+        };
+        // Check a global object's embedder policy, step 1: of dedicated workers only.
+        if !is_shared && !outside.policies.admits(&policies) {
+            return Err(format!("{url} has no Cross-Origin-Embedder-Policy"));
         }
+        options.policies = policies;
         let mut agent = AgentOptions::new(url.as_str());
         agent.memory_limit = MEMORY_LIMIT;
         agent.limits = limits;
@@ -144,7 +171,7 @@ impl Starting {
         };
         Ok(Loaded {
             script,
-            options,
+            options: options.with_service(Arc::new(outside)),
             agent,
             client,
             documents,
@@ -216,6 +243,7 @@ fn environment(
         id,
         client_type,
         frame_type: FrameType::None,
+        matched_as: (url.scheme() == "blob").then(|| outside.matched_url().clone()),
         creation_url: url,
         cross_site_ancestor: outside.cross_site_ancestor
             || !outside.top_level_site.contains(&origin),
@@ -239,6 +267,8 @@ pub(super) fn run_script(
         RealmKind::ServiceWorker(_) | RealmKind::Window => false,
     };
     if is_module {
+        let fetches = state.local::<ModuleFetches>();
+        fetches.served(&script.url, &script.headers, None);
         let ran = modules::run(ctx, state, url, script.text());
         let waits = ran.and_then(|promise| report_rejection(ctx, state, &promise));
         return waits.map_err(|_| Exception::take(ctx, url).to_string());

@@ -15,9 +15,12 @@ use url::Url;
 
 use super::{Client, DOCUMENT_LIMIT, REDIRECTS, forbids_fall_through, redirect_of};
 use crate::browser::Parts;
-use crate::fetch::{ContentSecurityPolicies, FetchParams, determine_referrer, policy_of_headers};
+use crate::fetch::{
+    ContentSecurityPolicies, FetchParams, FetchTiming, determine_referrer, policy_of_headers,
+};
 use crate::js::{
-    DocumentRequest, Documents, FetchedDocument, NavigationKind, Page, Pending, Place,
+    DocumentRequest, DocumentTiming, Documents, FetchedDocument, NavigationKind, Page, Pending,
+    Place,
 };
 
 /// The documents of a browser.
@@ -30,6 +33,10 @@ impl Documents for BrowserDocuments {
 
     fn create(&self, environment: &Environment) -> Box<dyn Any + Send> {
         Box::new(Client::create(&self.0, environment.clone()))
+    }
+
+    fn caught_up(&self) -> Pending<()> {
+        Box::pin(self.0.facade.handle().caught_up())
     }
 
     fn inherit_controller(
@@ -64,6 +71,7 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
     let mut reserved: Option<Client> = None;
     let (mut hops, mut tainted_origin) = (Vec::new(), false);
     let mut referrer_policy = request.policies.referrer;
+    let mut timing = FetchTiming::starting(parts.fetches.clock.now());
     for _ in 0..=REDIRECTS {
         let client = reserve(&parts, &request, reserved.take(), url.clone());
         let environment = client.environment.clone();
@@ -88,7 +96,10 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
             Some(blob) => blob.clone().service(&parts.fetches).fetch(params).await,
             None => parts.fetches.fetch(params).await,
         };
-        let fetched = fetched.map_err(|error| error.to_string())?;
+        let mut fetched = fetched.map_err(|error| error.to_string())?;
+        if let Some(hop) = fetched.timing.take() {
+            timing.followed(*hop);
+        }
         let target = redirect_of(&url, &fetched.head).map_err(|error| error.to_string())?;
         if let Some(target) = target {
             // HTTP-redirect fetch, step 12.
@@ -106,6 +117,7 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
             let from = Origin::of(&url);
             tainted_origin |= from != Origin::of(&target) && from != request.source.origin;
             url = keep_fragment(&url, target);
+            timing.redirected(parts.fetches.clock.now());
             reserved = Some(client);
             continue;
         }
@@ -132,6 +144,11 @@ async fn fetch(parts: Arc<Parts>, request: DocumentRequest) -> Result<FetchedDoc
         };
         let mut document = FetchedDocument::new(environment, Box::new(client), bytes);
         document.status = fetched.head.status.as_u16();
+        let length = document.body.len();
+        let response = (fetched.head.clone(), fetched.source);
+        let mut timing = DocumentTiming::new(request.url.clone(), timing, response, length);
+        timing.kind = request.kind;
+        document.timing = Some(timing);
         document.headers = fetched.head.headers;
         document.became_get = method != request.method;
         document.referrer = referrer.map(String::from).unwrap_or_default();

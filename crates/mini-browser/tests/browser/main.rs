@@ -1,8 +1,14 @@
 //! A browser as its user sees it.
 
 #[cfg(test)]
+mod clearing;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod fetching;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod shared_workers;

@@ -12,8 +12,9 @@ use service_worker::native_host::{NativeHost, NativeWorker};
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::{ClientId, Environment, UpdateViaCache, WorkerState, WorkerType};
 use service_worker::{
-    Config, Handle, HostEvent, Network, NetworkFuture, NetworkRequest, NetworkResponse, Policies,
-    RedbStore, RegisterOptions, RegistryStore, Report, Reports, ServiceWorkers, StoreWrite, open,
+    Config, Handle, HostEvent, Network, NetworkFuture, NetworkRequest, NetworkResponse, NoCaches,
+    Policies, RedbStore, RegisterOptions, RegistryStore, Report, Reports, ServiceWorkers,
+    StoreWrite, open,
 };
 use tokio::runtime::Runtime;
 
@@ -38,6 +39,7 @@ fn opened(store: RedbStore) -> ServiceWorkers {
         policies: Policies::shipping(),
         clock: Arc::new(TokioClock),
         network: Arc::new(OneScript),
+        caches: Arc::new(NoCaches),
         store: Box::new(store),
     })
     .expect("the store was opened")

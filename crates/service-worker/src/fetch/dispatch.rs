@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use sw_registry::{Input, JobError, Settled};
-use sw_types::fetch::RequestHead;
+use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
-use crate::endpoint::Pending;
+use super::ServiceWorkerTiming;
+use crate::endpoint::{Parcel, Pending};
 use crate::shared::Shared;
-use crate::{Body, FetchAnswer, FetchDetail, Response};
+use crate::{Body, FetchAnswer, FetchDetail, PreloadResponse, Response};
 
-/// The greatest request body that is kept so that both a worker and, after it, the network can
-/// read it; in bytes.
+/// How much of a request's body is kept, of what a worker has read and what, if it does not answer,
+/// the network will read; in bytes.
 const KEPT_BODY: usize = 64 << 20;
 
 /// How often a worker is woken for one event, if it is stopped again before the event reaches it.
@@ -32,9 +33,14 @@ pub(super) fn own_event(
     client: sw_types::ClientId,
     reserved: Option<&Environment>,
 ) -> FetchDetail {
+    let is_worker = matches!(
+        head.destination,
+        Destination::Worker | Destination::SharedWorker
+    );
     FetchDetail {
         request: head.clone(),
-        client: reserved.is_none().then_some(client),
+        // A navigation makes its client; a worker is asked for by one that is there.
+        client: (reserved.is_none() || is_worker).then_some(client),
         resulting_client: reserved.map(|reserved| reserved.id),
         is_fall_through: false,
         origin: String::new(),
@@ -49,18 +55,31 @@ pub(super) async fn to_own(
     shared: &Shared,
     registration: RegistrationId,
     event: FetchDetail,
+    preload: Option<PreloadResponse>,
     body: &mut Body,
+    timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
-    let (worker, pending) = match send(shared, registration, None, event, body).await {
+    let parcel = Parcel {
+        detail: event,
+        body: body.branch(KEPT_BODY),
+        preload,
+    };
+    timing.start = Some(shared.clock.now());
+    let (worker, pending) = match send(shared, registration, None, parcel).await {
         Ok(sent) => sent,
-        Err(Unsent::Body(error)) => return Err(format!("the request's body broke: {error}")),
         // A worker that does not start is passed by, as browsers do: the page must not break for it.
-        Err(Unsent::Start(error)) => {
+        Err(error) => {
             tracing::warn!(%registration, %error, "the worker was passed by");
             return Ok(Dispatched::NotHandled);
         }
     };
-    answered(worker, pending.answer.await)
+    timing.fetch_event_dispatch = Some(shared.clock.now());
+    let Pending { answer, entered } = pending;
+    // The network would read it again only if nobody calls `respondWith`.
+    if body.bytes().is_none() && entered.await.is_ok() {
+        *body = Body::empty();
+    }
+    answered(worker, answer.await)
 }
 
 /// Dispatches to a fall-through worker. (SEMANTICS §5.4, "Loops" and "Dispatch".) Whatever goes
@@ -76,9 +95,6 @@ pub(super) async fn to_service(
     environment: &Environment,
     body: &mut Body,
 ) -> Result<Dispatched, String> {
-    // The deadline is the worker's, and begins when there is all that it is to be sent.
-    let kept = body.keep(KEPT_BODY).await;
-    kept.map_err(|error| format!("the request's body broke: {error}"))?;
     let edge = match Edge::begin(shared, from, registration) {
         Ok(edge) => edge,
         Err(reason) => {
@@ -96,13 +112,14 @@ pub(super) async fn to_service(
         origin: shown.origin,
     };
     let initiator = Some(environment.top_level_site.clone());
-    let sending = std::pin::pin!(send(shared, registration, initiator, event, body));
+    let parcel = Parcel {
+        detail: event,
+        body: body.branch(KEPT_BODY),
+        preload: None,
+    };
+    let sending = std::pin::pin!(send(shared, registration, initiator, parcel));
     let sent = match before(shared, deadline, sending).await {
-        Some(Ok(sent)) => Ok(sent),
-        Some(Err(Unsent::Body(error))) => {
-            return Err(format!("the request's body broke: {error}"));
-        }
-        Some(Err(Unsent::Start(error))) => Err(error.to_string()),
+        Some(sent) => sent.map_err(|error| error.to_string()),
         None => Err("it did not start within the fall-through deadline".to_owned()),
     };
     let (worker, Pending { answer, entered }) = match sent {
@@ -115,6 +132,7 @@ pub(super) async fn to_service(
     match before(shared, deadline, entered).await {
         // `respondWith` was called: from here its answer is final.
         Some(Ok(())) => {
+            *body = Body::empty();
             let answer = answered(worker, answer.await);
             drop(edge);
             match answer {
@@ -149,20 +167,17 @@ fn answered(
     }
 }
 
-enum Unsent {
-    Body(crate::BodyError),
-    Start(JobError),
-}
-
 /// Sends an event to the active worker of a registration, which is started if need be.
+///
+/// # Errors
+/// Why it does not run.
 async fn send(
     shared: &Shared,
     registration: RegistrationId,
     initiator: Option<Site>,
-    event: FetchDetail,
-    body: &mut Body,
-) -> Result<(WorkerId, Pending), Unsent> {
-    body.keep(KEPT_BODY).await.map_err(Unsent::Body)?;
+    parcel: Parcel,
+) -> Result<(WorkerId, Pending), JobError> {
+    let mut parcel = Box::new(parcel);
     // A warm worker, without the driver.
     let active = shared
         .lookup
@@ -171,10 +186,11 @@ async fn send(
     let warm = active
         .filter(|active| active.state == WorkerState::Activated)
         .and_then(|active| shared.endpoint(active.id));
-    if let Some(endpoint) = warm
-        && let Ok(pending) = endpoint.dispatch(event.clone(), body.kept())
-    {
-        return Ok((endpoint.worker(), pending));
+    if let Some(endpoint) = warm {
+        match endpoint.dispatch(parcel) {
+            Ok(pending) => return Ok((endpoint.worker(), pending)),
+            Err(returned) => parcel = returned,
+        }
     }
     for _ in 0..WAKES {
         let initiator = initiator.clone();
@@ -184,22 +200,21 @@ async fn send(
                 registration,
                 initiator,
             })
-            .await
-            .map_err(Unsent::Start)?;
+            .await?;
         let Settled::Running(worker) = woken else {
-            let odd = JobError::Abort(format!("a wake settled with {woken:?}"));
-            return Err(Unsent::Start(odd));
+            return Err(JobError::Abort(format!("a wake settled with {woken:?}")));
         };
         // It may be stopped again this very moment.
         let Some(endpoint) = shared.endpoint(worker) else {
             continue;
         };
-        if let Ok(pending) = endpoint.dispatch(event.clone(), body.kept()) {
-            return Ok((worker, pending));
+        match endpoint.dispatch(parcel) {
+            Ok(pending) => return Ok((worker, pending)),
+            Err(returned) => parcel = returned,
         }
     }
     let stopping = format!("the worker was stopped {WAKES} times before it took the event");
-    Err(Unsent::Start(JobError::Start(stopping)))
+    Err(JobError::Start(stopping))
 }
 
 /// Waits for `future`, but not beyond `deadline`.

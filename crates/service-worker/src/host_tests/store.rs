@@ -242,8 +242,7 @@ fn all_or_nothing(profile: &mut dyn Profile) -> Checked {
         Ok(()) => vec![second, bad],
     };
     for opened in ["at once", "reopened"] {
-        let found = restore(&mut store)?.registrations;
-        let found: Vec<_> = found.into_iter().map(unread).collect();
+        let found = decoded(&restore(&mut store)?)?;
         let expected: Vec<_> = expected.iter().cloned().map(unread).collect();
         equal(opened, &found, &expected)?;
         drop(store);
@@ -284,6 +283,11 @@ fn restore(store: &mut Box<dyn RegistryStore>) -> Result<Restored, String> {
     store.restore().map_err(|error| format!("restore: {error}"))
 }
 
+fn decoded(restored: &Restored) -> Result<Vec<StoredRegistration>, String> {
+    let decoded = restored.registrations.decode();
+    decoded.map_err(|error| error.to_string())
+}
+
 fn commit(store: &mut Box<dyn RegistryStore>, batch: &[crate::StoreWrite]) -> Checked {
     store
         .commit(batch)
@@ -292,13 +296,10 @@ fn commit(store: &mut Box<dyn RegistryStore>, batch: &[crate::StoreWrite]) -> Ch
 
 /// The store holds these registrations, in the order of their ids, with all their scripts.
 fn holds(store: &mut Box<dyn RegistryStore>, expected: &[StoredRegistration]) -> Checked {
-    let mut restored = restore(store)?;
+    let restored = restore(store)?;
     equal("quarantined", &restored.quarantined, &Vec::new())?;
-    restored
-        .registrations
-        .sort_by_key(|registration| registration.id);
-    // A store may read the scripts or leave them.
-    let found: Vec<_> = restored.registrations.into_iter().map(unread).collect();
+    let mut found = decoded(&restored)?;
+    found.sort_by_key(|registration| registration.id);
     let unread: Vec<_> = expected.iter().cloned().map(unread).collect();
     equal("restored", &found, &unread)?;
     for worker in expected.iter().flat_map(workers) {

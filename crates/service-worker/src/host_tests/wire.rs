@@ -1,7 +1,7 @@
 //! What a host does with commands alone: the checks play the driver.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_channel::mpsc;
@@ -21,8 +21,8 @@ use super::limit::{Limit, until};
 use super::pages::{Pages, path};
 use super::{Checked, ensure, equal};
 use crate::commands::CommandSender;
-use crate::endpoint::{Activity, Pending};
-use crate::shared::{Requesting, Shared, ToDriver};
+use crate::endpoint::{Activity, Parcel, Pending};
+use crate::shared::{Brought, Requesting, Shared, ToDriver};
 use crate::{
     Body, Clock, EventDetail, EventOutcome, FetchAnswer, FetchDetail, Handle, HostCommand,
     HostEvent, Policies, StartWorker, StopReason, WorkerEndpoint,
@@ -292,13 +292,16 @@ impl Wire {
         let policies = Policies::seeds();
         let registry = Registry::new(policies.limits.registry(), Restored::default());
         let shared = Arc::new(Shared::new(
-            policies,
-            under_test.clock(),
-            Arc::new(pages),
+            Brought {
+                policies,
+                clock: under_test.clock(),
+                network: Arc::new(pages),
+                caches: Arc::new(crate::NoCaches),
+                blobs: crate::store::BlobReader::default(),
+            },
             registry.lookup(),
             to_driver,
             reports,
-            crate::store::BlobReader::default(),
         ));
         let handle = Handle {
             shared: Arc::clone(&shared),
@@ -375,6 +378,7 @@ impl Wire {
             run,
             script_url: script_url.clone(),
             scope: ScopeUrl::default_for(&script_url),
+            event_types: OnceLock::new(),
         };
         let clock: Arc<dyn Clock> = Arc::clone(&self.shared.clock);
         let activity = Activity::new(clock, Arc::new(AtomicU64::new(1 << 48)), Box::new(|| {}));
@@ -514,7 +518,11 @@ fn fetch(endpoint: &WorkerEndpoint) -> Result<Pending, String> {
         is_fall_through: false,
         origin: String::new(),
     };
-    let sent = endpoint.dispatch(detail, Body::empty());
+    let sent = endpoint.dispatch(Box::new(Parcel {
+        detail,
+        body: Body::empty(),
+        preload: None,
+    }));
     sent.map_err(|_| "the host dropped the worker's inbox".to_owned())
 }
 

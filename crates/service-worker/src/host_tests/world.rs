@@ -20,8 +20,8 @@ use super::pages::{Pages, path};
 use super::{Checked, ensure, equal};
 use crate::{
     AnsweredBy, Body, Clock, Config, FetchError, FetchRequest, Fetched, Handle, HostEvent,
-    JobError, MemoryStore, NetworkUse, Policies, RegisterOptions, Report, Reports, StoreError,
-    open,
+    JobError, MemoryStore, NetworkUse, NoCaches, Policies, RegisterOptions, Report, Reports,
+    StoreError, open,
 };
 
 pub(super) const CHECKS: &[Check<World>] = &[
@@ -250,6 +250,7 @@ impl World {
             policies: Policies::seeds(),
             clock: under_test.clock(),
             network: Arc::new(pages),
+            caches: Arc::new(NoCaches),
             store: Box::new(MemoryStore::new()),
         })?;
         under_test.run(opened.handle.clone(), opened.commands);

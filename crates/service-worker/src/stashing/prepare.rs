@@ -360,11 +360,11 @@ impl Shared {
 
 type Bodies = BTreeMap<Vec<u8>, Bytes>;
 
-/// The payloads, unless one is not there or damaged: that one, and why.
-fn checked(
-    keys: Vec<Vec<u8>>,
-    read: Vec<Option<Vec<u8>>>,
-) -> Result<Bodies, (Vec<u8>, Option<Vec<u8>>, String)> {
+/// A payload that is not there or damaged: its key, its record, and why.
+type Damage = (Vec<u8>, Option<Vec<u8>>, String);
+
+/// The payloads, unless one is not there or damaged.
+fn checked(keys: Vec<Vec<u8>>, read: Vec<Option<Vec<u8>>>) -> Result<Bodies, Damage> {
     let mut bodies = Bodies::new();
     for (key, record) in keys.into_iter().zip(read) {
         let Some(record) = record else {
@@ -378,10 +378,6 @@ fn checked(
     Ok(bodies)
 }
 
-fn damaged(
-    key: Vec<u8>,
-    record: Vec<u8>,
-    error: RecordError,
-) -> (Vec<u8>, Option<Vec<u8>>, String) {
+fn damaged(key: Vec<u8>, record: Vec<u8>, error: RecordError) -> Damage {
     (key, Some(record), format!("a payload: {error}"))
 }

@@ -18,7 +18,7 @@ use service_worker::types::{
 use service_worker::{
     ClientMessage, Clock, Commanded, Config, Handle, HostCommands, HostEvent, JobError,
     MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, Policies, RegisterOptions, Report, Reports, open,
+    NetworkResponse, NoCaches, Policies, RegisterOptions, Report, Reports, open,
 };
 use url::Url;
 
@@ -193,6 +193,7 @@ impl House {
             policies,
             clock: clock.clone(),
             network: network.clone(),
+            caches: Arc::new(NoCaches),
             store,
         })
         .unwrap();

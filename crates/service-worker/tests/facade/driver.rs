@@ -157,6 +157,7 @@ fn a_promise_settles_in_its_place_among_the_commands() {
                 ClientNotice::UpdateFound(_) => "updatefound".to_owned(),
                 ClientNotice::StateChanged { state, .. } => state.as_str().to_owned(),
                 ClientNotice::ControllerChanged(_) => "controllerchange".to_owned(),
+                ClientNotice::UpdateViaCacheChanged(_) => "updateviacache".to_owned(),
             }),
             Some(_) => {}
             None => break,

@@ -1,13 +1,19 @@
 //! The whole facade, with a native host or a test in its place, and a network of its own.
 
 #[cfg(test)]
+mod bodies;
+#[cfg(test)]
 mod driver;
 #[cfg(test)]
 mod fetches;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
+mod preloads;
+#[cfg(test)]
 mod ring;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]

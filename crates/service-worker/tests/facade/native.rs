@@ -14,7 +14,8 @@ use service_worker::types::{ClientId, Environment, UpdateViaCache, WorkerState, 
 use service_worker::{
     AnsweredBy, Body, Config, FetchAnswer, FetchError, FetchRequest, Fetched, Handle, HostEvent,
     JobError, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, NetworkUse, Policies, RegisterOptions, Report, Reports, Response, open,
+    NetworkResponse, NetworkUse, NoCaches, Policies, RegisterOptions, Report, Reports, Response,
+    open,
 };
 use url::Url;
 
@@ -126,6 +127,7 @@ fn house(policies: Policies) -> House {
         policies,
         clock: Arc::new(TokioClock),
         network: network.clone(),
+        caches: Arc::new(NoCaches),
         store: Box::new(MemoryStore::new()),
     })
     .unwrap();

@@ -11,7 +11,7 @@ use service_worker::types::fetch::{Destination, RequestHead, RequestMode, Servic
 use service_worker::types::{ClientId, Environment, WorkerState};
 use service_worker::{
     AnsweredBy, Body, Config, FetchAnswer, FetchError, FetchRequest, Fetched, Handle, HostEvent,
-    MemoryStore, Policies, Report, Reports, open,
+    MemoryStore, NoCaches, Policies, Report, Reports, open,
 };
 use url::Url;
 
@@ -94,6 +94,7 @@ async fn house(ring: &[&'static str]) -> House {
         policies: Policies::seeds(),
         clock: Arc::new(TokioClock),
         network: network.clone(),
+        caches: Arc::new(NoCaches),
         store: Box::new(MemoryStore::new()),
     })
     .unwrap();

@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use futures_core::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use service_worker::types::fetch::{CacheMode, Destination, RequestHead, RequestMode};
+use service_worker::types::fetch::{
+    CacheMode, Destination, RequestHead, RequestMode, ResponseHead,
+};
 use service_worker::types::{
-    ClientId, Environment, EventType, EventTypes, FetchHandler, Origin, ScriptMap, Timestamp,
-    UpdateViaCache, WorkerId, WorkerState, WorkerType,
+    ClientId, Environment, EventType, EventTypes, FetchHandler, Origin, ScriptMap, StorageKey,
+    Timestamp, UpdateViaCache, WorkerId, WorkerState, WorkerType,
 };
 use service_worker::{
-    Body, Clock, Commanded, Config, Driver, FetchDispatch, FetchRequest, Handle, HostCommand,
-    HostCommands, HostEvent, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture,
-    NetworkRequest, NetworkResponse, NetworkUse, Policies, RegisterOptions, RegistryStore, Report,
-    Reports, Restored, StartWorker, StopReason, StoreError, StoreWrite, WorkerInbox, open,
+    Body, CacheFuture, CacheStorage, Clock, Commanded, Config, Driver, FetchDispatch, FetchRequest,
+    Handle, HostCommand, HostCommands, HostEvent, MemoryStore, Network, NetworkError,
+    NetworkErrorKind, NetworkFuture, NetworkRequest, NetworkResponse, NetworkUse, Policies,
+    RegisterOptions, RegistryStore, Report, Reports, Response, Restored, StartWorker, StopReason,
+    StoreError, StoreWrite, WorkerInbox, open,
 };
 use url::Url;
 
@@ -40,6 +43,7 @@ pub(crate) struct Stand {
     pub(crate) reports: Reports,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) network: Arc<Pages>,
+    pub(crate) caches: Arc<Shelf>,
     pub(crate) wakes: Arc<Wakes>,
     /// Whether the host lets its commands wait.
     pub(crate) is_busy: bool,
@@ -56,6 +60,7 @@ impl Stand {
     pub(crate) fn with_store(policies: Policies, store: Box<dyn RegistryStore>) -> Self {
         let clock = Arc::new(TestClock::new());
         let network = Arc::new(Pages::default());
+        let caches = Arc::new(Shelf::default());
         for site in [SITE, FONTS] {
             network.serve(&format!("{site}sw.js"), &[JS], "sw");
         }
@@ -63,6 +68,7 @@ impl Stand {
             policies,
             clock: clock.clone(),
             network: network.clone(),
+            caches: caches.clone(),
             store,
         })
         .unwrap();
@@ -73,6 +79,7 @@ impl Stand {
             reports: opened.reports,
             clock,
             network,
+            caches,
             wakes: Arc::default(),
             is_busy: false,
             taken: VecDeque::new(),
@@ -419,13 +426,14 @@ pub(crate) const JS: (&str, &str) = ("content-type", "text/javascript");
 
 type Page = (StatusCode, HeaderMap, String);
 
-/// What was asked, and the body that came with it.
-type Asked = (String, Vec<u8>);
+/// What was asked, the headers and the body that came with it.
+type Asked = (String, HeaderMap, Vec<u8>);
 
 /// A network of fixed answers, with a log of what it was sent.
 #[derive(Default)]
 pub(crate) struct Pages {
     pages: Mutex<BTreeMap<String, Page>>,
+    held: Mutex<BTreeMap<String, oneshot::Receiver<()>>>,
     log: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -451,14 +459,26 @@ impl Pages {
         self.pages.lock().unwrap().insert(url.to_owned(), page);
     }
 
+    /// The next request of a URL is not answered until something is sent; canceled if it is aborted.
+    pub(crate) fn hold(&self, url: &str) -> oneshot::Sender<()> {
+        let (release, held) = oneshot::channel();
+        self.held.lock().unwrap().insert(url.to_owned(), held);
+        release
+    }
+
     /// How often a URL was asked.
     pub(crate) fn asked(&self, url: &str) -> usize {
         let log = self.log.lock().unwrap();
-        log.iter().filter(|(asked, _)| asked == url).count()
+        log.iter().filter(|(asked, ..)| asked == url).count()
     }
 
     /// The body that was sent last.
     pub(crate) fn last_body(&self) -> Vec<u8> {
+        self.log.lock().unwrap().last().unwrap().2.clone()
+    }
+
+    /// The headers that were sent last.
+    pub(crate) fn last_headers(&self) -> HeaderMap {
         self.log.lock().unwrap().last().unwrap().1.clone()
     }
 }
@@ -472,9 +492,18 @@ impl Network for Pages {
             .get(request.url.as_str())
             .cloned();
         let log = Arc::clone(&self.log);
+        let held = self.held.lock().unwrap().remove(request.url.as_str());
         Box::pin(async move {
-            let body = request.body.collect(1 << 20).await.unwrap().to_vec();
-            log.lock().unwrap().push((request.url.to_string(), body));
+            let body = request.body.collect(1 << 20).await;
+            let body = body.map_err(|error| NetworkError {
+                url: request.url.clone(),
+                kind: NetworkErrorKind::Http(error.to_string()),
+            })?;
+            let asked = (request.url.to_string(), request.headers, body.to_vec());
+            log.lock().unwrap().push(asked);
+            if let Some(held) = held {
+                held.await.unwrap();
+            }
             let Some((status, headers, body)) = page else {
                 let kind = NetworkErrorKind::Connect("refused".into());
                 return Err(NetworkError {
@@ -491,5 +520,31 @@ impl Network for Pages {
                 sent_credentials: false,
             })
         })
+    }
+}
+
+/// Caches of fixed answers.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<Vec<(&'static str, String, ResponseHead)>>);
+
+impl Shelf {
+    pub(crate) fn put(&self, cache: &'static str, url: &str, response: ResponseHead) {
+        let mut entries = self.0.lock().unwrap();
+        entries.push((cache, url.to_owned(), response));
+    }
+}
+
+impl CacheStorage for Shelf {
+    fn query(&self, key: &StorageKey, name: Option<&str>, request: &RequestHead) -> CacheFuture {
+        assert_eq!(key.origin(), &Origin::of(&url(SITE)));
+        let entries = self.0.lock().unwrap();
+        let found = entries.iter().find(|(cache, url, _)| {
+            name.is_none_or(|name| name == *cache) && url == request.url().as_str()
+        });
+        let found = found.map(|(cache, _, head)| Response {
+            head: head.clone(),
+            body: Body::from(*cache),
+        });
+        Box::pin(std::future::ready(Ok(found)))
     }
 }

@@ -1,8 +1,9 @@
 //! Damage inside the file: of each record, and anywhere.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use service_worker::host_tests::samples::{put, remove, unread, workers};
 use service_worker::{RedbStore, RegistryStore, StoreError, StoredRegistration};
 
@@ -24,6 +25,17 @@ pub(crate) fn alter_row(disk: &Disk, id: u64, alter: impl FnOnce(&mut Vec<u8>)) 
         rows.insert(id, row.as_slice()).unwrap();
     }
     transaction.commit().unwrap();
+}
+
+/// Whose scripts are in the file, behind the store's back.
+pub(crate) fn workers_with_scripts(disk: &Disk) -> BTreeSet<u64> {
+    let database = disk.database().unwrap();
+    let transaction = database.begin_read().unwrap();
+    let Ok(scripts) = transaction.open_table(SCRIPTS) else {
+        return BTreeSet::new();
+    };
+    let keys = scripts.iter().unwrap();
+    keys.map(|entry| entry.unwrap().0.value().0).collect()
 }
 
 fn alter_script(disk: &Disk, worker: u64, url: &str, alter: impl FnOnce(&mut Vec<u8>)) {
@@ -71,15 +83,17 @@ fn a_flipped_byte_in_a_row_costs_that_registration_alone_and_names_it() {
         alter_row(&Disk::holding(profile.clone()), id, |row| {
             length = row.len()
         });
-        for at in (0..length).step_by(7) {
+        // Each byte of the first, with each bit in turn.
+        let every = if id == 1 { 1 } else { 7 };
+        for at in (0..length).step_by(every) {
             let disk = Disk::holding(profile.clone());
-            alter_row(&disk, id, |row| row[at] ^= 0x40);
+            alter_row(&disk, id, |row| row[at] ^= 1 << (at % 8));
             let mut store = open(&disk).unwrap();
             let restored = store.restore().unwrap();
             let context = format!("registration {id}, byte {at}");
             let whole = (1..=6).filter(|other| *other != id).map(sample);
             let rows: Vec<_> = whole.clone().map(unread).collect();
-            assert_eq!(restored.registrations, rows, "{context}");
+            assert_eq!(restored.registrations.decode().unwrap(), rows, "{context}");
             let [line] = restored.quarantined.as_slice() else {
                 panic!("{context}: {:?}", restored.quarantined);
             };
@@ -205,7 +219,7 @@ fn survive(path: &Path, damaged: &[u8], seed: u64, tally: &mut Tally) {
     let restored = store.restore().unwrap();
     let all: Vec<StoredRegistration> = (1..=6).map(sample).collect();
     let mut whole = 0;
-    for registration in &restored.registrations {
+    for registration in &restored.registrations.decode().unwrap() {
         let original = all.iter().find(|original| original.id == registration.id);
         let original = original.unwrap_or_else(|| panic!("seed {seed}: {registration:?}"));
         // A damaged last commit of a file that was not closed looks like one that was cut off: redb
@@ -259,8 +273,8 @@ fn survive(path: &Path, damaged: &[u8], seed: u64, tally: &mut Tally) {
     let (mut store, set_aside) = RedbStore::open(path).unwrap();
     let restored = store.restore().unwrap();
     let is_there = |id| {
-        let mut found = restored.registrations.iter();
-        found.any(|registration| registration.id.0 == id)
+        let found = restored.registrations.decode().unwrap();
+        found.iter().any(|registration| registration.id.0 == id)
     };
     let kept = is_there(12) && !is_there(1);
     let told = set_aside.is_some() || !restored.quarantined.is_empty();

@@ -58,7 +58,10 @@ fn a_file_that_is_no_database_is_kept_and_the_copy_is_used() {
     );
     assert!(notice.contains("profile.redb.damaged-1"), "{notice}");
     let restored = store.restore().unwrap();
-    assert_eq!(restored.registrations, [1, 2].map(|id| unread(sample(id))));
+    assert_eq!(
+        restored.registrations.decode().unwrap(),
+        [1, 2].map(|id| unread(sample(id)))
+    );
 }
 
 #[test]

@@ -1,285 +1,299 @@
-//! The scopes of one origin, by partition, laid out so that a match touches little memory.
+//! The scopes of one storage key, for finding the longest that is a prefix of a URL.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-use sw_types::{ScopeUrl, StorageKey};
+use sw_types::RegistrationId;
 
 use super::Snapshot;
 
-/// What is registered for one origin. (Or for several whose hashes are the same: each partition
-/// knows its origin.)
-#[derive(Clone, Debug)]
-pub(super) enum OriginTable {
-    /// Seen from one place only, as nearly every origin is: nothing to go through.
-    One(Partition),
-    /// Sorted by storage key.
-    Many(Vec<Arc<Partition>>),
-}
-
-impl OriginTable {
-    /// From partitions that are sorted by storage key; `None` without any.
-    pub(super) fn new(mut partitions: Vec<Arc<Partition>>) -> Option<Self> {
-        match partitions.len() {
-            0 => None,
-            1 => partitions.pop().map(Arc::unwrap_or_clone).map(Self::One),
-            _ => Some(Self::Many(partitions)),
-        }
-    }
-
-    /// The partition of a storage key, whose serialized origin is `origin`.
-    pub(super) fn partition(&self, key: &StorageKey, origin: &str) -> Option<&Partition> {
-        match self {
-            Self::One(only) => only.is_of(key, origin).then_some(only),
-            Self::Many(partitions) => {
-                let at = partitions.binary_search_by(|it| it.key.cmp(key)).ok()?;
-                Some(&*partitions[at])
-            }
-        }
-    }
-
-    pub(super) fn has_origin(&self, origin: &str) -> bool {
-        match self {
-            Self::One(only) => only.origin() == origin,
-            Self::Many(partitions) => partitions.iter().any(|it| it.origin() == origin),
-        }
-    }
-
-    /// The same with another registration, or another snapshot of one.
-    pub(super) fn with(table: Option<Self>, snapshot: &Arc<Snapshot>) -> Option<Self> {
-        let mut partitions = table.map_or_else(Vec::new, Self::into_partitions);
-        let key = &snapshot.storage_key;
-        match partitions.binary_search_by(|it| it.key.cmp(key)) {
-            Ok(at) => partitions[at] = Arc::new(partitions[at].with(snapshot)),
-            Err(at) => {
-                let new = Partition::new(vec![Arc::clone(snapshot)])?;
-                partitions.insert(at, Arc::new(new));
-            }
-        }
-        Self::new(partitions)
-    }
-
-    /// The same with these partitions, none of which it has.
-    pub(super) fn joined(table: Option<Self>, partitions: Vec<Arc<Partition>>) -> Option<Self> {
-        let mut all = table.map_or_else(Vec::new, Self::into_partitions);
-        all.extend(partitions);
-        all.sort_by(|a, b| a.key.cmp(&b.key));
-        Self::new(all)
-    }
-
-    /// The same without a registration; `None` if nothing is left.
-    pub(super) fn without(self, key: &StorageKey, scope: &ScopeUrl) -> Option<Self> {
-        let mut partitions = self.into_partitions();
-        if let Ok(at) = partitions.binary_search_by(|it| it.key.cmp(key)) {
-            let mut snapshots: Vec<_> = partitions[at].snapshots().collect();
-            snapshots.retain(|snapshot| snapshot.scope != *scope);
-            match Partition::new(snapshots) {
-                Some(partition) => partitions[at] = Arc::new(partition),
-                None => drop(partitions.remove(at)),
-            }
-        }
-        Self::new(partitions)
-    }
-
-    fn into_partitions(self) -> Vec<Arc<Partition>> {
-        match self {
-            Self::One(only) => vec![Arc::new(only)],
-            Self::Many(partitions) => partitions,
-        }
-    }
-}
-
-/// The scopes of one storage key, for finding the longest that is a prefix of a URL.
+/// The registrations of one storage key, by scope. Immutable: a writer swaps it whole.
 ///
 /// In sorted order, everything between a prefix of a URL and that URL starts with that prefix. So
 /// the longest prefix is the greatest scope that is not greater than the URL, or an ancestor of it:
 /// a scope that it starts with. Each scope knows its nearest ancestor.
 ///
-/// Two pieces of memory, made one after the other: with a million registrations, each piece that a
-/// match touches is one more miss of every cache.
-#[derive(Clone, Debug)]
-pub(super) struct Partition {
-    key: StorageKey,
-    origin_len: u32,
-    /// The origin, and then what follows it in each scope, one after another.
-    text: Box<str>,
-    /// Sorted by scope; never empty.
+/// With a million registrations, what a search costs is the memory that it reads and that is in no
+/// cache: here the entries, and one place of the text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ScopeIndex {
+    /// How many bytes all scopes have in common at their beginning.
+    common: usize,
+    /// Sorted by scope, and no scope is there twice.
     entries: Box<[Entry]>,
+    /// All scopes, one after another.
+    text: Box<str>,
+    snapshots: Snapshots,
 }
 
-#[derive(Clone, Debug)]
+/// What readers see of the registrations, in the order of their scopes. Those that were stored are
+/// filled in by who first asks for them.
+pub(super) type Snapshots = Arc<[OnceLock<Arc<Snapshot>>]>;
+
+/// A registration to be listed: its scope, its id, and its snapshot unless it is only stored.
+pub(super) type Listed<'a> = (&'a str, RegistrationId, Option<Arc<Snapshot>>);
+
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Where in the text what follows the origin begins and ends.
-    start: u32,
-    end: u32,
-    /// The nearest ancestor's place, or [`NO_ANCESTOR`].
-    ancestor: u32,
-    snapshot: Arc<Snapshot>,
+    /// What its scope has after what all have in common: most searches look at nothing else.
+    head: Head,
+    id: RegistrationId,
+    /// Where its scope ends in the text.
+    end: usize,
+    /// The longest other scope that its own starts with; itself if there is none.
+    ancestor: usize,
 }
 
-const NO_ANCESTOR: u32 = u32::MAX;
+/// Eight bytes, compared as a number; what is shorter is filled up with zeros, which no URL has.
+type Head = u64;
 
-impl Partition {
-    /// From snapshots of one storage key that are sorted by scope; `None` without any.
-    pub(super) fn new(snapshots: Vec<Arc<Snapshot>>) -> Option<Self> {
-        let key = snapshots.first()?.storage_key.clone();
-        let origin = key.origin().as_str();
-        let len = |snapshot: &Arc<Snapshot>| snapshot.scope.as_str().len();
-        let mut text = String::with_capacity(snapshots.iter().map(len).sum());
-        text.push_str(origin);
-        let mut entries: Vec<Entry> = Vec::with_capacity(snapshots.len());
-        for snapshot in snapshots {
-            let scope = snapshot.scope.as_str();
-            let Some(path) = scope.strip_prefix(origin) else {
-                tracing::error!(%scope, %origin, "a scope of another origin cannot be matched");
-                continue;
-            };
-            let mut ancestor = entries.len().checked_sub(1);
-            while let Some(at) = ancestor {
-                if path.starts_with(slice(&text, &entries[at])) {
+/// Up to so many entries are read rather than searched: a processor reads them all at once, where
+/// each step of a search waits for the one before.
+const FEW: usize = 16;
+
+impl ScopeIndex {
+    /// From registrations that are sorted by scope, and no scope is there twice.
+    pub(super) fn new<'a>(sorted: impl IntoIterator<Item = Listed<'a>>) -> Self {
+        let sorted = sorted.into_iter();
+        let least = sorted.size_hint().0;
+        let mut entries = Vec::with_capacity(least);
+        let mut snapshots = Vec::with_capacity(least);
+        let mut text = String::new();
+        for (scope, id, snapshot) in sorted {
+            let own = entries.len();
+            if own == 0 {
+                text.reserve(scope.len() * least);
+            }
+            text.push_str(scope);
+            entries.push(Entry {
+                head: 0,
+                id,
+                end: text.len(),
+                ancestor: own,
+            });
+            snapshots.push(snapshot.map_or_else(OnceLock::new, OnceLock::from));
+        }
+        let mut index = Self {
+            common: 0,
+            entries: entries.into(),
+            text: text.into(),
+            snapshots: snapshots.into(),
+        };
+        index.relate();
+        index
+    }
+
+    /// Finds what the scopes have in common, and their ancestors.
+    fn relate(&mut self) {
+        let Some(last) = self.entries.len().checked_sub(1) else {
+            return;
+        };
+        self.common = in_common(self.scope(0), self.scope(last));
+        for at in 0..=last {
+            self.entries[at].head = head(&self.scope(at).as_bytes()[self.common..]);
+            let mut ancestor = at.checked_sub(1);
+            while let Some(nearer) = ancestor {
+                if self.scope(at).starts_with(self.scope(nearer)) {
+                    self.entries[at].ancestor = nearer;
                     break;
                 }
-                ancestor = place(entries[at].ancestor);
+                ancestor = self.ancestor(nearer);
             }
-            let start = text.len();
-            text.push_str(path);
-            entries.push(Entry {
-                start: offset(start),
-                end: offset(text.len()),
-                ancestor: ancestor.map_or(NO_ANCESTOR, offset),
-                snapshot,
-            });
         }
-        Some(Self {
-            origin_len: offset(origin.len()),
-            text: text.into(),
-            entries: entries.into(),
-            key,
+    }
+
+    /// Where the registration stands whose scope is the longest prefix of a URL.
+    pub(super) fn longest_prefix_of(&self, url: &str) -> Option<usize> {
+        // A URL that does not begin as all scopes do finds one that it has too little in common with.
+        let mut at = self.not_greater(url).checked_sub(1)?;
+        let common = in_common(self.scope(at), url);
+        while self.place(at).len() > common {
+            at = self.ancestor(at)?;
+        }
+        Some(at)
+    }
+
+    pub(super) fn id(&self, at: usize) -> RegistrationId {
+        self.entries[at].id
+    }
+
+    /// In the order of their scopes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = RegistrationId> + '_ {
+        self.entries.iter().map(|entry| entry.id)
+    }
+
+    pub(super) const fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// Where a scope is, or where it belongs.
+    pub(super) fn find(&self, scope: &str) -> Result<usize, usize> {
+        let after = self.not_greater_in(0..self.entries.len(), scope);
+        match after.checked_sub(1) {
+            Some(at) if self.scope(at) == scope => Ok(at),
+            _ => Err(after),
+        }
+    }
+
+    /// With a registration that may have been listed before.
+    pub(super) fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
+        let scope = snapshot.scope.as_str();
+        match self.find(scope) {
+            Ok(at) => {
+                let mut index = self.clone();
+                index.entries[at].id = snapshot.id;
+                let mut snapshots = self.snapshots.to_vec();
+                snapshots[at] = Arc::clone(snapshot).into();
+                index.snapshots = snapshots.into();
+                index
+            }
+            Err(at) => {
+                let new = (scope, snapshot.id, Some(Arc::clone(snapshot)));
+                let before = self.listed(0..at).chain([new]);
+                Self::new(before.chain(self.listed(at..self.entries.len())))
+            }
+        }
+    }
+
+    /// Without what is listed for a scope; `None` if nothing is left.
+    pub(super) fn without(&self, scope: &str) -> Option<Self> {
+        let all = self.listed(0..self.entries.len());
+        let index = Self::new(all.filter(|(other, ..)| *other != scope));
+        (!index.entries.is_empty()).then_some(index)
+    }
+
+    fn listed(&self, of: Range<usize>) -> impl Iterator<Item = Listed<'_>> {
+        of.map(|at| {
+            (
+                self.scope(at),
+                self.id(at),
+                self.snapshots[at].get().cloned(),
+            )
         })
     }
 
-    pub(super) fn snapshots(&self) -> impl Iterator<Item = Arc<Snapshot>> + '_ {
-        self.entries.iter().map(|entry| Arc::clone(&entry.snapshot))
-    }
-
-    /// The registration with the longest scope that is a prefix of the URL whose text after its
-    /// origin, which is this partition's, is `path`.
-    pub(super) fn longest_prefix_of(&self, path: &str) -> Option<&Arc<Snapshot>> {
-        let after = self
-            .entries
-            .partition_point(|entry| slice(&self.text, entry) <= path);
-        let mut at = after.checked_sub(1)?;
-        let nearest = slice(&self.text, &self.entries[at]);
-        let common = nearest
-            .bytes()
-            .zip(path.bytes())
-            .take_while(|(a, b)| a == b)
-            .count();
-        while slice(&self.text, &self.entries[at]).len() > common {
-            at = place(self.entries[at].ancestor)?;
+    /// How many scopes are not greater than a URL that begins as all of them do.
+    fn not_greater(&self, url: &str) -> usize {
+        let head = head(url.as_bytes().get(self.common..).unwrap_or_default());
+        let less = match self.entries.len() {
+            ..=FEW => self.entries.iter().filter(|it| it.head < head).count(),
+            _ => self.entries.partition_point(|entry| entry.head < head),
+        };
+        if self.entries.get(less).is_none_or(|entry| entry.head > head) {
+            return less;
         }
-        Some(&self.entries[at].snapshot)
+        let equal = self.entries[less..].partition_point(|entry| entry.head == head);
+        self.not_greater_in(less..less + equal, url)
     }
 
-    /// Whether this is the partition of a key whose serialized origin is `origin`. Reads nothing of
-    /// this partition's own key but what stands in it.
-    fn is_of(&self, key: &StorageKey, origin: &str) -> bool {
-        self.key.is_in_partition_of(key) && self.origin() == origin
-    }
-
-    fn origin(&self) -> &str {
-        self.text
-            .get(..self.origin_len as usize)
-            .unwrap_or_default()
-    }
-
-    fn with(&self, snapshot: &Arc<Snapshot>) -> Self {
-        let scope = &snapshot.scope;
-        let place = |entry: &Entry| -> Ordering { entry.snapshot.scope.cmp(scope) };
-        match self.entries.binary_search_by(place) {
-            Ok(at) => {
-                let mut partition = self.clone();
-                partition.entries[at].snapshot = Arc::clone(snapshot);
-                partition
-            }
-            Err(at) => {
-                let mut snapshots: Vec<_> = self.snapshots().collect();
-                snapshots.insert(at, Arc::clone(snapshot));
-                Self::new(snapshots).unwrap_or_else(|| self.clone())
+    /// Where in a range the scopes begin that are greater than a text.
+    fn not_greater_in(&self, mut range: Range<usize>, text: &str) -> usize {
+        while !range.is_empty() {
+            let middle = range.start + range.len() / 2;
+            if self.scope(middle) <= text {
+                range.start = middle + 1;
+            } else {
+                range.end = middle;
             }
         }
+        range.start
+    }
+
+    fn scope(&self, at: usize) -> &str {
+        &self.text[self.place(at)]
+    }
+
+    /// Where a scope stands in the text.
+    fn place(&self, at: usize) -> Range<usize> {
+        let start = at
+            .checked_sub(1)
+            .map_or(0, |before| self.entries[before].end);
+        start..self.entries[at].end
+    }
+
+    fn ancestor(&self, at: usize) -> Option<usize> {
+        let ancestor = self.entries[at].ancestor;
+        (ancestor != at).then_some(ancestor)
     }
 }
 
-/// What follows the origin in an entry's scope.
-fn slice<'a>(text: &'a str, entry: &Entry) -> &'a str {
-    text.get(entry.start as usize..entry.end as usize)
-        .unwrap_or_default()
+fn head(bytes: &[u8]) -> Head {
+    let mut head = [0; size_of::<Head>()];
+    let length = bytes.len().min(head.len());
+    head[..length].copy_from_slice(&bytes[..length]);
+    Head::from_be_bytes(head)
 }
 
-/// An origin with 4 GiB of scopes is beyond every quota; its last scopes would match nothing.
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(NO_ANCESTOR)
-}
-
-fn place(ancestor: u32) -> Option<usize> {
-    (ancestor != NO_ANCESTOR).then_some(ancestor as usize)
+/// How many bytes two texts have in common at their beginning.
+fn in_common(a: &str, b: &str) -> usize {
+    let both = a.bytes().zip(b.bytes());
+    both.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use sw_types::{NavigationPreload, Origin, RegistrationId, Site};
-    use url::Url;
-
     use super::*;
-    use crate::Provenance;
 
-    fn snapshot(id: u64, key: &StorageKey, path: &str) -> Arc<Snapshot> {
-        let scope = format!("{}{path}", key.origin().as_str());
-        Arc::new(Snapshot {
-            id: RegistrationId(id),
-            storage_key: key.clone(),
-            scope: ScopeUrl::parse(&scope, None).unwrap(),
-            provenance: Provenance::Script,
-            navigation_preload: NavigationPreload::default(),
-            last_update_check: None,
-            stale_after: Duration::from_secs(1),
-            active: None,
-        })
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, below: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % below as u64) as usize
+        }
+
+        /// Paths of few letters, so that many begin alike, some for more than a [`Head`].
+        fn url(&mut self) -> String {
+            let alike = ["", "aaaaaaaa", "aaaaaaaaaaaaaaaa", "b/aaaaaa"][self.below(4)];
+            let letters = (0..self.below(6)).map(|_| ["a", "b", "/", "?"][self.below(4)]);
+            let letters: String = letters.collect();
+            format!("https://a.test/{alike}{letters}")
+        }
     }
 
-    /// Origins with one hash share a table, and nothing else.
     #[test]
-    fn a_table_of_several_origins_and_partitions_tells_them_apart() {
-        let origin = |url| Origin::of(&Url::parse(url).unwrap());
-        let mut keys = Vec::new();
-        for of in ["https://a.test", "https://ab.test", "https://a.test:8443"] {
-            let key = StorageKey::first_party(origin(of));
-            let site = Site::of(&origin("https://top.test"));
-            keys.extend([key.clone(), key.clone().under(site.clone(), false)]);
-            keys.push(key.under(site, true));
-        }
-        let found = |table: &Option<OriginTable>, key: &StorageKey| {
-            let table = table.as_ref()?;
-            let partition = table.partition(key, key.origin().as_str())?;
-            partition.longest_prefix_of("/x/y").map(|it| it.id.0)
-        };
-        let mut table = None;
-        for (id, key) in keys.iter().enumerate() {
-            assert_eq!(found(&table, key), None, "{key}");
-            table = OriginTable::with(table, &snapshot(id as u64, key, "/x"));
-            for (id, key) in keys[..=id].iter().enumerate() {
-                assert_eq!(found(&table, key), Some(id as u64), "{key}");
+    fn a_search_agrees_with_a_scan_whatever_the_scopes_begin_with() {
+        for seed in 1..=300_u64 {
+            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let mut scopes: Vec<String> =
+                (0..=random.below(3 * FEW)).map(|_| random.url()).collect();
+            scopes.sort();
+            scopes.dedup();
+            let listed = |(id, scope): (usize, &'_ String)| (id as u64, scope.clone());
+            let listed: Vec<_> = scopes.iter().enumerate().map(listed).collect();
+            let index = ScopeIndex::new(
+                listed
+                    .iter()
+                    .map(|(id, scope)| (scope.as_str(), RegistrationId(*id), None)),
+            );
+            for _ in 0..100 {
+                let url = match random.below(10) {
+                    0 => "https://a.te".to_owned(),
+                    1 => "https://zz.test/".to_owned(),
+                    2 => "http://a.test/aa".to_owned(),
+                    _ => random.url(),
+                };
+                let prefixes = scopes.iter().filter(|scope| url.starts_with(*scope));
+                let found = index.longest_prefix_of(&url);
+                assert_eq!(
+                    found.map(|at| index.scope(at)),
+                    prefixes.max_by_key(|scope| scope.len()).map(String::as_str),
+                    "seed {seed}, {url}, {scopes:?}"
+                );
+                assert_eq!(found.map(|at| index.id(at).0 as usize), found);
             }
         }
-        for (id, key) in keys.iter().enumerate() {
-            let scope = &snapshot(0, key, "/x").scope;
-            assert_eq!(found(&table, key), Some(id as u64), "{key}");
-            table = table.and_then(|table| table.without(key, scope));
-            assert_eq!(found(&table, key), None, "{key}");
-        }
-        assert!(table.is_none());
+    }
+
+    #[test]
+    fn nothing_matches_in_an_index_of_nothing() {
+        assert_eq!(
+            ScopeIndex::default().longest_prefix_of("https://a.test/"),
+            None
+        );
+        let one = [("https://a.test/", RegistrationId(1), None)];
+        assert!(ScopeIndex::new(one).without("https://a.test/").is_none());
     }
 }

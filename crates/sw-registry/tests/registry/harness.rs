@@ -2,6 +2,7 @@
 //! checks what must hold of every run.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,6 +31,17 @@ pub(crate) struct Hold {
     pub(crate) stop: bool,
 }
 
+/// What becomes of a write, and of those after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is refused, and the next is not.
+    Refuse,
+    RefuseFromThenOn,
+    /// The power goes before it; or after it, but before anybody is told.
+    FreezeBefore,
+    FreezeAfter,
+}
+
 /// What was held back.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -45,6 +57,9 @@ pub(crate) struct Host {
     pub(crate) lookup: Lookup,
     pub(crate) store: MemoryStore,
     pub(crate) store_fails: bool,
+    /// How many writes were asked for, and what becomes of which.
+    pub(crate) writes: usize,
+    pub(crate) fault: Option<(usize, Fault)>,
     pub(crate) now: Now,
     pub(crate) scripts: BTreeMap<Url, Script>,
     pub(crate) hold: Hold,
@@ -77,7 +92,8 @@ pub(crate) struct Host {
 }
 
 pub(crate) fn url(text: &str) -> Url {
-    Url::parse("https://a.test/").unwrap().join(text).unwrap()
+    static BASE: LazyLock<Url> = LazyLock::new(|| Url::parse("https://a.test/").unwrap());
+    BASE.join(text).unwrap()
 }
 
 pub(crate) fn scope(text: &str) -> ScopeUrl {
@@ -85,7 +101,9 @@ pub(crate) fn scope(text: &str) -> ScopeUrl {
 }
 
 pub(crate) fn key() -> StorageKey {
-    StorageKey::first_party(Origin::of(&url("/")))
+    static KEY: LazyLock<StorageKey> =
+        LazyLock::new(|| StorageKey::first_party(Origin::of(&url("/"))));
+    KEY.clone()
 }
 
 pub(crate) fn script(body: &str) -> FetchedScript {
@@ -113,6 +131,8 @@ impl Host {
     pub(crate) fn with(limits: Limits, store: MemoryStore, restored: Restored) -> Self {
         let durable = restored
             .registrations
+            .decode()
+            .expect("rows that make sense")
             .iter()
             .flat_map(|stored| stored.waiting.iter().chain(&stored.active))
             .map(|worker| (worker.id, worker.state))
@@ -125,6 +145,8 @@ impl Host {
             registry,
             store,
             store_fails: false,
+            writes: 0,
+            fault: None,
             now: Now {
                 instant: Instant::now(),
                 wall: Timestamp(1_800_000_000_000),
@@ -442,6 +464,9 @@ impl Host {
                     ClientNotice::ControllerChanged(Some(worker)) => {
                         format!("controllerchange {}", worker.id)
                     }
+                    ClientNotice::UpdateViaCacheChanged(view) => {
+                        format!("updateviacache {:?}", view.update_via_cache)
+                    }
                     ClientNotice::ControllerChanged(None) => "controllerchange none".to_owned(),
                 };
                 self.log.push(format!("{client}: {line}"));
@@ -492,7 +517,9 @@ impl Host {
                 self.fetched.push((fetch.url.clone(), fetch.cache));
                 self.fetch(id, fetch.url);
             }
+            Request::Store(writes) if self.fault.is_some() => self.write_with_fault(id, &writes),
             Request::Store(writes) => {
+                self.writes += 1;
                 // In the order in which they were asked for.
                 if self.hold.store || !self.held.stores.is_empty() {
                     self.held.stores.push_back((id, writes));
@@ -519,6 +546,25 @@ impl Host {
         let missing = || Err(ScriptFetchError("connection refused".to_owned()));
         let script = self.scripts.get(url).cloned().unwrap_or_else(missing);
         self.queue(Input::Response(id, Response::Script(script)));
+    }
+
+    fn write_with_fault(&mut self, id: RequestId, writes: &[StoreWrite]) {
+        let this = self.writes;
+        self.writes += 1;
+        match self.fault {
+            Some((at, Fault::Refuse)) if this == at => self.store_fails = true,
+            Some((at, Fault::RefuseFromThenOn)) if this >= at => self.store_fails = true,
+            Some((at, Fault::FreezeBefore)) if this >= at => return,
+            Some((at, Fault::FreezeAfter)) if this >= at => {
+                if this == at {
+                    self.store.commit(writes).expect("it has memory");
+                }
+                return;
+            }
+            _ => {}
+        }
+        self.write(id, writes);
+        self.store_fails = false;
     }
 
     pub(crate) fn write(&mut self, id: RequestId, writes: &[StoreWrite]) {

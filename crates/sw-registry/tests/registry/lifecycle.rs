@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sw_registry::{EventOutcome, Input, Provenance, Report, Settled};
+use sw_registry::{EventOutcome, Input, Provenance, Report, Settled, SiteData};
 use sw_types::{
     ClientId, ClientType, Environment, EventId, EventTypes, FallThroughRule, RequesterFilter,
     UpdateViaCache, WorkerId, WorkerState,
@@ -254,6 +254,51 @@ fn a_busy_worker_is_waited_for_even_by_skip_waiting() {
     assert_eq!(host.active(id), old);
     host.idle(old);
     assert_eq!(host.active(id), new);
+}
+
+/// What a worker does after `await skipWaiting()`, it does with its activate event behind it, and
+/// before anybody is told that it is activated.
+#[test]
+fn skip_waiting_resolves_between_the_activate_event_and_activated() {
+    let (mut host, _, _, _, new) = waiting();
+    host.drain_log();
+    host.hold.events = true;
+    let promise = host.skip_waiting(new);
+    assert_eq!(host.result(promise), Some(&Ok(Settled::Done)));
+    host.release_event(EventOutcome::Fulfilled);
+    let log = host.drain_log();
+    let at = |line: &str| log.iter().position(|it| it.ends_with(line)).unwrap();
+    let resolved = at(&format!("{promise}: Done"));
+    assert!(at(&format!("Activate {new}")) < resolved, "{log:?}");
+    assert!(resolved < at(&format!("{new} activated")), "{log:?}");
+}
+
+/// The waiting worker runs no more when it may be activated: its promise waits for the start.
+#[test]
+fn skip_waiting_waits_for_a_start_that_the_activate_event_needs() {
+    for fails in [false, true] {
+        let (mut host, _, _, _, new) = waiting();
+        host.dies(new);
+        host.hold.start = true;
+        let promise = host.skip_waiting(new);
+        assert_eq!(host.result(promise), None);
+        host.start_error = fails.then(|| "it threw".to_owned());
+        host.release_start();
+        assert_eq!(host.result(promise), Some(&Ok(Settled::Done)));
+    }
+}
+
+#[test]
+fn skip_waiting_of_a_worker_that_becomes_redundant_is_an_abort_error() {
+    let (mut host, id, client, _, new) = waiting();
+    host.dies(new);
+    host.hold.start = true;
+    let promise = host.skip_waiting(new);
+    host.gone(client);
+    let clearing = host.promise();
+    host.input(Input::ClearSiteData(clearing, SiteData::StorageKey(key())));
+    assert!(host.registry.registration(id).is_none());
+    assert!(host.error(promise).starts_with("AbortError"));
 }
 
 #[test]

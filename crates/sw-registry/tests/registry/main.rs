@@ -1,6 +1,10 @@
 //! The registry, driven by a small host in memory.
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod jobs;

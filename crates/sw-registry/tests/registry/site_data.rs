@@ -46,7 +46,8 @@ fn evicted(host: &Host) -> Vec<String> {
 
 fn stored(host: &mut Host) -> Vec<String> {
     let restored = host.store.restore().expect("the memory store restores");
-    let rows = restored.registrations.iter();
+    let rows = restored.registrations.decode().unwrap();
+    let rows = rows.iter();
     rows.map(|row| row.scope.url().path().to_owned()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use sw_registry::{EventOutcome, FetchedScript, Input, Report, ScriptFetchError};
+use sw_registry::{EventOutcome, FetchedScript, Import, Input, Report, ScriptFetchError};
 use sw_types::fetch::CacheMode;
 use sw_types::{RegistrationId, ScriptResource, UpdateViaCache, WorkerId, WorkerState};
 
@@ -46,6 +46,22 @@ fn a_redirect_is_a_security_error() {
     assert!(
         refused(Ok(answer)).starts_with("SecurityError: script https://a.test/sw.js is behind")
     );
+}
+
+/// *Update* takes it for a network error. Of a `register()`, browsers have kept the SecurityError.
+#[test]
+fn a_redirect_of_an_update_is_a_type_error() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    let mut answer = script("2");
+    answer.status = StatusCode::FOUND;
+    host.serve("/sw.js", answer);
+    let promise = host.update(id);
+    assert_eq!(
+        host.error(promise),
+        "TypeError: script https://a.test/sw.js is behind a redirect (status 302)"
+    );
+    assert_eq!(host.active(id), worker);
 }
 
 #[test]
@@ -294,6 +310,34 @@ fn what_is_stale_bypasses_the_cache_for_imports_too() {
     host.pass(DAY);
     host.update(id);
     assert_eq!(host.fetched[2], (url("/lib.js"), CacheMode::NoCache));
+}
+
+#[test]
+fn a_new_version_does_not_get_an_import_that_its_update_could_not_fetch() {
+    let mut host = Host::new();
+    host.hold.start = true;
+    let promise = host.register("/", "/sw.js");
+    let first = host.held.starts[0];
+    for path in ["/gone.js", "/changes.js"] {
+        let FetchedScript { body, headers, .. } = script("1");
+        host.input(Input::ScriptImported {
+            worker: first,
+            url: url(path),
+            fetched: Some(Arc::new(ScriptResource { body, headers })),
+            from_cache: false,
+        });
+    }
+    host.hold.start = false;
+    host.release_start();
+    let id = host.registered(promise);
+    host.serve("/changes.js", script("2"));
+    host.hold.start = true;
+    host.update(id);
+    let second = host.held.starts[0];
+    let import = |path| host.registry.import(second, &url(path));
+    assert_eq!(import("/gone.js"), Import::Refused);
+    assert!(matches!(import("/changes.js"), Import::Have(_)));
+    assert!(matches!(import("/another.js"), Import::Fetch(_)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use service_worker::types::fetch::{RequestMode, ResponseHead, ServiceWorkersMode};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 
 use super::super::tests::{OPEN, Table};
 use super::super::{Hop, HopFuture, Hopped, Source};
@@ -262,6 +262,7 @@ impl Hop for Never {
                     body: Body::from_stream(never),
                 },
                 source: Source::Network,
+                timing: ServiceWorkerTiming::default(),
             })
         })
     }

@@ -9,7 +9,7 @@ use url::Url;
 use super::History;
 use crate::fetch::PolicyContainer;
 use crate::js::JsBytes;
-use crate::js::documents::FetchedDocument;
+use crate::js::documents::{DocumentTiming, FetchedDocument};
 use crate::js::json::Json;
 use crate::js::navigables::Resource;
 use crate::js::realm::Realm;
@@ -32,6 +32,8 @@ pub(super) struct NewDocument {
     pub(super) resource: Resource,
     /// Whose controller it has, if it comes from a local URL.
     pub(super) creator: Option<ClientId>,
+    /// When it came, if it was fetched.
+    pub(super) timing: Option<DocumentTiming>,
 }
 
 /// What a document is made from.
@@ -69,6 +71,7 @@ pub(super) fn of_response(
         base_url: None,
         content,
         referrer: fetched.referrer,
+        timing: fetched.timing,
         environment: fetched.environment,
         client: Some(fetched.client),
         sandbox,
@@ -126,6 +129,7 @@ pub(super) fn of_text(
             content_type: "text/html;charset=utf-8".to_owned(),
         },
         referrer: String::new(),
+        timing: None,
         sandbox,
         history,
         resource: Resource::Url,

@@ -193,6 +193,8 @@ fn new_entry<'js>(ctx: &Ctx<'js>, realm: &RealmState, entry: &Object<'js>) -> Re
     let mut request = request_from_js(realm, &request.0).map_err(throw)?;
     // Who asked is not written to disk.
     request.requester = None;
+    request.origin = realm.environment().origin.clone();
+    request.tainted_origin = false;
     Ok(NewEntry {
         request,
         response: heads::response_from_js(realm, &response.0).map_err(throw)?,

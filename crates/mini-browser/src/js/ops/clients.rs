@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rquickjs::{Array, Ctx, Promise, Result, Value};
 use serde_json::Value as Plain;
 use service_worker::message_port::Message;
-use service_worker::types::{ClientId, ClientType, Environment, WorkerId};
+use service_worker::types::{ClientType, Environment, WorkerId};
 
 use super::clone::transfer_list;
 use super::worker::worker_id;
@@ -14,7 +14,7 @@ use super::{OpError, Ops, promise};
 use crate::js::json::Json;
 use crate::js::realm::RealmState;
 use crate::js::window_clients::{WindowState, Windows};
-use crate::js::{clone, messages, views};
+use crate::js::{client_ids, clone, messages, views};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -40,7 +40,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         move |ctx: Ctx<'js>, client: String, value: Value<'js>, transfer: Option<Array<'js>>| {
             let worker = worker_id(&ctx, &realm)?;
             let message = serialize(&ctx, &realm, &value, transfer)?;
-            if let Some(client) = client_id(&client) {
+            if let Some(client) = client_ids::parse(&client) {
                 realm.seam().post_message_to_client(worker, client, message);
             }
             Ok::<(), rquickjs::Error>(())
@@ -52,7 +52,8 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_client",
         move |ctx: Ctx<'js>, client: String| -> Result<Promise<'js>> {
             let worker = worker_id(&ctx, &realm)?;
-            let found = client_id(&client).map(|client| realm.seam().client(worker, client));
+            let found =
+                client_ids::parse(&client).map(|client| realm.seam().client(worker, client));
             let windows = realm.service::<Windows>();
             promise(&ctx, &realm, async move {
                 let Some(found) = found else { return Ok(None) };
@@ -106,7 +107,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 if !matches!(url.scheme(), "http" | "https") {
                     return Err(refused("a worker may not navigate a window there"));
                 }
-                let client = client_id(&client);
+                let client = client_ids::parse(&client);
                 let controlled = controlled.await;
                 let Some(client) = controlled
                     .iter()
@@ -168,11 +169,4 @@ fn serialize<'js>(
     clone::structured_serialize_with_transfer(ctx, realm, value, &transfer)
         .map(Message::from)
         .map_err(|error| error.throw(ctx, realm))
-}
-
-/// The client that an id as scripts see it names. Another one names none.
-fn client_id(id: &str) -> Option<ClientId> {
-    let number = id.rsplit_once(|it: char| !it.is_ascii_digit());
-    let number = number.map_or(id, |(_, number)| number).parse().ok()?;
-    (ClientId(number).to_string() == id).then_some(ClientId(number))
 }

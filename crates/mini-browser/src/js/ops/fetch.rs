@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -12,21 +13,26 @@ use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
 use rquickjs::{Ctx, Promise, Result};
 use serde_json::{Value, json};
-use service_worker::Body;
-use service_worker::types::Origin;
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
     ResponseHead, ResponseType, ServiceWorkersMode,
 };
+use service_worker::types::{EventId, Origin};
+use service_worker::{Body, Response};
 use url::Url;
 
+use super::heads::Behalf;
 use super::{OpError, Ops, caches, heads, promise};
-use crate::fetch::{FetchParams, FetchService, RequestBody, Source, policy_of_keyword};
+use crate::fetch::{
+    FetchError, FetchParams, FetchService, FetchedResponse, RequestBody, Source, policy_of_keyword,
+};
 use crate::js::JsBytes;
 use crate::js::blob_urls::OwnBlobs;
 use crate::js::console::ConsoleLevel;
+use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
+use crate::js::timings::{Measuring, Timings};
 
 /// The longest body that scripts can read, in bytes.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -132,8 +138,8 @@ async fn next_chunk(bodies: Rc<Bodies>, id: u64) -> std::result::Result<Option<J
     Ok(Some(JsBytes(chunk)))
 }
 
-/// Keeps a body, under a number.
-fn keep_body(realm: &RealmState, body: Body) -> u64 {
+/// Keeps a body until a script has read it, under the number that is given back.
+pub(in crate::js) fn keep_body(realm: &RealmState, body: Body) -> u64 {
     let id = realm.event_loop().next_kept();
     let bodies = realm.local::<Bodies>();
     bodies.kept.borrow_mut().insert(id, body);
@@ -158,7 +164,16 @@ async fn fetch_for_element(
     let service = realm.service::<FetchService>();
     let service = service.ok_or_else(|| failed("this realm has no network"))?;
     let params = fetch_params(&realm, &head, None)?;
-    let fetched = service.fetch(params).await;
+    let initiator = match params.head.destination {
+        Destination::Script => "script",
+        Destination::Image => "img",
+        Destination::Font => "css",
+        Destination::Audio => "audio",
+        Destination::Video => "video",
+        Destination::Track => "track",
+        _ => "link",
+    };
+    let fetched = timed(&realm, &service, params, initiator).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let head = fetched.head;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -195,12 +210,61 @@ async fn fetch(
         None => service,
     };
     let params = fetch_params(&realm, &head, body)?;
-    let fetched = service.fetch(params).await;
+    let fetched = timed(&realm, &service, params, initiator(&head)).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let was_sent = fetched.source == Source::Network;
     let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
     response["wasSent"] = Value::from(was_sent);
     Ok(Json(response))
+}
+
+/// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
+pub(super) async fn preload_response(
+    realm: Rc<RealmState>,
+    fetches: Option<Arc<Fetches>>,
+    event: EventId,
+) -> std::result::Result<Json, OpError> {
+    let fetches = fetches.ok_or_else(|| OpError::type_error("this is not a service worker"))?;
+    let response = fetches.preload(event).await;
+    let Response { head, body } = response
+        .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
+    let is_null = matches!(head.status.as_u16(), 204 | 205 | 304);
+    Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
+}
+
+/// The *initiator type* of what a script fetches.
+pub(super) fn initiator(head: &Value) -> &'static str {
+    match head["initiator"].as_str() {
+        Some("xmlhttprequest") => "xmlhttprequest",
+        _ => "fetch",
+    }
+}
+
+/// *Fetch*, which leaves an entry among the realm's resource timings when its body ends.
+async fn timed(
+    realm: &RealmState,
+    service: &FetchService,
+    params: FetchParams,
+    initiator: &'static str,
+) -> std::result::Result<FetchedResponse, FetchError> {
+    let measuring = Measuring::begin(realm, &params, initiator);
+    let fetched = service.fetch(params).await;
+    let Some(measuring) = measuring else {
+        return fetched;
+    };
+    let timings = realm.local::<Timings>();
+    match fetched {
+        Ok(mut fetched) => {
+            let measured = measuring.ended(Some(&mut fetched));
+            fetched.body = timings.report(measured, fetched.body);
+            Ok(fetched)
+        }
+        Err(error) => {
+            let measured = measuring.ended(None);
+            timings.add(measured.entry(Instant::now(), 0));
+            Err(error)
+        }
+    }
 }
 
 /// `{ head, body }`, where `body` is the number of a body that is kept, or null.
@@ -237,19 +301,29 @@ pub(super) fn fetch_params(
     body: Option<Bytes>,
 ) -> std::result::Result<FetchParams, OpError> {
     let mut request = request_from_js(realm, head)?;
+    let navigated = match behalf(realm, head)? {
+        Some(Behalf::Navigation(navigated)) => Some(navigated),
+        Some(Behalf::FallThrough(_)) | None => None,
+    };
     request.has_body = body.is_some();
     let policy = policy_of_keyword(text(head, "referrerPolicy")?);
     let params = FetchParams::new(request, realm.environment().clone());
     let mut params = params.with_policies(&realm.policies());
-    let body = body.unwrap_or_default();
-    params.body = if head["isStream"].as_bool().unwrap_or(false) {
-        RequestBody::from_stream(Body::from(body))
-    } else {
-        body.into()
+    let kept = head["bodyId"]
+        .as_u64()
+        .map(|id| realm.local::<Bodies>().take(id));
+    params.head.has_body |= kept.is_some();
+    params.body = match kept {
+        None => body.unwrap_or_default().into(),
+        Some(None) => return Err(OpError::type_error("the request's body was read already")),
+        Some(Some(body)) => RequestBody::from_body(body),
     };
     if let Some(policy) = policy {
         params.referrer_policy = policy;
     }
+    params.redirected_from = navigated
+        .map(|navigated| navigated.redirected_from)
+        .unwrap_or_default();
     Ok(params)
 }
 
@@ -273,8 +347,12 @@ pub(super) fn request_from_js(
         "about:client" => Some(environment.creation_url.clone()),
         url => Some(Url::parse(url).map_err(|_| bad("referrer"))?),
     };
-    let requester = head["requesterId"].as_u64();
-    let requester = requester.map(|id| realm.kept(|heads: &heads::Heads| heads.requester(id)));
+    let own = || (environment.origin.clone(), false);
+    let (requester, (origin, tainted_origin)) = match behalf(realm, head)? {
+        Some(Behalf::FallThrough(requester)) => (Some(requester), own()),
+        Some(Behalf::Navigation(it)) => (None, (it.origin, it.tainted_origin)),
+        None => (None, own()),
+    };
     Ok(RequestHead {
         method: method.map_err(|_| bad("method"))?,
         headers: heads::headers_from_js(&head["headers"])?,
@@ -297,16 +375,23 @@ pub(super) fn request_from_js(
         keepalive: head["keepalive"].as_bool().unwrap_or(false),
         reload_navigation: head["reloadNavigation"].as_bool().unwrap_or(false),
         history_navigation: head["historyNavigation"].as_bool().unwrap_or(false),
-        // A requester that is not known any more must not turn into the worker itself.
-        requester: match requester {
-            Some(None) => return Err(bad("requester")),
-            Some(requester) => requester,
-            None => None,
-        },
-        origin: environment.origin.clone(),
+        requester,
+        origin,
+        tainted_origin,
         url_list,
         ..RequestHead::get(realm.url().clone(), environment.origin.clone())
     })
+}
+
+/// On whose behalf the request is made, if not on the realm's own. Who is not known any more must not
+/// turn into the realm itself.
+fn behalf(realm: &RealmState, head: &Value) -> std::result::Result<Option<Behalf>, OpError> {
+    let Some(id) = head["requesterId"].as_u64() else {
+        return Ok(None);
+    };
+    let found = realm.kept(|heads: &heads::Heads| heads.requester(id));
+    let unknown = || OpError::type_error("the request's requester is not valid");
+    found.map(Some).ok_or_else(unknown)
 }
 
 fn text<'a>(head: &'a Value, member: &str) -> std::result::Result<&'a str, OpError> {

@@ -6,15 +6,41 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use service_worker::types::fetch::{RequestHead, Requester, ResponseHead, ResponseType};
+use service_worker::types::Origin;
+use service_worker::types::fetch::{
+    RequestHead, RequestMode, Requester, ResponseHead, ResponseType,
+};
+use url::Url;
 
 use super::OpError;
 use crate::js::realm::RealmState;
 
+/// On whose behalf a worker fetches the request of its event.
+#[derive(Clone, Debug)]
+pub(in crate::js) enum Behalf {
+    /// Of a request that fell through.
+    FallThrough(Requester),
+    /// Of a navigation.
+    Navigation(Navigated),
+}
+
+/// What a navigation request keeps when a worker fetches it. (*Fetch*, the constructor of `Request`:
+/// "The propagation of the origin is only significant for navigation requests being handled by a
+/// service worker.")
+#[derive(Clone, Debug)]
+pub(in crate::js) struct Navigated {
+    /// Who navigates.
+    pub(in crate::js) origin: Origin,
+    /// Whether a redirect has tainted that.
+    pub(in crate::js) tainted_origin: bool,
+    /// The URLs that redirected it.
+    pub(in crate::js) redirected_from: Vec<Url>,
+}
+
 /// What stays on this side.
 #[derive(Default)]
 pub(in crate::js) struct Heads {
-    requesters: RefCell<BTreeMap<u64, Requester>>,
+    requesters: RefCell<BTreeMap<u64, Behalf>>,
     responses: RefCell<BTreeMap<u64, ResponseHead>>,
 }
 
@@ -33,8 +59,8 @@ impl Heads {
         self.requesters.borrow_mut().remove(&id);
     }
 
-    /// The requester of that number.
-    pub(in crate::js) fn requester(&self, id: u64) -> Option<Requester> {
+    /// Who has that number.
+    pub(in crate::js) fn requester(&self, id: u64) -> Option<Behalf> {
         self.requesters.borrow().get(&id).cloned()
     }
 }
@@ -47,7 +73,7 @@ pub(super) fn keep_response(realm: &RealmState, head: ResponseHead) -> u64 {
     id
 }
 
-fn keep_requester(realm: &RealmState, requester: Requester) -> u64 {
+fn keep_requester(realm: &RealmState, requester: Behalf) -> u64 {
     let id = realm.event_loop().next_kept();
     let heads = realm.local::<Heads>();
     heads.requesters.borrow_mut().insert(id, requester);
@@ -57,8 +83,8 @@ fn keep_requester(realm: &RealmState, requester: Requester) -> u64 {
 /// A request's head for `requestFromHost`.
 pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
     let requester = head.requester.clone();
-    let requester = requester.map(|requester| keep_requester(realm, requester));
-    let urls: Vec<_> = head.url_list.iter().map(url::Url::as_str).collect();
+    let requester = requester.map(|it| keep_requester(realm, Behalf::FallThrough(it)));
+    let urls: Vec<_> = head.url_list.iter().map(Url::as_str).collect();
     json!({
         "method": head.method.as_str(),
         "url": head.url().as_str(),
@@ -69,7 +95,7 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
         "credentials": head.credentials.as_str(),
         "cache": head.cache.as_str(),
         "redirect": head.redirect.as_str(),
-        "referrer": head.referrer.as_ref().map_or("", url::Url::as_str),
+        "referrer": head.referrer.as_ref().map_or("", Url::as_str),
         "referrerPolicy": head.referrer_policy.as_str(),
         "serviceWorkers": head.service_workers.as_str(),
         "lookAside": head.look_aside.as_str(),
@@ -79,6 +105,23 @@ pub(in crate::js) fn request_to_js(realm: &RealmState, head: &RequestHead) -> Va
         "historyNavigation": head.history_navigation,
         "requesterId": requester,
     })
+}
+
+/// The request of a `fetch` event: for the current URL, whatever led there.
+pub(in crate::js) fn event_request_to_js(realm: &RealmState, head: &RequestHead) -> Value {
+    let mut shown = request_to_js(realm, head);
+    shown["urlList"] = json!([head.url().as_str()]);
+    if head.mode == RequestMode::Navigate && head.requester.is_none() {
+        let (_, before) = head.url_list.split_last().unzip();
+        let navigation = Navigated {
+            origin: head.origin.clone(),
+            tainted_origin: head.tainted_origin,
+            redirected_from: before.map(<[Url]>::to_vec).unwrap_or_default(),
+        };
+        let id = keep_requester(realm, Behalf::Navigation(navigation));
+        shown["requesterId"] = Value::from(id);
+    }
+    shown
 }
 
 pub(super) fn headers_to_js(headers: &HeaderMap) -> Vec<[String; 2]> {

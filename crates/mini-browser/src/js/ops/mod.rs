@@ -18,7 +18,7 @@ mod dom_cookies;
 mod dom_decode;
 mod dom_sink;
 mod encoding;
-mod fetch;
+pub(super) mod fetch;
 pub(super) mod heads;
 mod module_scripts;
 mod navigation;
@@ -26,10 +26,14 @@ mod navigation_preload;
 mod page;
 pub(super) mod ports;
 mod realm;
+mod router_rules;
 mod stashing;
 mod storage;
 mod test_report;
+mod timings;
+mod uploads;
 mod url;
+mod url_pattern;
 mod window_messages;
 mod windows;
 mod worker;
@@ -96,7 +100,9 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     compression::declare(ops)?;
     crypto::declare(ops)?;
     url::declare(ops)?;
+    url_pattern::declare(ops)?;
     worker::declare(ops)?;
+    router_rules::declare(ops)?;
     connecting::declare(ops)?;
     stashing::declare(ops)?;
     clients::declare(ops)?;
@@ -108,12 +114,14 @@ fn declare_all(ops: &mut Ops<'_, '_>) -> Result<()> {
     navigation::declare(ops)?;
     module_scripts::declare(ops)?;
     fetch::declare(ops)?;
+    uploads::declare(ops)?;
     xhr::declare(ops)?;
     caches::declare(ops)?;
     storage::declare(ops)?;
     dom::declare(ops)?;
     dom_decode::declare(ops)?;
     dom_cookies::declare(ops)?;
+    timings::declare(ops)?;
     test_report::declare(ops)
 }
 

@@ -9,18 +9,41 @@ use super::{OpError, Ops, promise};
 use crate::js::ConsoleLevel;
 use crate::js::blob_urls::fetch_service;
 use crate::js::blocking::{ScriptRequest, fetch};
+use crate::js::import_map::ImportMaps;
 use crate::js::json::Json;
 use crate::js::module_scripts::{Created, ModuleScripts};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
-    // Fetch a single module script: `{ source, url }`.
+    // Register an import map; throws for what is none.
+    let realm = ops.realm();
+    ops.add(
+        "op_register_import_map",
+        move |ctx: Ctx<'js>, text: String| -> Result<()> {
+            let registered = realm
+                .local::<ImportMaps>()
+                .register(&text, &realm.base_url());
+            for warning in registered.map_err(|error| error.throw(&ctx))? {
+                realm.log(ConsoleLevel::Warn, &format!("import map: {warning}"));
+            }
+            Ok(())
+        },
+    )?;
+
+    // Fetch a single module script: `{ source, url }`. Without integrity metadata of its own, that of
+    // the import map counts.
     let realm = ops.realm();
     ops.add(
         "op_fetch_module",
-        move |ctx: Ctx<'js>, url: String, credentials: String| -> Result<Promise<'js>> {
+        move |ctx: Ctx<'js>,
+              url: String,
+              credentials: String,
+              integrity: Option<String>|
+              -> Result<Promise<'js>> {
             let url = Url::parse(&url)
                 .map_err(|error| OpError::type_error(error.to_string()).throw(&ctx))?;
+            let of_map = || realm.local::<ImportMaps>().integrity(&url);
             let request = ScriptRequest {
+                integrity: integrity.unwrap_or_else(of_map),
                 url,
                 destination: Destination::Script,
                 mode: RequestMode::Cors,

@@ -7,6 +7,7 @@ use rquickjs::{Ctx, Function, Object, Persistent, Result, Value};
 use super::{OpError, Ops};
 use crate::js::console::ConsoleLevel;
 use crate::js::error::Exception;
+use crate::js::realm::Realm;
 use crate::js::{JsBytes, TaskSource, loader};
 
 /// The longest delay of a timer, in milliseconds; longer ones wrap in the standard.
@@ -70,14 +71,18 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_queue_task",
         move |ctx: Ctx<'js>, source: String, task: Function<'js>| {
             let task = Persistent::save(&ctx, task);
-            realm.queue(TaskSource::from_name(&source), move |realm| {
+            let run = move |realm: &Realm| {
                 realm.with(|ctx| {
                     let ran = task.restore(ctx).and_then(|task| task.call::<_, ()>(()));
                     if ran.is_err() {
                         realm.state().report(ctx);
                     }
                 });
-            });
+            };
+            match source.as_str() {
+                "document" => realm.queue_before_messages(TaskSource::Dom, run),
+                source => realm.queue(TaskSource::from_name(source), run),
+            }
         },
     )?;
 

@@ -1,5 +1,7 @@
 //! Of a service worker: its facts, its events and its answers.
 
+use std::rc::Rc;
+
 use rquickjs::{Ctx, Exception, Promise, Result};
 use serde_json::json;
 use service_worker::types::{EventId, WorkerId};
@@ -7,10 +9,11 @@ use service_worker::{EventOutcome, FetchAnswer, StartWorker};
 
 use super::{OpError, Ops, fetch, heads, promise};
 use crate::js::JsBytes;
+use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
 use crate::js::views;
-use crate::js::worker::{Fetches, Signal, Signals, event_types};
+use crate::js::worker::{Signal, Signals, event_types};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -120,6 +123,48 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 }
                 Ok(())
             })
+        },
+    )?;
+
+    // Settles when nobody reads the body any more.
+    let realm = ops.realm();
+    ops.add(
+        "op_answer_read",
+        move |ctx: Ctx<'js>, event: f64| -> Result<Promise<'js>> {
+            let fetches = realm.service::<Fetches>();
+            let reader = fetches.and_then(|fetches| fetches.reader(event_id(event)));
+            promise(&ctx, &realm, async move {
+                if let Some(reader) = reader {
+                    reader.await;
+                }
+                Ok(())
+            })
+        },
+    )?;
+
+    // Whether the client aborts its fetch.
+    let realm = ops.realm();
+    ops.add(
+        "op_fetch_aborted",
+        move |ctx: Ctx<'js>, event: f64| -> Result<Promise<'js>> {
+            let fetches = realm.service::<Fetches>();
+            promise(&ctx, &realm, async move {
+                Ok(match fetches {
+                    Some(fetches) => fetches.aborted(event_id(event)).await,
+                    None => false,
+                })
+            })
+        },
+    )?;
+
+    // The navigation preload's response: `{ head, body }`.
+    let realm = ops.realm();
+    ops.add(
+        "op_preload_response",
+        move |ctx: Ctx<'js>, event: f64| -> Result<Promise<'js>> {
+            let fetches = realm.service::<Fetches>();
+            let preload = fetch::preload_response(Rc::clone(&realm), fetches, event_id(event));
+            promise(&ctx, &realm, preload)
         },
     )?;
 

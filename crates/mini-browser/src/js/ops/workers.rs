@@ -7,7 +7,8 @@ use url::Url;
 
 use super::{OpError, Ops};
 use crate::js::ConsoleLevel;
-use crate::js::blocking::{ScriptRequest, fetch_script, import_for_service_worker};
+use crate::js::blob_urls::{OwnBlobs, ResolvedBlob};
+use crate::js::blocking::{FetchedScript, ScriptRequest, fetch_with, import_for_service_worker};
 use crate::js::classic_script::evaluate_script;
 use crate::js::dedicated::{ParentLink, Workers};
 use crate::js::error::Exception;
@@ -83,10 +84,10 @@ fn new_worker(
     let credentials = CredentialsMode::from_keyword(credentials);
     Ok(NewWorker {
         url,
-        credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
         options: WorkerOptions {
             name,
             is_module: kind == "module",
+            credentials: credentials.unwrap_or(CredentialsMode::SameOrigin),
         },
     })
 }
@@ -124,10 +125,12 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_fetch_import",
-        move |ctx: Ctx<'js>, url: String| -> Result<Object<'js>> {
+        move |ctx: Ctx<'js>, url: String, blob: Option<f64>| -> Result<Object<'js>> {
             let refused = |message: String| OpError::new("NetworkError", message).throw(&ctx);
             let url = Url::parse(&url).map_err(|error| refused(error.to_string()))?;
-            let script = import(&realm, url).map_err(refused)?;
+            let blob = blob.map(super::fetch::number);
+            let blob = blob.and_then(|id| realm.local::<OwnBlobs>().resolved(id));
+            let script = import(&realm, url, blob).map_err(refused)?;
             let found = Object::new(ctx.clone())?;
             found.set("source", script.text())?;
             found.set("url", script.url.as_str())?;
@@ -147,23 +150,22 @@ fn declare_scripts<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
 fn import(
     realm: &RealmState,
     url: Url,
-) -> std::result::Result<crate::js::blocking::FetchedScript, String> {
+    blob: Option<ResolvedBlob>,
+) -> std::result::Result<FetchedScript, String> {
     if let Some(imported) = import_for_service_worker(realm, &url) {
         return imported;
     }
-    let is_network = matches!(url.scheme(), "http" | "https");
-    let script = fetch_script(
-        realm,
-        ScriptRequest {
-            url: url.clone(),
-            destination: Destination::Script,
-            mode: RequestMode::NoCors,
-            credentials: CredentialsMode::Include,
-            referrer: realm.referrer_source(),
-        },
-    )?;
-    // Fetch a classic worker-imported script, step 5.
-    if is_network && !script.is_javascript() {
+    let request = ScriptRequest {
+        url: url.clone(),
+        destination: Destination::Script,
+        mode: RequestMode::NoCors,
+        credentials: CredentialsMode::Include,
+        referrer: realm.referrer_source(),
+        integrity: String::new(),
+    };
+    let script = fetch_with(realm, request.params(realm), blob)?;
+    // Fetch a classic worker-imported script, step 5: whatever the URL's scheme.
+    if !script.is_javascript() {
         return Err(format!("{url}: its type is {:?}", script.essence));
     }
     Ok(script)

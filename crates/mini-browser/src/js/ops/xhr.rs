@@ -1,7 +1,7 @@
 //! Of XMLHttpRequest: a fetch that the script waits for.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rquickjs::{Ctx, Object, Result};
 
@@ -13,6 +13,7 @@ use crate::js::blob_urls::OwnBlobs;
 use crate::js::blocking::wait;
 use crate::js::console::ConsoleLevel;
 use crate::js::json::Json;
+use crate::js::timings::{Measuring, Timings};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     // `{ head, hasBody, bytes }`; throws a TimeoutError, or a NetworkError for what failed. `timeout`
@@ -40,13 +41,16 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             };
             let params = fetch_params(&realm, &head.0, body.map(|body| body.0));
             let params = params.map_err(|error| error.throw(&ctx))?;
+            let measuring = Measuring::begin(&realm, &params, "xmlhttprequest");
             let fetched = async move {
                 let fetched = service.fetch(params).await;
-                let fetched = fetched.map_err(|error| error.to_string())?;
+                let mut fetched = fetched.map_err(|error| error.to_string())?;
+                let measured = measuring.map(|measuring| measuring.ended(Some(&mut fetched)));
                 let has_body = fetched.body.is_some();
                 let bytes = fetched.body.unwrap_or_default().collect(BODY_LIMIT).await;
                 let bytes = bytes.map_err(|error| error.to_string())?;
-                Ok((fetched.head, has_body, bytes))
+                let entry = measured.map(|it| it.entry(Instant::now(), bytes.len()));
+                Ok((fetched.head, has_body, bytes, entry))
             };
             let limit = Duration::try_from_secs_f64(timeout / 1000.0).unwrap_or_default();
             let fetched = wait(&realm, async move {
@@ -57,9 +61,12 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 tokio::time::timeout(limit, fetched).await.ok().transpose()
             });
             let fetched = fetched.map_err(|why| failed(&why))?;
-            let Some((response, has_body, bytes)) = fetched else {
+            let Some((response, has_body, bytes, entry)) = fetched else {
                 return Err(refused("TimeoutError", "The time is over"));
             };
+            if let Some(entry) = entry {
+                realm.local::<Timings>().add(entry);
+            }
             let answer = Object::new(ctx.clone())?;
             answer.set("head", Json(response_to_js(&realm, response)))?;
             answer.set("hasBody", has_body)?;

@@ -13,4 +13,6 @@ export const brands = {
   isBlob: (value) => foreign("blob parts", value) !== null,
   isFormData: (value) => foreign("form data entries", value) !== null,
   isReadableStream: (value) => foreign("readable stream", value) !== null,
+  // What a URLPattern was created with. Where rules are added there is one realm.
+  urlPatternArguments: () => null,
 };

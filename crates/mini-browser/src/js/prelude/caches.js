@@ -14,6 +14,7 @@ import {
 
 import { dependentSignal, newSignal, signalAbort } from "./abort.js";
 import { isUnusable, takeBytes } from "./body.js";
+import { nameFromHost, nameToHost } from "./cache_names.js";
 import { DOMException } from "./dom_exception.js";
 import { hostBody, responseFrom } from "./fetch.js";
 import { members } from "./fetch_idl.js";
@@ -174,21 +175,6 @@ const MULTI_CACHE_QUERY_OPTIONS = { ...CACHE_QUERY_OPTIONS, cacheName: DOMString
 
 function queryToHost({ ignoreMethod = false, ignoreSearch = false, ignoreVary = false }) {
   return { ignoreMethod, ignoreSearch, ignoreVary };
-}
-
-// A cache's name is any DOMString, and the host's strings have no lone surrogates: these are written
-// as a noncharacter and their code. The noncharacter itself is written twice.
-const ESCAPE = "\u{10FFFF}";
-
-function nameToHost(name) {
-  return name
-    .replaceAll(ESCAPE, ESCAPE + ESCAPE)
-    .replace(/\p{Surrogate}/gu, (unit) => ESCAPE + unit.charCodeAt(0).toString(16));
-}
-
-function nameFromHost(name) {
-  return name.replace(/\u{10FFFF}(\u{10FFFF}|[0-9a-f]{4})/gu, (_, escaped) =>
-    escaped === ESCAPE ? ESCAPE : String.fromCharCode(parseInt(escaped, 16)));
 }
 
 // RequestInfo.

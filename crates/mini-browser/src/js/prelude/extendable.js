@@ -1,16 +1,20 @@
 // ExtendableEvent and the events of a service worker. (Service Workers, "Execution context: events".)
 
-import { op_console, op_describe_error, op_fall_through } from "ops";
+import { op_add_routes, op_console, op_describe_error, op_fall_through, op_load } from "ops";
 import { Event, fire } from "./events.js";
-import { USVString, call, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
+import { promising, react as reactTo } from "./promises.js";
+import { USVString, call, callAsync, dictionary, errorOf, idl, required, sequence } from "./webidl.js";
 
 const { resolve } = Promise;
 const { then } = Promise.prototype;
 const { apply } = Reflect;
 
+// The conversion to a promise type: a promise is itself.
+export const promiseOf = (value) => apply(resolve, Promise, [value]);
+
 // `f` as a promise, with reactions that no script can replace.
 export function react(f, fulfilled, rejected) {
-  apply(then, apply(resolve, Promise, [f]), [fulfilled, rejected]);
+  apply(then, promiseOf(f), [fulfilled, rejected]);
 }
 
 // How long an event keeps its worker: until its dispatch is over and its lifetime promises have settled.
@@ -121,6 +125,20 @@ export class InstallEvent extends ExtendableEvent {
       throw errorOf("InvalidStateError", "handleFallThroughRequests: only while the install event is dispatched");
     }
     call(op_fall_through, this.#id, prefixes, origins ?? null);
+  }
+  addRoutes(rules) {
+    const given = arguments.length;
+    return promising(() => {
+      const id = this.#id;
+      required(given, 1, "addRoutes");
+      const converted = op_load("router_rules.js").routerRules(rules);
+      if (id === null) throw errorOf("InvalidStateError", "addRoutes: the event was not dispatched by the browser");
+      // Steps 3 and 8: the rules are verified, and added.
+      const promise = callAsync(op_add_routes, id, converted);
+      // Steps 4 to 7: whatever comes of it, the installation goes on.
+      addLifetimePromise(this, reactTo(promise, () => undefined, () => undefined));
+      return promise;
+    });
   }
   static {
     identify = (event, id) => { event.#id = id; };

@@ -1,9 +1,9 @@
 // fetch(). (Fetch, "Fetch method".)
 
-import { op_abort, op_body_bytes, op_body_chunk, op_fetch, op_forget } from "ops";
+import { op_abort, op_body_bytes, op_body_chunk, op_describe_error, op_fetch, op_forget, op_load, op_upload_begin, op_upload_chunk, op_upload_end } from "ops";
 
 import { whenAborted } from "./abort.js";
-import { bodyFrom, cancelBody, isStreamBody, takeBytes } from "./body.js";
+import { bodyFrom, cancelBody, isStreamBody, streamOf, takeBytes, takeHostBody } from "./body.js";
 import { keep } from "./kept.js";
 import { newPromise, promising, react, rejectedWith, resolvedWith, upon } from "./promises.js";
 import { Request, requestOf, requestSignal, requestToHost } from "./request.js";
@@ -32,13 +32,11 @@ export function local_fetch(input, init = {}) {
 // Fetches a request, for fetch() and Cache; `signal` may be null. Rejects with a TypeError for a
 // network error (why is for people, in the console) and with the signal's reason if it is aborted.
 export function responseFrom(request, signal) {
-  const isStream = isStreamBody(request.body);
   // Step 4, *abort the fetch() call*: the request's body is aborted too.
   if (signal?.aborted) {
     cancelBody(request.body, signal.reason);
     return rejectedWith(signal.reason);
   }
-  const bytes = request.body === null ? resolvedWith(null) : takeBytes(request.body);
   // Steps 11 and 12.
   const { promise, resolve, reject } = newPromise();
   const forget = signal === null ? () => {} : whenAborted(signal, (reason) => {
@@ -53,8 +51,10 @@ export function responseFrom(request, signal) {
     held.request = null;
     forget();
   };
+  const bodyId = hostBodyId(request.body, signal, reject);
+  const bytes = bodyId === null ? takeBytes(request.body) : resolvedWith(null);
   upon(
-    react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), isStream }, bytes))),
+    react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), bodyId }, bytes))),
     ({ head, body }) => {
       done();
       resolve(responseFromHost(head, hostBody(body, signal)));
@@ -65,6 +65,40 @@ export function responseFrom(request, signal) {
     },
   );
   return promise;
+}
+
+// The number of a body that needs no bytes to be sent along: the host has it, or gets it chunk by chunk as
+// somebody reads it. `fail` is given what ends it early. Else null.
+function hostBodyId(body, signal, fail) {
+  if (body === null) {
+    return null;
+  }
+  const kept = takeHostBody(body);
+  if (kept !== null || !isStreamBody(body)) {
+    return kept;
+  }
+  const id = op_upload_begin();
+  const unread = {};
+  const write = async (chunk) => {
+    try {
+      await op_upload_chunk(id, chunk);
+    } catch {
+      throw unread;
+    }
+  };
+  upon(
+    op_load("streams/body_streams.js").forEachChunk(streamOf(body), write),
+    // A stream that was canceled closes, too.
+    () => op_upload_end(id, signal?.aborted ? "the fetch was aborted" : null),
+    (error) => {
+      op_upload_end(id, error === unread ? "nobody reads it" : op_describe_error(error));
+      // *processBodyError*: what the reader does not want ends no fetch.
+      if (error !== unread) {
+        fail(new TypeError("Failed to fetch: the stream of the request's body broke"));
+      }
+    },
+  );
+  return id;
 }
 
 // A body that the host keeps, as `body.js` has bodies; null for a null body.

@@ -1,12 +1,18 @@
 // FetchEvent and its dispatch. (Service Workers, "FetchEvent", "Handle Fetch".)
 
-import { op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_console, op_describe_error, op_load, op_settled } from "ops";
-import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, react } from "./extendable.js";
+import {
+  op_answer, op_answer_body, op_answer_chunk, op_answer_end, op_answer_read, op_console, op_describe_error, op_fetch_aborted, op_load,
+  op_preload_response, op_settled,
+} from "ops";
+import { ExtendableEvent, addLifetimePromise, dispatchExtendable, isDispatching, promiseOf, react } from "./extendable.js";
+import { rejectedWith } from "./promises.js";
 import { USVString, callAsync, dictionary, errorOf, fromOp, idl, required } from "./webidl.js";
 
 // `onAnswer(event, enter, answer)`: `enter` is called by respondWith, and `answer` with what its
 // promise settles to, as `(response)` or `(undefined, error, true)`.
 let onAnswer, isAnswered;
+
+const noEvent = () => new TypeError("this is no FetchEvent");
 
 export class FetchEvent extends ExtendableEvent {
   #init;
@@ -20,6 +26,7 @@ export class FetchEvent extends ExtendableEvent {
     super(type, init);
     const { request, preloadResponse, clientId = "", resultingClientId = "", replacesClientId = "", isFallThrough = false, origin = "", handled } = dictionary(init, "The event's init");
     if (request === undefined) throw new TypeError("FetchEvent: the member 'request' is required");
+    if (!op_load("request.js").isRequest(request)) throw new TypeError("FetchEvent: the member 'request' is not a Request");
     this.#init = {
       request,
       preloadResponse: preloadResponse ?? Promise.resolve(undefined),
@@ -32,13 +39,13 @@ export class FetchEvent extends ExtendableEvent {
     this.#handled = handled ?? new Promise(() => {});
   }
   get request() { return this.#init.request; }
-  get preloadResponse() { return this.#init.preloadResponse; }
+  get preloadResponse() { return #init in this ? this.#init.preloadResponse : rejectedWith(noEvent()); }
   get clientId() { return this.#init.clientId; }
   get resultingClientId() { return this.#init.resultingClientId; }
   get replacesClientId() { return this.#init.replacesClientId; }
   get isFallThrough() { return this.#init.isFallThrough; }
   get origin() { return this.#init.origin; }
-  get handled() { return this.#handled; }
+  get handled() { return #handled in this ? this.#handled : rejectedWith(noEvent()); }
 
   respondWith(r) {
     required(arguments.length, 1, "respondWith");
@@ -46,7 +53,7 @@ export class FetchEvent extends ExtendableEvent {
     if (!isDispatching(this)) throw errorOf("InvalidStateError", "respondWith: only while the event is dispatched");
     // Step 3: if event's respond-with entered flag is set …
     if (this.#entered) throw errorOf("InvalidStateError", "respondWith was called already");
-    const promise = new Promise((resolve) => resolve(r));
+    const promise = promiseOf(r);
     // Step 4: add lifetime promise r to event.
     addLifetimePromise(this, promise);
     // Steps 5 to 7.
@@ -76,20 +83,44 @@ async function sendBody(id, body) {
     // A body that was handed over needs no end.
     if (bytes !== null) op_answer_body(id, bytes);
   } else {
-    await op_load("streams/body_streams.js").forEachChunk(body.stream, (chunk) => callAsync(op_answer_chunk, id, chunk));
+    const { cancelStream, forEachChunk } = op_load("streams/body_streams.js");
+    // Who stops reading cancels the stream, also while that has nothing to give.
+    react(callAsync(op_answer_read, id), () => cancelStream(body.stream, errorOf("AbortError", "the client reads no more")), () => {});
+    await forEachChunk(body.stream, (chunk) => callAsync(op_answer_chunk, id, chunk));
     op_answer_end(id, null);
   }
 }
 
+// The body of the request: its bytes, or what the host keeps of a stream.
+function requestBody(bytes, stream) {
+  if (bytes !== null && bytes !== undefined) return op_load("body.js").bodyOf(bytes);
+  if (stream === null) return null;
+  return Object.assign(op_load("fetch.js").hostBody(stream.id, null), { isStream: stream.isStream });
+}
+
+// A promise of the navigation preload's response.
+async function preload(id) {
+  const { head, body } = await callAsync(op_preload_response, id);
+  return op_load("response.js").responseFromHost(head, op_load("fetch.js").hostBody(body, null));
+}
+
 // Dispatches a fetch event; it is answered by op_answer, and over at op_settled.
-export function dispatchFetch(id, detail, body) {
+export function dispatchFetch(id, detail, bytes) {
   const { requestFromHost } = op_load("request.js");
   let handle, fail;
   const handled = new Promise((resolve, reject) => { handle = resolve; fail = reject; });
   react(handled, () => {}, () => {});
-  const { head, clientId, resultingClientId, replacesClientId, isFallThrough, origin } = detail;
+  const { head, clientId, resultingClientId, replacesClientId, isFallThrough, origin, stream, isPreloaded } = detail;
+  // A client that aborts is followed by the request's signal.
+  const watch = (signal) => react(callAsync(op_fetch_aborted, id), (aborted) => {
+    if (aborted) op_load("abort.js").signalAbort(signal, undefined);
+  }, () => {});
+  const request = requestFromHost(head, requestBody(bytes, stream), watch);
+  const preloadResponse = isPreloaded ? preload(id) : undefined;
+  if (isPreloaded) react(preloadResponse, () => {}, () => {});
   const event = new FetchEvent("fetch", {
-    cancelable: true, request: requestFromHost(head, body), clientId, resultingClientId, replacesClientId, isFallThrough, origin, handled,
+    cancelable: true, request, preloadResponse, clientId, resultingClientId, replacesClientId,
+    isFallThrough, origin, handled,
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);

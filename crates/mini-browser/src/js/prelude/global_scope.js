@@ -19,8 +19,9 @@ export function lazyServiceWorkers() {
 // global's own if that interface declares them, which is [Global], or else those of the prototype that does.
 export function installGlobalScope(Class, holder = global) {
   Object.setPrototypeOf(global, Class.prototype);
-  // The engine's own, which would hide the interface's.
+  // The engine's own, which would hide the interfaces'.
   delete global[Symbol.toStringTag];
+  delete global.performance;
   install({ Event, EventTarget });
   for (const value of [queueMicrotask, reportError]) {
     Object.defineProperty(global, value.name, { value, writable: true, enumerable: true, configurable: true });
@@ -39,6 +40,7 @@ export function installGlobalScope(Class, holder = global) {
   lazy("streams/encoding_streams.js", ["TextEncoderStream", "TextDecoderStream"]);
   lazy("streams/compression_streams.js", ["CompressionStream", "DecompressionStream"]);
   lazy("url.js", ["URL", "URLSearchParams"]);
+  lazy("url_pattern.js", ["URLPattern"]);
   lazy("streams/queuing_strategies.js", ["ByteLengthQueuingStrategy", "CountQueuingStrategy"]);
   lazy("streams/readable_stream.js", ["ReadableStream"]);
   lazy("streams/readers.js", ["ReadableStreamDefaultReader", "ReadableStreamBYOBReader"]);
@@ -50,6 +52,8 @@ export function installGlobalScope(Class, holder = global) {
   lazy("streams/transform_stream.js", ["TransformStream", "TransformStreamDefaultController"]);
   replaceable("performance", () => load("performance.js").performance, holder);
   lazy("performance.js", ["Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"]);
+  lazy("performance_observer.js", ["PerformanceObserver", "PerformanceObserverEntryList"]);
+  lazy("resource_timing.js", ["PerformanceResourceTiming"]);
   attribute(holder, "crypto", () => load("crypto.js").crypto);
   lazy("crypto.js", facts.secure ? ["Crypto", "SubtleCrypto"] : ["Crypto"]);
   lazy("abort.js", ["AbortController", "AbortSignal"]);

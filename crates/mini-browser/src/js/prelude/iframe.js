@@ -121,7 +121,7 @@ op_set_hook("frameLoaded", (id) => {
   const element = containers.get(id);
   if (element === undefined) return;
   const frame = frames.get(element);
-  queueTask("dom", () => {
+  queueTask("document", () => {
     if (frames.get(element) !== frame) return;
     fireEvent(element, "load");
     frame.release?.();

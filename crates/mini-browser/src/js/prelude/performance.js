@@ -1,14 +1,83 @@
 // Performance, with marks and measures. (High Resolution Time; Performance Timeline; User Timing.)
 
-import { op_now } from "ops";
-import { EventTarget } from "./events.js";
+import { op_next_resource_timing, op_navigation_timing, op_now, op_resource_timings, op_time_origin } from "ops";
+import { queueTask } from "./event_loop.js";
+import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { structuredClone } from "./structured_clone.js";
-import { DOMString, HOST, dictionary, double, errorOf, idl, illegal, required } from "./webidl.js";
+import { DOMString, HOST, dictionary, double, errorOf, idl, illegal, load, required } from "./webidl.js";
 
-const timeOrigin = Date.now() - op_now();
-
-// Entries by the order in which they were made.
+// Marks and measures, by the order in which they were made.
 let entries = [];
+
+// The performance entry buffer of resources, its limit, and what did not fit.
+let resources = [];
+let bufferSizeLimit = 250;
+let isFullPending = false;
+let secondary = [];
+
+// Called with each new entry, once there are observers.
+let queued = () => {};
+export function onEntries(then) {
+  queued = then;
+  pump();
+}
+
+// The document's own entry: as many as there are, which is one or none.
+let navigation = null;
+function navigations() {
+  if (navigation === null) {
+    const timing = op_navigation_timing();
+    navigation = timing === null ? [] : [load("resource_timing.js").newNavigationTiming(timing)];
+  }
+  return navigation;
+}
+
+// Takes the entries that the host has.
+function collect() {
+  for (const timing of op_resource_timings()) addResource(load("resource_timing.js").newResourceTiming(timing));
+}
+
+// From now on takes each entry as it comes.
+let isPumping = false;
+async function pump() {
+  if (isPumping) return;
+  isPumping = true;
+  collect();
+  for (;;) {
+    const timing = await op_next_resource_timing();
+    if (timing === null) return;
+    addResource(load("resource_timing.js").newResourceTiming(timing));
+  }
+}
+
+// Add a PerformanceResourceTiming entry to the performance entry buffer.
+function addResource(entry) {
+  queued(entry);
+  // Step 1.
+  if (resources.length < bufferSizeLimit && !isFullPending) {
+    resources.push(entry);
+    return;
+  }
+  // Step 2.
+  if (!isFullPending) {
+    isFullPending = true;
+    queueTask("performance timeline", fireBufferFull);
+  }
+  // Steps 3 and 4.
+  secondary.push(entry);
+}
+
+// Fire a buffer full event.
+function fireBufferFull() {
+  while (secondary.length > 0) {
+    const before = secondary.length;
+    if (resources.length >= bufferSizeLimit) fireEvent(performance, "resourcetimingbufferfull", true);
+    // Copy secondary buffer.
+    while (secondary.length > 0 && resources.length < bufferSizeLimit) resources.push(secondary.shift());
+    if (secondary.length >= before) secondary = [];
+  }
+  isFullPending = false;
+}
 
 export class PerformanceEntry {
   #entry;
@@ -63,15 +132,29 @@ export class Performance extends EventTarget {
     illegal(token);
     super();
   }
-  get timeOrigin() { return (this.#brand, timeOrigin); }
+  get timeOrigin() { return (this.#brand, op_time_origin()); }
   now() { return (this.#brand, op_now()); }
-  toJSON() { return (this.#brand, { timeOrigin }); }
+  toJSON() { return (this.#brand, { timeOrigin: op_time_origin() }); }
+
+  clearResourceTimings() {
+    this.#brand;
+    collect();
+    resources = [];
+  }
+  setResourceTimingBufferSize(maxSize) {
+    this.#brand;
+    required(arguments.length, 1, "setResourceTimingBufferSize");
+    bufferSizeLimit = maxSize >>> 0;
+    // Somebody cares whether it is full.
+    pump();
+  }
 
   mark(markName, markOptions = {}) {
     this.#brand;
     required(arguments.length, 1, "mark");
     const entry = new PerformanceMark(markName, markOptions);
     entries.push(entry);
+    queued(entry);
     return entry;
   }
   measure(measureName, startOrMeasureOptions = {}, endMark = undefined) {
@@ -79,6 +162,7 @@ export class Performance extends EventTarget {
     required(arguments.length, 1, "measure");
     const entry = measure(DOMString(measureName), startOrMeasureOptions, endMark);
     entries.push(entry);
+    queued(entry);
     return entry;
   }
   clearMarks(markName = undefined) { clear(this.#brand && "mark", markName); }
@@ -98,10 +182,20 @@ export class Performance extends EventTarget {
     return sorted((entry) => entry.name === name && (wanted === undefined || entry.entryType === wanted));
   }
 }
+defineEventHandler(Performance, "resourcetimingbufferfull");
 idl(Performance);
 Object.defineProperty(Performance, "length", { value: 0, configurable: true });
 
-const sorted = (wanted) => entries.filter(wanted).sort((a, b) => a.startTime - b.startTime);
+function sorted(wanted) {
+  collect();
+  return sortedEntries([...navigations(), ...entries, ...resources].filter(wanted));
+}
+
+// In the chronological order of their start.
+export const sortedEntries = (list) => list.sort((a, b) => a.startTime - b.startTime);
+
+// What an observer with `buffered` is given.
+export const bufferedEntries = (type) => sorted((entry) => entry.entryType === type);
 
 function clear(type, name) {
   if (name !== undefined) name = DOMString(name);

@@ -7,7 +7,7 @@ import { op_request_url, op_resolve_blob, op_set_hook } from "ops";
 
 import { abortSignal, dependentSignal, newSignal, shown } from "./abort.js";
 import { foreign } from "./brands.js";
-import { bodyInit, bodyOf, cloneBody, extract, includeBody, isStreamBody, isUnusable, moveBody } from "./body.js";
+import { bodyInit, cloneBody, extract, includeBody, isStreamBody, isUnusable, moveBody } from "./body.js";
 import { choice, members } from "./fetch_idl.js";
 import { append, contains, fill, headersInit, headersOver, headersState } from "./headers.js";
 import { keep } from "./kept.js";
@@ -17,7 +17,7 @@ let isOwn;
 let stateOf;
 
 export class Request {
-  // { request, headers, signal }; a signal that nobody asked for yet is null.
+  // { request, headers, signal, watch }; a signal that nobody asked for yet is null.
   #state;
 
   static {
@@ -147,15 +147,16 @@ export function requestSignal(object) {
   return stateOf(object).signal;
 }
 
-// A Request over what the host gave, with immutable headers. Host only.
-export function requestFromHost(head, bytes = null) {
+// A Request over what the host gave, with immutable headers; `watch` is given its signal, once somebody wants
+// that. Host only.
+export function requestFromHost(head, body = null, watch = null) {
   const request = {
     ...INITIAL,
     ...head,
     kept: keep("requester", head.requesterId ?? null),
-    body: bytes === null ? null : bodyOf(bytes),
+    body,
   };
-  return newRequest(request, "immutable", null);
+  return newRequest(request, "immutable", null, watch);
 }
 
 // A request as it crosses to the host, without its body. Keep the request until it has crossed.
@@ -278,6 +279,9 @@ function applyInit(request, init, fallbackMode) {
   if (Object.keys(init).length > 0) {
     if (request.mode === "navigate") {
       request.mode = "same-origin";
+      // The origin is this client's from now on.
+      request.requesterId = null;
+      request.kept = null;
     }
     request.reloadNavigation = false;
     request.historyNavigation = false;
@@ -426,12 +430,15 @@ function copyList(list) {
 
 // A Request's signal, made when it is first wanted.
 function signalOf(state) {
-  state.signal ??= newSignal();
+  if (state.signal === null) {
+    state.signal = newSignal();
+    state.watch?.(state.signal);
+  }
   return state.signal;
 }
 
 // *Create* a Request object.
-function newRequest(request, guard, signal) {
+function newRequest(request, guard, signal, watch = null) {
   const headers = headersOver(request.headers, guard);
-  return Reflect.construct(Request, [HOST, { request, headers, signal }]);
+  return Reflect.construct(Request, [HOST, { request, headers, signal, watch }]);
 }

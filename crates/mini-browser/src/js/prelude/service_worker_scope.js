@@ -2,6 +2,7 @@
 
 import { op_listeners, op_load, op_settled, op_set_hook, op_skip_waiting, op_worker_facts } from "ops";
 import { callbacksOf, defineEventHandler, onListenersChanged, typesOf } from "./events.js";
+import { makeExotic } from "./exotic_global.js";
 import { ExtendableEvent, InstallEvent, dispatchExtendable, newInstallEvent } from "./extendable.js";
 import { installGlobalScope, lazyServiceWorkers } from "./global_scope.js";
 import { promising } from "./promises.js";
@@ -56,6 +57,7 @@ function registrations() {
 }
 
 installGlobalScope(ServiceWorkerGlobalScope, WorkerGlobalScope.prototype);
+makeExotic(ServiceWorkerGlobalScope);
 install({ WorkerGlobalScope, ServiceWorkerGlobalScope, ExtendableEvent, InstallEvent });
 lazy("clients.js", ["Clients", "Client", "WindowClient"]);
 lazy("extendable_message_event.js", ["ExtendableMessageEvent"]);

@@ -98,11 +98,14 @@ export function lazy(file, names, enumerable = false) {
 // The lazy globals that nobody has used yet: names to getters.
 const unsettled = new Map();
 
-// A property of the window is about to be described, and a lazy global is a data property to scripts.
-op_set_hook("settle", (name) => {
+// A property of the global is about to be described, and a lazy global is a data property to scripts.
+export function settle(name) {
   const get = unsettled.get(name);
   if (get !== undefined && getOwnPropertyDescriptor(global, name)?.get === get) get();
-});
+}
+op_set_hook("settle", settle);
+
+export function settleAll() { for (const name of [...unsettled.keys()]) settle(name); }
 
 // The exports of a module of the prelude, which is loaded when it is first asked for.
 export function load(file) {

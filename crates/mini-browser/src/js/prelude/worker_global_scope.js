@@ -1,6 +1,6 @@
 // WorkerGlobalScope. (HTML, "The WorkerGlobalScope common interface".)
 
-import { op_evaluate, op_fetch_import, op_is_module_worker, op_load, op_resolve_url } from "ops";
+import { op_evaluate, op_fetch_import, op_is_module_worker, op_load, op_resolve_blob, op_resolve_url } from "ops";
 import { EventTarget, defineEventHandler } from "./events.js";
 import { own } from "./own.js";
 import { global } from "./realms.js";
@@ -17,10 +17,11 @@ export class WorkerGlobalScope extends EventTarget {
     const resolved = urls.map((url) => {
       const parsed = op_resolve_url(own.id, USVString(url));
       if (parsed === null || parsed === undefined) throw errorOf("SyntaxError", `importScripts: '${url}' is not a valid URL`);
-      return parsed;
+      // What a blob: URL leads to is settled when it is parsed.
+      return { parsed, blob: parsed.startsWith("blob:") ? op_load("kept.js").keep("blob", op_resolve_blob(parsed) ?? null) : null };
     });
-    for (const url of resolved) {
-      const script = call(op_fetch_import, url);
+    for (const { parsed, blob } of resolved) {
+      const script = call(op_fetch_import, parsed, blob?.id ?? null);
       try {
         op_evaluate(script.source, script.url);
       } catch (error) {

@@ -24,6 +24,12 @@ idl(WorkerLocation);
 export class WorkerNavigator {
   #brand = true;
   constructor() { illegal(arguments[0]); }
+  // NavigatorID.
+  get appCodeName() { this.#brand; return "Mozilla"; }
+  get appName() { this.#brand; return "Netscape"; }
+  get appVersion() { this.#brand; return "5.0"; }
+  get platform() { this.#brand; return ""; }
+  get product() { this.#brand; return "Gecko"; }
   get userAgent() { return "mini-browser"; }
   get language() { return "en"; }
   get languages() { return languages; }

@@ -1,49 +1,31 @@
 // XMLHttpRequest. (XMLHttpRequest, "Interface XMLHttpRequest".)
 
-import { op_fetch, op_fetch_sync, op_now, op_request_url, op_resolve_blob, op_url_set } from "ops";
+import { op_fetch, op_fetch_sync, op_now, op_resolve_blob } from "ops";
 import { newSignal, signalAbort } from "./abort.js";
-import { bodyInit, bytesNow, extract } from "./body.js";
-import { brands } from "./brands.js";
+import { bytesNow } from "./body.js";
 import { queueTask } from "./event_loop.js";
-import { EventTarget, defineEventHandler, fireEvent, typesOf } from "./events.js";
+import { defineEventHandler, fireEvent, typesOf } from "./events.js";
 import { chunksOf, unlessAborted } from "./fetch.js";
-import { combined, isForbiddenRequestHeader, normalize } from "./headers.js";
+import { isForbiddenRequestHeader, normalize } from "./headers.js";
 import { keep } from "./kept.js";
-import { parseMimeType, serializeMimeType } from "./mime_type.js";
+import { parseMimeType } from "./mime_type.js";
 import { fireProgress } from "./progress_event.js";
 import { global, windowProxy } from "./realms.js";
 import { requestOver, requestToHost } from "./request.js";
 import { clearTimeout, setTimeout } from "./timers.js";
-import { ByteString, DOMString, HOST, USVString, errorOf, fromOp, idl, illegal, required } from "./webidl.js";
-import { documentToSend, extractLength, headerText, responseOf, textOf, xmlOf } from "./xhr_response.js";
+import { ByteString, DOMString, HOST, USVString, errorOf, fromOp, idl, required } from "./webidl.js";
+import { XMLHttpRequestEventTarget, newUpload } from "./xhr_event_targets.js";
+import { Received } from "./xhr_received.js";
+import { TOKEN, extractBody, givenBody, openedMethod, openedUrl } from "./xhr_request.js";
 
 const UNSENT = 0, OPENED = 1, HEADERS_RECEIVED = 2, LOADING = 3, DONE = 4;
 const RESPONSE_TYPES = ["", "arraybuffer", "blob", "document", "json", "text"];
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// What a response is before there is one, and after it failed.
-const NETWORK_ERROR = { status: 0, statusText: "", headers: [], urlList: [], isError: true };
 
 const isWindow = windowProxy !== global;
 let documentOf;
 
-export class XMLHttpRequestEventTarget extends EventTarget {
-  constructor(token) {
-    illegal(token);
-    super();
-  }
-}
-idl(XMLHttpRequestEventTarget);
-Object.defineProperty(XMLHttpRequestEventTarget, "length", { value: 0, configurable: true });
-for (const type of ["loadstart", "progress", "abort", "error", "load", "timeout", "loadend"]) defineEventHandler(XMLHttpRequestEventTarget, type);
-
-export class XMLHttpRequestUpload extends XMLHttpRequestEventTarget {
-  constructor(token) { super(token); }
-}
-idl(XMLHttpRequestUpload);
-Object.defineProperty(XMLHttpRequestUpload, "length", { value: 0, configurable: true });
-
 export class XMLHttpRequest extends XMLHttpRequestEventTarget {
-  #upload = new XMLHttpRequestUpload(HOST);
+  #upload = newUpload();
   #state = UNSENT;
   #isSync = false;
   #isSent = false;
@@ -59,10 +41,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   #uploadListens = false;
   #uploadComplete = false;
   #uploadLength = 0;
-  #response = NETWORK_ERROR;
-  #pieces = [];
-  #received = 0;
-  #cache = {};
+  #response = new Received();
   // When progress was told last, and of how many bytes.
   #lastProgress = 0;
   #told = -1;
@@ -81,17 +60,9 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     const isAsync = arguments.length < 3 || !!async;
     const user = arguments.length < 3 || username === null ? null : USVString(username);
     const pass = arguments.length < 3 || password === null ? null : USVString(password);
-    // Steps 2 to 4.
-    if (!TOKEN.test(method)) throw errorOf("SyntaxError", `open: ${JSON.stringify(method)} is not a method`);
-    const upper = method.toUpperCase();
-    if (["CONNECT", "TRACE", "TRACK"].includes(upper)) throw errorOf("SecurityError", `open: method ${method} is forbidden`);
-    if (["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].includes(upper)) method = upper;
-    // Steps 5 to 8.
-    const parsed = op_request_url(url);
-    if (parsed === null) throw errorOf("SyntaxError", `open: ${JSON.stringify(url)} is not a valid URL`);
-    let { href } = parsed;
-    if (user !== null && /^(https?|ftp):/.test(href)) href = op_url_set(href, "username", user).href;
-    if (pass !== null && /^(https?|ftp):/.test(href)) href = op_url_set(href, "password", pass).href;
+    // Steps 2 to 8.
+    method = openedMethod(method);
+    const href = openedUrl(url, user, pass);
     // Step 9.
     if (!isAsync && isWindow && (this.#timeout !== 0 || this.#responseType !== "")) {
       throw errorOf("InvalidAccessError", "open: a synchronous request of a window has neither a timeout nor a response type");
@@ -105,7 +76,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#blob = href.startsWith("blob:") ? keep("blob", op_resolve_blob(href) ?? null) : null;
     this.#isSync = !isAsync;
     this.#headers = [];
-    this.#setResponse(NETWORK_ERROR);
+    this.#setResponse(new Received());
     // Step 12.
     if (this.#state !== OPENED) {
       this.#state = OPENED;
@@ -146,12 +117,12 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   send(body = null) {
     this.#state;
-    const given = body === undefined || body === null ? null : (documentToSend(body) ?? bodyInit(brands.isReadableStream(body) ? DOMString(body) : body));
+    const given = givenBody(body);
     // Steps 1 to 3.
     this.#mustBeOpened("send");
     const isIgnored = given === null || this.#method === "GET" || this.#method === "HEAD";
     // Step 4.
-    const extracted = isIgnored ? null : this.#extract(given);
+    const extracted = isIgnored ? null : extractBody(given, this.#headers);
     // Steps 5 to 10.
     this.#uploadListens = typesOf(this.#upload).length > 0;
     const request = requestOver({
@@ -162,24 +133,6 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#isSent = true;
     if (this.#isSync) this.#sendSync(request);
     else this.#sendAsync(request);
-  }
-
-  // Step 4: the body, whose type goes into the headers.
-  #extract(given) {
-    const isText = typeof given === "string" || given.document !== undefined;
-    const { body, type } = given.document === undefined ? extract(given) : { ...extract(given.document), type: given.type };
-    const author = combined(this.#headers, "content-type");
-    if (author === null) {
-      if (type !== null) this.#headers.push(["Content-Type", type]);
-    } else if (isText) {
-      const mimeType = parseMimeType(author);
-      const charset = mimeType?.parameters.get("charset");
-      if (charset !== undefined && charset.toLowerCase() !== "utf-8") {
-        mimeType.parameters.set("charset", "UTF-8");
-        this.#headers.find(([name]) => name.toLowerCase() === "content-type")[1] = serializeMimeType(mimeType);
-      }
-    }
-    return body;
   }
 
   // Step 11.
@@ -196,7 +149,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     if (this.#fetch !== fetch || this.#state !== OPENED || !this.#isSent) return;
     this.#startTimer();
     const useCorsPreflight = this.#uploadListens;
-    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight }, bytes));
+    this.#run(fetch, signal, (operation) => op_fetch(operation, { ...requestToHost(request), useCorsPreflight, initiator: "xmlhttprequest" }, bytes));
   }
 
   async #run(fetch, signal, start) {
@@ -240,42 +193,34 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   }
 
   #processResponse(head, body) {
-    this.#setResponse({ ...head, isError: false, hasBody: body !== null });
+    this.#setResponse(new Received(head, body !== null));
     this.#state = HEADERS_RECEIVED;
     fireEvent(this, "readystatechange", true);
     if (this.#state === HEADERS_RECEIVED && body === null) this.#handleEndOfBody();
   }
 
   #processBodyChunk(chunk) {
-    this.#pieces.push(chunk);
-    this.#received += chunk.byteLength;
-    this.#cache = {};
+    this.#response.add(chunk);
     if (this.#state !== HEADERS_RECEIVED && op_now() - this.#lastProgress < 50) return;
     this.#lastProgress = op_now();
     this.#state = LOADING;
     fireEvent(this, "readystatechange", true);
     if (this.#state !== LOADING) return;
-    this.#told = this.#received;
-    fireProgress(this, "progress", this.#received, this.#length(), true);
+    this.#told = this.#response.length;
+    fireProgress(this, "progress", this.#response.length, this.#response.wholeLength, true);
   }
 
   // Handle response end-of-body.
   #handleEndOfBody() {
     this.#end();
-    const length = this.#length();
+    const length = this.#response.wholeLength;
     // What the last chunk's event told is not told again.
-    if (!this.#isSync && this.#told !== this.#received) fireProgress(this, "progress", this.#received, length, true);
+    if (!this.#isSync && this.#told !== this.#response.length) fireProgress(this, "progress", this.#response.length, length, true);
     this.#state = DONE;
     this.#isSent = false;
     fireEvent(this, "readystatechange", !this.#isSync);
-    fireProgress(this, "load", this.#received, length, !this.#isSync);
-    fireProgress(this, "loadend", this.#received, length, !this.#isSync);
-  }
-
-  // The length that the response says it has, or 0.
-  #length() {
-    const { headers } = this.#response;
-    return combined(headers, "content-encoding") === null ? extractLength(headers) : 0;
+    fireProgress(this, "load", this.#response.length, length, !this.#isSync);
+    fireProgress(this, "loadend", this.#response.length, length, !this.#isSync);
   }
 
   // Request error steps.
@@ -283,7 +228,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     this.#end();
     this.#state = DONE;
     this.#isSent = false;
-    this.#setResponse(NETWORK_ERROR);
+    this.#setResponse(new Received());
     if (this.#isSync) throw exception;
     fireEvent(this, "readystatechange");
     if (!this.#uploadComplete) {
@@ -312,9 +257,8 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
       return;
     }
     this.#uploadComplete = true;
-    this.#setResponse({ ...answer.head, isError: false, hasBody: answer.hasBody });
-    this.#pieces = [answer.bytes];
-    this.#received = answer.bytes.byteLength;
+    this.#setResponse(new Received(answer.head, answer.hasBody));
+    this.#response.add(answer.bytes);
     this.#handleEndOfBody();
   }
 
@@ -328,7 +272,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     }
     if (this.#state === DONE) {
       this.#state = UNSENT;
-      this.#setResponse(NETWORK_ERROR);
+      this.#setResponse(new Received());
     }
   }
 
@@ -338,9 +282,6 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   #setResponse(response) {
     this.#response = response;
-    this.#pieces = [];
-    this.#received = 0;
-    this.#cache = {};
     this.#lastProgress = 0;
     this.#told = -1;
   }
@@ -372,16 +313,16 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     }, Math.max(fetch.started + this.#timeout - op_now(), 0));
   }
 
-  get responseURL() { return this.#response.urlList.length === 0 ? "" : this.#response.urlList.at(-1).replace(/#.*$/s, ""); }
+  get responseURL() { return this.#response.url; }
   get status() { return this.#response.status; }
   get statusText() { return this.#response.statusText; }
 
   getResponseHeader(name) {
     this.#state;
     required(arguments.length, 1, "getResponseHeader");
-    return combined(this.#response.headers, ByteString(name));
+    return this.#response.header(ByteString(name));
   }
-  getAllResponseHeaders() { return headerText(this.#response.headers); }
+  getAllResponseHeaders() { return this.#response.headerText; }
 
   overrideMimeType(mime) {
     this.#state;
@@ -404,8 +345,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
   get response() {
     if (this.#responseType === "" || this.#responseType === "text") return this.#text();
     if (this.#state !== DONE || this.#response.isError) return null;
-    if (!("object" in this.#cache)) this.#cache.object = responseOf(this.#responseType, this.#result());
-    return this.#cache.object;
+    return this.#response.object(this.#responseType, this.#overrideMimeType);
   }
 
   get responseText() {
@@ -415,20 +355,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
 
   #text() {
     if ((this.#state !== LOADING && this.#state !== DONE) || this.#response.isError) return "";
-    return this.#cache.text ??= textOf(this.#result(), this.#responseType);
-  }
-
-  // All that is known of the response.
-  #result() {
-    const bytes = new Uint8Array(this.#received);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.byteLength;
-    }
-    this.#pieces = [bytes];
-    const { headers, hasBody } = this.#response;
-    return { bytes, headers, hasBody, overrideMimeType: this.#overrideMimeType, url: this.responseURL };
+    return this.#response.text(this.#responseType, this.#overrideMimeType);
   }
 
   static {
@@ -440,8 +367,7 @@ export class XMLHttpRequest extends XMLHttpRequestEventTarget {
     documentOf = (request) => {
       if (request.#responseType !== "" && request.#responseType !== "document") throw errorOf("InvalidStateError", "The response is not a document");
       if (request.#state !== DONE || request.#response.isError) return null;
-      if (!("object" in request.#cache)) request.#cache.object = xmlOf(request.#result(), request.#responseType);
-      return request.#cache.object;
+      return request.#response.document(request.#responseType, request.#overrideMimeType);
     };
   }
 }

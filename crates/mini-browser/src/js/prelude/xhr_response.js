@@ -66,16 +66,6 @@ function finalCharset({ headers, overrideMimeType }) {
   return overrideMimeType?.parameters.get("charset") ?? extractMimeType(headers)?.parameters.get("charset") ?? null;
 }
 
-// What send() is given, if it is a Document: `{ document, type }`, with its markup; else null.
-export function documentToSend(value) {
-  if (typeof value !== "object" || !isWindow) return null;
-  const { DOCUMENT } = op_load("dom/nodes.js");
-  const record = op_load("dom/node.js").recordIfNode(value);
-  if (record === null || record.type !== DOCUMENT) return null;
-  const markup = record.isHtml ? op_load("dom/serialize.js").serializeChildren(record) : op_load("dom/serialize_xml.js").serializeXml(record);
-  return { document: markup.toWellFormed(), type: `${record.isHtml ? "text/html" : "application/xml"};charset=UTF-8` };
-}
-
 // Extract a length from a header list: 0 if there is none, or several that differ. (Fetch.)
 export function extractLength(headers) {
   const values = (combined(headers, "content-length") ?? "").split(",").map((value) => value.trim());

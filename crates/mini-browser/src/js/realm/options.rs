@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use service_worker::StartWorker;
 use service_worker::types::Environment;
+use service_worker::types::fetch::CredentialsMode;
 use url::Url;
 
 use crate::fetch::PolicyContainer;
@@ -35,6 +36,8 @@ pub struct WorkerOptions {
     pub name: String,
     /// Whether its script is a module.
     pub is_module: bool,
+    /// The credentials mode of its modules' requests.
+    pub credentials: CredentialsMode,
 }
 
 /// What a realm is made from.

@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -51,6 +51,7 @@ impl Hop for Scripts {
                 Ok(Hopped {
                     response: Response { head, body },
                     source: Source::Network,
+                    timing: ServiceWorkerTiming::default(),
                 })
             }
             None => Err(HopError::new("nothing there")),
@@ -279,9 +280,9 @@ fn import_scripts_runs_scripts_in_order_and_says_why_not() {
         importScripts('lib/a.js', '/lib/b.js');
         seen.push(a, b);
         importScripts();
-        importScripts('data:text/plain,var%20c=3');
+        importScripts('data:text/javascript,var%20c=3');
         seen.push(c);
-        tried('/missing.js'); tried('/page.html'); tried('http://['); tried('/throws.js'); tried('https://other.example/throws.js'); tried('/empty.js');
+        tried('/missing.js'); tried('/page.html'); tried('http://['); tried('/throws.js'); tried('https://other.example/throws.js'); tried('/empty.js'); tried('data:text/plain,1');
         importScripts('https://other.example/d.js');
         seen.push(d);
         postMessage(seen);";
@@ -306,6 +307,7 @@ fn import_scripts_runs_scripts_in_order_and_says_why_not() {
             "NetworkError",
             "SyntaxError",
             "EvalError",
+            "NetworkError",
             "NetworkError",
             "NetworkError",
             4
@@ -406,6 +408,34 @@ fn a_page_imports_modules_too() {
             "https://fonts.example.com/m.js",
             "https://fonts.example.com/m.js",
             "TypeError"
+        ])
+    );
+}
+
+#[test]
+fn a_page_says_where_its_modules_are_and_what_they_must_be() {
+    assert_eq!(
+        run(
+            &[
+                ("/lib/m.js", "export default import.meta.url;"),
+                ("/lib/other.js", "export default 1;")
+            ],
+            "const root = document.documentElement ?? document.appendChild(document.createElement('html'));
+            const errors = [];
+            addEventListener('error', ({ error }) => errors.push(error.name));
+            for (const text of ['{', JSON.stringify({
+                imports: { m: '/lib/m.js', 'lib/': '/lib/' },
+                integrity: { '/lib/other.js': 'sha256-AAAA' },
+            })]) root.append(Object.assign(document.createElement('script'), { type: 'importmap', text }));
+            return [(await import('m')).default, (await import('lib/m.js')).default, await import('lib/other.js').catch((error) => error.name),
+                await import('n').catch((error) => error.name), errors];"
+        ),
+        json!([
+            "https://fonts.example.com/lib/m.js",
+            "https://fonts.example.com/lib/m.js",
+            "TypeError",
+            "TypeError",
+            ["SyntaxError"]
         ])
     );
 }

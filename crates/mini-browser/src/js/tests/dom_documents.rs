@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use service_worker::tokio_adapter::TokioClock;
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment, PartitionPolicy};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -58,6 +58,7 @@ impl Hop for Files {
             Ok(Hopped {
                 response,
                 source: Source::Network,
+                timing: ServiceWorkerTiming::default(),
             })
         })
     }

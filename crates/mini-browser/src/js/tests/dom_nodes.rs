@@ -428,3 +428,28 @@ fn a_canvas_keeps_pixels_and_images_of_others_taint_none() {
         ])
     );
 }
+
+#[test]
+fn inner_text_is_what_would_be_seen() {
+    assert_eq!(
+        given(
+            "const seen = (html) => {
+                 const div = document.createElement('div');
+                 div.innerHTML = html;
+                 document.body.append(div);
+                 return div.innerText;
+             };
+             const aside = document.createElement('p');
+             aside.innerHTML = ' a <i>b</i>\\n';
+             [
+                 seen(' a\\n  b '), seen('a <b> c</b>'), seen('<p>a</p><p>b</p>c'), seen('<div>a</div><div>b</div>'), seen('a<br> b'),
+                 seen('<pre> a\\n b\\n</pre>'), seen('<ul> <li>a</li> <li>b</li> </ul>'), seen('a<script>1</script><span hidden>b</span>'),
+                 seen('<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>'), seen(''), aside.innerText,
+             ]"
+        ),
+        json!([
+            "a b", "a c", "a\n\nb\n\nc", "a\nb", "a\nb", " a\n b\n", "a\nb", "a", "a\tb\nc", "",
+            " a b\n"
+        ])
+    );
+}

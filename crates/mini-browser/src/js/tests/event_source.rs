@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -71,6 +71,7 @@ fn answer(request: &FetchRequest, count: usize) -> Result<Hopped, HopError> {
             body: Body::from_stream(futures_util::stream::iter(pieces)),
         },
         source: Source::Network,
+        timing: ServiceWorkerTiming::default(),
     })
 }
 

@@ -6,6 +6,7 @@ use service_worker::{Body, FetchAnswer};
 use url::Url;
 
 use super::stand::{Stand, answer, is_over, wait};
+use crate::js::client_ids;
 
 const FONT: &str = "https://fonts.example.com/font/css?x=1";
 
@@ -37,13 +38,13 @@ fn a_response_is_answered_with_its_head_and_body() {
 fn the_event_shows_its_request() {
     let (_, lines) = one(
         "const { method, url, mode } = event.request;
-        console.log(method, url, mode, event.clientId, event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
+        console.log(method, url, mode, /^[\\da-f]{8}-[\\da-f]{4}-4[\\da-f]{3}-[89ab][\\da-f]{3}-[\\da-f]{12}$/.test(event.clientId), event.resultingClientId === '', event.isFallThrough, event.origin === '', event.cancelable, event.isTrusted);
         event.preloadResponse.then((response) => console.log(response));",
     );
     assert_eq!(
         lines,
         [
-            "info: GET https://fonts.example.com/font/css?x=1 no-cors ClientId-5 true true true true true",
+            "info: GET https://fonts.example.com/font/css?x=1 no-cors true true true true true true",
             "info: undefined"
         ]
     );
@@ -194,8 +195,9 @@ fn the_event_of_a_navigation_says_how_it_came_about() {
     assert!(matches!(answer(answered), Some(FetchAnswer::NotHandled)));
     assert_eq!(
         stand.lines.all(),
-        [
-            r#"info: ["ClientId-7",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#
-        ]
+        [format!(
+            r#"info: ["{}",["unsafe-url",false,true],["unsafe-url",false,true],["",false,false]]"#,
+            client_ids::shown(ClientId(7))
+        )]
     );
 }

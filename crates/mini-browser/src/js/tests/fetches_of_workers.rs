@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use service_worker::FetchAnswer;
 use service_worker::types::fetch::{
-    RequestHead, RequestMode, Requester, ResponseType, ServiceWorkersMode,
+    Destination, RedirectMode, RequestHead, RequestMode, Requester, ResponseType,
+    ServiceWorkersMode,
 };
 use service_worker::types::{Origin, PartitionPolicy, Site, WorkerType};
 use service_worker::{Body, Response};
@@ -131,4 +132,47 @@ fn a_script_cannot_make_itself_a_requester_or_an_internal_response() {
     assert!(network.asked()[0].head.requester.is_none());
     assert_eq!(response.head.response_type, ResponseType::Default);
     assert!(!response.head.headers.contains_key("set-cookie"));
+}
+
+#[test]
+fn a_navigation_that_is_passed_on_is_still_whose_it_was() {
+    let network = Table::default().with(FONT, 200, &[]);
+    let mut stand = worker(
+        "onfetch = (event) => event.respondWith((async () => {
+            const { request } = event;
+            await fetch(request.clone());
+            await fetch(new Request(request, { mode: 'same-origin' }));
+            await fetch(request);
+            return new Response(JSON.stringify([request.url, request.mode]));
+         })());",
+        &network,
+    );
+    let link = Url::parse("https://link.test/").unwrap();
+    let mut navigation = RequestHead::get(link.clone(), Origin::of(&link));
+    navigation.url_list.push(Url::parse(FONT).unwrap());
+    navigation.method = http::Method::POST;
+    navigation.mode = RequestMode::Navigate;
+    navigation.redirect = RedirectMode::Manual;
+    navigation.destination = Destination::Iframe;
+    let (answered, _) = stand.fetch_head(navigation.clone(), Body::empty());
+    let Some(FetchAnswer::Response(response)) = answer(answered) else {
+        panic!("{:?}", stand.lines.all());
+    };
+    assert_eq!(text(*response), format!(r#"["{FONT}","navigate"]"#));
+    navigation.tainted_origin = true;
+    let (answered, _) = stand.fetch_head(navigation, Body::empty());
+    assert!(answer(answered).is_some());
+    let asked = network.asked();
+    let told: Vec<_> = asked
+        .iter()
+        .map(|asked| {
+            ["origin", "sec-fetch-site", "sec-fetch-dest"].map(|it| asked.network_header(it))
+        })
+        .collect();
+    let (linked, own) = (
+        ["https://link.test", "cross-site", "empty"],
+        ["https://fonts.example.com", "same-origin", "empty"],
+    );
+    let tainted = ["null", "cross-site", "empty"];
+    assert_eq!(told, [linked, own, linked, tainted, own, tainted]);
 }

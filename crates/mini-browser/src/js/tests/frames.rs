@@ -162,6 +162,44 @@ fn a_sandboxed_frame_has_an_origin_of_its_own_and_may_run_no_script() {
 }
 
 #[test]
+fn a_sandboxed_frame_is_told_that_it_has_no_service_workers() {
+    let child = "<script>
+        let seen = 'some';
+        try { navigator.serviceWorker } catch (error) { seen = error.name }
+        parent.postMessage([isSecureContext, seen], '*');
+    </script>";
+    assert_eq!(
+        in_page(
+            &[(CHILD, child)],
+            "const seen = [];
+            for (const sandbox of ['allow-scripts', 'allow-scripts allow-same-origin']) {
+                const said = message();
+                await withIframe({ sandbox, src: 'child.html' });
+                seen.push(await said);
+            }
+            return seen;"
+        ),
+        json!([[true, "SecurityError"], [true, "some"]])
+    );
+}
+
+#[test]
+fn what_a_frame_says_while_it_is_parsed_is_heard_after_it_has_loaded() {
+    assert_eq!(
+        in_page(
+            &[(CHILD, "<script>parent.postMessage('said', '*')</script>")],
+            "const seen = [];
+            addEventListener('message', (event) => seen.push(event.data));
+            const frame = await withIframe({ src: 'child.html' });
+            seen.push('loaded');
+            await new Promise((done) => setTimeout(done));
+            return seen;"
+        ),
+        json!(["loaded", "said"])
+    );
+}
+
+#[test]
 fn frames_in_frames_end_with_what_they_are_in() {
     let (page, _, log) = browser(&[
         (

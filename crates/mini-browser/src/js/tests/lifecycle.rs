@@ -186,7 +186,7 @@ fn skip_waiting_claim_and_registration_reach_the_facade() {
             console.log(await skipWaiting());
             try { await clients.claim(); } catch (e) { console.log(e.name, e.message); }
             const [client] = await clients.matchAll({ includeUncontrolled: true });
-            console.log(client instanceof WindowClient, client.type, client.frameType, client.url, client.id);
+            console.log(client instanceof WindowClient, client.type, client.frameType, client.url, client.id.length);
             client.postMessage({ greeting: 'hello' });
             console.log(await clients.get('no such client'), (await clients.get(client.id)).url === client.url);
             try { importScripts('x.js'); } catch (e) { console.log(e.name); }
@@ -201,7 +201,7 @@ fn skip_waiting_claim_and_registration_reach_the_facade() {
         [
             "info: undefined",
             "info: InvalidStateError not active",
-            "info: true window top-level https://fonts.example.com/page ClientId-1",
+            "info: true window top-level https://fonts.example.com/page 36",
             "info: undefined true",
             "info: NetworkError",
             "info: https://fonts.example.com/ true installing",

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment, PartitionPolicy};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -39,6 +39,7 @@ impl Hop for Echo {
                     body: Body::from(told),
                 },
                 source: Source::Network,
+                timing: ServiceWorkerTiming::default(),
             })
         })
     }

@@ -45,6 +45,54 @@ fn the_members_of_a_workers_global_are_its_own() {
 }
 
 #[test]
+fn a_workers_global_is_described_as_an_ordinary_one_with_a_prototype_that_stays() {
+    assert_installs(
+        "const ordinary = ({ value, writable, enumerable, configurable }, name) =>
+            check(name, typeof value === 'function' && writable && !enumerable && configurable);
+        ordinary(Object.getOwnPropertyDescriptor(self, 'Client'), 'Client');
+        ordinary(Reflect.getOwnPropertyDescriptor(self, 'FetchEvent'), 'FetchEvent');
+        ordinary(Object.getOwnPropertyDescriptors(self).CacheStorage, 'CacheStorage');
+        check('the same', Object.getOwnPropertyDescriptor(self, 'Client').value === Client);
+        check('missing', Object.getOwnPropertyDescriptor(self, 'nothing') === undefined);
+        check('others', Object.getOwnPropertyDescriptor({ a: 1 }, 'a').value === 1);
+        self.mine = 1;
+        check('own', Object.getOwnPropertyDescriptor(self, { toString: () => 'mine' }).value === 1);
+        await refuses('TypeError', () => Object.getOwnPropertyDescriptor(null, 'a'));
+        for (let next = self; next !== Object.prototype; next = Object.getPrototypeOf(next)) {
+            const is = Object.getPrototypeOf(next);
+            await refuses('TypeError', () => Object.setPrototypeOf(next, {}));
+            await refuses('TypeError', () => Object.setPrototypeOf(next, null));
+            await refuses('TypeError', () => { next.__proto__ = {}; });
+            check('refused', Reflect.setPrototypeOf(next, {}) === false);
+            check('the same may be set', Object.setPrototypeOf(next, is) === next && Reflect.setPrototypeOf(next, is));
+            next.__proto__ = is;
+            next.__proto__ = 1;
+            check('kept', Object.getPrototypeOf(next) === is);
+        }
+        const free = {};
+        Object.setPrototypeOf(free, null);
+        check('free', Object.getPrototypeOf(free) === null);
+        await refuses('TypeError', () => Object.setPrototypeOf(self, 1));
+        for (const [holder, name, length] of [[Object, 'getOwnPropertyDescriptor', 2], [Object, 'setPrototypeOf', 2], [Reflect, 'setPrototypeOf', 2]]) {
+            check(name, holder[name].name === name && holder[name].length === length && !('prototype' in holder[name]));
+        }
+        check('accessor', Object.getOwnPropertyDescriptor(Object.prototype, '__proto__').set.name === 'set __proto__');",
+    );
+}
+
+#[test]
+fn promises_of_a_fetch_event_reject_for_what_is_none() {
+    assert_installs(
+        "for (const name of ['handled', 'preloadResponse']) {
+            const { get } = Object.getOwnPropertyDescriptor(FetchEvent.prototype, name);
+            const rejected = get.call({});
+            check(name, rejected instanceof Promise);
+            await refuses('TypeError', () => rejected);
+        }",
+    );
+}
+
+#[test]
 fn a_worker_without_a_users_consent_opens_focuses_and_navigates_nothing_it_may_not() {
     assert_installs(
         "const [client] = await clients.matchAll();
@@ -193,4 +241,71 @@ fn a_container_of_another_window_registers_relative_to_that() {
         ),
         json!([true, "TypeError", "SecurityError", "TypeError"])
     );
+}
+
+#[test]
+fn routes_are_converted_as_web_idl_says_and_given_to_the_host() {
+    let stand = assert_installs(
+        "check('length', event.addRoutes.length === 1);
+        const source = 'network';
+        const first = event.addRoutes({ condition: { urlPattern: '/a', requestMethod: 'get', runningStatus: 'running' }, source });
+        check('a promise of nothing', first instanceof Promise && await first === undefined);
+        const pattern = new URLPattern({ pathname: '/b' }, { ignoreCase: true });
+        await event.addRoutes([
+            { condition: { or: new Set([{ not: { urlPattern: pattern } }, { urlPattern: { hash: 'c' } }]) }, source: { cacheName: 'leaves' } },
+            { condition: { requestMode: 'cors', requestDestination: '' }, source: 'race-network-and-fetch-handler' },
+        ]);
+        await event.addRoutes([]);
+        const seen = [];
+        const spy = (object) => new Proxy(object, { get(target, name) { if (typeof name === 'string') seen.push(name); return target[name]; } });
+        await event.addRoutes(spy({ source, condition: spy({ requestMode: 'cors' }) }));
+        check(seen.join(), seen.join() === 'condition,not,or,requestDestination,requestMethod,requestMode,runningStatus,urlPattern,source');",
+    );
+    let asked = stand.facade.asked.lock().unwrap().clone();
+    let routes: Vec<_> = asked.iter().filter(|it| it.contains("routes")).collect();
+    assert_eq!(routes.len(), 4, "{asked:?}");
+    for part in [
+        "String(\"/a\")",
+        "Some([103, 101, 116])",
+        "Running",
+        "Network",
+    ] {
+        assert!(routes[0].contains(part), "{part} {}", routes[0]);
+    }
+    for part in [
+        "Pattern(UrlPatternArguments",
+        "ignore_case: true",
+        "hash: Some(\"c\")",
+        "NamedCache(\"leaves\")",
+        "Some(Cors)",
+        "RaceNetworkAndFetchHandler",
+    ] {
+        assert!(routes[1].contains(part), "{part} {}", routes[1]);
+    }
+    assert!(routes[2].ends_with("routes []"), "{}", routes[2]);
+}
+
+#[test]
+fn what_are_no_routes_is_refused_and_the_installation_goes_on() {
+    let stand = assert_installs(
+        "const condition = { requestMethod: 'GET' };
+        const source = 'network';
+        const cyclic = {};
+        cyclic.not = cyclic;
+        for (const bad of [
+            undefined, null, 1, 'x', {}, { condition }, { source }, [{ condition, source }, 1],
+            { condition: 1, source }, { condition, source: 'elsewhere' }, { condition, source: {} }, { condition, source: null },
+            { condition: { requestMethod: '\\u3042' }, source }, { condition: { requestMode: 'websocket' }, source },
+            { condition: { requestDestination: 'serviceworker' }, source }, { condition: { runningStatus: 'asleep' }, source },
+            { condition: { or: {} }, source }, { condition: { or: [1] }, source }, { condition: { urlPattern: Symbol() }, source },
+        ]) await refuses('TypeError', () => event.addRoutes(bad));
+        await refuses('TypeError', () => event.addRoutes());
+        let refused = false;
+        await event.addRoutes({ condition: cyclic, source }).catch(() => { refused = true; });
+        check('a circle', refused);
+        await refuses('InvalidStateError', () => new InstallEvent('install').addRoutes({ condition, source }));
+        await refuses('TypeError', () => event.addRoutes.call({}, { condition, source }));",
+    );
+    let asked = stand.facade.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|it| it.contains("routes")), "{asked:?}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use http::HeaderMap;
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::fetch::RequestHead;
 use service_worker::types::{
@@ -21,8 +22,8 @@ use service_worker::{
 };
 use url::Url;
 
+use crate::js::fetch_events::{Incoming, Preload, Said, WhenAborted};
 use crate::js::seam::Registering;
-use crate::js::worker::{Incoming, Said};
 use crate::js::{
     Connections, ConsoleLevel, ConsoleSink, Death, Page, PageOptions, Pending, Seam, WorkerHost,
     WorkerHostOptions,
@@ -168,6 +169,10 @@ impl Seam for Facade {
         now(vec![registration_view()])
     }
 
+    fn update_via_cache(&self, _: RegistrationId) -> Option<UpdateViaCache> {
+        None
+    }
+
     fn script_bytes(&self, _: ClientId) -> Pending<u64> {
         now(1000)
     }
@@ -196,6 +201,16 @@ impl Seam for Facade {
 
     fn import_script(&self, _: WorkerId, url: Url) -> Pending<Result<Arc<ScriptResource>, String>> {
         now(Err(format!("{url} is not there")))
+    }
+
+    fn add_routes(
+        &self,
+        _: WorkerId,
+        event: EventId,
+        rules: Vec<RouterRule>,
+    ) -> Pending<Result<(), JobError>> {
+        self.ask(format!("{event} routes {rules:?}"));
+        now(Ok(()))
     }
 
     fn handle_fall_through_requests(
@@ -382,6 +397,16 @@ impl Stand {
         request: RequestHead,
         body: Body,
     ) -> (oneshot::Receiver<FetchAnswer>, Receiver<()>) {
+        self.fetch_with(request, body, None, Box::pin(std::future::pending()))
+    }
+
+    pub(super) fn fetch_with(
+        &mut self,
+        request: RequestHead,
+        body: Body,
+        preload: Option<Preload>,
+        aborted: WhenAborted,
+    ) -> (oneshot::Receiver<FetchAnswer>, Receiver<()>) {
         self.next_event += 1;
         let (sender, answer) = oneshot::channel();
         let mut sender = Some(sender);
@@ -397,11 +422,13 @@ impl Stand {
                     origin: String::new(),
                 },
                 body,
+                preload,
                 respond: Box::new(move |said| {
                     if let Said::Answer(answer) = said {
                         drop(sender.take().map(|sender| sender.send(answer)));
                     }
                 }),
+                aborted,
                 keep_alive: Box::new(keep_alive),
             })
             .unwrap();

@@ -42,6 +42,10 @@ impl Documents for Site {
         Box::new(Client(environment.id, Arc::clone(&self.log)))
     }
 
+    fn caught_up(&self) -> Pending<()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn inherit_controller(
         &self,
         environment: &Environment,
@@ -300,7 +304,7 @@ fn a_location_navigates_its_window_whose_realm_then_ends() {
                 seen.push(await message());
                 opened.addEventListener('pagehide', (event) => seen.push(event.type, event.persisted));
                 opened.addEventListener('unload', (event) => seen.push(event.type));
-                opened.setTimeout(() => seen.push('never'), 10);
+                opened.setTimeout(() => seen.push('never'), 900);
                 const old = opened.document;
                 // Relative to the realm whose script navigates.
                 opened.location = 'next.html';
@@ -312,7 +316,7 @@ fn a_location_navigates_its_window_whose_realm_then_ends() {
                 opened.location.href = '/child.html';
                 seen.push(await message());
                 seen.push(opened.location.href, opened.history.length);
-                await new Promise((done) => setTimeout(done, 30));
+                await new Promise((done) => setTimeout(done, 1000));
                 return seen;
             })()"
         ),

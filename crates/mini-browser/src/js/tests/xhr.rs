@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service_worker::types::fetch::ResponseHead;
 use service_worker::types::{ClientId, Environment};
-use service_worker::{Body, FetchRequest, Response};
+use service_worker::{Body, FetchRequest, Response, ServiceWorkerTiming};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, page_with, wait};
@@ -68,6 +68,7 @@ async fn answer(request: FetchRequest) -> Result<Hopped, HopError> {
             "/worker" => Source::OwnWorker,
             _ => Source::Network,
         },
+        timing: ServiceWorkerTiming::default(),
     })
 }
 

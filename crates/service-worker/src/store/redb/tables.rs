@@ -7,8 +7,8 @@ use redb::{
     Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
     ReadableTableMetadata, Table, TableDefinition, TableError, WriteTransaction,
 };
-use sw_registry::record::{self, RecordError, Row};
-use sw_registry::{Restored, StoreError, StoreWrite, StoredRegistration, StoredWorker};
+use sw_registry::record::{self, RecordError};
+use sw_registry::{Restored, StoreError, StoreWrite, StoredRegistration, StoredRows, StoredWorker};
 use sw_types::{RegistrationId, ScriptMap, WorkerId};
 use url::Url;
 
@@ -182,33 +182,32 @@ impl Tables {
 
     fn read_rows(&self, contents: &mut Contents, damage: &mut Damage) -> Result<(), StoreError> {
         let mut count = 0;
+        let length = self.rows.len().map_err(refused)?;
+        // What a damaged file says of itself is not taken on trust.
+        let room = usize::try_from(length).map_or(0, |length| length.min(1 << 20));
+        contents.restored.registrations.reserve(room);
         for entry in self.rows.iter().map_err(refused)? {
             let (id, row) = entry.map_err(refused)?;
             let id = RegistrationId(id.value());
             count += 1;
-            match read_row(id, row.value()) {
-                Ok(Row {
-                    registration,
-                    scripts,
-                }) => {
-                    let restored = &mut contents.restored;
-                    let after = id.0.saturating_add(1);
-                    restored.next_registration = restored.next_registration.max(after);
-                    for (worker, _) in scripts {
-                        let after = worker.0.saturating_add(1);
-                        restored.next_worker = restored.next_worker.max(after);
-                        contents.owners.insert(worker, id);
-                    }
-                    restored.registrations.push(registration);
-                }
-                Err(reason) => damage.rows.push((id, reason, row.value().to_vec())),
+            let pushed = contents.restored.registrations.push_record(id, row.value());
+            if let Err(error) = pushed {
+                damage
+                    .rows
+                    .push((id, error.to_string(), row.value().to_vec()));
             }
         }
-        match self.rows.len().map_err(refused)? {
-            length if length == count => Ok(()),
-            length => Err(StoreError::Damaged(format!(
-                "{count} of {length} registrations are there"
-            ))),
+        let restored = &mut contents.restored;
+        contents.owners = restored.registrations.workers().collect();
+        let registrations = contents.owners.values().max();
+        restored.next_registration = registrations.map_or(0, |last| last.0.saturating_add(1));
+        let workers = contents.owners.last_key_value();
+        restored.next_worker = workers.map_or(0, |(last, _)| last.0.saturating_add(1));
+        if length == count {
+            Ok(())
+        } else {
+            let missing = format!("{count} of {length} registrations are there");
+            Err(StoreError::Damaged(missing))
         }
     }
 
@@ -294,7 +293,7 @@ impl Damage {
         for entry in rows.iter().map_err(refused)? {
             let (id, row) = entry.map_err(refused)?;
             let id = RegistrationId(id.value());
-            if read_row(id, row.value()).is_ok() {
+            if StoredRows::default().push_record(id, row.value()).is_ok() {
                 whole.insert(id, row.value().to_vec());
             }
         }
@@ -416,15 +415,6 @@ fn raise(
             .map_err(refused)?;
     }
     Ok(())
-}
-
-/// A row, if it is one and stands under its own id.
-fn read_row(id: RegistrationId, record: &[u8]) -> Result<Row, String> {
-    let row = record::decode_registration(record).map_err(|error| error.to_string())?;
-    match row.registration.id {
-        own if own == id => Ok(row),
-        own => Err(format!("it is the row of {own}")),
-    }
 }
 
 /// The scripts that a row names; none if there is no row.

@@ -1,27 +1,13 @@
-//! *Try Clear*, *Try Activate* and *Activate*, and what clients are told.
+//! *Try Clear*, *Clear*, *Try Activate*, *Activate* and `skipWaiting()`.
 
 use sw_registry::Lifecycle;
-use sw_types::{ClientId, PromiseId, RegistrationId, WorkerId, WorkerState};
+use sw_types::{ClientId, RegistrationId, WorkerId, WorkerState};
 
+use super::disk::Then;
 use super::{Model, Worker};
 
 impl Model {
-    /// Idle workers say that they are, and the jobs that may begin are run. Where there is a row to
-    /// be removed, an unregister job comes after those answers; in a private session, before.
-    pub(super) fn settle_down(&mut self) {
-        loop {
-            let private = self.to_run.front().is_some_and(|key| key.0 == 1);
-            let asked = (!private).then(|| self.to_ask.pop_front()).flatten();
-            if let Some(id) = asked {
-                self.answer_idle(id);
-            } else if let Some(key) = self.to_run.pop_front() {
-                self.run_job(key);
-            } else if self.to_ask.is_empty() {
-                return;
-            }
-        }
-    }
-
+    /// Each running worker of a registration has said whether it is idle.
     pub(super) fn answer_idle(&mut self, id: RegistrationId) {
         if self.may_clear(id) && !self.any(id, |it| it.busy) {
             self.clear(id);
@@ -36,13 +22,11 @@ impl Model {
 
     /// *Try Clear*, and *Try Activate*.
     pub(super) fn attempt(&mut self, id: RegistrationId) {
-        if self.may_clear(id) {
-            if self.any(id, |it| it.running) {
-                self.to_ask.push_back(id);
-            } else {
-                self.clear(id);
-            }
-        }
+        self.try_clear(id);
+        self.try_activate(id);
+    }
+
+    pub(super) fn try_activate(&mut self, id: RegistrationId) {
         if let Some(waiting) = self.may_activate(id) {
             let active = self.registrations[&id].active;
             if active.is_some_and(|active| self.workers[&active].running) {
@@ -53,13 +37,23 @@ impl Model {
         }
     }
 
-    pub(super) fn may_clear(&self, id: RegistrationId) -> bool {
+    pub(super) fn try_clear(&mut self, id: RegistrationId) {
+        if self.may_clear(id) {
+            if self.any(id, |it| it.running) {
+                self.to_ask.push_back(id);
+            } else {
+                self.clear(id);
+            }
+        }
+    }
+
+    fn may_clear(&self, id: RegistrationId) -> bool {
         self.registrations.get(&id).is_some_and(|it| {
             it.unregistered && !it.activating && it.wakes.is_empty() && !self.is_used(id)
         })
     }
 
-    pub(super) fn may_activate(&self, id: RegistrationId) -> Option<WorkerId> {
+    fn may_activate(&self, id: RegistrationId) -> Option<WorkerId> {
         // *Try Clear* comes first, and finds each worker idle, or the active one busy.
         if self.may_clear(id) {
             return None;
@@ -70,7 +64,7 @@ impl Model {
         (!in_the_way || self.workers[&waiting].skip_waiting).then_some(waiting)
     }
 
-    pub(super) fn any(&self, id: RegistrationId, is: impl Fn(&Worker) -> bool) -> bool {
+    fn any(&self, id: RegistrationId, is: impl Fn(&Worker) -> bool) -> bool {
         let it = &self.registrations[&id];
         let workers = [it.installing, it.waiting, it.active];
         workers
@@ -79,8 +73,8 @@ impl Model {
             .any(|id| is(&self.workers[&id]))
     }
 
-    pub(super) fn activate(&mut self, id: RegistrationId, worker: WorkerId) {
-        let it = self.registrations.get_mut(&id).expect("it was tried");
+    fn activate(&mut self, id: RegistrationId, worker: WorkerId) {
+        let it = self.registration(id);
         it.waiting = None;
         it.activating = true;
         if let Some(old) = it.active.replace(worker) {
@@ -102,17 +96,42 @@ impl Model {
                 self.tell(client, format!("controllerchange {worker}"));
             }
         }
-        let it = self.workers.get_mut(&worker).expect("it was waiting");
-        if it.running {
-            it.event = Some(Lifecycle::Activate);
+        if self.workers[&worker].running {
+            self.dispatch_activate(worker);
         } else {
-            it.starting = true;
+            self.workers
+                .get_mut(&worker)
+                .expect("it was waiting")
+                .starting = true;
         }
     }
 
+    /// Whether a worker is to start, to be given its activate event.
+    pub(super) fn waits_for_activate_event(&self, worker: WorkerId) -> bool {
+        let it = &self.workers[&worker];
+        it.state == WorkerState::Activating
+            && it.starting
+            && !self.registrations[&it.registration].storing_activation
+    }
+
+    pub(super) fn dispatch_activate(&mut self, worker: WorkerId) {
+        let it = self.workers.get_mut(&worker).expect("it was waiting");
+        it.event = Some(Lifecycle::Activate);
+        self.skipped(worker, "Done");
+    }
+
+    /// *Activate*, step 10 has come to an end. An activation never fails.
+    pub(super) fn activate_event_over(&mut self, id: RegistrationId) {
+        let it = self.registration(id);
+        it.storing_activation = true;
+        let worker = it.active.expect("it was activating");
+        self.skipped(worker, "Done");
+        self.write(id, Then::Activate(id));
+    }
+
     pub(super) fn activated(&mut self, id: RegistrationId) {
-        let it = self.registrations.get_mut(&id).expect("it was activating");
-        it.activating = false;
+        let it = self.registration(id);
+        (it.activating, it.storing_activation) = (false, false);
         let worker = it.active.expect("it was activating");
         self.set_state(id, worker, WorkerState::Activated);
         self.serve_wakes(id);
@@ -151,43 +170,19 @@ impl Model {
     pub(super) fn redundant(&mut self, id: RegistrationId, worker: WorkerId) {
         let it = self.workers.get_mut(&worker).expect("it has a place");
         (it.running, it.starting, it.busy, it.event) = (false, false, false, None);
+        let awaited_by = std::mem::take(&mut it.awaited_by);
         self.set_state(id, worker, WorkerState::Redundant);
-    }
-
-    // Clients.
-
-    pub(super) fn use_registration(&mut self, client: ClientId, id: RegistrationId) {
-        let found = self.clients.get_mut(&client).expect("it was found");
-        if found.uses != Some(id) {
-            let former = found.uses.replace(id);
-            // *Handle Service Worker Client Unload*.
-            if let Some(former) = former {
-                self.attempt(former);
-            }
+        self.skipped(worker, "AbortError");
+        for promise in awaited_by {
+            self.settle(promise, "InvalidStateError");
         }
     }
 
-    pub(super) fn set_state(&mut self, id: RegistrationId, worker: WorkerId, state: WorkerState) {
-        self.workers.get_mut(&worker).expect("it has a place").state = state;
-        self.tell_all(id, &format!("{worker} {state}"));
-    }
-
-    pub(super) fn tell_all(&mut self, id: RegistrationId, line: &str) {
-        let partition = self.registrations[&id].key.0;
-        let clients: Vec<ClientId> = self.clients.keys().copied().collect();
-        for client in clients {
-            if self.clients[&client].key == partition {
-                self.tell(client, line.to_owned());
-            }
+    /// `skipWaiting()` has come to something.
+    pub(super) fn skipped(&mut self, worker: WorkerId, value: &str) {
+        let it = self.workers.get_mut(&worker).expect("it called");
+        for promise in std::mem::take(&mut it.skipping) {
+            self.settle(promise, value);
         }
-    }
-
-    pub(super) fn tell(&mut self, client: ClientId, line: String) {
-        self.told.entry(client).or_default().push(line);
-    }
-
-    pub(super) fn settle(&mut self, promise: PromiseId, value: &str) {
-        let before = self.settled.insert(promise, value.to_owned());
-        assert_eq!(before, None, "the model settles {promise} twice");
     }
 }

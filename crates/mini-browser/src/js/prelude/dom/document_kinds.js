@@ -21,6 +21,8 @@ export const charsetOf = (contentType) => /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec
 
 // Rules for identifying an unknown MIME type, as far as documents go.
 function sniff(bytes) {
+  // Nothing at all is taken for HTML, as browsers do.
+  if (bytes.length === 0) return "text/html";
   let start = "";
   for (const byte of bytes.subarray(0, 512)) start += String.fromCharCode(byte);
   if (/^\s*<(!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|!--)[\s>]/i.test(start)) return "text/html";

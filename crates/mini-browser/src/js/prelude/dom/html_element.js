@@ -8,7 +8,7 @@ import { Element } from "./element.js";
 import { GLOBAL_HANDLERS } from "./event_handlers.js";
 import { blur, focus } from "./focus.js";
 import { insert, remove, replaceAll } from "./mutation.js";
-import { attribute, isHtml, isConnected, newElement, newFragment, newText, textContent } from "./nodes.js";
+import { attribute, isHtml, isConnected, newElement, newFragment, newText } from "./nodes.js";
 import { recordOf } from "./node.js";
 import { keywords, reflect } from "./reflect.js";
 import { declarationOf } from "./style_declaration.js";
@@ -38,12 +38,12 @@ export class HTMLElement extends Element {
     return ["a", "area", "button", "frame", "iframe", "input", "object", "select", "textarea"].includes(record.localName) ? 0 : -1;
   }
   set tabIndex(value) { setValue(recordOf(this), "tabindex", String(Number(value) | 0)); }
-  get innerText() { return textContent(recordOf(this)); }
+  get innerText() { return load("dom/inner_text.js").innerText(recordOf(this)); }
   set innerText(value) {
     const record = recordOf(this);
     replaceAll(textFragment(record, value === null ? "" : DOMString(value)), record);
   }
-  get outerText() { return textContent(recordOf(this)); }
+  get outerText() { return load("dom/inner_text.js").innerText(recordOf(this)); }
   set outerText(value) {
     const record = recordOf(this);
     const { parent } = record;

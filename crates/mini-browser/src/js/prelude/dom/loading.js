@@ -1,6 +1,6 @@
 // How a document loads: its readiness, what delays its load event, and the end. (HTML, "The end".)
 
-import { op_loaded } from "ops";
+import { op_loaded, op_now } from "ops";
 import { queueTask } from "../event_loop.js";
 import { Event, fire, fireEvent } from "../events.js";
 import { load } from "../webidl.js";
@@ -13,6 +13,13 @@ export function setReadyState(document, state) {
   document.readyState = state;
   // Nobody can listen to a document that no script has seen.
   if (document.wrapper !== null) fireEvent(document.wrapper, "readystatechange");
+}
+
+// Notes in the document's load timing info when it did what.
+function note(document, ...names) {
+  document.times ??= {};
+  const now = op_now();
+  for (const name of names) document.times[name] = now;
 }
 
 // Delays the load event of a document until the function that it gives is called.
@@ -62,6 +69,7 @@ export function alreadyLoaded(document) {
 // The end, when the parser has stopped.
 export function theEnd(document) {
   loadingOf(document).stage = "scripts";
+  note(document, "domInteractive");
   setReadyState(document, "interactive");
   goOn(document);
 }
@@ -75,9 +83,11 @@ export function goOn(document) {
     if (next === undefined) {
       loading.stage = "content";
       // Step 6.
-      queueTask("dom", () => {
+      queueTask("document", () => {
         if (loading.stage !== "content") return;
+        note(document, "domContentLoadedEventStart");
         if (document.wrapper !== null || document.isShown) fire(new Event("DOMContentLoaded", { bubbles: true }), wrap(document), true);
+        note(document, "domContentLoadedEventEnd");
         loading.stage = "loading";
         goOn(document);
       });
@@ -91,7 +101,7 @@ export function goOn(document) {
   if (loading.stage !== "loading" || loading.asSoonAsPossible.size > 0 || loading.inOrder.length > 0 || loading.delays > 0) return;
   loading.stage = "finishing";
   // Step 9.
-  queueTask("dom", () => {
+  queueTask("document", () => {
     if (loading.stage !== "finishing") return;
     // Something delays it again.
     if (loading.delays > 0) {
@@ -99,10 +109,13 @@ export function goOn(document) {
       return;
     }
     loading.stage = "done";
+    note(document, "domComplete");
     setReadyState(document, "complete");
     if (document.isShown) {
       const { global } = document.home;
+      note(document, "loadEventStart");
       fire(new Event("load"), global, true, false, wrap(document));
+      note(document, "loadEventEnd");
       const { PageTransitionEvent } = load("navigation_events.js");
       fire(new PageTransitionEvent("pageshow", { persisted: false }), global, true, false, wrap(document));
     }

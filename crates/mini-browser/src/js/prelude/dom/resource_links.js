@@ -37,7 +37,7 @@ function process(element) {
     release();
   });
   steps.run(url, {
-    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? "", referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
+    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? undefined, referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
   }).then((sheet) => settle("load", sheet), () => settle("error"));
 }
 
@@ -72,8 +72,8 @@ async function loadIcon(url, settings) {
   return null;
 }
 
-async function preloadModule(url, { crossOrigin }) {
-  const module = await load("module_scripts.js").fetchExternal(url, { credentials: crossOrigin === "use-credentials" ? "include" : "same-origin" });
+async function preloadModule(url, settings) {
+  const module = await load("module_scripts.js").fetchExternal(url, settings);
   if (module === null) throw new TypeError("it cannot be fetched");
   return null;
 }
@@ -82,7 +82,8 @@ async function preloadModule(url, { crossOrigin }) {
 async function loadSheet(document, url, settings, depth = 0) {
   const response = await fetchForElement({ url, destination: "style", ...settings });
   if (!response.isOk) throw new TypeError(`status ${response.status}`);
-  const isCss = /^text\/css(;|$)/i.test((response.contentType ?? "").trim());
+  // Without a type it is what the keyword's default type says.
+  const isCss = (response.contentType === null && !response.isNoSniff) || /^text\/css(;|$)/i.test((response.contentType ?? "").trim());
   const isTolerated = document.mode === "quirks" && !response.isNoSniff && (response.type === "basic" || response.type === "default");
   if (!isCss && !isTolerated) throw new TypeError(`its type is ${response.contentType}`);
   const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(response.contentType ?? "")?.[1] ?? "utf-8";

@@ -1,6 +1,6 @@
 // Script elements. (HTML, "Processing model" of "The script element".)
 
-import { op_console, op_decode, op_is_scripting, op_report } from "ops";
+import { op_decode, op_is_scripting, op_report } from "ops";
 import { queueTask } from "../event_loop.js";
 import { fireEvent } from "../events.js";
 import { load } from "../webidl.js";
@@ -126,7 +126,7 @@ function fetchExternal(element, own, type, src) {
   if (url === null) return fail();
   const release = delayLoad(element.document);
   const settings = {
-    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? "", referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
+    crossOrigin: crossOriginOf(element), integrity: attribute(element, "integrity") ?? undefined, referrerPolicy: lowercase(attribute(element, "referrerpolicy") ?? ""),
   };
   const fetched = type === "module" ? fetchModule(url, settings) : fetchClassic(url, attribute(element, "charset"), settings);
   fetched.then((result) => markReady(own, result), () => markReady(own, null)).finally(release);
@@ -157,8 +157,7 @@ const charsetOf = (contentType) => /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(conten
 
 // Fetch an external module script graph.
 async function fetchModule(url, settings) {
-  const credentials = settings.crossOrigin === "use-credentials" ? "include" : "same-origin";
-  return { module: await load("module_scripts.js").fetchExternal(url, { credentials }) };
+  return { module: await load("module_scripts.js").fetchExternal(url, settings) };
 }
 
 // Step 32.
@@ -178,7 +177,7 @@ function createInline(element, own, type, source) {
       return true;
     }
     default:
-      op_console("error", "Import maps are not offered: module specifiers are resolved without this one");
+      load("module_scripts.js").registerImportMap(source);
       return false;
   }
 }

@@ -30,6 +30,9 @@ export function streamOfPromise(promise) {
   }), cancel: () => undefined });
 }
 
+// Read ahead, so that a stream ends, and fails, also while nobody reads: one chunk.
+const HIGH_WATER_MARK = 1;
+
 // A stream of chunks: `{ next() -> promise of a Uint8Array or null, cancel(reason) }`, and
 // `watch(error)`, which is given what errors the stream.
 export function streamOfChunks(chunks) {
@@ -48,7 +51,7 @@ export function streamOfChunks(chunks) {
       return stream.controller.pullAlgorithm?.(stream.controller);
     }),
     cancel: (reason) => promising(() => resolvedWith(chunks.cancel(reason))),
-  });
+  }, HIGH_WATER_MARK);
   chunks.watch?.((reason) => byteError(stream.controller, reason));
   return stream;
 }

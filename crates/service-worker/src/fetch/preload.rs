@@ -1,0 +1,121 @@
+//! Navigation preload: the network's answer, fetched beside the worker's start. (*Service Workers*,
+//! *Handle Fetch*, "If request is a navigation request, registration's navigation preload enabled
+//! flag is set …".)
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use http::{HeaderMap, HeaderName, Method};
+use sw_registry::Snapshot;
+use sw_types::fetch::{CacheMode, RequestHead, RequestMode, ResponseType, ServiceWorkersMode};
+use sw_types::{ClientId, Environment};
+
+use super::network::Asked;
+use super::{FetchError, filtered};
+use crate::shared::Shared;
+use crate::{Body, PreloadResponse, Response};
+
+const SERVICE_WORKER_NAVIGATION_PRELOAD: HeaderName =
+    HeaderName::from_static("service-worker-navigation-preload");
+
+/// A preload on its way; it goes on only while it is polled.
+pub(super) struct Preload(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Preload {
+    /// Begins one, if the registration wants it for this request; and what the event shows of it.
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        registration: &Snapshot,
+        head: &RequestHead,
+        client: ClientId,
+        environment: &Arc<Environment>,
+        network: (&HeaderMap, CacheMode),
+    ) -> Option<(Self, PreloadResponse)> {
+        let preload = &registration.navigation_preload;
+        if head.mode != RequestMode::Navigate || head.method != Method::GET || !preload.enabled {
+            return None;
+        }
+        // "Let preloadRequest be the result of cloning the request request", with the header, and
+        // with service-workers mode "none".
+        let mut head = RequestHead {
+            service_workers: ServiceWorkersMode::None,
+            ..head.clone()
+        };
+        // Its answer is an answer to what the worker is asked, wherever redirects came from.
+        let redirects = head.url_list.len().saturating_sub(1);
+        head.url_list.drain(..redirects);
+        let value = preload.header_value.clone();
+        head.headers
+            .append(SERVICE_WORKER_NAVIGATION_PRELOAD, value);
+        let (headers, cache) = (network.0.clone(), network.1);
+        let (mut sender, response) = PreloadResponse::pending();
+        let (shared, environment) = (Arc::clone(shared), Arc::clone(environment));
+        let preloading = async move {
+            let asked = Asked {
+                shared: &shared,
+                head: &head,
+                client,
+                environment: &environment,
+            };
+            let fetched = fetch(asked, headers, cache);
+            if let Some(result) = unless_unwanted(&mut sender, fetched).await {
+                // Nobody may want it any more.
+                let _unwanted = sender.send(result.map_err(|error| error.to_string()));
+            }
+        };
+        Some((Self(Box::pin(preloading)), response))
+    }
+}
+
+async fn fetch(
+    asked: Asked<'_>,
+    headers: HeaderMap,
+    cache: CacheMode,
+) -> Result<Response, FetchError> {
+    let (response, _) = asked.send(Body::empty(), headers, cache).await?;
+    let mut response = filtered(asked.head, response, fetch_router::filter_network)?;
+    // The navigation itself could follow a redirect; a worker sees of it what its own `fetch()` of
+    // the request would show.
+    if matches!(response.head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        response.head.response_type = ResponseType::OpaqueRedirect;
+    }
+    Ok(response)
+}
+
+/// Drops `future` once nobody wants what it gives.
+async fn unless_unwanted<T, F: Future>(
+    sender: &mut oneshot::Sender<T>,
+    future: F,
+) -> Option<F::Output> {
+    match select(pin!(future), sender.cancellation()).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}
+
+/// Waits for `dispatched`, while the preload goes on. If that is not over by then it goes on in the
+/// background, until the event is over: `waitUntil` may wait for it.
+pub(super) async fn beside<T>(
+    shared: &Shared,
+    preload: Option<Preload>,
+    dispatched: impl Future<Output = T>,
+) -> T {
+    let mut preloading = preload.map(|preload| preload.0);
+    let mut dispatched = pin!(dispatched);
+    let output = poll_fn(|cx| {
+        if let Some(running) = &mut preloading
+            && running.as_mut().poll(cx).is_ready()
+        {
+            preloading = None;
+        }
+        dispatched.as_mut().poll(cx)
+    })
+    .await;
+    if let Some(preloading) = preloading {
+        shared.in_background(preloading);
+    }
+    output
+}
