@@ -23,7 +23,7 @@ use crate::driver::Driver;
 use crate::functional::What;
 
 /// How many messages of an entry may be dispatched before the store hears of the first of them.
-const AHEAD: usize = 32;
+const AHEAD: usize = 128;
 
 impl Driver {
     /// A message has arrived; called with its port locked.
