@@ -37,12 +37,18 @@ const BENCHES: &[Bench] = &[
         target: "registry",
         features: "tokio,redb,host-tests",
     },
+    Bench {
+        name: "stash",
+        package: "service-worker",
+        target: "stash",
+        features: "tokio,redb,host-tests",
+    },
 ];
 
 /// What of a benchmark to run, and where its rows go.
 #[derive(clap::Args)]
 pub(crate) struct Wanted {
-    /// Which benchmark: fetch, js, ports or registry.
+    /// Which benchmark: fetch, js, ports, registry or stash.
     name: String,
     /// The beginnings of the ids of the rows to measure; all rows if none.
     ids: Vec<String>,

@@ -40,11 +40,9 @@
 //! to, and runs scripts in; a [`WorkerHost`](js::WorkerHost) runs the workers alone, for whoever
 //! drives the facade himself ([`Facade`] is what its scripts ask then).
 //!
-//! It does not paint, has no DOM beyond a document's title and text, no frames and no module
-//! scripts in pages. Bodies are whole, not streams (there is no `ReadableStream`, `Blob` or
-//! `FormData`), and `TextDecoder` knows UTF-8 only. The network is HTTP/1.1 without cookies and
-//! without an HTTP cache. Connections and stashed ports are not offered to scripts yet:
-//! what is missing is not there, or throws a `NotSupportedError`.
+//! It does not paint or lay anything out, plays no media, and draws no more than rectangles and
+//! images on a canvas; it has no `WebAssembly`, IndexedDB, WebSocket or notifications. The network is HTTP/1.1. What is missing is
+//! not there, or throws a `NotSupportedError`.
 //!
 //! The [`scenario`] is what the program of this crate runs; [`conformance`] is how it runs a page
 //! of the web-platform-tests.

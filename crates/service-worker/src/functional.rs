@@ -337,6 +337,11 @@ impl Driver {
     /// Tells the stash of a worker that is gone, once it is known for each message what became of
     /// it.
     pub(crate) fn answered_for(&mut self, worker: WorkerId) {
+        if !self.functional.ended.contains(&worker) {
+            return;
+        }
+        // What the stash has just given to a worker that it takes to be running comes back too.
+        self.poll_stash();
         let its = self.functional.events_of(worker);
         if its.iter().any(|(_, what)| what.is_unanswered()) {
             return;

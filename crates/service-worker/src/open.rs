@@ -12,7 +12,7 @@ use sw_registry::{Registry, RegistryStore, StoreError};
 
 use crate::commands::HostCommands;
 use crate::functional::Functional;
-use crate::shared::Shared;
+use crate::shared::{Brought, Shared};
 use crate::store::StoreThread;
 use crate::{CacheStorage, Clock, Driver, Handle, Network, Policies, Report};
 
@@ -69,14 +69,16 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
     let lookup = registry.lookup();
     let functional = Functional::new(&policies);
     let shared = Arc::new(Shared::new(
-        policies,
-        clock,
-        network,
-        caches,
+        Brought {
+            policies,
+            clock,
+            network,
+            caches,
+            blobs: store.blobs(),
+        },
         lookup,
         to_driver,
         reports,
-        store.blobs(),
     ));
     let mut driver = Driver {
         shared: Arc::clone(&shared),

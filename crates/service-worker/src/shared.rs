@@ -132,17 +132,29 @@ pub(crate) fn shut_down_error() -> JobError {
     JobError::Abort("the service-worker subsystem is shut down".to_owned())
 }
 
+/// What a host brought, as far as readers on any thread use it.
+pub(crate) struct Brought {
+    pub(crate) policies: Policies,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) caches: Arc<dyn CacheStorage>,
+    pub(crate) blobs: BlobReader,
+}
+
 impl Shared {
     pub(crate) fn new(
-        policies: Policies,
-        clock: Arc<dyn Clock>,
-        network: Arc<dyn Network>,
-        caches: Arc<dyn CacheStorage>,
+        brought: Brought,
         lookup: Lookup,
         driver: mpsc::UnboundedSender<ToDriver>,
         reports: mpsc::UnboundedSender<Report>,
-        blobs: BlobReader,
     ) -> Self {
+        let Brought {
+            policies,
+            clock,
+            network,
+            caches,
+            blobs,
+        } = brought;
         Self {
             loops: Mutex::new(WaitGraph::new(policies.limits.fall_through_depth)),
             installs: Mutex::new(Throttle::new(policies.limits.installs())),

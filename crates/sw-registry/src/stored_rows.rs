@@ -20,6 +20,8 @@ pub struct StoredRows {
     keys: Vec<StorageKey>,
     /// Where in `keys` a key is, by what it is encoded as.
     places: HashMap<Box<[u8]>, u32, RandomState>,
+    /// The last row's key, encoded: many rows of one key follow each other.
+    last: (Box<[u8]>, u32),
     /// The scopes, one after another.
     scopes: String,
     /// The bodies, likewise.
@@ -62,9 +64,11 @@ impl StoredRow {
 }
 
 impl StoredRows {
-    /// Makes room for so many more rows.
+    /// Makes room for so many more rows of a usual length.
     pub fn reserve(&mut self, more: usize) {
         self.rows.reserve(more);
+        self.scopes.reserve(more.saturating_mul(64));
+        self.bodies.reserve(more.saturating_mul(192));
     }
 
     /// Takes the record of a row, as [`record::encode_registration`] writes it, that stands under
@@ -178,12 +182,13 @@ impl StoredRows {
 
     /// The places of all rows, those of one key together and in the order of their scopes.
     fn by_key(&self) -> Vec<usize> {
-        let mut places: Vec<usize> = (0..self.rows.len()).collect();
-        places.sort_by_key(|at| self.rows[*at].key);
-        for of_key in places.chunk_by_mut(|a, b| self.rows[*a].key == self.rows[*b].key) {
-            of_key.sort_by_key(|at| self.scope(&self.rows[*at]));
+        let rows = self.rows.iter().enumerate();
+        let mut places: Vec<(u32, usize)> = rows.map(|(at, row)| (row.key, at)).collect();
+        places.sort();
+        for of_key in places.chunk_by_mut(|a, b| a.0 == b.0) {
+            of_key.sort_by_key(|(_, at)| self.scope(&self.rows[*at]));
         }
-        places
+        places.into_iter().map(|(_, at)| at).collect()
     }
 
     /// The workers, sorted, with the places of their rows.
@@ -223,14 +228,21 @@ impl StoredRows {
 
     /// The place of a row's key, which is decoded when it is met for the first time.
     fn intern(&mut self, head: &Head<'_>) -> Result<u32, RecordError> {
-        if let Some(place) = self.places.get(head.storage_key) {
-            return Ok(*place);
+        if !self.keys.is_empty() && *self.last.0 == *head.storage_key {
+            return Ok(self.last.1);
         }
-        let key = record::storage_key(head)?;
-        let place = u32::try_from(self.keys.len())
-            .map_err(|_| RecordError::Content("there are too many storage keys".to_owned()))?;
-        self.keys.push(key);
-        self.places.insert(head.storage_key.into(), place);
+        let place = match self.places.get(head.storage_key) {
+            Some(place) => *place,
+            None => {
+                let place = u32::try_from(self.keys.len()).map_err(|_| {
+                    RecordError::Content("there are too many storage keys".to_owned())
+                })?;
+                self.keys.push(record::storage_key(head)?);
+                self.places.insert(head.storage_key.into(), place);
+                place
+            }
+        };
+        self.last = (head.storage_key.into(), place);
         Ok(place)
     }
 }

@@ -98,7 +98,7 @@ impl World {
         };
         let service = url(&self.servers[1], "");
         let source = format!(
-            "await (async () => {{ const service = {:?}; {script} }})()",
+            "(async () => {{ const service = {:?}; {script} }})()",
             service.as_str()
         );
         let value = self.runtime.block_on(page.run_script(&source, "bench"));
@@ -129,7 +129,7 @@ async fn open(
 /// Registers the worker and waits until it is active and controls the page.
 async fn register(page: &Page, scope: &str) -> Result<(), mini_browser::js::ScriptError> {
     let script = format!(
-        "await (async () => {{
+        "(async () => {{
             await navigator.serviceWorker.register('/sw.js', {{ scope: {scope:?} }});
             while (navigator.serviceWorker.controller?.state !== 'activated') await new Promise((f) => setTimeout(f, 5));
             return true;

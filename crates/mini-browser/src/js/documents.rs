@@ -25,6 +25,9 @@ pub trait Documents: Send + Sync + 'static {
     /// A document is being made that is not fetched. What is given back is dropped when it is gone.
     fn create(&self, environment: &Environment) -> Box<dyn Any + Send>;
 
+    /// Ends when everybody can know the clients that were created so far.
+    fn caught_up(&self) -> Pending<()>;
+
     /// The client that was just created comes from a local URL, and has the controller of whoever
     /// made it. Ends when everybody can know.
     fn inherit_controller(

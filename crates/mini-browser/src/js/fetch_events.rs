@@ -251,7 +251,7 @@ impl Fetches {
                 alive,
                 reader,
                 body,
-            } = SentBody::new();
+            } = SentBody::ends();
             if let Some(fetch) = self.lock().get_mut(&event) {
                 fetch.body = Some(sender);
                 fetch.alive = Some(alive);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
+use service_worker::types::Environment;
 use service_worker::types::fetch::{CredentialsMode, Destination, RequestMode};
 use url::Url;
 
@@ -19,13 +20,16 @@ use crate::fetch::{FetchParams, PolicyContainer, ReferrerPolicy, policy_of_heade
 pub(super) struct ModuleFetches {
     /// The name of a module that is to be loaded → the URL of what imports it.
     referrers: RefCell<BTreeMap<String, Url>>,
-    /// The URL of a module → the referrer policy that it was served with.
+    /// The URL of a module → the referrer policy of its script fetch options, if that is not empty.
     policies: RefCell<BTreeMap<Url, ReferrerPolicy>>,
 }
 
-/// The policies of whoever asked for a worker: what its own script imports is fetched for them. A
-/// service of the worker's realm.
-pub(super) struct OutsideSettings(pub(super) PolicyContainer);
+/// Who asked for a worker: what its own script imports is fetched for them. A service of the worker's
+/// realm.
+pub(super) struct OutsideSettings {
+    pub(super) environment: Environment,
+    pub(super) policies: PolicyContainer,
+}
 
 impl ModuleFetches {
     /// The module `base` imports another.
@@ -36,21 +40,22 @@ impl ModuleFetches {
         }
     }
 
-    /// A module was served with those headers.
-    pub(super) fn served(&self, url: &Url, headers: &HeaderMap) {
-        if let Some(policy) = policy_of_headers(headers) {
+    /// A module was served with those headers. Its options are the *descendant script fetch options*
+    /// of what imports it, whose referrer policy was `inherited`.
+    pub(super) fn served(&self, url: &Url, headers: &HeaderMap, inherited: Option<ReferrerPolicy>) {
+        if let Some(policy) = policy_of_headers(headers).or(inherited) {
             self.policies.borrow_mut().insert(url.clone(), policy);
         }
     }
 
-    /// The request for a module, under its name.
+    /// The request for a module, under its name, and the referrer policy of its options.
     pub(super) fn params(
         &self,
         realm: &RealmState,
         name: &str,
         url: Url,
         is_json: bool,
-    ) -> FetchParams {
+    ) -> (FetchParams, Option<ReferrerPolicy>) {
         let referrer = self.referrers.borrow_mut().remove(name);
         let policy = referrer.as_ref().and_then(|referrer| {
             let policies = self.policies.borrow();
@@ -86,11 +91,17 @@ impl ModuleFetches {
         };
         let mut params = request.params(realm);
         if let Some(outside) = outside {
-            params = params.with_policies(&outside.0);
+            params = params.with_policies(&outside.policies);
+            params.head.origin = outside.environment.origin.clone();
+            // Its service worker is the worker's own, as for the script that imports it.
+            params.client = Environment {
+                id: params.client.id,
+                ..outside.environment.clone()
+            };
         }
         if let Some(policy) = policy {
             params.referrer_policy = policy;
         }
-        params
+        (params, policy)
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct ModuleScripts {
     failed: RefCell<Option<String>>,
     /// Which specifier could not be resolved since then.
     unresolved: RefCell<Option<String>>,
+    /// Whether something that it imports did not parse since then.
+    broken: Cell<bool>,
     /// Whether a module's imports are being loaded now.
     linking: Cell<bool>,
 }
@@ -44,6 +46,12 @@ impl ModuleScripts {
         self.failed
             .borrow_mut()
             .get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Whether the last script that was created imports one that does not parse: it has an error to
+    /// rethrow, which its evaluation throws.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.get()
     }
 
     /// Whether it is a module that is being linked that imports, and no script that runs.
@@ -72,6 +80,7 @@ impl ModuleScripts {
     ) -> Result<Created<'js>> {
         self.failed.take();
         self.unresolved.take();
+        self.broken.set(false);
         let (source, name) = (CString::new(source)?, CString::new(url)?);
         let flags =
             qjs::JS_EVAL_TYPE_MODULE | qjs::JS_EVAL_FLAG_STRICT | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
@@ -154,4 +163,9 @@ pub(super) fn unresolved(realm: &RealmState, why: &str) {
 /// A module of the realm could not be fetched.
 pub(super) fn failed(realm: &RealmState, why: &str) {
     realm.local::<ModuleScripts>().fail(why);
+}
+
+/// A module of the realm does not parse.
+pub(super) fn broken(realm: &RealmState) {
+    realm.local::<ModuleScripts>().broken.set(true);
 }

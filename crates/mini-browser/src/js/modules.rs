@@ -90,6 +90,8 @@ pub(super) fn load<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declar
         module_scripts::unresolved(&realm, &failure.message);
     } else if failure.name == "TypeError" {
         module_scripts::failed(&realm, &failure.message);
+    } else {
+        module_scripts::broken(&realm);
     }
     Module::declare(ctx.clone(), name, failure.source())
 }
@@ -120,10 +122,10 @@ fn try_load<'js>(
         return Err(Failure::of_type(message));
     }
     let fetches = realm.local::<ModuleFetches>();
-    let params = fetches.params(realm, name, url.clone(), kind.is_some());
+    let (params, policy) = fetches.params(realm, name, url.clone(), kind.is_some());
     let script = imported(realm, params)
         .map_err(|error| Failure::of_type(format!("Failed to fetch module {url}: {error}")))?;
-    fetches.served(&url, &script.headers);
+    fetches.served(&url, &script.headers, policy);
     let thrown = |_| Failure::of(&ThrownException::take(ctx, url.as_str()));
     if kind.is_none() && script.is_javascript() {
         return declare(ctx, name, script.text()).map_err(thrown);
@@ -233,6 +235,11 @@ pub(super) fn run<'js>(
 ) -> Result<Promise<'js>> {
     let scripts = realm.local::<ModuleScripts>();
     match scripts.create(ctx, source, url)? {
+        // Run a worker, "if script's error to rethrow is non-null".
+        Created::Script(_) if scripts.is_broken() => {
+            let message = "a module that it imports does not parse";
+            Err(Exception::throw_syntax(ctx, message))
+        }
         Created::Script(script) => scripts
             .run(ctx, script)
             .unwrap_or(Err(rquickjs::Error::Unknown)),

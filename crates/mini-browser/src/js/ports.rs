@@ -414,7 +414,8 @@ fn deliver_some(ctx: &Ctx<'_>, realm: &Realm, id: PortId) -> bool {
             }
             Next::Gone => return false,
         }
-        if state.has_ended() || state.is_killed() {
+        // A worker that closes runs no more tasks.
+        if state.has_ended() || state.is_killed() || event_loop.is_closing() {
             return false;
         }
         // Perform a microtask checkpoint.

@@ -53,7 +53,7 @@ pub(super) struct Ends {
 }
 
 impl SentBody {
-    pub(super) fn new() -> Ends {
+    pub(super) fn ends() -> Ends {
         // Room for two: what is sent at once is a chunk and the end.
         let (sender, pieces) = mpsc::channel(1);
         let (alive, is_alive) = oneshot::channel();
@@ -150,7 +150,7 @@ mod tests {
             body,
             alive,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         sender.send_all("hello".into());
         drop(alive);
         assert_eq!(body.collect(5).now_or_never(), Some(Ok("hello".into())));
@@ -163,7 +163,7 @@ mod tests {
             mut body,
             alive: _alive,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         let mut sent = 0;
         while is_sent(&sender, "x") {
             sent += 1;
@@ -179,7 +179,7 @@ mod tests {
             mut body,
             alive: _alive,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         assert!(is_sent(&sender, "x"));
         drop(sender);
         assert_eq!(next(&mut body), Some(Some(Ok("x".into()))));
@@ -189,7 +189,7 @@ mod tests {
             mut body,
             alive,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         assert!(is_sent(&sender, "x"));
         drop(alive);
         assert_eq!(next(&mut body), Some(Some(Ok("x".into()))));
@@ -201,7 +201,7 @@ mod tests {
     fn what_breaks_says_why() {
         let Ends {
             sender, mut body, ..
-        } = SentBody::new();
+        } = SentBody::ends();
         assert_eq!(sender.end(Err("why".into())).now_or_never(), Some(()));
         let broken = BodyError::Broken("why".into());
         assert_eq!(next(&mut body), Some(Some(Err(broken))));
@@ -214,7 +214,7 @@ mod tests {
             mut reader,
             body,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         assert_eq!((&mut reader).now_or_never(), None);
         drop(body);
         assert_eq!(reader.now_or_never(), Some(()));

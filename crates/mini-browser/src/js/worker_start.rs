@@ -43,8 +43,7 @@ pub(super) struct Starting {
     options: RealmOptions,
     /// The policies of a script that is not from the network.
     inherited: PolicyContainer,
-    /// The policies of who starts it.
-    outside: PolicyContainer,
+    outside: OutsideSettings,
     limits: Limits,
 }
 
@@ -100,7 +99,10 @@ impl Starting {
             environment,
             is_shared,
             inherited,
-            outside: realm.policies().clone(),
+            outside: OutsideSettings {
+                environment: outside,
+                policies: realm.policies().clone(),
+            },
             limits: realm.event_loop().limits(),
             new,
         }
@@ -123,6 +125,14 @@ impl Starting {
             }
         }
         let script = self.script()?;
+        if let Some(documents) = &documents {
+            // What the worker asks first must come from a client that is known.
+            let caught_up = documents.0.caught_up();
+            block_on(async move {
+                caught_up.await;
+                Ok(())
+            })?;
+        }
         let Self {
             new,
             is_shared,
@@ -133,7 +143,6 @@ impl Starting {
             limits,
             ..
         } = self;
-        let outside = Arc::new(OutsideSettings(outside));
         let mut url = script.url.clone();
         if url.fragment().is_none() {
             url.set_fragment(new.url.fragment());
@@ -146,7 +155,7 @@ impl Starting {
             _ => inherited,
         };
         // Check a global object's embedder policy, step 1: of dedicated workers only.
-        if !is_shared && !outside.0.admits(&policies) {
+        if !is_shared && !outside.policies.admits(&policies) {
             return Err(format!("{url} has no Cross-Origin-Embedder-Policy"));
         }
         options.policies = policies;
@@ -162,7 +171,7 @@ impl Starting {
         };
         Ok(Loaded {
             script,
-            options: options.with_service(outside),
+            options: options.with_service(Arc::new(outside)),
             agent,
             client,
             documents,
@@ -259,7 +268,7 @@ pub(super) fn run_script(
     };
     if is_module {
         let fetches = state.local::<ModuleFetches>();
-        fetches.served(&script.url, &script.headers);
+        fetches.served(&script.url, &script.headers, None);
         let ran = modules::run(ctx, state, url, script.text());
         let waits = ran.and_then(|promise| report_rejection(ctx, state, &promise));
         return waits.map_err(|_| Exception::take(ctx, url).to_string());

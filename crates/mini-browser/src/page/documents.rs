@@ -35,6 +35,10 @@ impl Documents for BrowserDocuments {
         Box::new(Client::create(&self.0, environment.clone()))
     }
 
+    fn caught_up(&self) -> Pending<()> {
+        Box::pin(self.0.facade.handle().caught_up())
+    }
+
     fn inherit_controller(
         &self,
         environment: &Environment,

@@ -1,8 +1,9 @@
 //! Shared workers in a browser: who shares them, and how service workers see them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use http::header::{REFERRER_POLICY, SET_COOKIE};
 use mini_browser::js::TracingConsole;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
 use mini_browser::net::{Authority, HostMap, NetworkConfig};
@@ -42,16 +43,24 @@ const SERVICE_WORKER: &str = "const asked = [];
 async fn serve(request: ServerRequest) -> ServerResponse {
     let script = |source: &str| ServerResponse::ok("text/javascript", source.to_owned());
     match request.path() {
-        "/" | "/next" => ServerResponse::ok("text/html; charset=utf-8", PAGE),
+        "/" => ServerResponse::ok("text/html; charset=utf-8", PAGE).with(SET_COOKIE, "known=1"),
         "/in/sw.js" => script(SERVICE_WORKER),
         "/in/shared.js" | "/shared.js" => script(WORKER),
-        "/in/text" => ServerResponse::ok("text/plain", "server"),
+        "/module.js" => script("import './one.js'; import('./two.js'); onconnect = async ({ source }) => source.postMessage((await import('./three.js')).value);")
+            .with(REFERRER_POLICY, "origin"),
+        "/one.js" | "/two.js" => script("export {};"),
+        "/three.js" => script("export * from './four.js';"),
+        "/four.js" => script("export const value = 4;"),
         _ => ServerResponse::status(StatusCode::NOT_FOUND),
     }
 }
 
+/// The paths that were asked for, with some headers of each.
+type Asked = Arc<Mutex<Vec<(String, [String; 3])>>>;
+
 struct World {
     browser: Browser,
+    asked: Asked,
     _server: Server,
     _profile: tempfile::TempDir,
 }
@@ -61,7 +70,16 @@ impl World {
         let authority = Authority::new().unwrap();
         let tls = authority.leaf(&[HOST]).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(address, Some(tls), serve).await.unwrap();
+        let asked = Asked::default();
+        let log = Arc::clone(&asked);
+        let serving = move |request: ServerRequest| {
+            let header = |name| request.header(name).unwrap_or("none").to_owned();
+            let headers = ["sec-fetch-dest", "referer", "cookie"].map(header);
+            let path = request.path().to_owned();
+            log.lock().unwrap().push((path, headers));
+            serve(request)
+        };
+        let server = Server::start(address, Some(tls), serving).await.unwrap();
         let mut network = NetworkConfig::default();
         network.host_map = HostMap::new().host(HOST, server.local_addr());
         network.extra_ca = vec![authority.certificate()];
@@ -74,9 +92,19 @@ impl World {
         });
         Self {
             browser: opened.unwrap().browser,
+            asked,
             _server: server,
             _profile: profile,
         }
+    }
+
+    /// `Sec-Fetch-Dest`, `Referer` and `Cookie` of the only request for a path.
+    fn asked(&self, path: &str) -> [String; 3] {
+        let asked = self.asked.lock().unwrap();
+        let mut of_path = asked.iter().filter(|(asked, _)| asked == path);
+        let (_, headers) = of_path.next().unwrap();
+        assert_eq!(of_path.next(), None, "{path} was asked for twice");
+        headers.clone()
     }
 
     async fn page(&self) -> Page {
@@ -170,6 +198,36 @@ async fn a_worker_that_is_claimed_has_another_controller() {
     assert_eq!(
         run(&page, &script).await,
         json!([null, "https://site.example/in/sw.js", "worker"])
+    );
+    page.close().await;
+    world.browser.close().await;
+}
+
+#[tokio::test]
+async fn what_a_module_imports_is_asked_for_as_its_script_or_by_it() {
+    let world = World::start().await;
+    let page = world.page().await;
+    let script =
+        "const { port } = new SharedWorker('/module.js', { type: 'module', credentials: 'omit' });
+        return await new Promise((done) => { port.onmessage = ({ data }) => done(data); });";
+    assert_eq!(run(&page, script).await, json!(4));
+    assert_eq!(
+        world.asked("/module.js"),
+        ["sharedworker", "https://site.example/", "none"]
+    );
+    // The script's own imports are the worker's; those of a script that runs are its own. The module's
+    // referrer policy is for both, and for what they import.
+    assert_eq!(
+        world.asked("/one.js"),
+        ["sharedworker", "https://site.example/", "none"]
+    );
+    assert_eq!(
+        world.asked("/two.js"),
+        ["script", "https://site.example/", "none"]
+    );
+    assert_eq!(
+        world.asked("/four.js"),
+        ["script", "https://site.example/", "none"]
     );
     page.close().await;
     world.browser.close().await;

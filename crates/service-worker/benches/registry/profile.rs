@@ -70,10 +70,8 @@ fn opening() -> Row {
     let ours = || {
         let start = Instant::now();
         let (store, set_aside) = RedbStore::open(&path).expect("the profile");
-        let t1 = milliseconds(start);
         let opened = opened(store);
         let passed = milliseconds(start);
-        eprintln!("store {t1:.1} registry {:.1}", passed - t1);
         assert!(set_aside.is_none() && opened.quarantined.is_empty());
         passed
     };

@@ -22,7 +22,7 @@ use super::pages::{Pages, path};
 use super::{Checked, ensure, equal};
 use crate::commands::CommandSender;
 use crate::endpoint::{Activity, Parcel, Pending};
-use crate::shared::{Requesting, Shared, ToDriver};
+use crate::shared::{Brought, Requesting, Shared, ToDriver};
 use crate::{
     Body, Clock, EventDetail, EventOutcome, FetchAnswer, FetchDetail, Handle, HostCommand,
     HostEvent, Policies, StartWorker, StopReason, WorkerEndpoint,
@@ -292,14 +292,16 @@ impl Wire {
         let policies = Policies::seeds();
         let registry = Registry::new(policies.limits.registry(), Restored::default());
         let shared = Arc::new(Shared::new(
-            policies,
-            under_test.clock(),
-            Arc::new(pages),
-            Arc::new(crate::NoCaches),
+            Brought {
+                policies,
+                clock: under_test.clock(),
+                network: Arc::new(pages),
+                caches: Arc::new(crate::NoCaches),
+                blobs: crate::store::BlobReader::default(),
+            },
             registry.lookup(),
             to_driver,
             reports,
-            crate::store::BlobReader::default(),
         ));
         let handle = Handle {
             shared: Arc::clone(&shared),

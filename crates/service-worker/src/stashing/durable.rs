@@ -42,6 +42,8 @@ pub(super) struct Known {
     /// Messages with numbers below this may be dispatched: should the process crash, the store says
     /// of them that they may have been.
     pub(super) granted: u64,
+    /// As far as the store has said so.
+    pub(super) confirmed: u64,
     /// Messages with numbers below this were.
     pub(super) dispatched: u64,
     /// How many are between the two.

@@ -115,9 +115,21 @@ impl Journal {
         writes
     }
 
-    fn committed(&mut self) -> Vec<Then> {
+    /// As [`Self::then`], when the store has this entry's cursor behind that number.
+    pub(super) fn then_behind(&mut self, entry: EntryId, number: u64, then: Then) {
+        let is_behind = |batch: &&mut Batch| {
+            let cursor = batch.cursors.get(&entry);
+            cursor.is_some_and(|cursor| *cursor > number)
+        };
+        match self.under_way.as_mut().filter(is_behind) {
+            Some(batch) => batch.then.push(then),
+            None => self.then(then),
+        }
+    }
+
+    fn committed(&mut self) -> Batch {
         self.refusals = 0;
-        self.under_way.take().unwrap_or_default().then
+        self.under_way.take().unwrap_or_default()
     }
 
     /// Whether it is the first time in a row.
@@ -171,7 +183,13 @@ impl Driver {
     /// "Accepted when the store has confirmed it."
     pub(crate) fn stash_committed(&mut self, result: Result<(), StoreError>) {
         let Err(error) = result else {
-            for then in self.durable.journal.committed() {
+            let batch = self.durable.journal.committed();
+            for (id, cursor) in batch.cursors {
+                if let Some(known) = self.durable.entries.get_mut(&id) {
+                    known.confirmed = known.confirmed.max(cursor);
+                }
+            }
+            for then in batch.then {
                 match then {
                     Then::Accepted(entry) => self.stash_input(stash::Input::Accepted { entry }),
                     Then::Granted(worker, event) => self.granted(worker, event),

@@ -192,9 +192,9 @@ impl Driver {
         }
     }
 
-    /// Whether a message may be dispatched; if not, the store is asked. "Attempts are counted durably
-    /// before each redelivery."
-    pub(super) fn grant(&mut self, stored: &mut Stored) -> bool {
+    /// Whether a message may be dispatched; if not, the store is asked, and `then` follows. "Attempts
+    /// are counted durably before each redelivery."
+    pub(super) fn grant(&mut self, stored: &mut Stored, then: Then) -> bool {
         let id = stored.entry;
         if stored.redelivered {
             if mem::replace(&mut stored.counted, true) {
@@ -203,17 +203,21 @@ impl Driver {
             stored.attempts = stored.attempts.saturating_add(1);
             let attempts = put(id, Kind::Attempts(stored.number), &stored.attempts);
             self.durable.journal.write(attempts);
+            self.durable.journal.then(then);
             return false;
         }
         let Some(known) = self.durable.entries.get_mut(&id) else {
             return true;
         };
-        if stored.number < known.granted {
+        if stored.number < known.confirmed {
             return true;
         }
-        known.granted = stored.number + 1;
-        known.ahead += 1;
-        self.durable.journal.cursor(id, known.granted);
+        if stored.number >= known.granted {
+            known.granted = stored.number + 1;
+            known.ahead += 1;
+            self.durable.journal.cursor(id, known.granted);
+        }
+        self.durable.journal.then_behind(id, stored.number, then);
         self.grant_ahead(id);
         false
     }

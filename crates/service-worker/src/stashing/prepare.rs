@@ -96,7 +96,10 @@ impl Driver {
             message: PortMessage { payload, ports },
             redelivered: stored.is_some_and(|stored| stored.redelivered),
         };
-        let granted = stored.as_mut().is_none_or(|stored| self.grant(stored));
+        let then = Then::Granted(worker, event);
+        let granted = stored
+            .as_mut()
+            .is_none_or(|stored| self.grant(stored, then));
         if let Some(found) = self.functional.event(worker, event) {
             found.unstored = unstored;
             found.what = What::Stashed {
@@ -107,9 +110,8 @@ impl Driver {
         }
         let granting = Preparing::Granting(detail);
         self.functional.preparing.insert(event, granting);
-        match granted {
-            true => self.granted(worker, event),
-            false => self.durable.journal.then(Then::Granted(worker, event)),
+        if granted {
+            self.granted(worker, event);
         }
     }
 
@@ -358,11 +360,11 @@ impl Shared {
 
 type Bodies = BTreeMap<Vec<u8>, Bytes>;
 
-/// The payloads, unless one is not there or damaged: that one, and why.
-fn checked(
-    keys: Vec<Vec<u8>>,
-    read: Vec<Option<Vec<u8>>>,
-) -> Result<Bodies, (Vec<u8>, Option<Vec<u8>>, String)> {
+/// A payload that is not there or damaged: its key, its record, and why.
+type Damage = (Vec<u8>, Option<Vec<u8>>, String);
+
+/// The payloads, unless one is not there or damaged.
+fn checked(keys: Vec<Vec<u8>>, read: Vec<Option<Vec<u8>>>) -> Result<Bodies, Damage> {
     let mut bodies = Bodies::new();
     for (key, record) in keys.into_iter().zip(read) {
         let Some(record) = record else {
@@ -376,10 +378,6 @@ fn checked(
     Ok(bodies)
 }
 
-fn damaged(
-    key: Vec<u8>,
-    record: Vec<u8>,
-    error: RecordError,
-) -> (Vec<u8>, Option<Vec<u8>>, String) {
+fn damaged(key: Vec<u8>, record: Vec<u8>, error: RecordError) -> Damage {
     (key, Some(record), format!("a payload: {error}"))
 }

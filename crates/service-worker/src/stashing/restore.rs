@@ -197,12 +197,13 @@ impl Driver {
             let bound: Bound = Arc::new(Mutex::new(port));
             registrations.insert(self.put_port_back(id, &rows, &bound));
             self.durable.pairs.entry(pair).or_default().push(id);
-            let (granted, dispatched) = (rows.cursor, rows.cursor);
+            let granted = rows.cursor;
             let known = Known {
                 pair,
                 peer: mutual,
                 granted,
-                dispatched,
+                confirmed: granted,
+                dispatched: granted,
                 ahead: 0,
             };
             self.durable.entries.insert(id, known);

@@ -178,7 +178,7 @@ impl House {
         (house, taken)
     }
 
-    fn opened(
+    pub(crate) fn opened(
         policies: Policies,
         store: Box<dyn service_worker::RegistryStore>,
     ) -> (Self, HostCommands) {

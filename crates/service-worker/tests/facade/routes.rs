@@ -408,6 +408,10 @@ fn rules_outlive_a_restart_and_go_with_their_worker() {
     stand.network.serve(&script, &[JS], "another");
     assert!(!asks_worker(&mut stand, 4), "it does not run");
     stand.handle.host_event(HostEvent::ClientGone(ClientId(4)));
+    stand.quiet();
+    stand
+        .clock
+        .pass(Policies::shipping().limits.soft_update_delay);
     let (start, _inbox) = stand.start();
     stand.started(&start, &[EventType::Fetch]);
     stand.until_state(WorkerState::Activated);

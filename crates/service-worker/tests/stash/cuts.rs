@@ -1,6 +1,7 @@
 //! Workers that die and stores that fail between any two messages.
 
 use std::sync::mpsc;
+use std::task::Poll;
 
 use service_worker::message_port::{MessageChannel, Posted};
 use service_worker::types::WorkerId;
@@ -118,7 +119,8 @@ async fn a_store_that_refuses_any_one_write_delays_messages_and_loses_none() {
         while let Some(report) = stand.house.reports.next().await {
             reported += usize::from(matches!(report, Report::StashNotStored { .. }));
         }
-        assert_eq!(stored_messages(&disk.now()), 0, "write {write}");
+        // The last removal may be what was refused.
+        assert!(stored_messages(&disk.now()) <= 1, "write {write}");
     }
     assert!(reported > WORDS.len(), "{reported}");
 }
@@ -129,25 +131,27 @@ async fn what_a_store_refuses_is_not_delivered_and_not_dropped_until_it_takes_it
     let mut stand = Stand::over(&disk);
     let worker = stand.install().await;
     let [a, _] = stand.stash_both(worker);
-    stand.house.handle.caught_up().await;
-    quiet().await;
+    while disk.now().rows_mut().len() < 2 {
+        std::thread::yield_now();
+        quiet().await;
+    }
     let handle = stand.house.handle.clone();
-    for refusals in 0..4 {
-        let before = disk.commits();
-        disk.fail_at(0, Failure::Refused);
-        if refusals == 0 {
-            handle.post_stashed(worker, a, message("one"));
-            handle.post_stashed(worker, a, message("two"));
+    let before = disk.commits();
+    disk.fail_at(0, Failure::RefusedTimes(4));
+    handle.post_stashed(worker, a, message("one"));
+    handle.post_stashed(worker, a, message("two"));
+    let mut said = Vec::new();
+    while said.len() < 2 {
+        if let Poll::Ready((worker, event, detail)) = stand.given_now().await {
+            assert!(disk.commits() > before + 4, "the store does not have it");
+            said.push(says(&detail));
+            stand.settle(worker, event);
         }
-        while disk.commits() == before {
-            std::thread::yield_now();
-            stand.house.pass_seconds(1).await;
-        }
-        assert_eq!(stored_messages(&disk.now()), 0, "{refusals}");
-        assert!(stand.given_now().await.is_pending(), "{refusals}");
+        std::thread::yield_now();
+        stand.house.pass_seconds(1).await;
     }
     let expected = ["one", "two"].map(|word| (word.to_owned(), false));
-    assert_eq!(stand.said_in_time(2).await, expected);
+    assert_eq!(said, expected);
 }
 
 #[tokio::test]

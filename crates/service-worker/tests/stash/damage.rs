@@ -168,7 +168,10 @@ async fn a_message_under_way_when_its_entry_becomes_durable_is_stored() {
     assert_eq!(says(&detail).0, "one");
     let b = handle.stash_port(worker, "b", port2).unwrap().unwrap();
     handle.post_stashed(worker, b, message("four"));
-    quiet().await;
+    while stored_messages(&disk.now()) < 4 {
+        std::thread::yield_now();
+        quiet().await;
+    }
     // The browser dies.
     let mut again = Stand::over(&Disk::holding(disk.now()));
     let said = again.said(4).await;

@@ -35,6 +35,8 @@ struct Inner {
 /// What happens to one write.
 pub(crate) enum Failure {
     Refused,
+    /// As many in a row are refused.
+    RefusedTimes(usize),
     /// Until something comes.
     Frozen(std::sync::mpsc::Receiver<()>),
 }
@@ -91,7 +93,13 @@ impl RegistryStore for Disk {
             && let Some((_, failure)) = inner.fails.take()
         {
             match failure {
-                Failure::Refused => return Err(StoreError::Io("the disk is full".into())),
+                Failure::RefusedTimes(times @ 2..) => {
+                    inner.fails = Some((number + 1, Failure::RefusedTimes(times - 1)));
+                    return Err(StoreError::Io("the disk is full".into()));
+                }
+                Failure::Refused | Failure::RefusedTimes(_) => {
+                    return Err(StoreError::Io("the disk is full".into()));
+                }
                 Failure::Frozen(thaw) => {
                     drop(inner);
                     thaw.recv().unwrap();
@@ -224,7 +232,7 @@ impl Stand {
     /// The same, while time passes.
     pub(crate) async fn said_in_time(&mut self, count: usize) -> Vec<(String, bool)> {
         let mut said = Vec::new();
-        for _ in 0..100_000 {
+        for _ in 0..2_000 {
             while let Poll::Ready((worker, event, detail)) = self.given_now().await {
                 said.push(says(&detail));
                 self.settle(worker, event);

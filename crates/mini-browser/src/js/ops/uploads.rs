@@ -23,7 +23,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             alive,
             body,
             ..
-        } = SentBody::new();
+        } = SentBody::ends();
         let id = keep_body(&realm, body);
         let uploads = realm.local::<Uploads>();
         uploads.0.borrow_mut().insert(id, (sender, alive));

@@ -26,6 +26,7 @@ export class FetchEvent extends ExtendableEvent {
     super(type, init);
     const { request, preloadResponse, clientId = "", resultingClientId = "", replacesClientId = "", isFallThrough = false, origin = "", handled } = dictionary(init, "The event's init");
     if (request === undefined) throw new TypeError("FetchEvent: the member 'request' is required");
+    if (!op_load("request.js").isRequest(request)) throw new TypeError("FetchEvent: the member 'request' is not a Request");
     this.#init = {
       request,
       preloadResponse: preloadResponse ?? Promise.resolve(undefined),

@@ -52,14 +52,14 @@ op_set_hook("workerError", (id, message, filename, lineno, colno) => {
   const worker = workers.get(id);
   if (worker === undefined) return;
   const event = () => new ErrorEvent("error", { cancelable: true, message, filename, lineno, colno, error: null });
-  if (!fire(event(), worker)) return;
-  if (fire(event(), global)) op_escalate(message, filename, lineno, colno);
+  if (!fire(event(), worker, true)) return;
+  if (fire(event(), global, true)) op_escalate(message, filename, lineno, colno);
 });
 
 // Run a worker, when there is no script.
 op_set_hook("workerFailed", (id) => {
   const worker = workers.get(id);
-  if (worker !== undefined) fireEvent(worker, "error");
+  if (worker !== undefined) fireEvent(worker, "error", true);
 });
 
 op_set_hook("workerEnded", (id) => { workers.delete(id); });

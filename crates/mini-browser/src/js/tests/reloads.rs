@@ -26,6 +26,10 @@ impl Documents for Telling {
         Box::new(())
     }
 
+    fn caught_up(&self) -> Pending<()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn inherit_controller(&self, _: &Environment, _: ClientId) -> Pending<Result<(), String>> {
         Box::pin(std::future::ready(Ok(())))
     }

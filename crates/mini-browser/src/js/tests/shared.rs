@@ -222,11 +222,12 @@ fn what_has_no_script_fires_error_at_each_object() {
         ("/page.html", "1"),
         ("/none.js", ""),
         ("/bad-module.js", "import './missing.js';"),
+        ("/broken-module.js", "import './bad.js';"),
     ]);
     assert_eq!(
         shared.page(1).run(
             "const seen = [];
-            for (const args of [['missing.js'], ['bad.js'], ['page.html'], ['none.js'], ['https://other.example/w.js'], ['about:blank'], ['bad-module.js', { type: 'module' }]]) {
+            for (const args of [['missing.js'], ['bad.js'], ['page.html'], ['none.js'], ['https://other.example/w.js'], ['about:blank'], ['bad-module.js', { type: 'module' }], ['broken-module.js', { type: 'module' }]]) {
                 const workers = [new SharedWorker(...args), new SharedWorker(...args)];
                 const errors = await Promise.all(workers.map((worker) => event(worker, 'error')));
                 seen.push(errors.every((error, at) => error.constructor === Event && error.target === workers[at]));
@@ -237,6 +238,7 @@ fn what_has_no_script_fires_error_at_each_object() {
             return seen;"
         ),
         json!([
+            true,
             true,
             true,
             true,

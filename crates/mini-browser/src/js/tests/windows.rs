@@ -42,6 +42,10 @@ impl Documents for Site {
         Box::new(Client(environment.id, Arc::clone(&self.log)))
     }
 
+    fn caught_up(&self) -> Pending<()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn inherit_controller(
         &self,
         environment: &Environment,
