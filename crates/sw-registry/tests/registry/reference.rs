@@ -56,6 +56,23 @@ fn simulate(seed: u64, length: usize) -> Result<BTreeSet<String>, String> {
         Err(failure) => failure,
     };
     steps.truncate(failure.at + 1);
+    loop {
+        let before = steps.len();
+        (steps, failure) = shorten(steps, failure);
+        if steps.len() == before {
+            break;
+        }
+    }
+    let Failure { words, story, .. } = failure;
+    Err(format!(
+        "seed {seed}: {words}\nafter these {} steps:\n{}\n",
+        steps.len(),
+        story.join("\n")
+    ))
+}
+
+/// Leaves out halves, quarters, and so on down to single steps, wherever it then fails as before.
+fn shorten(mut steps: Vec<Step>, mut failure: Failure) -> (Vec<Step>, Failure) {
     let mut part = steps.len() / 2;
     while part > 0 {
         let mut from = 0;
@@ -72,12 +89,7 @@ fn simulate(seed: u64, length: usize) -> Result<BTreeSet<String>, String> {
         }
         part /= 2;
     }
-    let Failure { words, story, .. } = failure;
-    Err(format!(
-        "seed {seed}: {words}\nafter these {} steps:\n{}\n",
-        steps.len(),
-        story.join("\n")
-    ))
+    (steps, failure)
 }
 
 /// Seeds from `first` on, until so many steps are done; and what came about in them.

@@ -19,6 +19,15 @@ impl Random {
         self.below(n) == 0
     }
 
+    /// What a script is: mostly what it was.
+    pub(crate) fn body(&mut self) -> u64 {
+        if self.one_in(4) {
+            1 + self.next() % 2
+        } else {
+            0
+        }
+    }
+
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
         (!from.is_empty()).then(|| from[self.below(from.len())])
     }

@@ -123,7 +123,7 @@ impl Run {
             return;
         };
         let path = IMPORTS[random.below(IMPORTS.len())];
-        let (body, from_cache) = (random.below(2) as u64, random.one_in(3));
+        let (body, from_cache) = (random.body(), random.one_in(3));
         let answer = match self.host.registry.import(worker, &url(path)) {
             Answer::Have(_) => Import::Have,
             Answer::Refused => Import::Refused,

@@ -22,7 +22,7 @@ impl Run {
         if IMPORTS.contains(&of.2) {
             self.see("an import that an update compares");
         }
-        let (body, from_cache) = (random.below(3) as u64, random.one_in(3));
+        let (body, from_cache) = (random.body(), random.one_in(3));
         let mut answer = script(&body.to_string());
         answer.from_cache = from_cache;
         let (answer, fetched) = match random.below(12) {
