@@ -10,7 +10,7 @@ use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::Destination;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
-    ScriptResource, UpdateViaCache, WorkerId, WorkerView,
+    ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
     AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
@@ -317,10 +317,6 @@ impl Seam for Facade {
 
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>> {
         Box::pin(self.handle.registrations(client))
-    }
-
-    fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache> {
-        self.handle.update_via_cache(registration)
     }
 
     fn script_bytes(&self, client: ClientId) -> Pending<u64> {

@@ -242,14 +242,6 @@ impl Handle {
         self.shared.lookup.match_registration_id(&key, url)
     }
 
-    /// `registration.updateViaCache`, which a later `register()` may change; `None` if the
-    /// registration is gone.
-    #[must_use]
-    pub fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache> {
-        let snapshot = self.shared.lookup.snapshot(registration)?;
-        Some(snapshot.update_via_cache)
-    }
-
     /// `navigator.serviceWorker.getRegistration(url)`: the registration that matches.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ impl From<AddError> for StashError {
 /// `whenStopped` is [`may_stash`](Handle::may_stash), and `stash_port` when the worker stops.
 impl Handle {
     /// `ports.add(name, port)` and `stashPort(name, port)`. From now on the port's messages come as
-    /// [`EventDetail::StashedMessage`], and wake the worker that they are for. Ports that a script
+    /// [`EventDetail::StashedMessage`](crate::EventDetail::StashedMessage), and wake the worker that they are for. Ports that a script
     /// does not stash are closed by the host when the worker stops.
     ///
     /// `None` if nothing can come of the port any more: it was never entangled, or its partner is

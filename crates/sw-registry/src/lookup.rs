@@ -9,8 +9,8 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use sw_types::{
     ClientId, EncodedRouterRule, Environment, EventTypes, FallThroughRule, FetchHandler,
-    NavigationPreload, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp, UpdateViaCache,
-    WorkerId, WorkerState,
+    NavigationPreload, RegistrationId, ScopeUrl, ScriptUrl, StorageKey, Timestamp, WorkerId,
+    WorkerState,
 };
 use url::{Position, Url};
 
@@ -33,8 +33,6 @@ pub struct Snapshot {
     pub scope: ScopeUrl,
     /// Who made it.
     pub provenance: Provenance,
-    /// Its update via cache mode.
-    pub update_via_cache: UpdateViaCache,
     /// Its navigation preload state.
     pub navigation_preload: NavigationPreload,
     /// Its last update check time.
@@ -339,7 +337,6 @@ mod tests {
             storage_key: key.clone(),
             scope: ScopeUrl::parse(scope, None).unwrap(),
             provenance: Provenance::Script,
-            update_via_cache: UpdateViaCache::Imports,
             navigation_preload: NavigationPreload::default(),
             last_update_check: None,
             stale_after: Duration::from_secs(1),

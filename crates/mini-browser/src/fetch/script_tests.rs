@@ -16,7 +16,7 @@ use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
-    RegistrationView, ScriptResource, UpdateViaCache, WorkerId, WorkerView,
+    RegistrationView, ScriptResource, WorkerId, WorkerView,
 };
 use url::Url;
 
@@ -159,10 +159,6 @@ impl Seam for NoWorkers {
 
     fn registration(&self, _: ClientId, _: &Url) -> Pending<Option<RegistrationView>> {
         async { None }.boxed()
-    }
-
-    fn update_via_cache(&self, _: RegistrationId) -> Option<UpdateViaCache> {
-        None
     }
 
     fn script_bytes(&self, _: ClientId) -> Pending<u64> {

@@ -87,9 +87,6 @@ pub trait Seam: Connections + Send + Sync + 'static {
     /// `ServiceWorkerContainer.getRegistrations()`
     fn registrations(&self, client: ClientId) -> Pending<Vec<RegistrationView>>;
 
-    /// `registration.updateViaCache`, `None` if the registration is gone.
-    fn update_via_cache(&self, registration: RegistrationId) -> Option<UpdateViaCache>;
-
     /// What the registrations of the client's storage key take, in bytes. (`StorageManager.estimate()`)
     fn script_bytes(&self, client: ClientId) -> Pending<u64>;
 

@@ -22,7 +22,7 @@ pub(super) fn worker(view: &WorkerView) -> Value {
     })
 }
 
-pub(super) const fn update_via_cache(mode: UpdateViaCache) -> &'static str {
+const fn update_via_cache(mode: UpdateViaCache) -> &'static str {
     match mode {
         UpdateViaCache::Imports => "imports",
         UpdateViaCache::All => "all",

@@ -73,12 +73,6 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     )?;
 
     let realm = ops.realm();
-    ops.add("op_update_via_cache", move |registration: f64| {
-        let mode = realm.seam().update_via_cache(registration_id(registration));
-        mode.map(views::update_via_cache)
-    })?;
-
-    let realm = ops.realm();
     ops.add(
         "op_update",
         move |ctx: Ctx<'js>, registration: f64| -> Result<Promise<'js>> {

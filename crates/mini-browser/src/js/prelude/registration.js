@@ -1,7 +1,7 @@
 // ServiceWorkerRegistration and ServiceWorker objects, one for each registration and worker of a
 // realm. (Service Workers, "ServiceWorker", "ServiceWorkerRegistration".)
 
-import { op_navigable, op_post_to_worker, op_unregister, op_update, op_update_via_cache } from "ops";
+import { op_navigable, op_post_to_worker, op_unregister, op_update } from "ops";
 import { EventTarget, defineEventHandler, fireEvent } from "./events.js";
 import { global, windowProxy } from "./realms.js";
 import { transferList } from "./structured_clone.js";
@@ -53,8 +53,7 @@ export class ServiceWorkerRegistration extends EventTarget {
     return this.#navigationPreload ??= new (load("navigation_preload.js").NavigationPreloadManager)(HOST, id);
   }
   get scope() { return this.#view.scope; }
-  // Another client may have changed it. One that is gone keeps what it had.
-  get updateViaCache() { return op_update_via_cache(this.#view.id) ?? this.#view.updateViaCache; }
+  get updateViaCache() { return this.#view.updateViaCache; }
   async update() { return registrationOf(await callAsync(op_update, this.#view.id)); }
   async unregister() { return await callAsync(op_unregister, this.#view.id); }
   static {

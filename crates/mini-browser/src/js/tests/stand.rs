@@ -169,10 +169,6 @@ impl Seam for Facade {
         now(vec![registration_view()])
     }
 
-    fn update_via_cache(&self, _: RegistrationId) -> Option<UpdateViaCache> {
-        None
-    }
-
     fn script_bytes(&self, _: ClientId) -> Pending<u64> {
         now(1000)
     }
