@@ -4,7 +4,7 @@ use sw_types::{ClientNotice, EventType, PromiseId, RegistrationId, WorkerId, Wor
 
 use crate::job::Waiting;
 use crate::state::Run;
-use crate::{JobError, Lifecycle, Output, Registry, Report, Settled, StoreError};
+use crate::{JobError, Lifecycle, Output, Registry, Report, Settled, StopReason, StoreError};
 
 /// Where *Activate* waits. It belongs to a registration, not to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Registry {
         // The active worker must have no pending events. Whether it has, its endpoint knows: the
         // answer comes as `Activity`, and word when it has become idle.
         match active {
-            Some(active) if self.runs(active) => self.output(Output::ReadActivity(active)),
+            Some(active) if self.may_be_busy(active) => self.output(Output::ReadActivity(active)),
             _ => self.activate(id),
         }
     }
@@ -208,11 +208,26 @@ impl Registry {
             .is_some_and(|it| it.waiting == Some(worker))
     }
 
-    /// Whether a worker runs, or may run on a moment longer.
-    pub(crate) fn runs(&self, worker: WorkerId) -> bool {
+    /// Whether a worker runs.
+    fn runs(&self, worker: WorkerId) -> bool {
         self.workers
             .get(&worker)
             .is_some_and(|worker| worker.run == Run::Running)
+    }
+
+    /// Whether a worker runs, is about to, or has not stopped yet.
+    pub(crate) fn has_a_run(&self, worker: WorkerId) -> bool {
+        self.workers
+            .get(&worker)
+            .is_some_and(|worker| worker.run != Run::Stopped)
+    }
+
+    /// Whether a worker may have an event: one that is to be stopped for idleness may have been sent
+    /// one at that moment, and then runs on.
+    pub(crate) fn may_be_busy(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| {
+            matches!(worker.run, Run::Running | Run::Stopping(StopReason::Idle))
+        })
     }
 
     /// *Should Skip Event*, turned round.

@@ -276,6 +276,17 @@ impl Host {
         promise
     }
 
+    /// A message for a worker.
+    pub(crate) fn run(&mut self, worker: WorkerId) -> PromiseId {
+        let promise = self.promise();
+        self.input(Input::Run {
+            promise,
+            worker,
+            initiator: None,
+        });
+        promise
+    }
+
     pub(crate) fn skip_waiting(&mut self, worker: WorkerId) -> PromiseId {
         let promise = self.promise();
         self.input(Input::SkipWaiting { promise, worker });
@@ -320,6 +331,11 @@ impl Host {
     /// A worker has handled its last functional event.
     pub(crate) fn idle(&mut self, worker: WorkerId) {
         self.busy.remove(&worker);
+        self.tells_activity(worker);
+    }
+
+    /// The registry hears how busy a worker is.
+    pub(crate) fn tells_activity(&mut self, worker: WorkerId) {
         self.read_activity(worker);
         self.pump();
     }
