@@ -16,6 +16,7 @@ impl Registry {
                 worker_type: register.worker_type,
                 update_via_cache: Some(register.update_via_cache),
                 force_bypass_cache: false,
+                referrer: register.referrer,
                 initiator: register.initiator,
             },
             referrer_origin: register.referrer_origin,

@@ -224,6 +224,7 @@ impl Host {
             update_via_cache: UpdateViaCache::Imports,
             client,
             referrer_origin: Origin::of(&url("/")),
+            referrer: None,
             provenance: Provenance::Script,
             initiator: Site::of(&Origin::of(&url("/"))),
         }
@@ -245,6 +246,7 @@ impl Host {
             promise,
             registration,
             caller: None,
+            referrer: None,
         });
         promise
     }
