@@ -3,7 +3,7 @@
 use sw_types::{ClientNotice, EventType, PromiseId, RegistrationId, WorkerId, WorkerState};
 
 use crate::job::Waiting;
-use crate::state::Run;
+use crate::state::{Registration, Run};
 use crate::{JobError, Lifecycle, Output, Registry, Report, Settled, StopReason, StoreError};
 
 /// Where *Activate* waits. It belongs to a registration, not to a job.
@@ -121,9 +121,22 @@ impl Registry {
         if let Some(worker) = self.registrations.get(&id).and_then(|it| it.active) {
             self.resolve_skip_waiting(worker);
         }
-        if self.store(id, Waiting::Activation(id)).is_none() {
+        let is_stored = self
+            .registrations
+            .get(&id)
+            .is_some_and(|it| it.active.is_some() && it.stored_as_activated == it.active);
+        if is_stored || self.store(id, Waiting::Activation(id)).is_none() {
             self.activated(id);
         }
+    }
+
+    /// The installing worker, if nothing can come between its installation and its activation: there
+    /// is no active worker that would have to go, and no activate event to wait for. Then one write
+    /// makes both durable.
+    pub(crate) fn activates_at_once(&self, registration: &Registration) -> Option<WorkerId> {
+        registration.installing.filter(|worker| {
+            registration.active.is_none() && !self.handles(*worker, EventType::Activate)
+        })
     }
 
     /// The answer to the write of *Storing*. If the store refused, the next start of the browser

@@ -143,6 +143,7 @@ impl Registry {
                 unregistered: false,
                 activation: None,
                 storing_install: false,
+                stored_as_activated: None,
                 wakes: Vec::new(),
                 asked_before_clear: Default::default(),
                 stored: false,
