@@ -15,6 +15,7 @@ use std::time::Instant;
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
 use service_worker::types::Environment;
+use service_worker::types::fetch::Referrer;
 use tokio::sync::watch;
 use url::Url;
 
@@ -122,6 +123,13 @@ impl RealmState {
             navigables.get(self.navigable?)?.parent?
         };
         self.event_loop.active(parent)?.state().referrer_source()
+    }
+
+    /// What is told of it to whom it fetches from.
+    pub(super) fn referrer(&self) -> Option<Referrer> {
+        let url = self.referrer_source()?;
+        let policy = self.policies().referrer;
+        Some(Referrer { url, policy })
     }
 
     /// What its fetches and registrations are made with. Borrowed: not to be held while a script

@@ -17,4 +17,6 @@ mod routes;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod scripts;
+#[cfg(test)]
 mod stand;
