@@ -6,6 +6,7 @@ mod bodies;
 mod driver;
 #[cfg(test)]
 mod fetches;
+mod idle;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
