@@ -8,9 +8,13 @@ mod driver;
 mod fetches;
 mod idle;
 #[cfg(test)]
+mod local_fetches;
+#[cfg(test)]
 mod native;
 #[cfg(test)]
 mod preloads;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod ring;
 #[cfg(test)]
