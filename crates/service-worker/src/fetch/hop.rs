@@ -106,7 +106,7 @@ impl Hop<'_> {
         let dispatched = match route.own.worker() {
             Some(worker) => {
                 let began = self.attempts.now();
-                Some((worker, began, self.to_own(controller).await))
+                Some((worker, began, self.dispatch_to_own(controller).await))
             }
             None => None,
         };
@@ -141,7 +141,7 @@ impl Hop<'_> {
         Ok(Some((response, who(worker))))
     }
 
-    async fn to_own(&mut self, controller: &Snapshot) -> Result<Dispatched, String> {
+    async fn dispatch_to_own(&mut self, controller: &Snapshot) -> Result<Dispatched, String> {
         let Asked {
             shared,
             head,
