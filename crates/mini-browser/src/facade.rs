@@ -220,8 +220,17 @@ impl Connections for Facade {
         self.handle.may_stash(worker)
     }
 
-    fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
-        self.handle.rename_stashed(worker, entry, name);
+    fn stashed_name(&self, worker: WorkerId, entry: EntryId) -> Option<String> {
+        self.handle.stashed_name(worker, entry)
+    }
+
+    fn rename_stashed(
+        &self,
+        worker: WorkerId,
+        entry: EntryId,
+        name: &str,
+    ) -> Result<(), StashError> {
+        self.handle.rename_stashed(worker, entry, name)
     }
 
     fn close_stashed(&self, worker: WorkerId, entry: EntryId) {
