@@ -151,8 +151,8 @@ pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
     realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
-/// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
-/// response.
+/// *Fetch* for an element: `{ status, type, url, contentType, contentRange, isNoSniff, body }`, of the
+/// internal response.
 async fn fetch_for_element(
     realm: Rc<RealmState>,
     head: Value,
@@ -183,6 +183,7 @@ async fn fetch_for_element(
         "type": head.response_type.as_str(),
         "url": head.url().map(Url::as_str),
         "contentType": header("content-type"),
+        "contentRange": header("content-range"),
         "isNoSniff": header("x-content-type-options")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff")),
         "body": body,
