@@ -15,7 +15,7 @@ use rquickjs::{Ctx, Promise, Result};
 use serde_json::{Value, json};
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
-    ResponseHead, ResponseType, ServiceWorkersMode,
+    ResponseHead, ResponseType, ServiceWorkersMode, mime_type,
 };
 use service_worker::types::{EventId, Origin};
 use service_worker::{Body, Response};
@@ -151,8 +151,8 @@ pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
     realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
-/// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
-/// response.
+/// *Fetch* for an element: `{ status, type, url, contentType, contentRange, isNoSniff, body }`, of the
+/// internal response.
 async fn fetch_for_element(
     realm: Rc<RealmState>,
     head: Value,
@@ -182,7 +182,8 @@ async fn fetch_for_element(
         "status": head.status.as_u16(),
         "type": head.response_type.as_str(),
         "url": head.url().map(Url::as_str),
-        "contentType": header("content-type"),
+        "contentType": mime_type(&head.headers),
+        "contentRange": header("content-range"),
         "isNoSniff": header("x-content-type-options")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff")),
         "body": body,
