@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::{Destination, Referrer};
@@ -177,11 +176,9 @@ const fn source(answered_by: AnsweredBy) -> Source {
 
 /// The same body, counted as it is read.
 fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
-    Body::from_stream(body.inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            count.fetch_add(chunk.len(), Ordering::Relaxed);
-        }
-    }))
+    body.inspected(move |chunk| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+    })
 }
 
 impl Connections for Facade {

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use futures_channel::mpsc;
 use futures_core::Stream;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use service_worker::Body;
 use service_worker::fetch_router::RouterSourceEnum;
@@ -72,11 +71,7 @@ impl Timings {
         };
         // Without a body, the entry is added here.
         let body = body?;
-        Some(Body::from_stream(body.inspect(move |chunk| {
-            if let Ok(chunk) = chunk {
-                ending.count(chunk.len());
-            }
-        })))
+        Some(body.inspected(move |chunk| ending.count(chunk.len())))
     }
 }
 
