@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
-use service_worker::fetch_router::{RouterRule, StaticRoute};
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::{Destination, Referrer};
 use service_worker::types::{
@@ -13,8 +12,8 @@ use service_worker::types::{
     ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
-    AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
-    JobError, RegisterOptions, StashError,
+    AnsweredBy, Body, ConnectError, ConnectOptions, DecisionRecord, EntryId, FetchError,
+    FetchRequest, Handle, JobError, RegisterOptions, StashError,
 };
 use url::Url;
 
@@ -37,10 +36,11 @@ pub struct FetchRecord {
     pub url: Url,
     /// For what.
     pub destination: Destination,
-    /// Who answered; `None` if nobody did.
+    /// Who answered; `None` if nobody did, also if workers alone were asked, before a preflight.
     pub answered_by: Option<AnsweredBy>,
-    /// The router rule that decided, if one did and there was an answer.
-    pub static_route: Option<StaticRoute>,
+    /// Which worker or router rule was to answer, how long each took that was asked, and why the others
+    /// were not; `None` for a client that is gone.
+    pub decision: Option<Box<DecisionRecord>>,
     /// The status; `None` without an answer.
     pub status: Option<u16>,
     /// How many bytes of the body have been read so far, decoded.
@@ -123,27 +123,32 @@ impl Hop for Facade {
             url: request.head.url().clone(),
             destination: request.head.destination,
             answered_by: None,
-            static_route: None,
+            decision: None,
             status: None,
             body_bytes: 0,
             error: None,
         };
         let reserved = request.reserved.as_ref().map(|reserved| reserved.id);
         let recorded_for = reserved.unwrap_or(request.client);
-        let fetching = self.handle.fetch(request);
+        let fetching = self.handle.fetch_with_record(request);
         let facade = self.clone();
         Box::pin(async move {
-            match fetching.await {
+            let (fetched, decision) = fetching.await;
+            // Workers alone were asked, and nothing was sent. It will be, after a preflight, and have a
+            // record of its own then.
+            let is_forbidden = matches!(fetched, Err(FetchError::NetworkForbidden(_)));
+            let error = fetched.as_ref().err().filter(|_| !is_forbidden);
+            let answer = fetched.as_ref().ok();
+            let record = FetchRecord {
+                answered_by: answer.map(|fetched| fetched.answered_by),
+                decision,
+                status: answer.map(|fetched| fetched.response.head.status.as_u16()),
+                error: error.map(ToString::to_string),
+                ..record
+            };
+            let body_bytes = facade.record(recorded_for, record);
+            match fetched {
                 Ok(fetched) => {
-                    let body_bytes = facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            answered_by: Some(fetched.answered_by),
-                            static_route: fetched.route.static_route,
-                            status: Some(fetched.response.head.status.as_u16()),
-                            ..record
-                        },
-                    );
                     let mut response = fetched.response;
                     response.body = counted(response.body, body_bytes);
                     Ok(Hopped {
@@ -152,21 +157,8 @@ impl Hop for Facade {
                         timing: fetched.timing,
                     })
                 }
-                Err(error) => {
-                    let error_text = Some(error.to_string());
-                    if matches!(error, FetchError::NetworkForbidden(_)) {
-                        // Nothing was sent. It will be, after a preflight, and be recorded then.
-                        return Err(HopError::network_forbidden());
-                    }
-                    facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            error: error_text,
-                            ..record
-                        },
-                    );
-                    Err(HopError::new(error))
-                }
+                Err(_) if is_forbidden => Err(HopError::network_forbidden()),
+                Err(error) => Err(HopError::new(error)),
             }
         })
     }
@@ -174,7 +166,9 @@ impl Hop for Facade {
 
 const fn source(answered_by: AnsweredBy) -> Source {
     match answered_by {
-        AnsweredBy::OwnWorker(_) | AnsweredBy::CacheStorage(_) => Source::OwnWorker,
+        AnsweredBy::OwnWorker(_) | AnsweredBy::LocalWorker(_) | AnsweredBy::CacheStorage(_) => {
+            Source::OwnWorker
+        }
         AnsweredBy::FallThrough(_) => Source::FallThrough,
         AnsweredBy::Network | AnsweredBy::HttpCache => Source::Network,
     }
@@ -182,11 +176,9 @@ const fn source(answered_by: AnsweredBy) -> Source {
 
 /// The same body, counted as it is read.
 fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
-    Body::from_stream(body.inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            count.fetch_add(chunk.len(), Ordering::Relaxed);
-        }
-    }))
+    body.inspected(move |chunk| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+    })
 }
 
 impl Connections for Facade {
@@ -225,8 +217,17 @@ impl Connections for Facade {
         self.handle.may_stash(worker)
     }
 
-    fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
-        self.handle.rename_stashed(worker, entry, name);
+    fn stashed_name(&self, worker: WorkerId, entry: EntryId) -> Option<String> {
+        self.handle.stashed_name(worker, entry)
+    }
+
+    fn rename_stashed(
+        &self,
+        worker: WorkerId,
+        entry: EntryId,
+        name: &str,
+    ) -> Result<(), StashError> {
+        self.handle.rename_stashed(worker, entry, name)
     }
 
     fn close_stashed(&self, worker: WorkerId, entry: EntryId) {

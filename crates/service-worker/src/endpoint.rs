@@ -317,13 +317,17 @@ impl Activity {
         }
     }
 
-    /// Takes no new events, unless there are some in progress; whether it is closed.
-    pub(crate) fn close_if_idle(&self) -> bool {
+    /// Takes no new events, unless there are some in progress: then, as [`Self::read`], when the
+    /// oldest of them was dispatched, and when the worker was last busy.
+    pub(crate) fn close_if_idle(&self) -> Result<(), (Instant, Instant)> {
         let mut busy = self.lock();
-        if busy.since.is_empty() {
-            busy.phase = Phase::Closed;
+        match busy.since.values().min().copied() {
+            Some(oldest) if busy.phase != Phase::Closed => Err((oldest, busy.last)),
+            _ => {
+                busy.phase = Phase::Closed;
+                Ok(())
+            }
         }
-        busy.phase == Phase::Closed
     }
 
     /// Takes no new events, and lets go of the clients that wait: what the worker does not answer

@@ -15,7 +15,7 @@ use sw_types::{
 use url::Url;
 
 use crate::shared::{Shared, ToDriver, shut_down_error};
-use crate::{FetchError, FetchRequest, Fetched, HostEvent};
+use crate::{DecisionRecord, FetchError, FetchRequest, Fetched, HostEvent};
 
 /// The facade as agents see it: cheap to clone, usable from any thread.
 ///
@@ -303,6 +303,17 @@ impl Handle {
         &self,
         request: FetchRequest,
     ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + 'static {
+        let fetched = self.fetch_with_record(request);
+        async move { fetched.await.0 }
+    }
+
+    /// As [`Self::fetch`], with the record of who was asked, for how long, and why not the others; none
+    /// for a client that is not known. (An aborted fetch, whose future is dropped, has none either.)
+    pub fn fetch_with_record(
+        &self,
+        request: FetchRequest,
+    ) -> impl Future<Output = (Result<Fetched, FetchError>, Option<Box<DecisionRecord>>)> + Send + 'static
+    {
         crate::fetch::fetch(Arc::clone(&self.shared), request)
     }
 

@@ -191,6 +191,7 @@ impl Registry {
                 self.start_failed(id, &reason);
             }
             Run::Running => {
+                tracing::warn!(%id, reason, "a worker died while it ran");
                 let worker = self.workers.get_mut(&id);
                 let lifecycle = worker.and_then(|worker| worker.lifecycle.take());
                 self.set_run(id, Run::Stopped);

@@ -53,6 +53,8 @@ pub struct RealmState {
     started: Cell<Instant>,
     global: RefCell<Option<Persistent<Object<'static>>>>,
     hooks: RefCell<BTreeMap<String, Persistent<Function<'static>>>>,
+    /// The exports of the prelude's modules that were asked for by name.
+    modules: RefCell<BTreeMap<String, Persistent<Object<'static>>>>,
     rejections: RefCell<Rejections>,
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     ended: watch::Sender<bool>,
@@ -264,6 +266,21 @@ impl RealmState {
             .kill(Death::Killed(reason.to_owned()));
     }
 
+    /// The exports of a module of the prelude, which is evaluated at first use. `ctx` is of this
+    /// realm.
+    pub(super) fn module<'js>(&self, ctx: &Ctx<'js>, file: &str) -> rquickjs::Result<Object<'js>> {
+        let known = self.modules.borrow().get(file).cloned();
+        if let Some(module) = known {
+            return module.restore(ctx);
+        }
+        let module = loader::import(ctx, file)?;
+        if !self.has_ended() {
+            let kept = Persistent::save(ctx, module.clone());
+            self.modules.borrow_mut().insert(file.to_owned(), kept);
+        }
+        Ok(module)
+    }
+
     /// Registers what Rust calls under `name`.
     pub(super) fn set_hook(&self, name: String, hook: Persistent<Function<'static>>) {
         if !self.has_ended() {
@@ -322,10 +339,11 @@ impl RealmState {
     pub(super) fn end(&self) {
         self.ended.send_replace(true);
         let hooks = std::mem::take(&mut *self.hooks.borrow_mut());
+        let modules = std::mem::take(&mut *self.modules.borrow_mut());
         let locals = std::mem::take(&mut *self.locals.borrow_mut());
         self.rejections.borrow_mut().clear();
         self.global.replace(None);
-        drop((hooks, locals));
+        drop((hooks, modules, locals));
     }
 }
 
@@ -363,6 +381,7 @@ impl Realm {
             started: Cell::new(Instant::now()),
             global: RefCell::default(),
             hooks: RefCell::default(),
+            modules: RefCell::default(),
             rejections: RefCell::default(),
             locals: RefCell::default(),
             ended: watch::Sender::new(false),

@@ -7,7 +7,7 @@ use sw_registry::{Input, JobError, Settled};
 use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
-use super::ServiceWorkerTiming;
+use super::{PassedBy, ServiceWorkerTiming};
 use crate::endpoint::{Parcel, Pending};
 use crate::shared::Shared;
 use crate::{Body, FetchAnswer, FetchDetail, PreloadResponse, Response};
@@ -23,8 +23,21 @@ const WAKES: usize = 3;
 pub(super) enum Dispatched {
     /// The worker does not want it: the next one is asked.
     NotHandled,
+    /// It is not waited for: the next one is asked.
+    PassedBy(PassedBy),
     /// It answered.
     Response(WorkerId, Box<Response>),
+}
+
+impl Dispatched {
+    /// Who answered, if anybody did: by then the registration may have another active worker than when
+    /// it was decided who is asked.
+    pub(super) const fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Self::Response(worker, _) => Some(*worker),
+            Self::NotHandled | Self::PassedBy(_) => None,
+        }
+    }
 }
 
 /// The event for the client's own worker.
@@ -72,7 +85,7 @@ pub(super) async fn to_own(
             // it.
             Err(error) => {
                 tracing::warn!(%registration, %error, "the worker was passed by");
-                return Ok(Dispatched::NotHandled);
+                return Ok(Dispatched::PassedBy(error.into()));
             }
         };
         timing.fetch_event_dispatch = Some(shared.clock.now());
@@ -112,7 +125,7 @@ pub(super) async fn to_service(
         Ok(edge) => edge,
         Err(reason) => {
             tracing::debug!(%registration, %reason, "does not fall through");
-            return Ok(Dispatched::NotHandled);
+            return Ok(Dispatched::PassedBy(reason.into()));
         }
     };
     let deadline = shared.clock.now() + shared.policies.limits.fall_through_deadline;
@@ -132,14 +145,14 @@ pub(super) async fn to_service(
     });
     let sending = std::pin::pin!(send(shared, registration, initiator, parcel));
     let sent = match before(shared, deadline, sending).await {
-        Some(sent) => sent.map_err(|error| error.to_string()),
-        None => Err("it did not start within the fall-through deadline".to_owned()),
+        Some(sent) => sent.map_err(PassedBy::from),
+        None => Err(PassedBy::Deadline),
     };
     let (worker, pending) = match sent {
         Ok(sent) => sent,
         Err(reason) => {
             tracing::warn!(%registration, %reason, "the fall-through worker was passed by");
-            return Ok(Dispatched::NotHandled);
+            return Ok(Dispatched::PassedBy(reason));
         }
     };
     let Pending {
@@ -161,11 +174,11 @@ pub(super) async fn to_service(
         // The event was over, or the worker died, without `respondWith`.
         Some(Err(_)) => match answer.await {
             Ok(answer) => answered(worker, Ok(answer)),
-            Err(_) => Ok(Dispatched::NotHandled),
+            Err(_) => Ok(Dispatched::PassedBy(PassedBy::Died)),
         },
         None => {
             tracing::warn!(%worker, "did not call respondWith within the fall-through deadline");
-            Ok(Dispatched::NotHandled)
+            Ok(Dispatched::PassedBy(PassedBy::Deadline))
         }
     }
 }
@@ -245,13 +258,15 @@ async fn before<F: Future + Unpin>(
 }
 
 /// An edge of the wait-for graph, from dispatch to response head or failure.
-struct Edge<'a> {
+pub(super) struct Edge<'a> {
     shared: &'a Shared,
     id: fetch_router::EdgeId,
 }
 
 impl<'a> Edge<'a> {
-    fn begin(
+    /// # Errors
+    /// Why nobody may wait for `to`.
+    pub(super) fn begin(
         shared: &'a Shared,
         from: Option<RegistrationId>,
         to: RegistrationId,

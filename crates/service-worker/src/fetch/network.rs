@@ -22,6 +22,7 @@ use crate::shared::Shared;
 use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
 /// A request that goes to the network, and who asks.
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) head: &'a RequestHead,

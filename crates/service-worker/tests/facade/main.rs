@@ -6,10 +6,15 @@ mod bodies;
 mod driver;
 #[cfg(test)]
 mod fetches;
+mod idle;
+#[cfg(test)]
+mod local_fetches;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
 mod preloads;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod ring;
 #[cfg(test)]
