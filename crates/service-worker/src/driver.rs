@@ -121,6 +121,7 @@ impl Driver {
                 self.promises.insert(promise, reply);
                 self.tell(*input);
             }
+            ToDriver::Wake(waking) => self.wake_for_fetch(*waking),
             ToDriver::Marker(reply) => {
                 let _gone = reply.send(());
             }
@@ -292,7 +293,8 @@ impl Driver {
         match output {
             Output::Request(id, request) => self.answer(id, request),
             Output::Settle(promise, result) => {
-                let Some(result) = self.woken(promise, result) else {
+                let result = self.woken_for_fetch(promise, result);
+                let Some(result) = result.and_then(|result| self.woken(promise, result)) else {
                     return;
                 };
                 if let Some(reply) = self.promises.remove(&promise) {

@@ -24,6 +24,7 @@ use crate::messaging::{AboutClients, Posted};
 use crate::router_rules::CompiledRoutes;
 use crate::stashing::{Loaded, Passenger, Stashing};
 use crate::store::BlobReader;
+use crate::waking::Waking;
 use crate::{
     CacheStorage, Clock, HostEvent, Network, Policies, PortMessage, Report, WorkerEndpoint,
 };
@@ -68,6 +69,8 @@ pub(crate) enum ToDriver {
         Box<Input>,
         oneshot::Sender<Result<Settled, JobError>>,
     ),
+    /// A fetch for an active worker that may have to be started.
+    Wake(Box<Waking>),
     /// Everything before this has been taken.
     Marker(oneshot::Sender<()>),
     /// What does a registration look like to scripts?
