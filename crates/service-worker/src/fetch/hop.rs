@@ -146,7 +146,7 @@ impl Hop<'_> {
             shared,
             head,
             client,
-            environment,
+            ..
         } = self.asked;
         let event = dispatch::own_event(head, client, self.reserved);
         // "Its edges join the wait-for graph." (SEMANTICS §5.5.)
@@ -161,7 +161,7 @@ impl Hop<'_> {
         let preload = match &self.network {
             NetworkUse::Allowed { headers, cache } => {
                 let network = (headers, *cache);
-                Preload::begin(shared, controller, head, client, environment, network)
+                Preload::begin(controller, self.decided.route.own, self.asked, network)
             }
             NetworkUse::Forbidden => None,
         };
