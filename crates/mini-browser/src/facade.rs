@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
-use service_worker::types::fetch::Destination;
+use service_worker::types::fetch::{Destination, Referrer};
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
     ScriptResource, WorkerId, WorkerView,
@@ -241,6 +241,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         } = options;
         let options = RegisterOptions {
             script_url,
@@ -248,6 +249,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         };
         Box::pin(self.handle.register(client, options))
     }
@@ -256,8 +258,9 @@ impl Seam for Facade {
         &self,
         registration: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>> {
-        Box::pin(self.handle.update(registration, caller))
+        Box::pin(self.handle.update(registration, caller, referrer))
     }
 
     fn unregister(&self, registration: RegistrationId) -> Pending<Result<bool, JobError>> {

@@ -72,27 +72,40 @@ pub(super) async fn to_own(
     body: &mut Body,
     timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
-    let parcel = Parcel {
+    let mut parcel = Box::new(Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload,
-    };
+    });
     timing.start = Some(shared.clock.now());
-    let (worker, pending) = match send(shared, registration, None, parcel).await {
-        Ok(sent) => sent,
-        // A worker that does not start is passed by, as browsers do: the page must not break for it.
-        Err(error) => {
-            tracing::warn!(%registration, %error, "the worker was passed by");
-            return Ok(Dispatched::PassedBy(error.into()));
+    for _ in 0..WAKES {
+        let (worker, pending) = match send(shared, registration, None, parcel).await {
+            Ok(sent) => sent,
+            // A worker that does not start is passed by, as browsers do: the page must not break for
+            // it.
+            Err(error) => {
+                tracing::warn!(%registration, %error, "the worker was passed by");
+                return Ok(Dispatched::PassedBy(error.into()));
+            }
+        };
+        timing.fetch_event_dispatch = Some(shared.clock.now());
+        let Pending {
+            answer,
+            entered,
+            queued,
+        } = pending;
+        // The network would read it again only if nobody calls `respondWith`.
+        if body.bytes().is_none() && entered.await.is_ok() {
+            *body = Body::empty();
         }
-    };
-    timing.fetch_event_dispatch = Some(shared.clock.now());
-    let Pending { answer, entered } = pending;
-    // The network would read it again only if nobody calls `respondWith`.
-    if body.bytes().is_none() && entered.await.is_ok() {
-        *body = Body::empty();
+        let answer = answer.await;
+        // It stopped before it came to this event: its next run, or the next version, has it.
+        match (&answer, queued.take()) {
+            (Err(_), Some(unread)) => parcel = unread,
+            _ => return answered(worker, answer),
+        }
     }
-    answered(worker, answer.await)
+    Err(format!("stopped {WAKES} times before it came to the event"))
 }
 
 /// Dispatches to a fall-through worker. (SEMANTICS §5.4, "Loops" and "Dispatch".) Whatever goes
@@ -125,23 +138,26 @@ pub(super) async fn to_service(
         origin: shown.origin,
     };
     let initiator = Some(environment.top_level_site.clone());
-    let parcel = Parcel {
+    let parcel = Box::new(Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload: None,
-    };
+    });
     let sending = std::pin::pin!(send(shared, registration, initiator, parcel));
     let sent = match before(shared, deadline, sending).await {
         Some(sent) => sent.map_err(PassedBy::from),
         None => Err(PassedBy::Deadline),
     };
-    let (worker, Pending { answer, entered }) = match sent {
+    let (worker, pending) = match sent {
         Ok(sent) => sent,
         Err(reason) => {
             tracing::warn!(%registration, %reason, "the fall-through worker was passed by");
             return Ok(Dispatched::PassedBy(reason));
         }
     };
+    let Pending {
+        answer, entered, ..
+    } = pending;
     match before(shared, deadline, entered).await {
         // `respondWith` was called: from here its answer is final.
         Some(Ok(())) => {
@@ -188,9 +204,8 @@ async fn send(
     shared: &Shared,
     registration: RegistrationId,
     initiator: Option<Site>,
-    parcel: Parcel,
+    mut parcel: Box<Parcel>,
 ) -> Result<(WorkerId, Pending), JobError> {
-    let mut parcel = Box::new(parcel);
     // A warm worker, without the driver.
     let active = shared
         .lookup

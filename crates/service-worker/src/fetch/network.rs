@@ -195,6 +195,8 @@ impl Asked<'_> {
             update_via_cache,
             client: None,
             referrer_origin: Origin::of(&referrer),
+            // Start Register has no client here.
+            referrer: None,
             provenance,
             initiator,
         };

@@ -267,6 +267,7 @@ impl House {
             base_url: url(base),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         self.handle.register(page, options)
     }

@@ -22,4 +22,6 @@ mod routes;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod scripts;
+#[cfg(test)]
 mod stand;

@@ -176,6 +176,7 @@ impl House {
             base_url: "https://site.test/".parse().unwrap(),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         // The registry hears of the client before it hears of the registration.
         let registered = self.handle.register(client, options).await?;

@@ -33,6 +33,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     "none" => UpdateViaCache::None,
                     _ => UpdateViaCache::Imports,
                 },
+                referrer: realm.referrer(),
             };
             let job = realm.seam().register(realm.environment().id, registering);
             promise(&ctx, &realm, view_of(job))
@@ -82,7 +83,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     None
                 }
             };
-            let update = realm.seam().update(registration_id(registration), caller);
+            let update =
+                realm
+                    .seam()
+                    .update(registration_id(registration), caller, realm.referrer());
             promise(&ctx, &realm, view_of(update))
         },
     )?;
