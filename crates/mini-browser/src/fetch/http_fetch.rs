@@ -241,9 +241,10 @@ fn checked(
         response,
         source,
         timing,
+        protocol,
     } = hopped;
     let now = fetching.service.clock.now();
-    fetching.timing.answered(now, timing);
+    fetching.timing.answered(now, timing, protocol);
     let request = &fetching.params.head;
     let head = match source {
         Source::Network | Source::Url => filter_network(request, response.head)?,

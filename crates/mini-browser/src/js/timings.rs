@@ -277,7 +277,7 @@ impl Measured {
                 .and_then(|head| head.headers.get(http::header::CONTENT_TYPE)?.to_str().ok())
                 .and_then(|value| value.split(';').next())
                 .map_or_else(String::new, |essence| essence.trim().to_ascii_lowercase()),
-            "nextHopProtocol": if of_network && !is_hidden && !from_cache { "http/1.1" } else { "" },
+            "nextHopProtocol": if of_network && !is_hidden { timing.protocol } else { "" },
             "deliveryType": match worker.final_router_source {
                 Some(RouterSourceEnum::Cache) => "cache-storage",
                 _ if from_cache && !is_hidden => "cache",

@@ -224,7 +224,7 @@ impl Hop<'_> {
         let body = std::mem::take(&mut self.body);
         let sent = self.asked.send(body, headers.clone(), *cache).await;
         self.attempts.ended_by_network(began, &sent);
-        sent
+        sent.map(|sent| (sent.response, sent.answered_by))
     }
 
     /// What was answered, as the request may see it.

@@ -63,8 +63,8 @@ async fn fetch(
     headers: HeaderMap,
     cache: CacheMode,
 ) -> Result<Response, FetchError> {
-    let (response, _) = asked.send(Body::empty(), headers, cache).await?;
-    let mut response = filtered(asked.head, response, fetch_router::filter_network)?;
+    let sent = asked.send(Body::empty(), headers, cache).await?;
+    let mut response = filtered(asked.head, sent.response, fetch_router::filter_network)?;
     // The navigation itself could follow a redirect; a worker sees of it what its own `fetch()` of
     // the request would show.
     if matches!(response.head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
