@@ -255,7 +255,7 @@ async fn no_fetch_fails_because_its_worker_is_about_to_be_stopped_for_idleness()
         const container = navigator.serviceWorker;
         if (container.controller === null) await new Promise((done) => { container.oncontrollerchange = done; });
         const failed = [], runs = new Set();
-        for (let i = 0; i < 150; i += 1) {
+        for (let i = 0; i < 60; i += 1) {
             try {
                 const text = await (await fetch('/run')).text();
                 if (!text.startsWith('run ')) failed.push([i, text]);
