@@ -208,6 +208,10 @@ impl Hop<'_> {
             return Ok(None);
         };
         let response = self.filtered(response, fetch_router::refilter)?;
+        // "Set only when a worker answered, and zero without TAO."
+        if response.head.timing_allow_passed {
+            self.timing.start.get_or_insert(began);
+        }
         Ok(Some((response, who)))
     }
 
