@@ -134,6 +134,7 @@ impl Hop for Facade {
         let facade = self.clone();
         Box::pin(async move {
             let (fetched, decision) = fetching.await;
+            let protocol = decision.as_ref().map_or("", |decision| decision.protocol);
             // Workers alone were asked, and nothing was sent. It will be, after a preflight, and have a
             // record of its own then.
             let is_forbidden = matches!(fetched, Err(FetchError::NetworkForbidden(_)));
@@ -155,6 +156,7 @@ impl Hop for Facade {
                         response,
                         source: source(fetched.answered_by),
                         timing: fetched.timing,
+                        protocol,
                     })
                 }
                 Err(_) if is_forbidden => Err(HopError::network_forbidden()),

@@ -119,6 +119,7 @@ impl Network for Scripts {
                 body: script.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }
