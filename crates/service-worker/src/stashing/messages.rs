@@ -141,7 +141,10 @@ impl Driver {
 
     /// Writes the rows of a message that is not in the stash at the moment; its ports are kept.
     pub(super) fn store_again(&mut self, parked: &mut Parked) {
-        let Some(stored) = parked.stored else { return };
+        let known = |stored: &Stored| self.durable.entries.contains_key(&stored.entry);
+        let Some(stored) = parked.stored.filter(known) else {
+            return;
+        };
         let mut fresh = Vec::new();
         let shared = Arc::clone(&self.shared);
         let mut stashing = shared.stashing();
@@ -196,6 +199,10 @@ impl Driver {
     /// are counted durably before each redelivery."
     pub(super) fn grant(&mut self, stored: &mut Stored, then: Then) -> bool {
         let id = stored.entry;
+        // Its rows are gone, or are about to be: nothing is written any more.
+        if !self.durable.entries.contains_key(&id) {
+            return true;
+        }
         if stored.redelivered {
             if mem::replace(&mut stored.counted, true) {
                 return true;
@@ -236,6 +243,9 @@ impl Driver {
 
     /// It was not dispatched after all: nobody has seen it.
     pub(super) fn grant_unused(&mut self, stored: &mut Stored) {
+        if !self.durable.entries.contains_key(&stored.entry) {
+            return;
+        }
         if stored.redelivered {
             if mem::take(&mut stored.counted) {
                 stored.attempts = stored.attempts.saturating_sub(1);
@@ -281,10 +291,17 @@ impl Driver {
         }
     }
 
+    fn is_carried(&self, id: EntryId) -> bool {
+        let stashing = self.shared.stashing();
+        stashing.stash.entry(id).is_some_and(stash::Entry::is_carried)
+    }
+
     /// Ports that nobody will get.
     pub(crate) fn discard(&mut self, ports: Vec<Passenger>) {
         for port in &ports {
-            if let Passenger::Kept(id) = port {
+            if let Passenger::Kept(id) = port
+                && self.is_carried(*id)
+            {
                 self.stash_input(Input::Close { entry: *id });
             }
         }

@@ -193,6 +193,8 @@ impl Driver {
 
     fn put_back(&mut self, back: Vec<(EntryId, Rows)>) {
         let peers: BTreeMap<_, _> = back.iter().map(|(id, rows)| (*id, rows.peer())).collect();
+        let is_carried = |(id, rows): &(EntryId, Rows)| rows.carried.is_some().then_some(*id);
+        let carried: BTreeSet<_> = back.iter().filter_map(is_carried).collect();
         let mut halves: BTreeMap<EntryId, MessagePort> = BTreeMap::new();
         let mut registrations = BTreeSet::new();
         for (id, rows) in back {
@@ -228,7 +230,7 @@ impl Driver {
                 let row = self.entry_row(id);
                 self.durable.journal.write(row);
             }
-            self.put_messages_back(id, rows);
+            self.put_messages_back(id, rows, &carried);
             self.shared.bind(&bound, id);
         }
         for registration in registrations {
@@ -269,7 +271,7 @@ impl Driver {
         registration
     }
 
-    fn put_messages_back(&mut self, id: EntryId, rows: Rows) {
+    fn put_messages_back(&mut self, id: EntryId, rows: Rows, carried: &BTreeSet<EntryId>) {
         for (number, message) in rows.messages {
             let attempts = rows.attempts.get(&number).copied().unwrap_or(0);
             let stored = Stored {
@@ -277,9 +279,10 @@ impl Driver {
                 attempts,
                 ..Stored::new(id, number)
             };
-            let ports = message.ports.into_iter().map(|port| match port {
-                Some(id) => Passenger::Kept(id),
-                None => Passenger::Kept(EntryId(0)),
+            // One that has left the stash is not stored any more; its number may be given again.
+            let ports = message.ports.into_iter().map(|port| {
+                let carried = port.filter(|port| carried.contains(port));
+                Passenger::Kept(carried.unwrap_or(EntryId(0)))
             });
             let bytes = usize::try_from(message.bytes).unwrap_or(usize::MAX);
             let payload = message.payload.map(bytes::Bytes::from);

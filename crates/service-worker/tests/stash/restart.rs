@@ -8,7 +8,7 @@ use crate::common::{House, SERVICE, Taken, message, quiet};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort};
 use service_worker::stash::EntryId;
-use service_worker::stash::record::{Kind, key, parse_key};
+use service_worker::stash::record::{Kind, StoredMessage, decode, key, parse_key};
 use service_worker::types::{
     EventId, EventType, EventTypes, FetchHandler, RunId, ScriptMap, WorkerId, WorkerState,
 };
@@ -63,6 +63,11 @@ impl Disk {
 
     pub(crate) fn commits(&self) -> usize {
         self.lock().commits
+    }
+
+    /// From now on nothing fails.
+    pub(crate) fn heal(&self) {
+        self.lock().fails = None;
     }
 
     /// Makes a write fail, counted from now.
@@ -288,6 +293,20 @@ pub(crate) fn stored_messages(state: &MemoryStore) -> usize {
     kinds
         .filter(|(_, kind)| matches!(kind, Kind::Message(_)))
         .count()
+}
+
+/// The messages that a store holds, by their entries.
+pub(crate) fn stored_texts(state: &MemoryStore) -> Vec<(EntryId, String)> {
+    let mut state = state.clone();
+    let rows = state.rows_mut().iter();
+    let text = |(key, row): (&Vec<u8>, &Vec<u8>)| {
+        let (id, Kind::Message(_)) = parse_key(key)? else {
+            return None;
+        };
+        let message: StoredMessage = decode(key, row).unwrap();
+        Some((id, String::from_utf8(message.payload?).unwrap()))
+    };
+    rows.filter_map(text).collect()
 }
 
 pub(crate) const WORDS: [&str; 5] = ["one", "two", "three", "four", "five"];
