@@ -224,6 +224,7 @@ impl Driver {
                 event_types,
                 ..
             } => {
+                self.run_before_is_over(worker);
                 self.listens(worker, event_types);
                 return Some(event);
             }
@@ -292,7 +293,7 @@ impl Driver {
 
     // ---- Workers ----
 
-    /// A worker is being started. If a run before it has not ended in every respect, it has now.
+    /// A worker is being started.
     pub(crate) fn run_begins(
         &mut self,
         registration: RegistrationId,
@@ -300,6 +301,15 @@ impl Driver {
         state: WorkerState,
     ) {
         self.run_ends(worker);
+        let handles = self.stored_handles(registration, worker);
+        let mut stashing = self.shared.stashing();
+        let known = stashing.know(registration, worker, state, handles);
+        known.runs = true;
+    }
+
+    /// A worker has started. If a run before it has not ended in every respect, it has now: a host
+    /// takes commands in their order, so it has met all that was sent to that run.
+    fn run_before_is_over(&mut self, worker: WorkerId) {
         for (event, what) in self.functional.events_of(worker) {
             if what.is_unanswered() {
                 tracing::warn!(%worker, %event, "the host did not say whether this was dispatched");
@@ -308,10 +318,6 @@ impl Driver {
             self.functional.events.remove(&event);
         }
         self.answered_for(worker);
-        let handles = self.stored_handles(registration, worker);
-        let mut stashing = self.shared.stashing();
-        let known = stashing.know(registration, worker, state, handles);
-        known.runs = true;
     }
 
     /// A worker is gone. What it had of connects is refused; of stashed ports, it may yet be told

@@ -293,7 +293,10 @@ impl Driver {
 
     fn is_carried(&self, id: EntryId) -> bool {
         let stashing = self.shared.stashing();
-        stashing.stash.entry(id).is_some_and(stash::Entry::is_carried)
+        stashing
+            .stash
+            .entry(id)
+            .is_some_and(stash::Entry::is_carried)
     }
 
     /// Ports that nobody will get.
