@@ -262,8 +262,23 @@ impl Driver {
         }
     }
 
-    /// At a clean end, what was granted and not dispatched is known.
+    /// At a clean end, what was granted and not dispatched is known; and it is not what is being
+    /// delivered again that ends the browser.
     pub(super) fn exact_cursors(&mut self) {
+        for found in self.functional.events.values() {
+            if let What::Stashed {
+                consumed: false,
+                stored: Some(stored),
+                ..
+            } = found.what
+                && stored.counted
+                && self.durable.entries.contains_key(&stored.entry)
+            {
+                let attempts = stored.attempts.saturating_sub(1);
+                let attempts = put(stored.entry, Kind::Attempts(stored.number), &attempts);
+                self.durable.journal.write(attempts);
+            }
+        }
         for (id, known) in &self.durable.entries {
             if known.dispatched < known.granted {
                 self.durable.journal.cursor(*id, known.dispatched);

@@ -218,6 +218,22 @@ async fn a_message_is_redelivered_three_times_and_then_quarantined() {
 }
 
 #[tokio::test]
+async fn a_browser_that_ends_cleanly_with_a_message_under_way_does_not_count_against_it() {
+    let mut state = undelivered("hello").await;
+    // It dies of it once.
+    let disk = Disk::holding(state);
+    Stand::over(&disk).given().await;
+    state = disk.now();
+    for _ in 0..5 {
+        let mut again = Stand::over(&Disk::holding(state));
+        let (_, _, detail) = again.given().await;
+        assert_eq!(says(&detail), ("hello".to_owned(), true));
+        state = again.ends().await;
+    }
+    assert_eq!(stored_messages(&state), 1);
+}
+
+#[tokio::test]
 async fn the_ports_of_a_quarantined_message_close() {
     let disk = Disk::default();
     let mut stand = Stand::over(&disk);

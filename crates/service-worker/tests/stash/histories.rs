@@ -63,6 +63,8 @@ struct End {
     seen_in_run: u32,
     /// Those that the store had when the power was cut and that had not come.
     owed: BTreeSet<u32>,
+    /// Those up to here have been in an ordinary port, which marks nothing.
+    taken: u32,
     /// Those up to here were consumed when the browser ended cleanly.
     over: u32,
     /// It was in a message when the browser ended: it may be closed, or not.
@@ -117,6 +119,7 @@ fn channel() -> [End; 2] {
             seen: 0,
             seen_in_run: 0,
             owed: BTreeSet::new(),
+            taken: 0,
             over: 0,
             uncertain: false,
             closed: false,
@@ -359,7 +362,7 @@ impl World {
         );
         if number <= it.seen {
             // A message at an ordinary port cannot say so.
-            let unmarked = !redelivered && entry.is_some() && !it.uncertain;
+            let unmarked = !redelivered && entry.is_some() && number > it.taken && !it.uncertain;
             assert!(!unmarked, "{text} is a repeat: {told:#?}");
         } else if number > it.seen + 1 {
             // Nothing is missing but what was posted right before the power was cut.
@@ -500,6 +503,7 @@ impl World {
             quiet().await;
         }
         let it = &mut self.channels[channel][end];
+        it.taken = it.posted;
         let port = match std::mem::replace(&mut it.at, At::Travels) {
             At::Live(port) => port.transfer().ok(),
             At::Stashed(entry, scope) => {
