@@ -300,6 +300,7 @@ impl Driver {
         worker: WorkerId,
         state: WorkerState,
     ) {
+        self.wake_stash_of(registration);
         self.run_ends(worker);
         let handles = self.stored_handles(registration, worker);
         let mut stashing = self.shared.stashing();
@@ -377,6 +378,7 @@ impl Driver {
         worker: WorkerId,
         state: WorkerState,
     ) {
+        self.wake_stash_of(registration);
         let handles = self.stored_handles(registration, worker);
         let now = self.shared.clock.now();
         let mut stashing = self.shared.stashing();
@@ -396,6 +398,7 @@ impl Driver {
 
     /// A registration, and whatever is kept in its name, is gone.
     pub(crate) fn registration_cleared(&mut self, registration: RegistrationId) {
+        self.wake_stash_of(registration);
         self.stash_input(stash::Input::RegistrationCleared { registration });
     }
 
@@ -410,6 +413,7 @@ impl Driver {
 
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
+        self.wake_stash_that_was_posted_to();
         self.drain_durable();
         self.last_commit();
         self.functional.connects.clear();

@@ -231,6 +231,16 @@ pub fn decode_bytes<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], Record
     }
 }
 
+/// The registration of a [`StoredEntry`] or [`StoredCarried`], of whose record this is the content; the
+/// rest is not looked at.
+///
+/// # Errors
+/// [`RecordError::Content`]
+pub fn registration(content: &[u8]) -> Result<RegistrationId, RecordError> {
+    let taken = postcard::take_from_bytes(content).map_err(|_| RecordError::Content)?;
+    Ok(taken.0)
+}
+
 fn checksum(key: &[u8], record: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -256,6 +266,27 @@ mod tests {
         let sum = checksum(key, &record);
         record[1..HEAD].copy_from_slice(&sum);
         assert!(matches!(decode::<u8>(key, &record), Ok(7)));
+    }
+
+    #[test]
+    fn the_registration_is_read_without_the_rest() {
+        let registration = RegistrationId(300);
+        let (key, peer) = (key(EntryId(1), Kind::Carried), Some(EntryId(2)));
+        let carried = encode(&key, &StoredCarried { registration, peer }).unwrap();
+        let entry = StoredEntry {
+            registration,
+            stashed_by: WorkerId(1),
+            activated: true,
+            created: Timestamp(0),
+            name: "name".to_owned(),
+            place: 1,
+            peer,
+        };
+        for record in [carried, encode(&key, &entry).unwrap()] {
+            let content = decode_bytes(&key, &record).unwrap();
+            assert_eq!(super::registration(content), Ok(registration));
+        }
+        assert_eq!(super::registration(&[]), Err(RecordError::Content));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sw_types::{RegistrationId, StorageKey, WorkerId, WorkerState};
 
 use super::journal::Journal;
 use super::parked::Parked;
+use super::restore::Asleep;
 use super::{Arc, Bound, lock};
 use crate::HostEvent;
 use crate::driver::Driver;
@@ -30,6 +31,8 @@ pub(crate) struct Durable {
     pub(super) next_number: u64,
     /// What is kept aside, oldest first.
     pub(super) kept: VecDeque<u64>,
+    /// What is stored and not put back yet.
+    pub(super) asleep: Asleep,
     /// Ports whose rows are to be written, while others' are being written.
     to_store: Option<VecDeque<EntryId>>,
 }
@@ -103,7 +106,7 @@ impl Driver {
     }
 
     /// What the port of `id` is entangled with, for the store and the stash.
-    fn entangled(&mut self, id: EntryId, peer: Option<EntryId>) {
+    pub(super) fn entangled(&mut self, id: EntryId, peer: Option<EntryId>) {
         let writes = self.entry_row(id);
         self.durable.journal.write(writes);
         self.stash_input(Input::Entangled { entry: id, peer });

@@ -1,6 +1,6 @@
 //! What is damaged, given back, or delivered too often.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use service_worker::message_port::{Message, MessageChannel};
 use service_worker::stash::EntryId;
 use service_worker::stash::record::{self, Kept, Kind};
@@ -75,6 +75,7 @@ async fn no_flipped_byte_goes_unnoticed_and_each_costs_one_entry_whose_bytes_are
             damaged.rows_mut().get_mut(&key).unwrap()[at] ^= 0x10;
             let bytes = damaged.rows_mut()[&key].clone();
             let mut again = Stand::over(&Disk::holding(damaged));
+            quiet().await;
             let (id, _) = record::parse_key(&key).unwrap();
             let told = &again.house.quarantined;
             assert!(
@@ -258,8 +259,11 @@ async fn the_ports_of_a_quarantined_message_close() {
     let row = record::encode(&attempts, &3_u32).unwrap();
     put(attempts, row);
     let mut again = Stand::over(&Disk::holding(state));
-    assert_eq!(again.house.quarantined.len(), 1);
     assert_eq!(again.said(1).await, [("close".to_owned(), false)], "to c");
+    let reports = std::iter::from_fn(|| again.house.reports.next().now_or_never()?);
+    let quarantined =
+        |it: &Report| matches!(it, Report::StashQuarantined { entry, .. } if *entry == b);
+    assert_eq!(reports.filter(quarantined).count(), 1);
     let handle = again.house.handle.clone();
     assert!(handle.match_stashed(worker, "c").is_empty());
     assert_eq!(handle.match_stashed(worker, "b"), [b]);

@@ -447,7 +447,7 @@ impl World {
             At::Live(port) => drop(port.post_message(message)),
             At::Stashed(entry, scope) => {
                 let handle = &self.house.handle;
-                drop(handle.post_stashed(self.active[*scope], *entry, message));
+                let _closed = handle.post_stashed(self.active[*scope], *entry, message);
             }
             // What it carries is dropped with it.
             At::Travels | At::Gone => return,

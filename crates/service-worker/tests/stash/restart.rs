@@ -372,6 +372,7 @@ async fn both_ends_go_on_talking_after_a_restart_and_hear_close_when_one_closes(
     let state = stand.ends().await;
     let disk = Disk::holding(state);
     let mut again = Stand::over(&disk);
+    quiet().await;
     let handle = again.house.handle.clone();
     assert_eq!(handle.match_stashed(worker, "a"), [a]);
     assert_eq!(handle.match_stashed(worker, "b"), [b]);
