@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use stash::record::{self, Kind, StoredCarried, StoredEntry};
+use stash::record::{self, Kind, StoredCarried, StoredCursor, StoredEntry};
 use stash::{EntryId, Input};
 use sw_registry::StoreWrite;
 use sw_types::{RegistrationId, StorageKey, WorkerId, WorkerState};
@@ -51,6 +51,19 @@ pub(super) struct Known {
     pub(super) dispatched: u64,
     /// How many are between the two.
     pub(super) ahead: usize,
+    /// Messages with numbers below this are over.
+    pub(super) consumed: u64,
+    /// The rows of messages: the first and the last number of each.
+    pub(super) groups: VecDeque<(u64, u64)>,
+}
+
+impl Known {
+    pub(super) const fn cursor(&self) -> StoredCursor {
+        StoredCursor {
+            granted: self.granted,
+            consumed: self.consumed,
+        }
+    }
 }
 
 impl Driver {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 
 use message_port::{MessageChannel, MessagePort};
-use stash::record::{self, Kept, Kind, RecordError, StoredCarried, StoredEntry, StoredMessage};
+use stash::record::{
+    self, Kept, Kind, RecordError, StoredCarried, StoredCursor, StoredEntry, StoredMessage,
+};
 use stash::{EntryId, Input, NewEntry};
 use sw_registry::StoreWrite;
 use sw_types::{RegistrationId, WorkerState, WorkerView};
@@ -31,7 +33,11 @@ struct Rows {
     carried: Option<StoredCarried>,
     messages: BTreeMap<u64, StoredMessage>,
     attempts: BTreeMap<u64, u32>,
-    cursor: u64,
+    cursor: StoredCursor,
+    /// The first and the last number of each row of messages.
+    groups: VecDeque<(u64, u64)>,
+    /// What was delivered too often.
+    poison: Vec<Stored>,
 }
 
 /// What an earlier run has stored and has not been put back yet.
@@ -108,8 +114,12 @@ impl Driver {
             Kind::Entry | Kind::Carried => return record::registration(content).map(Some),
             // It would not stand here.
             Kind::Body(_) => return Err(RecordError::Content),
-            Kind::Message(number) | Kind::Attempts(number) => number.saturating_add(1),
-            Kind::Cursor => record::decode(key, value)?,
+            Kind::Message(number) => number.saturating_add(record::count(content)?),
+            Kind::Attempts(number) => number.saturating_add(1),
+            Kind::Cursor => {
+                let cursor: StoredCursor = record::decode(key, value)?;
+                cursor.granted.max(cursor.consumed)
+            }
         };
         self.durable.next_number = self.durable.next_number.max(next);
         Ok(None)
@@ -223,10 +233,12 @@ impl Driver {
         let its = rows.range(prefix.clone()..);
         for (key, value) in its.take_while(|(key, _)| key.starts_with(&prefix)) {
             self.keep_aside(reason, key, value);
-            if let Some((_, Kind::Message(number))) = record::parse_key(key)
-                && record::decode(key, value).is_ok_and(|it: StoredMessage| it.payload.is_none())
+            if let Some((_, Kind::Message(first))) = record::parse_key(key)
+                && let Ok(messages) = record::decode::<Vec<StoredMessage>>(key, value)
             {
-                bodies.push(record::key(id, Kind::Body(number)));
+                let numbered = (first..).zip(messages);
+                let apart = numbered.filter(|(_, message)| message.payload.is_none());
+                bodies.extend(apart.map(|(number, _)| record::key(id, Kind::Body(number))));
             }
         }
         bodies.truncate(KEPT_ROWS);
@@ -309,7 +321,7 @@ impl Driver {
             let bound: Bound = Arc::new(Mutex::new(port));
             self.put_port_back(id, &rows, &bound);
             self.durable.pairs.entry(pair).or_default().push(id);
-            let granted = rows.cursor;
+            let StoredCursor { granted, consumed } = rows.cursor;
             let known = Known {
                 pair,
                 peer: mutual,
@@ -317,8 +329,13 @@ impl Driver {
                 confirmed: granted,
                 dispatched: granted,
                 ahead: 0,
+                consumed,
+                groups: rows.groups.clone(),
             };
             self.durable.entries.insert(id, known);
+            for poison in &rows.poison {
+                self.forget_message(Some(*poison));
+            }
             self.stash_input(Input::Entangled {
                 entry: id,
                 peer: mutual,
@@ -366,7 +383,7 @@ impl Driver {
         for (number, message) in rows.messages {
             let attempts = rows.attempts.get(&number).copied().unwrap_or(0);
             let stored = Stored {
-                redelivered: number < rows.cursor,
+                redelivered: number < rows.cursor.granted,
                 attempts,
                 ..Stored::new(id, number)
             };
@@ -391,8 +408,8 @@ impl Driver {
     /// "After three the message is quarantined and reported": what the browser has died of, it seems.
     /// The ports that it carries are closed.
     fn quarantine_poison(&mut self, id: EntryId, rows: &mut Rows) {
-        let cursor = rows.cursor;
-        let is_poison = |number: u64, attempts: u32| number < cursor && attempts >= REDELIVERIES;
+        let granted = rows.cursor.granted;
+        let is_poison = |number: u64, attempts: u32| number < granted && attempts >= REDELIVERIES;
         for (number, attempts) in &rows.attempts {
             let number = *number;
             let Some(message) = rows.messages.get(&number) else {
@@ -404,8 +421,12 @@ impl Driver {
                 self.shared
                     .report(Report::StashQuarantined { entry, reason });
                 self.keep_message_aside(id, number, message);
-                self.forget_message(Some(Stored::new(id, number)));
                 rows.messages.remove(&number);
+                let attempts = *attempts;
+                rows.poison.push(Stored {
+                    attempts,
+                    ..Stored::new(id, number)
+                });
             }
         }
     }
@@ -479,8 +500,19 @@ impl Rows {
             Kind::Entry => self.entry = Some(record::decode(key, value)?),
             Kind::Carried => self.carried = Some(record::decode(key, value)?),
             Kind::Cursor => self.cursor = record::decode(key, value)?,
-            Kind::Message(number) => {
-                self.messages.insert(number, record::decode(key, value)?);
+            Kind::Message(first) => {
+                let messages: Vec<StoredMessage> = record::decode(key, value)?;
+                let numbered = (first..).zip(messages);
+                let mut last = None;
+                for (number, message) in numbered {
+                    last = Some(number);
+                    // The cursor's row comes before those of messages.
+                    if number >= self.cursor.consumed {
+                        self.messages.insert(number, message);
+                    }
+                }
+                self.groups
+                    .push_back((first, last.ok_or(RecordError::Content)?));
             }
             Kind::Attempts(number) => {
                 self.attempts.insert(number, record::decode(key, value)?);

@@ -3,12 +3,12 @@
 use futures_util::{FutureExt, StreamExt};
 use service_worker::message_port::{Message, MessageChannel};
 use service_worker::stash::EntryId;
-use service_worker::stash::record::{self, Kept, Kind};
+use service_worker::stash::record::{self, Kept, Kind, StoredCursor};
 use service_worker::types::WorkerId;
 use service_worker::{HostEvent, MemoryStore, Report};
 
 use crate::common::{message, quiet};
-use crate::restart::{Disk, Stand, says, stored_messages};
+use crate::restart::{Disk, Stand, says, stored, stored_messages};
 
 /// A message that is stored and was never delivered.
 async fn undelivered(payload: &str) -> MemoryStore {
@@ -26,17 +26,6 @@ async fn undelivered(payload: &str) -> MemoryStore {
     let state = stand.ends().await;
     assert_eq!(stored_messages(&state), 1);
     state
-}
-
-/// The messages of an entry by their numbers.
-fn messages_of(state: &MemoryStore, id: EntryId) -> Vec<(u64, Vec<u8>)> {
-    let mut state = state.clone();
-    let rows = state.rows_mut().iter();
-    let of = |(key, row): (&Vec<u8>, &Vec<u8>)| match record::parse_key(key)? {
-        (of, Kind::Message(number)) if of == id => Some((number, row.clone())),
-        _ => None,
-    };
-    rows.filter_map(of).collect()
 }
 
 fn kept(state: &mut MemoryStore) -> Vec<Kept> {
@@ -250,10 +239,15 @@ async fn the_ports_of_a_quarantined_message_close() {
     quiet().await;
     let mut state = stand.ends().await;
     // It was delivered, and delivered again, and the browser died of it each time.
-    let (number, _) = messages_of(&state, b)[0];
+    let (of, number, _) = stored(&state).remove(0);
+    assert_eq!(of, b);
     let mut put = |key: Vec<u8>, row: Vec<u8>| state.rows_mut().insert(key, row);
     let cursor = record::key(b, Kind::Cursor);
-    let row = record::encode(&cursor, &(number + 1)).unwrap();
+    let granted = StoredCursor {
+        granted: number + 1,
+        consumed: 0,
+    };
+    let row = record::encode(&cursor, &granted).unwrap();
     put(cursor, row);
     let attempts = record::key(b, Kind::Attempts(number));
     let row = record::encode(&attempts, &3_u32).unwrap();
