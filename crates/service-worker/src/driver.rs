@@ -79,6 +79,7 @@ impl Future for Driver {
                 driver.poll_answer(cx),
                 driver.poll_background(cx),
                 driver.poll_timer(cx),
+                driver.wake_next_stash(),
             ];
             if !progress.contains(&true) {
                 return Poll::Pending;
