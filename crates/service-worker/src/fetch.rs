@@ -15,7 +15,9 @@ use fetch_router::{
 };
 use http::HeaderMap;
 use sw_registry::{Input, Snapshot};
-use sw_types::fetch::{CacheMode, LookAside, RequestHead, ResponseHead, ServiceWorkersMode};
+use sw_types::fetch::{
+    CacheMode, Destination, LookAside, RequestHead, ResponseHead, ServiceWorkersMode,
+};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp, WorkerId};
 
 use self::dispatch::Dispatched;
@@ -371,6 +373,9 @@ fn controller(
     match reserved {
         // Redirected by the network, or made to pass workers by: it keeps whom it has.
         Some(_) if head.service_workers != ServiceWorkersMode::All => None,
+        // *Handle Fetch* returns before it matches a registration for these.
+        Some(_) if head.shift_reload => None,
+        Some(_) if matches!(head.destination, Destination::Embed | Destination::Object) => None,
         Some(reserved) => {
             let partition = shared.policies.partition;
             let key = partition.storage_key(reserved, &Origin::of(head.url()))?;

@@ -16,7 +16,7 @@ const PAGE: &str = "<!DOCTYPE html><title> a  page </title><body>茶<script>var 
 
 const SITE_WORKER: &str = "addEventListener('install', () => skipWaiting());
     addEventListener('fetch', (event) => {
-        if (event.request.url.endsWith('/made-up')) event.respondWith(new Response('by the worker'));
+        if (/(made-up|embedded)(.again)?$/.test(event.request.url)) event.respondWith(new Response('by the worker'));
     });";
 
 const SPEAKING_WORKER: &str = "importScripts('/part.js');
@@ -55,6 +55,9 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             "text/javascript",
             "var lib = inline + 1; var loaded = false;",
         ),
+        ("site.example", "/embedded" | "/embedded?again") => {
+            ServerResponse::ok("text/html", "<p>by the server")
+        }
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
         ("site.example", "/speaking/sw.js") => {
             ServerResponse::ok("text/javascript", SPEAKING_WORKER)
@@ -308,5 +311,72 @@ async fn a_page_and_its_worker_speak_also_after_a_restart_with_what_the_worker_i
     let page = browser.navigate(&page_url).await.unwrap();
     assert_eq!(page.run_script(ASK, "test").await.unwrap(), expected);
     drop(page);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn documents_in_embed_and_object_are_windows_that_no_worker_answers() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = SITE.parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let register = "navigator.serviceWorker.register('/sw.js').then(() => 1)";
+    page.run_script(register, "t").await.unwrap();
+    until_activated(&mut reports, SITE).await;
+    page.close().await;
+    let page = browser.navigate(&url).await.unwrap();
+    let seen = page
+        .run_script(
+            "(async () => {
+                const event = (target, type) => new Promise((resolve) => { target.addEventListener(type, resolve, { once: true }); });
+                const embed = document.body.appendChild(document.createElement('embed'));
+                embed.src = '/embedded';
+                await event(embed, 'load');
+                const object = document.body.appendChild(document.createElement('object'));
+                object.data = '/embedded';
+                await event(object, 'load');
+                const text = (child) => child.document.body.textContent;
+                const seen = [length, text(self[0]), text(self[1]), object.contentWindow === self[1], self[0].frameElement === embed];
+                // Its own navigations too.
+                self[1].location = '/embedded?again';
+                await event(object, 'load');
+                seen.push(text(self[1]), self[1].location.search, self[1].navigator.serviceWorker.controller);
+                object.data = '/missing';
+                await event(object, 'error');
+                seen.push(length, object.contentWindow);
+                embed.remove();
+                return [...seen, length];
+            })()",
+            "t",
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        seen,
+        serde_json::json!([
+            2,
+            "by the server",
+            "by the server",
+            true,
+            true,
+            "by the server",
+            "?again",
+            null,
+            1,
+            null,
+            0
+        ])
+    );
+    assert_eq!(
+        page.run_script("fetch('/embedded').then((r) => r.text())", "t")
+            .await
+            .unwrap(),
+        "by the worker"
+    );
     browser.close().await;
 }
