@@ -1,6 +1,7 @@
 // What every global has. (HTML, "WindowOrWorkerGlobalScope".)
 
 import { op_facts } from "ops";
+import { checkCodeGeneration } from "./code_generation.js";
 import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
 import "./promises.js";
 import { global } from "./realms.js";
@@ -73,4 +74,5 @@ export function installGlobalScope(Class, holder = global) {
   replaceable("origin", () => facts.origin, holder);
   attribute(holder, "isSecureContext", () => facts.secure);
   attribute(holder, "crossOriginIsolated", () => false);
+  checkCodeGeneration();
 }
