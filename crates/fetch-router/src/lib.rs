@@ -28,7 +28,7 @@
 //!
 //! let policy = FallThroughPolicy::new(UncredentialedFallThrough::Allow);
 //! let answer = route(&RouteRequest {
-//!     fall_through: Some(FallThroughCandidate {
+//!     fall_through: Ok(FallThroughCandidate {
 //!         candidate: Candidate {
 //!             registration: RegistrationId(7),
 //!             worker: WorkerId(8),
@@ -43,6 +43,7 @@
 //! });
 //! assert_eq!(answer.own, Verdict::Skip(SkipReason::NoController));
 //! assert_eq!(answer.fall_through.worker(), Some(WorkerId(8)));
+//! assert_eq!(answer.fall_through_rule, Some(0));
 //!
 //! // Its answer shows the page no more than the network's would: here, nothing allows reading it.
 //! let naive = ResponseHead::new(http::StatusCode::OK, http::HeaderMap::new());

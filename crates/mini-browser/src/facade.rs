@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
-use service_worker::fetch_router::{RouterRule, StaticRoute};
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
-use service_worker::types::fetch::Destination;
+use service_worker::types::fetch::{Destination, Referrer};
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
     ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
-    AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
-    JobError, RegisterOptions, StashError,
+    AnsweredBy, Body, ConnectError, ConnectOptions, DecisionRecord, EntryId, FetchError,
+    FetchRequest, Handle, JobError, RegisterOptions, StashError,
 };
 use url::Url;
 
@@ -37,10 +37,11 @@ pub struct FetchRecord {
     pub url: Url,
     /// For what.
     pub destination: Destination,
-    /// Who answered; `None` if nobody did.
+    /// Who answered; `None` if nobody did, also if workers alone were asked, before a preflight.
     pub answered_by: Option<AnsweredBy>,
-    /// The router rule that decided, if one did and there was an answer.
-    pub static_route: Option<StaticRoute>,
+    /// Which worker or router rule was to answer, how long each took that was asked, and why the others
+    /// were not; `None` for a client that is gone.
+    pub decision: Option<Box<DecisionRecord>>,
     /// The status; `None` without an answer.
     pub status: Option<u16>,
     /// How many bytes of the body have been read so far, decoded.
@@ -123,27 +124,32 @@ impl Hop for Facade {
             url: request.head.url().clone(),
             destination: request.head.destination,
             answered_by: None,
-            static_route: None,
+            decision: None,
             status: None,
             body_bytes: 0,
             error: None,
         };
         let reserved = request.reserved.as_ref().map(|reserved| reserved.id);
         let recorded_for = reserved.unwrap_or(request.client);
-        let fetching = self.handle.fetch(request);
+        let fetching = self.handle.fetch_with_record(request);
         let facade = self.clone();
         Box::pin(async move {
-            match fetching.await {
+            let (fetched, decision) = fetching.await;
+            // Workers alone were asked, and nothing was sent. It will be, after a preflight, and have a
+            // record of its own then.
+            let is_forbidden = matches!(fetched, Err(FetchError::NetworkForbidden(_)));
+            let error = fetched.as_ref().err().filter(|_| !is_forbidden);
+            let answer = fetched.as_ref().ok();
+            let record = FetchRecord {
+                answered_by: answer.map(|fetched| fetched.answered_by),
+                decision,
+                status: answer.map(|fetched| fetched.response.head.status.as_u16()),
+                error: error.map(ToString::to_string),
+                ..record
+            };
+            let body_bytes = facade.record(recorded_for, record);
+            match fetched {
                 Ok(fetched) => {
-                    let body_bytes = facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            answered_by: Some(fetched.answered_by),
-                            static_route: fetched.route.static_route,
-                            status: Some(fetched.response.head.status.as_u16()),
-                            ..record
-                        },
-                    );
                     let mut response = fetched.response;
                     response.body = counted(response.body, body_bytes);
                     Ok(Hopped {
@@ -152,21 +158,8 @@ impl Hop for Facade {
                         timing: fetched.timing,
                     })
                 }
-                Err(error) => {
-                    let error_text = Some(error.to_string());
-                    if matches!(error, FetchError::NetworkForbidden(_)) {
-                        // Nothing was sent. It will be, after a preflight, and be recorded then.
-                        return Err(HopError::network_forbidden());
-                    }
-                    facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            error: error_text,
-                            ..record
-                        },
-                    );
-                    Err(HopError::new(error))
-                }
+                Err(_) if is_forbidden => Err(HopError::network_forbidden()),
+                Err(error) => Err(HopError::new(error)),
             }
         })
     }
@@ -174,7 +167,9 @@ impl Hop for Facade {
 
 const fn source(answered_by: AnsweredBy) -> Source {
     match answered_by {
-        AnsweredBy::OwnWorker(_) | AnsweredBy::CacheStorage(_) => Source::OwnWorker,
+        AnsweredBy::OwnWorker(_) | AnsweredBy::LocalWorker(_) | AnsweredBy::CacheStorage(_) => {
+            Source::OwnWorker
+        }
         AnsweredBy::FallThrough(_) => Source::FallThrough,
         AnsweredBy::Network | AnsweredBy::HttpCache => Source::Network,
     }
@@ -225,8 +220,17 @@ impl Connections for Facade {
         self.handle.may_stash(worker)
     }
 
-    fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
-        self.handle.rename_stashed(worker, entry, name);
+    fn stashed_name(&self, worker: WorkerId, entry: EntryId) -> Option<String> {
+        self.handle.stashed_name(worker, entry)
+    }
+
+    fn rename_stashed(
+        &self,
+        worker: WorkerId,
+        entry: EntryId,
+        name: &str,
+    ) -> Result<(), StashError> {
+        self.handle.rename_stashed(worker, entry, name)
     }
 
     fn close_stashed(&self, worker: WorkerId, entry: EntryId) {
@@ -246,6 +250,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         } = options;
         let options = RegisterOptions {
             script_url,
@@ -253,6 +258,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         };
         Box::pin(self.handle.register(client, options))
     }
@@ -261,8 +267,9 @@ impl Seam for Facade {
         &self,
         registration: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>> {
-        Box::pin(self.handle.update(registration, caller))
+        Box::pin(self.handle.update(registration, caller, referrer))
     }
 
     fn unregister(&self, registration: RegistrationId) -> Pending<Result<bool, JobError>> {

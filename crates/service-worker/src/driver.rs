@@ -413,16 +413,31 @@ impl Driver {
     }
 
     /// Stops a worker. One that is merely idle may have been sent an event this very moment: it runs
-    /// on, and the registry hears of it.
+    /// on, and the registry hears of that event, which may be over by now.
     fn stop_worker(&mut self, worker: WorkerId, reason: StopReason) {
         if reason == StopReason::Idle
             && let Some(endpoint) = self.shared.endpoint(worker)
-            && !endpoint.activity().close_if_idle()
+            && let Err((oldest, last_busy)) = self.close_if_idle(worker, &endpoint)
         {
-            return self.read_activity(worker);
+            return self.tell(Input::Activity {
+                worker,
+                oldest_event: Some(oldest),
+                last_busy,
+            });
         }
         self.shared.close_endpoint(worker);
         self.command(HostCommand::StopWorker { worker, reason }, None);
+    }
+
+    /// Closes an endpoint unless it is busy, and is then watched, as by [`Self::read_activity`].
+    fn close_if_idle(
+        &self,
+        worker: WorkerId,
+        endpoint: &WorkerEndpoint,
+    ) -> Result<(), (Instant, Instant)> {
+        let activity = endpoint.activity();
+        activity.watch(self.registry.awaits_idle(worker));
+        activity.close_if_idle()
     }
 
     /// Tells the registry how busy a worker is, and watches it if something waits for it to be idle.

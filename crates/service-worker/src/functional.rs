@@ -404,6 +404,7 @@ impl Driver {
 
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
+        self.drain_durable();
         self.last_commit();
         self.functional.connects.clear();
         self.functional.installing.clear();

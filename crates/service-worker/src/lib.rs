@@ -54,7 +54,8 @@
 //!
 //! It runs no scripts, opens no sockets, follows no redirects and checks no CORS: those are the
 //! host's, around [`Handle::fetch`]. It has no clock and no runtime of its own; the one thread that
-//! it starts owns the store. Push, background sync and navigation preload are not in it.
+//! it starts owns the store. Push services and background sync are not in it: what a host has got for a
+//! worker it [hands over](Handle::push).
 
 #![forbid(unsafe_code)]
 
@@ -102,7 +103,10 @@ pub use endpoint::{
     Aborted, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, PreloadResponse, Responder,
     Response, WorkerEndpoint, WorkerInbox,
 };
-pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse, ServiceWorkerTiming};
+pub use fetch::{
+    AnsweredBy, Attempt, DecisionRecord, FetchError, FetchRequest, Fetched, NetworkUse, Outcome,
+    PassedBy, ServiceWorkerTiming,
+};
 pub use handle::{Handle, RegisterOptions};
 pub use importing::ImportError;
 pub use messaging::{ClientMessage, MessageDetail, MessageSource};

@@ -1,6 +1,7 @@
 //! The concurrent read path: which registration matches, what a client uses.
 
 mod scopes;
+mod table_key;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use sw_types::{
 use url::{Position, Url};
 
 use self::scopes::ScopeIndex;
+use self::table_key::TableKey;
 use crate::Provenance;
 use crate::waking::Sleeping;
 
@@ -95,7 +97,7 @@ pub struct Lookup(Arc<Tables>);
 #[derive(Debug, Default)]
 struct Tables {
     /// What can be matched.
-    scopes: DashMap<StorageKey, ScopeIndex>,
+    scopes: DashMap<TableKey, ScopeIndex>,
     /// How many keys of `scopes` are of an origin, by its serialization.
     origins: DashMap<Box<str>, usize>,
     /// None of what was stored and is gone. What is stored and not in here sleeps.
@@ -117,7 +119,7 @@ impl Lookup {
     pub fn match_registration(&self, key: &StorageKey, url: &Url) -> Option<Arc<Snapshot>> {
         let url = without_userinfo(url);
         let (id, at, snapshots) = {
-            let scopes = self.0.scopes.get(key)?;
+            let scopes = self.0.scopes.get(&TableKey::of(key))?;
             let at = scopes.longest_prefix_of(url.as_str())?;
             match scopes.snapshots()[at].get() {
                 Some(snapshot) => return Some(Arc::clone(snapshot)),
@@ -132,7 +134,7 @@ impl Lookup {
     #[must_use]
     pub fn match_registration_id(&self, key: &StorageKey, url: &Url) -> Option<RegistrationId> {
         let url = without_userinfo(url);
-        let scopes = self.0.scopes.get(key)?;
+        let scopes = self.0.scopes.get(&TableKey::of(key))?;
         Some(scopes.id(scopes.longest_prefix_of(url.as_str())?))
     }
 
@@ -189,7 +191,7 @@ impl Lookup {
 
     /// The registrations of a storage key, in the order of their scopes.
     pub(crate) fn registration_ids(&self, key: &StorageKey) -> Vec<RegistrationId> {
-        let scopes = self.0.scopes.get(key);
+        let scopes = self.0.scopes.get(&TableKey::of(key));
         scopes.map_or_else(Vec::new, |scopes| scopes.ids().collect())
     }
 
@@ -199,7 +201,7 @@ impl Lookup {
         key: &StorageKey,
         scope: &ScopeUrl,
     ) -> Option<RegistrationId> {
-        let scopes = self.0.scopes.get(key)?;
+        let scopes = self.0.scopes.get(&TableKey::of(key))?;
         Some(scopes.id(scopes.find(scope.as_str()).ok()?))
     }
 
@@ -209,6 +211,7 @@ impl Lookup {
         let lookup = Self(Arc::new(Tables {
             sleeping: Arc::clone(sleeping),
             scopes: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
+            origins: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
             ..Tables::default()
         }));
         let rows = settled.rows();
@@ -229,7 +232,11 @@ impl Lookup {
         if listed {
             let key = &snapshot.storage_key;
             // There is one writer, so nothing happens between reading and inserting.
-            let scopes = self.0.scopes.get(key).map(|scopes| scopes.with(&snapshot));
+            let scopes = self
+                .0
+                .scopes
+                .get(&TableKey::of(key))
+                .map(|scopes| scopes.with(&snapshot));
             match scopes {
                 Some(scopes) => self.swap(key, scopes),
                 None => self.insert(key, ScopeIndex::default().with(&snapshot)),
@@ -239,7 +246,12 @@ impl Lookup {
 
     /// Takes a registration out of what can be matched; clients that use it still do.
     pub(crate) fn unlist(&self, key: &StorageKey, scope: &str) {
-        let Some(left) = self.0.scopes.get(key).map(|it| it.without(scope)) else {
+        let Some(left) = self
+            .0
+            .scopes
+            .get(&TableKey::of(key))
+            .map(|it| it.without(scope))
+        else {
             return;
         };
         match left {
@@ -280,7 +292,7 @@ impl Lookup {
     }
 
     fn swap(&self, key: &StorageKey, scopes: ScopeIndex) {
-        self.0.scopes.insert(key.clone(), scopes);
+        self.0.scopes.insert(TableKey::of(key), scopes);
     }
 
     /// The scopes of a storage key that had none.
@@ -296,7 +308,7 @@ impl Lookup {
             *keys -= 1;
         }
         self.0.origins.remove_if(origin, |_, keys| *keys == 0);
-        self.0.scopes.remove(key);
+        self.0.scopes.remove(&TableKey::of(key));
     }
 }
 

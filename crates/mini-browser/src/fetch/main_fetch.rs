@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use service_worker::Body;
 use service_worker::fetch_router::response_tainting;
-use service_worker::types::fetch::{RedirectMode, ResponseHead, ResponseType};
+use service_worker::types::fetch::{LookAside, RedirectMode, ResponseHead, ResponseType};
 use url::Url;
 
 use super::http_fetch::http_fetch;
@@ -86,7 +86,12 @@ impl Fetching<'_> {
         // Steps 8 and 9.
         params.head.referrer_policy = params.referrer_policy;
         params.head.referrer = determine_referrer(&params.head, params.referrer_policy);
-        match params.head.url().scheme() {
+        let scheme = params.head.url().scheme();
+        // SEMANTICS §5.5: a worker answers it or nobody, and workers are asked for nothing else.
+        if params.head.look_aside == LookAside::Local && !matches!(scheme, "http" | "https") {
+            return Err(FetchErrorReason::Scheme(scheme.to_owned()));
+        }
+        match scheme {
             // Step 12.
             "http" | "https" => {
                 let tainting = response_tainting(&params.head)?;

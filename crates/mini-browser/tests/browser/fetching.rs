@@ -192,13 +192,54 @@ async fn what_a_worker_answers_needs_no_preflight() {
 }
 
 #[tokio::test]
-async fn the_status_line_comes_through_and_integrity_is_checked() {
+async fn the_status_comes_through_and_integrity_is_checked() {
     let world = World::start(Policies::seeds()).await;
     let status = "const r = await fetch('/missing'); return [r.status, r.statusText];";
-    assert_eq!(world.run(status).await, json!([404, "Not Found"]));
+    // HTTP/2 has no status text.
+    assert_eq!(world.run(status).await, json!([404, ""]));
+    assert_eq!(world.asked("/missing")[0].version, "HTTP/2.0");
     let wrong = "fetch('/closed', { integrity: 'sha384-AAAA' })";
     assert_eq!(world.text_of(wrong).await, json!("throws TypeError"));
     let unknown = "fetch('/closed', { integrity: 'md5-AAAA' })";
     assert_eq!(world.text_of(unknown).await, json!("closed"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_local_fetch_is_answered_by_the_worker_of_its_own_origin_or_by_nobody() {
+    let world = World::start(Policies::shipping()).await;
+    let local = |url: &str| {
+        format!("const r = await local_fetch('{url}'); return [await r.text(), r.type, r.url];")
+    };
+    assert_eq!(
+        world.run(&local("/from-worker")).await,
+        json!("throws TypeError")
+    );
+    let registering = "const it = await navigator.serviceWorker.register('/sw.js');
+        const worker = it.installing;
+        await new Promise((done) => { worker.onstatechange = () => worker.state === 'activated' && done(); });
+        return worker.state;";
+    assert_eq!(world.run(registering).await, json!("activated"));
+    assert_eq!(
+        world.run(&local("/from-worker")).await,
+        json!(["worker", "default", "https://site.example/from-worker"])
+    );
+    // What the worker lets go, what no worker is asked for, and what another origin has.
+    for url in [
+        "/elsewhere",
+        "data:,x",
+        "https://api.site.example/from-worker",
+    ] {
+        assert_eq!(world.run(&local(url)).await, json!("throws TypeError"));
+    }
+    assert_eq!(world.asked("/from-worker").len(), 0);
+    assert_eq!(world.asked("/elsewhere").len(), 0);
+    let fetches = world.page.fetches();
+    let refused = fetches.iter().find(|it| it.url.path() == "/elsewhere");
+    let decision = refused.and_then(|it| it.decision.as_ref()).unwrap();
+    assert!(
+        decision.to_string().contains("the local worker, "),
+        "{decision}"
+    );
     world.end().await;
 }

@@ -90,6 +90,7 @@ impl House {
                 base_url: base_url.clone(),
                 worker_type: WorkerType::Classic,
                 update_via_cache: UpdateViaCache::Imports,
+                referrer: None,
             };
             let registered = handle.register(client, options).await;
             registered.expect("the script is there");

@@ -22,6 +22,7 @@ use crate::shared::Shared;
 use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
 /// A request that goes to the network, and who asks.
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) head: &'a RequestHead,
@@ -194,6 +195,8 @@ impl Asked<'_> {
             update_via_cache,
             client: None,
             referrer_origin: Origin::of(&referrer),
+            // Start Register has no client here.
+            referrer: None,
             provenance,
             initiator,
         };

@@ -13,8 +13,9 @@ use sw_registry::Snapshot;
 use sw_types::fetch::{CacheMode, RequestHead, RequestMode, ResponseType, ServiceWorkersMode};
 use sw_types::{ClientId, Environment};
 
+use super::FetchError;
+use super::hop::filtered;
 use super::network::Asked;
-use super::{FetchError, filtered};
 use crate::shared::Shared;
 use crate::{Body, PreloadResponse, Response};
 
@@ -31,7 +32,7 @@ impl Preload {
         registration: &Snapshot,
         head: &RequestHead,
         client: ClientId,
-        environment: &Arc<Environment>,
+        environment: &Environment,
         network: (&HeaderMap, CacheMode),
     ) -> Option<(Self, PreloadResponse)> {
         let preload = &registration.navigation_preload;
@@ -52,7 +53,7 @@ impl Preload {
             .append(SERVICE_WORKER_NAVIGATION_PRELOAD, value);
         let (headers, cache) = (network.0.clone(), network.1);
         let (mut sender, response) = PreloadResponse::pending();
-        let (shared, environment) = (Arc::clone(shared), Arc::clone(environment));
+        let (shared, environment) = (Arc::clone(shared), environment.clone());
         let preloading = async move {
             let asked = Asked {
                 shared: &shared,

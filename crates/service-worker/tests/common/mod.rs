@@ -129,6 +129,8 @@ pub(crate) struct House {
     pub(crate) reports: Reports,
     /// What workers have posted to clients.
     pub(crate) inbox: Inbox,
+    /// What was damaged in the store, as people are told.
+    pub(crate) quarantined: Vec<String>,
     clock: Arc<TestClock>,
     scripts: Arc<Scripts>,
 }
@@ -203,6 +205,7 @@ impl House {
             handle,
             reports: opened.reports,
             inbox: Inbox::default(),
+            quarantined: opened.quarantined,
             clock,
             scripts: network,
         };
@@ -267,6 +270,7 @@ impl House {
             base_url: url(base),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         self.handle.register(page, options)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use service_worker::native_host::{NativeHost, NativeWorker};
+use service_worker::native_host::{NativeHost, NativeWorker, Scope};
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
@@ -87,6 +87,13 @@ fn pages() -> Pages {
 
 /// A worker that answers everything under `/font` for others.
 fn fonts() -> NativeWorker {
+    fonts_that_say(|_| "from the worker".to_owned())
+}
+
+/// The same, with what it says.
+pub(crate) fn fonts_that_say(
+    text: impl Fn(&Scope) -> String + Clone + Send + Sync + 'static,
+) -> NativeWorker {
     NativeWorker::new()
         .on_install(|scope, event| async move {
             let start = &scope.start;
@@ -95,16 +102,18 @@ fn fonts() -> NativeWorker {
                 .handle_fall_through_requests(start.worker, event, &["/font".to_owned()], None)
                 .map_err(|error| error.to_string())
         })
-        .on_fetch(|_, mut dispatch| async move {
-            assert!(dispatch.detail.is_fall_through);
-            dispatch.responder.respond_with_entered();
-            let mut headers = HeaderMap::new();
-            headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
-            let head = ResponseHead::new(StatusCode::OK, headers);
-            let body = Body::from("from the worker");
-            dispatch
-                .responder
-                .respond(FetchAnswer::Response(Box::new(Response { head, body })));
+        .on_fetch(move |scope, mut dispatch| {
+            let body = Body::from(text(&scope));
+            async move {
+                assert!(dispatch.detail.is_fall_through);
+                dispatch.responder.respond_with_entered();
+                let mut headers = HeaderMap::new();
+                headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+                let head = ResponseHead::new(StatusCode::OK, headers);
+                dispatch
+                    .responder
+                    .respond(FetchAnswer::Response(Box::new(Response { head, body })));
+            }
         })
 }
 
@@ -115,13 +124,18 @@ pub(crate) fn allowed() -> NetworkUse {
     }
 }
 
-struct House {
-    handle: Handle,
+pub(crate) struct House {
+    pub(crate) handle: Handle,
     reports: Reports,
     network: Arc<Pages>,
 }
 
 fn house(policies: Policies) -> House {
+    house_with(policies, fonts())
+}
+
+/// A house with this service of fonts.
+pub(crate) fn house_with(policies: Policies, fonts: NativeWorker) -> House {
     let network = Arc::new(pages());
     let opened = open(Config {
         policies,
@@ -136,7 +150,7 @@ fn house(policies: Policies) -> House {
     let site = NativeWorker::new().on_fetch(|_, dispatch| async move {
         dispatch.responder.respond(FetchAnswer::NotHandled);
     });
-    let scripts = [("site".to_owned(), site), ("fonts".to_owned(), fonts())];
+    let scripts = [("site".to_owned(), site), ("fonts".to_owned(), fonts)];
     tokio::spawn(NativeHost::new(handle.clone(), opened.commands, scripts));
     spawn(opened.driver);
     House {
@@ -147,7 +161,7 @@ fn house(policies: Policies) -> House {
 }
 
 impl House {
-    fn page(&self, id: u64, url: &str) -> ClientId {
+    pub(crate) fn page(&self, id: u64, url: &str) -> ClientId {
         let environment = Environment::top_level(ClientId(id), url.parse().unwrap());
         self.handle
             .host_event(HostEvent::ClientCreated(environment));
@@ -162,6 +176,7 @@ impl House {
             base_url: "https://site.test/".parse().unwrap(),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         // The registry hears of the client before it hears of the registration.
         let registered = self.handle.register(client, options).await?;
@@ -169,7 +184,7 @@ impl House {
         Ok(())
     }
 
-    async fn font(&self, client: ClientId) -> Result<(String, AnsweredBy), FetchError> {
+    pub(crate) async fn font(&self, client: ClientId) -> Result<(String, AnsweredBy), FetchError> {
         let url: Url = "https://fonts.test/font/a".parse().unwrap();
         let origin = service_worker::types::Origin::of(&"https://site.test/".parse().unwrap());
         let head = RequestHead {
@@ -194,7 +209,7 @@ impl House {
         Ok((String::from_utf8(body.to_vec()).unwrap(), answered_by))
     }
 
-    async fn until_activated(&mut self, scope: &str) {
+    pub(crate) async fn until_activated(&mut self, scope: &str) {
         while let Some(report) = self.reports.next().await {
             match report {
                 Report::WorkerState {

@@ -33,6 +33,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     "none" => UpdateViaCache::None,
                     _ => UpdateViaCache::Imports,
                 },
+                referrer: realm.referrer(),
             };
             if is_ending_window(&realm) {
                 // Its tasks would run no more, and the promise never settle.
@@ -87,7 +88,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                     None
                 }
             };
-            let update = realm.seam().update(registration_id(registration), caller);
+            let update =
+                realm
+                    .seam()
+                    .update(registration_id(registration), caller, realm.referrer());
             promise(&ctx, &realm, view_of(update))
         },
     )?;

@@ -14,9 +14,10 @@ use crate::js::{JsBytes, TaskSource, loader};
 const LONGEST_DELAY: f64 = 2_147_483_647.0;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    let realm = ops.realm();
     ops.add(
         "op_load",
-        |ctx: Ctx<'js>, file: String| -> Result<Object<'js>> { loader::import(&ctx, &file) },
+        move |ctx: Ctx<'js>, file: String| -> Result<Object<'js>> { realm.module(&ctx, &file) },
     )?;
 
     ops.add("op_has", |file: String| loader::has(&file))?;
