@@ -30,6 +30,20 @@ const SPEAKING_WORKER: &str = "importScripts('/part.js');
         })());
     });";
 
+const TIMED_WORKER: &str = "importScripts('/part.js');
+    addEventListener('activate', (event) => event.waitUntil(registration.navigationPreload.enable()));
+    addEventListener('fetch', (event) => {
+        event.respondWith((async () => {
+            const preloaded = await event.preloadResponse;
+            const text = await preloaded.text();
+            const entries = () => performance.getEntriesByType('resource');
+            while (entries().length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+            const shown = entries().map(({ name, initiatorType, startTime, responseStart, responseEnd, decodedBodySize }) =>
+                [new URL(name).pathname, initiatorType, startTime <= responseStart && responseStart <= responseEnd, decodedBodySize]);
+            return new Response(JSON.stringify([text, ...shown]), { headers: { 'content-type': 'text/html' } });
+        })());
+    });";
+
 const FONT_WORKER: &str = "addEventListener('install', (event) => {
         event.handleFallThroughRequests(['/font']);
         event.waitUntil(skipWaiting());
@@ -59,6 +73,8 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             ServerResponse::ok("text/html", "<p>by the server")
         }
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
+        ("site.example", "/timed/sw.js") => ServerResponse::ok("text/javascript", TIMED_WORKER),
+        ("site.example", "/timed/") => ServerResponse::ok("text/html", "timed"),
         ("site.example", "/speaking/sw.js") => {
             ServerResponse::ok("text/javascript", SPEAKING_WORKER)
         }
@@ -377,6 +393,37 @@ async fn documents_in_embed_and_object_are_windows_that_no_worker_answers() {
             .await
             .unwrap(),
         "by the worker"
+    );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_sees_when_its_imports_and_preloads_came() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = "https://site.example/timed/".parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let register = "navigator.serviceWorker.register('sw.js').then(() => 1)";
+    page.run_script(register, "t").await.unwrap();
+    until_activated(&mut reports, url.as_str()).await;
+    page.close().await;
+    let page = browser.navigate(&url).await.unwrap();
+    let shown = page
+        .run_script("JSON.parse(document.body.textContent)", "t")
+        .await
+        .unwrap();
+    assert_eq!(
+        shown,
+        serde_json::json!([
+            "timed",
+            ["/part.js", "other", true, 43],
+            ["/timed/", "navigation", true, 5]
+        ])
     );
     browser.close().await;
 }
