@@ -206,6 +206,24 @@ pub(super) struct Measured {
 }
 
 impl Measured {
+    /// What the facade fetched from the network for a service worker, who asked at `start`.
+    pub(super) fn for_worker(
+        realm: &RealmState,
+        initiator: &'static str,
+        (name, start): (Url, Instant),
+        head: ResponseHead,
+    ) -> Self {
+        let mut timing = FetchTiming::starting(start);
+        timing.response_start = Some(Instant::now());
+        Self {
+            origin: realm.started(),
+            timing,
+            initiator,
+            name,
+            response: Some((head, Source::Network)),
+        }
+    }
+
     /// The entry, as the prelude takes it: times in milliseconds since the time origin, 0 for what
     /// was not, or may not be known.
     pub(super) fn entry(&self, end: Instant, length: usize) -> Value {
