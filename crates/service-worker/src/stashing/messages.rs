@@ -25,7 +25,7 @@ use crate::driver::Driver;
 use crate::functional::What;
 
 /// How many messages of an entry may be dispatched before the store hears of the first of them.
-const AHEAD: usize = 128;
+const AHEAD: usize = 1024;
 /// The most messages in a row of the store.
 const GROUP: usize = 256;
 
@@ -193,8 +193,14 @@ impl Driver {
             return;
         }
         let before = known.granted;
-        let waiting = stashing.stash.entry_mut(id).into_iter();
-        for parked in waiting.flat_map(stash::Entry::waiting_mut) {
+        let Some(entry) = stashing.stash.entry_mut(id) else {
+            return;
+        };
+        let is_granted = |parked: &mut Parked| parked.stored.is_some_and(|it| it.number < before);
+        if entry.waiting_mut().next_back().is_none_or(is_granted) {
+            return;
+        }
+        for parked in entry.waiting_mut() {
             let Some(stored) = parked.stored else { break };
             if stored.redelivered || parked.kept().next().is_some() || known.ahead >= AHEAD {
                 break;
