@@ -22,22 +22,19 @@ use crate::{RouterRules, RouterSourceEnum, SkipReason};
 #[must_use]
 pub fn route(request: &RouteRequest<'_>) -> Route {
     let (own, static_route) = own_worker(request);
-    let fall_through = fall_through_worker(request);
+    let (fall_through, fall_through_rule) = fall_through_worker(request);
     // Handle Fetch: shouldSoftUpdate, where a registration was found at all; Fire Functional Event.
     let subresource = !request.request.destination.is_non_subresource();
     let route = Route {
-        own_soft_update: own
-            .reached()
-            .then_some(request.own)
-            .flatten()
-            .is_some_and(|own| !subresource || own.stale),
+        own_soft_update: own.reached() && request.own.is_ok_and(|own| !subresource || own.stale),
         fall_through_soft_update: fall_through.worker().is_some()
             && request
                 .fall_through
-                .is_some_and(|found| found.candidate.stale),
+                .is_ok_and(|found| found.candidate.stale),
         own,
         static_route,
         fall_through,
+        fall_through_rule,
     };
     tracing::trace!(?route, "routed a request");
     route
@@ -56,14 +53,16 @@ pub struct RouteRequest<'a> {
     pub client: Option<&'a Environment>,
     /// The registration of the request's own worker: for a subresource request, the client's
     /// controller; for a non-subresource request, what *Match Service Worker Registration* found
-    /// for the reserved client. `None` if there is none, or it has no active worker.
-    pub own: Option<Candidate>,
+    /// for the reserved client; with [`LookAside::Local`], what it found for the URL, if that is of
+    /// the client's own origin. Otherwise why there is none: it is repeated, if nothing else keeps the
+    /// request from a worker.
+    pub own: Result<Candidate, SkipReason>,
     /// The router rules of that worker, if it has any.
     pub router: Option<StaticRouter<'a>>,
     /// What *Match Service Worker Registration* found for the URL, by the storage key that the
-    /// host's partition policy gives for the *requester* and the URL's origin. `None` if there is
-    /// none, or it has no active worker. [`may_fall_through`] says when the look-up is spared.
-    pub fall_through: Option<FallThroughCandidate<'a>>,
+    /// host's partition policy gives for the *requester* and the URL's origin; or why there is none,
+    /// as with [`Self::own`]. [`may_fall_through`] says when the look-up is spared.
+    pub fall_through: Result<FallThroughCandidate<'a>, SkipReason>,
     /// If the client is a service worker: its registration.
     pub requesting_registration: Option<RegistrationId>,
     /// The host's choices.
@@ -71,7 +70,8 @@ pub struct RouteRequest<'a> {
 }
 
 impl<'a> RouteRequest<'a> {
-    /// A request that nothing has been found for.
+    /// A request that nothing has been found for: nobody controls its client, and nobody serves others
+    /// at its URL.
     #[must_use]
     pub const fn new(
         request: &'a RequestHead,
@@ -81,9 +81,9 @@ impl<'a> RouteRequest<'a> {
         Self {
             request,
             client,
-            own: None,
+            own: Err(SkipReason::NoController),
             router: None,
-            fall_through: None,
+            fall_through: Err(SkipReason::NoRegistration),
             requesting_registration: None,
             policy,
         }
@@ -187,6 +187,8 @@ pub struct Route {
     /// The fall-through worker, asked if the own worker gives no response. Whatever the reason for
     /// skipping it, no worker is started.
     pub fall_through: Verdict,
+    /// Which of the fall-through worker's rules lets the request through, if the worker is asked.
+    pub fall_through_rule: Option<usize>,
     /// Whether the own registration is to be soft-updated (after the event, if there is one).
     pub own_soft_update: bool,
     /// Whether the fall-through registration is to be soft-updated after its event.
@@ -246,7 +248,7 @@ impl Verdict {
 }
 
 /// The conditions of SEMANTICS §5.4 "When" that need no look-up. If one fails, a caller need not
-/// look for a registration: pass `fall_through: None`, and [`route`] gives the same reason.
+/// look for a registration: whatever is passed as `fall_through`, [`route`] gives the same reason.
 ///
 /// # Errors
 /// The first condition that fails.
@@ -316,11 +318,9 @@ fn own_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<StaticRoute>) {
     let gates = || -> Result<Candidate, SkipReason> {
         let request = asked.request;
         let url = http_url(request)?;
-        // `local_fetch` skips the caller's own controller. (SEMANTICS §5.5.)
-        require(
-            request.look_aside != LookAside::Local,
-            SkipReason::LocalFetch,
-        )?;
+        if request.look_aside == LookAside::Local {
+            return local_worker(asked, url);
+        }
         // HTTP fetch: "If request's service-workers mode is all".
         match request.service_workers {
             ServiceWorkersMode::All => {}
@@ -346,7 +346,7 @@ fn own_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<StaticRoute>) {
             require(!request.shift_reload, SkipReason::ShiftReload)?;
         }
         // "If registration is null or its active worker is null, return null."
-        asked.own.ok_or(SkipReason::NoController)
+        asked.own
     };
     let candidate = match gates() {
         Ok(candidate) => candidate,
@@ -356,8 +356,12 @@ fn own_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<StaticRoute>) {
     if to_worker == Verdict::Skip(SkipReason::NotActive) {
         return (to_worker, None);
     }
-    // "If activeWorker's list of router rules is not empty": whether or not it listens to `fetch`.
-    let static_route = asked.router.and_then(|router| {
+    // "If activeWorker's list of router rules is not empty": whether or not it listens to `fetch`. A
+    // local fetch asks a worker and nothing else.
+    let router = asked
+        .router
+        .filter(|_| asked.request.look_aside != LookAside::Local);
+    let static_route = router.and_then(|router| {
         let matched = router.rules.router_source(asked.request, router.running)?;
         Some(StaticRoute {
             rule: matched.rule,
@@ -373,18 +377,43 @@ fn own_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<StaticRoute>) {
     (verdict, static_route)
 }
 
-/// SEMANTICS §5.4 "When".
-fn fall_through_worker(asked: &RouteRequest<'_>) -> Verdict {
-    let gates = || -> Result<Candidate, SkipReason> {
+/// `local_fetch` skips the caller's own controller; of its own origin it asks the registration that
+/// matches the URL. (SEMANTICS §5.5.)
+fn local_worker(asked: &RouteRequest<'_>, url: &Url) -> Result<Candidate, SkipReason> {
+    let request = asked.request;
+    require(
+        request.service_workers != ServiceWorkersMode::None,
+        SkipReason::ServiceWorkersModeNone,
+    )?;
+    // Other origins' follow the rules of fall-through; and once one of them has redirected the
+    // request, it is not the client's own any more.
+    require(
+        is_same_origin(&request.origin, url) && !request.tainted_origin,
+        SkipReason::LocalFetch,
+    )?;
+    let client = asked.client.ok_or(SkipReason::NoClient)?;
+    require(client.secure_context, SkipReason::NotSecure)?;
+    let found = asked.own?;
+    // "An edge to oneself → TypeError."
+    require(
+        asked.requesting_registration != Some(found.registration),
+        SkipReason::OwnRegistration,
+    )?;
+    Ok(found)
+}
+
+/// SEMANTICS §5.4 "When"; and which rule admits the request.
+fn fall_through_worker(asked: &RouteRequest<'_>) -> (Verdict, Option<usize>) {
+    let gates = || -> Result<(Candidate, usize), SkipReason> {
         let request = asked.request;
         may_fall_through(request, asked.client, asked.policy)?;
-        let found = asked.fall_through.ok_or(SkipReason::NoRegistration)?;
+        let found = asked.fall_through?;
         require(
             asked.requesting_registration != Some(found.candidate.registration),
             SkipReason::OwnRegistration,
         )?;
         // "A prefix entry that is a string prefix of the URL and whose origins admit the requester."
-        admits(found.rules, http_url(request)?, true_requester(request))?;
+        let rule = admits(found.rules, http_url(request)?, true_requester(request))?;
         // For another origin's URL, credentials go along with `include` only.
         let uncredentialed = request.credentials != CredentialsMode::Include;
         let let_through = match asked.policy.uncredentialed {
@@ -394,9 +423,15 @@ fn fall_through_worker(asked: &RouteRequest<'_>) -> Verdict {
             _ => false,
         };
         require(!uncredentialed || let_through, SkipReason::Uncredentialed)?;
-        Ok(found.candidate)
+        Ok((found.candidate, rule))
     };
-    gates().map_or_else(Verdict::Skip, to_active_worker)
+    match gates() {
+        Ok((candidate, rule)) => {
+            let verdict = to_active_worker(candidate);
+            (verdict, verdict.worker().map(|_| rule))
+        }
+        Err(reason) => (Verdict::Skip(reason), None),
+    }
 }
 
 /// *Handle Fetch* and *Fire Functional Event*: an active worker that listens.
@@ -422,16 +457,18 @@ const fn to_active_worker(candidate: Candidate) -> Verdict {
     }
 }
 
-fn admits(rules: &[FallThroughRule], url: &Url, requester: &Origin) -> Result<(), SkipReason> {
+/// The first rule that has the URL and admits the requester.
+fn admits(rules: &[FallThroughRule], url: &Url, requester: &Origin) -> Result<usize, SkipReason> {
     let mut matching = rules
         .iter()
-        .filter(|rule| without_fragment(url).starts_with(rule.prefix.as_str()))
+        .enumerate()
+        .filter(|(_, rule)| without_fragment(url).starts_with(rule.prefix.as_str()))
         .peekable();
     require(matching.peek().is_some(), SkipReason::NoPrefix)?;
-    require(
-        matching.any(|rule| rule.requesters.admits(requester)),
-        SkipReason::RequesterNotAdmitted,
-    )
+    matching
+        .find(|(_, rule)| rule.requesters.admits(requester))
+        .map(|(at, _)| at)
+        .ok_or(SkipReason::RequesterNotAdmitted)
 }
 
 /// On whose behalf the request is made: the hidden requester's origin, if there is one. Once a

@@ -34,18 +34,24 @@ reasons! {
     /// The service-workers mode is `foreign`: a worker's own fetch, or a redirect.
     ServiceWorkersModeForeign =
         "the request comes from a service worker or follows a redirect, so its own worker is skipped",
-    /// `lookAside: "local"`, which this build does not offer yet. It must not reach the network
-    /// either: the caller rejects it with a `TypeError`.
-    LocalFetch = "lookAside is local, which skips the own worker",
+    /// `lookAside: "local"` for another origin's URL. It must not reach the network either: if no
+    /// service of that origin answers, the caller rejects it with a `TypeError`.
+    LocalFetch = "lookAside is local and the URL is of another origin, so the own worker is skipped",
     /// The destination is `embed` or `object`.
     EmbedOrObject = "requests of embed and object elements never reach a service worker",
     /// A forced reload.
     ShiftReload = "the page is being reloaded by force",
     /// The client is not a secure context, or a navigation's URL is not trustworthy.
     NotSecure = "the client is not a secure context",
-    /// No registration controls the client, or matches the navigation.
+    /// No registration controls the client.
     NoController = "no service worker controls the client",
-    /// The worker is neither activating nor activated.
+    /// No registration matches the URL of a navigation, of a worker's script, or of a local fetch.
+    NoMatch = "no registration's scope matches the URL",
+    /// The registration that matches was made by a response header, and the host lets such ones control
+    /// no client.
+    ServesOthersOnly =
+        "the registration was installed by a header and serves other origins only",
+    /// A registration is there, and none of its workers is activating or activated.
     NotActive = "the registration has no active worker",
     /// The worker has no `fetch` listener.
     NoFetchListener = "the worker had no fetch listener when it was first run",

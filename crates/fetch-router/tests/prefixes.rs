@@ -77,7 +77,7 @@ fn a_prefix_matches_exactly_the_urls_that_begin_with_it() {
         let asked = Url::parse(&format!("{host}{}", random.path())).expect("a valid URL");
         let request = RequestHead::get(asked.clone(), page.origin.clone());
         let verdict = route(&RouteRequest {
-            fall_through: Some(FallThroughCandidate {
+            fall_through: Ok(FallThroughCandidate {
                 candidate: Candidate {
                     registration: RegistrationId(7),
                     worker: WorkerId(8),

@@ -91,16 +91,19 @@ impl Scene {
         route(&RouteRequest {
             request: &self.request,
             client: self.client.as_ref(),
-            own: self.own,
+            own: self.own.ok_or(SkipReason::NoController),
             router: self.router.as_ref().map(|rules| StaticRouter {
                 rules,
                 running: false,
             }),
-            fall_through: self.fonts.map(|candidate| FallThroughCandidate {
-                candidate,
-                rules: &self.rules,
-                partitioned: self.partitioned,
-            }),
+            fall_through: self
+                .fonts
+                .map(|candidate| FallThroughCandidate {
+                    candidate,
+                    rules: &self.rules,
+                    partitioned: self.partitioned,
+                })
+                .ok_or(SkipReason::NoRegistration),
             requesting_registration: self.requesting_registration,
             policy: &self.policy,
         })
@@ -145,6 +148,7 @@ fn both_workers_see_a_plain_font_request() {
                 worker: WorkerId(20),
                 wait_for_activated: false,
             },
+            fall_through_rule: Some(1),
             own_soft_update: false,
             fall_through_soft_update: false,
         }
@@ -710,4 +714,81 @@ fn router_rules_count_without_a_fetch_listener_and_not_where_the_worker_is_not_a
     scene.request.service_workers = ServiceWorkersMode::All;
     scene.own = None;
     assert_eq!(scene.route().static_route, None);
+}
+
+#[test]
+fn a_local_fetch_of_the_own_origin_asks_whoever_matches_and_never_oneself() {
+    use SkipReason::*;
+    let local = |change: Change| {
+        let mut scene = Scene::new();
+        scene.request.url_list = vec![url("https://acme.com/other/a")];
+        scene.request.look_aside = LookAside::Local;
+        change(&mut scene);
+        let route = scene.route();
+        assert_eq!(route.static_route, None);
+        (route.own.worker(), route.own.skipped())
+    };
+    let asked = (Some(OWN.worker), None);
+    assert_eq!(local(|_| {}), asked);
+    // A worker may ask another of its origin.
+    let by_another: Change = |s| {
+        s.request.service_workers = ServiceWorkersMode::Foreign;
+        s.requesting_registration = Some(RegistrationId(3));
+    };
+    assert_eq!(local(by_another), asked);
+    assert_eq!(
+        local(|s| s.router = Some(everything_from(RouterSource::Network))),
+        asked
+    );
+    let table: &[(Change, SkipReason)] = &[
+        (
+            |s| s.requesting_registration = Some(OWN.registration),
+            OwnRegistration,
+        ),
+        (|s| s.own = None, NoController),
+        (|s| s.request.tainted_origin = true, LocalFetch),
+        (|s| s.client().secure_context = false, NotSecure),
+        (|s| s.client = None, NoClient),
+        (
+            |s| s.request.service_workers = ServiceWorkersMode::None,
+            ServiceWorkersModeNone,
+        ),
+    ];
+    for (change, reason) in table {
+        assert_eq!(local(*change), (None, Some(*reason)));
+    }
+}
+
+#[test]
+fn the_rule_that_lets_a_request_through_is_named() {
+    let mut scene = Scene::new();
+    scene.rules = rules(&["/font", "/font/a"], Some(&["https://other.test"]));
+    scene.rules.extend(rules(&["/fon"], None));
+    assert_eq!(scene.route().fall_through_rule, Some(2));
+    scene.policy = FallThroughPolicy::off();
+    assert_eq!(scene.route().fall_through_rule, None);
+}
+
+#[test]
+fn why_nothing_was_found_is_said_again_unless_there_is_a_stronger_reason() {
+    let scene = Scene::new();
+    let mut asked = RouteRequest {
+        own: Err(SkipReason::NotActive),
+        fall_through: Err(SkipReason::StorageBlocked),
+        ..RouteRequest::new(&scene.request, scene.client.as_ref(), &scene.policy)
+    };
+    let said = |asked: &RouteRequest<'_>| {
+        let route = route(asked);
+        (route.own.skipped(), route.fall_through.skipped())
+    };
+    assert_eq!(
+        said(&asked),
+        (
+            Some(SkipReason::NotActive),
+            Some(SkipReason::StorageBlocked)
+        )
+    );
+    let off = FallThroughPolicy::off();
+    asked.policy = &off;
+    assert_eq!(said(&asked).1, Some(SkipReason::FallThroughOff));
 }

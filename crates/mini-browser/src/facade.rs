@@ -1,20 +1,19 @@
 //! What scripts and fetches ask, answered by the service-worker facade.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
-use service_worker::fetch_router::{RouterRule, StaticRoute};
+use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
-use service_worker::types::fetch::Destination;
+use service_worker::types::fetch::{Destination, Referrer};
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
     ScriptResource, WorkerId, WorkerView,
 };
 use service_worker::{
-    AnsweredBy, Body, ConnectError, ConnectOptions, EntryId, FetchError, FetchRequest, Handle,
-    JobError, RegisterOptions, StashError,
+    AnsweredBy, Body, ConnectError, ConnectOptions, DecisionRecord, EntryId, FetchError,
+    FetchRequest, Handle, JobError, RegisterOptions, StashError,
 };
 use url::Url;
 
@@ -26,7 +25,7 @@ use crate::js::{Connections, Pending, Registering, Seam};
 #[derive(Clone)]
 pub struct Facade {
     handle: Handle,
-    records: Arc<Mutex<BTreeMap<ClientId, Vec<Recorded>>>>,
+    records: Arc<Mutex<Records>>,
 }
 
 /// One hop of a fetch: who asked what, who answered.
@@ -37,10 +36,11 @@ pub struct FetchRecord {
     pub url: Url,
     /// For what.
     pub destination: Destination,
-    /// Who answered; `None` if nobody did.
+    /// Who answered; `None` if nobody did, also if workers alone were asked, before a preflight.
     pub answered_by: Option<AnsweredBy>,
-    /// The router rule that decided, if one did and there was an answer.
-    pub static_route: Option<StaticRoute>,
+    /// Which worker or router rule was to answer, how long each took that was asked, and why the others
+    /// were not; `None` for a client that is gone.
+    pub decision: Option<Box<DecisionRecord>>,
     /// The status; `None` without an answer.
     pub status: Option<u16>,
     /// How many bytes of the body have been read so far, decoded.
@@ -48,6 +48,11 @@ pub struct FetchRecord {
     /// Why nobody answered, for people.
     pub error: Option<String>,
 }
+
+type Records = BTreeMap<ClientId, VecDeque<Recorded>>;
+
+/// How many fetches of a client are remembered: the latest.
+const RECORDS: usize = 1_000;
 
 struct Recorded {
     record: FetchRecord,
@@ -68,12 +73,11 @@ impl Facade {
         &self.handle
     }
 
-    /// The fetches of a client so far, in order.
+    /// The latest fetches of a client, in order.
     pub(crate) fn records(&self, client: ClientId) -> Vec<FetchRecord> {
         let records = self.lock();
-        let of_client = records.get(&client).map_or(&[][..], Vec::as_slice);
+        let of_client = records.get(&client).into_iter().flatten();
         of_client
-            .iter()
             .map(|recorded| FetchRecord {
                 body_bytes: recorded.body_bytes.load(Ordering::Relaxed),
                 ..recorded.record.clone()
@@ -99,12 +103,15 @@ impl Facade {
             body_bytes: Arc::clone(&body_bytes),
         };
         if let Some(records) = self.lock().get_mut(&client) {
-            records.push(recorded);
+            if records.len() == RECORDS {
+                records.pop_front();
+            }
+            records.push_back(recorded);
         }
         body_bytes
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, Vec<Recorded>>> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,50 +130,44 @@ impl Hop for Facade {
             url: request.head.url().clone(),
             destination: request.head.destination,
             answered_by: None,
-            static_route: None,
+            decision: None,
             status: None,
             body_bytes: 0,
             error: None,
         };
         let reserved = request.reserved.as_ref().map(|reserved| reserved.id);
         let recorded_for = reserved.unwrap_or(request.client);
-        let fetching = self.handle.fetch(request);
+        let fetching = self.handle.fetch_with_record(request);
         let facade = self.clone();
         Box::pin(async move {
-            match fetching.await {
+            let (fetched, decision) = fetching.await;
+            let protocol = decision.as_ref().map_or("", |decision| decision.protocol);
+            // Workers alone were asked, and nothing was sent. It will be, after a preflight, and have a
+            // record of its own then.
+            let is_forbidden = matches!(fetched, Err(FetchError::NetworkForbidden(_)));
+            let error = fetched.as_ref().err().filter(|_| !is_forbidden);
+            let answer = fetched.as_ref().ok();
+            let record = FetchRecord {
+                answered_by: answer.map(|fetched| fetched.answered_by),
+                decision,
+                status: answer.map(|fetched| fetched.response.head.status.as_u16()),
+                error: error.map(ToString::to_string),
+                ..record
+            };
+            let body_bytes = facade.record(recorded_for, record);
+            match fetched {
                 Ok(fetched) => {
-                    let body_bytes = facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            answered_by: Some(fetched.answered_by),
-                            static_route: fetched.route.static_route,
-                            status: Some(fetched.response.head.status.as_u16()),
-                            ..record
-                        },
-                    );
                     let mut response = fetched.response;
                     response.body = counted(response.body, body_bytes);
                     Ok(Hopped {
                         response,
                         source: source(fetched.answered_by),
                         timing: fetched.timing,
+                        protocol,
                     })
                 }
-                Err(error) => {
-                    let error_text = Some(error.to_string());
-                    if matches!(error, FetchError::NetworkForbidden(_)) {
-                        // Nothing was sent. It will be, after a preflight, and be recorded then.
-                        return Err(HopError::network_forbidden());
-                    }
-                    facade.record(
-                        recorded_for,
-                        FetchRecord {
-                            error: error_text,
-                            ..record
-                        },
-                    );
-                    Err(HopError::new(error))
-                }
+                Err(_) if is_forbidden => Err(HopError::network_forbidden()),
+                Err(error) => Err(HopError::new(error)),
             }
         })
     }
@@ -174,7 +175,9 @@ impl Hop for Facade {
 
 const fn source(answered_by: AnsweredBy) -> Source {
     match answered_by {
-        AnsweredBy::OwnWorker(_) | AnsweredBy::CacheStorage(_) => Source::OwnWorker,
+        AnsweredBy::OwnWorker(_) | AnsweredBy::LocalWorker(_) | AnsweredBy::CacheStorage(_) => {
+            Source::OwnWorker
+        }
         AnsweredBy::FallThrough(_) => Source::FallThrough,
         AnsweredBy::Network | AnsweredBy::HttpCache => Source::Network,
     }
@@ -182,11 +185,9 @@ const fn source(answered_by: AnsweredBy) -> Source {
 
 /// The same body, counted as it is read.
 fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
-    Body::from_stream(body.inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            count.fetch_add(chunk.len(), Ordering::Relaxed);
-        }
-    }))
+    body.inspected(move |chunk| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+    })
 }
 
 impl Connections for Facade {
@@ -255,6 +256,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         } = options;
         let options = RegisterOptions {
             script_url,
@@ -262,6 +264,7 @@ impl Seam for Facade {
             base_url,
             worker_type,
             update_via_cache,
+            referrer,
         };
         Box::pin(self.handle.register(client, options))
     }
@@ -270,8 +273,9 @@ impl Seam for Facade {
         &self,
         registration: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>> {
-        Box::pin(self.handle.update(registration, caller))
+        Box::pin(self.handle.update(registration, caller, referrer))
     }
 
     fn unregister(&self, registration: RegistrationId) -> Pending<Result<bool, JobError>> {

@@ -4,8 +4,8 @@
 //! around it: what is blocked before it is asked, redirects, the headers that the network gets, and
 //! what of a network response the requester may see.
 //!
-//! Not offered: HSTS, streaming uploads over HTTP/1.1
-//! (which the standard forbids), and prompts for a password.
+//! Not offered: HSTS, streaming uploads over HTTP/1.1 (which the standard forbids), and prompts for a
+//! password.
 
 mod authentication;
 mod bad_port;
@@ -279,12 +279,9 @@ pub enum FetchErrorReason {
     /// The response ended early, when it was read for its integrity.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// A stream cannot be sent over HTTP/1.1.
-    #[error("a stream cannot be sent over HTTP/1.1")]
-    StreamingUpload,
-    /// A stream cannot be sent again.
-    #[error("redirected, and a stream cannot be sent again")]
-    StreamRedirected,
+    /// A stream cannot be sent again, after a redirect or with a password.
+    #[error("the request is to be sent again, and its body is a stream")]
+    StreamAgain,
     /// The client's keepalive requests carry too much.
     #[error("the bodies of keepalive requests are longer than 64 KiB together")]
     KeepaliveLimit,

@@ -17,6 +17,7 @@ mod incoming;
 mod message;
 mod outgoing;
 mod pool;
+mod sender;
 pub mod server;
 
 pub use authority::{Authority, AuthorityError};

@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use service_worker::types::fetch::{
-    CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead,
+    CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead, mime_type,
 };
 use service_worker::types::{ClientId, Environment};
 use service_worker::{BodyError, HostEvent};
@@ -155,7 +154,8 @@ impl Page {
         self.realm.run_script(source, name).await
     }
 
-    /// What the page fetched so far, in order: its document, its scripts, and what they fetched.
+    /// What the page fetched so far, in order: its document, its scripts, and what they fetched. Of more
+    /// than 1,000 fetches only the latest are remembered.
     #[must_use]
     pub fn fetches(&self) -> Vec<FetchRecord> {
         self.client.parts.facade.records(self.client.id())
@@ -282,14 +282,10 @@ fn forbids_fall_through(headers: &HeaderMap) -> bool {
 
 /// Only HTML is shown at top level. Gives the Content-Type.
 fn check_type(url: &Url, head: &ResponseHead) -> Result<String, NavigateError> {
-    let value = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value = mime_type(&head.headers).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("text/html") {
-        return Ok(value.to_owned());
+        return Ok(value);
     }
     Err(NavigateError::NotADocument {
         url: url.clone(),

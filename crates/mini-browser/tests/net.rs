@@ -7,6 +7,8 @@
 
 #[path = "net/cache.rs"]
 mod cache;
+#[path = "net/http2.rs"]
+mod http2;
 #[path = "net/wire.rs"]
 mod wire;
 
@@ -523,7 +525,9 @@ async fn a_slow_handler_holds_the_request_back() {
     .await
     .unwrap();
     let network = network_to(server.local_addr(), None);
-    let request = post("http://a.test/", counted_stream(MUCH, &produced));
+    let length = MUCH as u64 * 65_536;
+    let body = counted_stream(MUCH, &produced).with_length(Some(length));
+    let request = post("http://a.test/", body);
     let lead = text(network.send(request).await.unwrap()).await.unwrap();
     let lead: u64 = std::str::from_utf8(&lead).unwrap().parse().unwrap();
     assert!(lead < HELD, "{lead}");
@@ -546,7 +550,8 @@ async fn a_request_whose_body_breaks_off_is_an_error_on_both_sides() {
     let chunks = ["some", "of", "it"].map(|text| Ok(Bytes::from(text)));
     let breaks = futures_util::stream::iter(chunks)
         .chain(futures_util::stream::iter([Err(BodyError::Aborted)]));
-    let error = kind(&network, post("http://a.test/", Body::from_stream(breaks))).await;
+    let breaks = Body::from_stream(breaks).with_length(Some(100));
+    let error = kind(&network, post("http://a.test/", breaks)).await;
     assert!(matches!(error, NetworkErrorKind::Http(_)), "{error}");
     // A server that was asked at all saw that the body is not whole.
     drop(server.stop().await);
@@ -666,7 +671,9 @@ async fn stopping_lets_an_answer_end_that_has_begun() {
 
 /// Sends these bytes over TLS and closes TCP without closing TLS.
 async fn ends_without_notice(authority: &Authority, bytes: &'static [u8]) -> SocketAddr {
-    let tls = Arc::new(authority.leaf(&["a.test"]).unwrap());
+    let mut tls = authority.leaf(&["a.test"]).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let tls = Arc::new(tls);
     let (address, _) = raw_server(move |stream, _| {
         let tls = Arc::clone(&tls);
         async move {

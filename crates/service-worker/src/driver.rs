@@ -13,7 +13,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
-use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
+use sw_registry::{Input, Lifecycle, Now, Output, Registry, Request, Response, Settled};
 use sw_types::{
     ClientId, ClientType, Environment, EventId, FrameType, PromiseId, RequestId, ScopeUrl, Site,
     WorkerId,
@@ -22,7 +22,7 @@ use sw_types::{
 use crate::commands::CommandSender;
 use crate::endpoint::WorkerInbox;
 use crate::functional::Functional;
-use crate::shared::{Requesting, Shared, ToDriver};
+use crate::shared::{Answered, Requesting, Shared, ToDriver};
 use crate::store::StoreThread;
 use crate::{
     EventDetail, EventOutcome, HostCommand, HostEvent, Report, StartWorker, StopReason,
@@ -52,7 +52,7 @@ pub struct Driver {
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: CommandSender,
-    pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
+    pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Answered>>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) timer: Option<(Instant, Sleeping)>,
@@ -318,7 +318,13 @@ impl Driver {
                     return;
                 };
                 if let Some(reply) = self.promises.remove(&promise) {
-                    self.commands.answer(reply, result);
+                    // Who woke a worker has not sent it anything yet.
+                    let awake = match &result {
+                        Ok(Settled::Running(worker)) => self.shared.endpoint(*worker),
+                        _ => None,
+                    };
+                    let awake = awake.and_then(|endpoint| endpoint.begin());
+                    self.commands.answer(reply, (result, awake));
                 }
             }
             Output::StartWorker(start) => self.start_worker(*start),
@@ -435,16 +441,31 @@ impl Driver {
     }
 
     /// Stops a worker. One that is merely idle may have been sent an event this very moment: it runs
-    /// on, and the registry hears of it.
+    /// on, and the registry hears of that event, which may be over by now.
     fn stop_worker(&mut self, worker: WorkerId, reason: StopReason) {
         if reason == StopReason::Idle
             && let Some(endpoint) = self.shared.endpoint(worker)
-            && !endpoint.activity().close_if_idle()
+            && let Err((oldest, last_busy)) = self.close_if_idle(worker, &endpoint)
         {
-            return self.read_activity(worker);
+            return self.tell(Input::Activity {
+                worker,
+                oldest_event: Some(oldest),
+                last_busy,
+            });
         }
         self.shared.close_endpoint(worker);
         self.command(HostCommand::StopWorker { worker, reason }, None);
+    }
+
+    /// Closes an endpoint unless it is busy, and is then watched, as by [`Self::read_activity`].
+    fn close_if_idle(
+        &self,
+        worker: WorkerId,
+        endpoint: &WorkerEndpoint,
+    ) -> Result<(), (Instant, Instant)> {
+        let activity = endpoint.activity();
+        activity.watch(self.registry.awaits_idle(worker));
+        activity.close_if_idle()
     }
 
     /// Tells the registry how busy a worker is, and watches it if something waits for it to be idle.

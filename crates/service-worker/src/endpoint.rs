@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use futures_channel::{mpsc, oneshot};
@@ -121,13 +121,41 @@ pub(crate) struct Pending {
     pub(crate) answer: oneshot::Receiver<FetchAnswer>,
     /// `respondWith` was called; canceled if the worker answered or went away without it.
     pub(crate) entered: oneshot::Receiver<()>,
+    pub(crate) queued: Queued,
+}
+
+/// A parcel in a worker's inbox. Who has sent it may take it back until the worker takes it: a fetch
+/// that a worker never began to handle survives its termination. (*Terminate Service Worker*, the
+/// registration's *task queues*.)
+#[derive(Clone, Debug)]
+pub(crate) struct Queued(Arc<Mutex<Option<Box<Parcel>>>>);
+
+impl Queued {
+    fn new(parcel: Box<Parcel>) -> Self {
+        Self(Arc::new(Mutex::new(Some(parcel))))
+    }
+
+    /// The parcel, for whoever comes first.
+    pub(crate) fn take(&self) -> Option<Box<Parcel>> {
+        let mut parcel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parcel.take()
+    }
+}
+
+/// What is in a worker's inbox.
+#[derive(Debug)]
+struct Letter {
+    queued: Queued,
+    event: EventId,
+    responder: Responder,
+    keep_alive: KeepAlive,
 }
 
 /// The client's half of the data path to one run of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerEndpoint {
     worker: WorkerId,
-    sender: mpsc::UnboundedSender<FetchDispatch>,
+    sender: mpsc::UnboundedSender<Letter>,
     activity: Arc<Activity>,
 }
 
@@ -179,22 +207,44 @@ impl WorkerEndpoint {
             event,
             activity: Arc::clone(&self.activity),
         };
-        let dispatch = parcel.addressed(event, responder, keep_alive);
-        let sent = self.sender.unbounded_send(dispatch);
-        sent.map_err(|refused| Parcel::returned(refused.into_inner()))?;
-        Ok(Pending { answer, entered })
+        let queued = Queued::new(parcel);
+        let letter = Letter {
+            queued: queued.clone(),
+            event,
+            responder,
+            keep_alive,
+        };
+        if self.sender.unbounded_send(letter).is_err()
+            && let Some(unsent) = queued.take()
+        {
+            return Err(unsent);
+        }
+        Ok(Pending {
+            answer,
+            entered,
+            queued,
+        })
     }
 }
 
 /// The worker's half: a stream of fetch events, which ends when the worker is to go.
 #[derive(Debug)]
-pub struct WorkerInbox(mpsc::UnboundedReceiver<FetchDispatch>);
+pub struct WorkerInbox(mpsc::UnboundedReceiver<Letter>);
 
 impl Stream for WorkerInbox {
     type Item = FetchDispatch;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(cx)
+        loop {
+            let Some(letter) = ready!(Pin::new(&mut self.0).poll_next(cx)) else {
+                return Poll::Ready(None);
+            };
+            // What was taken back is for the next run.
+            if let Some(parcel) = letter.queued.take() {
+                let dispatch = parcel.addressed(letter.event, letter.responder, letter.keep_alive);
+                return Poll::Ready(Some(dispatch));
+            }
+        }
     }
 }
 
@@ -267,13 +317,17 @@ impl Activity {
         }
     }
 
-    /// Takes no new events, unless there are some in progress; whether it is closed.
-    pub(crate) fn close_if_idle(&self) -> bool {
+    /// Takes no new events, unless there are some in progress: then, as [`Self::read`], when the
+    /// oldest of them was dispatched, and when the worker was last busy.
+    pub(crate) fn close_if_idle(&self) -> Result<(), (Instant, Instant)> {
         let mut busy = self.lock();
-        if busy.since.is_empty() {
-            busy.phase = Phase::Closed;
+        match busy.since.values().min().copied() {
+            Some(oldest) if busy.phase != Phase::Closed => Err((oldest, busy.last)),
+            _ => {
+                busy.phase = Phase::Closed;
+                Ok(())
+            }
         }
-        busy.phase == Phase::Closed
     }
 
     /// Takes no new events, and lets go of the clients that wait: what the worker does not answer

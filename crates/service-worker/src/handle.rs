@@ -7,7 +7,7 @@ use fetch_router::{Route, parse_fall_through_prefixes};
 use futures_channel::oneshot;
 use message_port::MessagePort;
 use sw_registry::{Input, JobError, Provenance, Register, Settled};
-use sw_types::fetch::RequestHead;
+use sw_types::fetch::{Referrer, RequestHead};
 use sw_types::{
     ClientId, Environment, EventId, Origin, RegistrationId, RegistrationView, ScopeUrl, ScriptUrl,
     UpdateViaCache, UrlError, WorkerId, WorkerType, WorkerView,
@@ -15,7 +15,7 @@ use sw_types::{
 use url::Url;
 
 use crate::shared::{Shared, ToDriver, shut_down_error};
-use crate::{FetchError, FetchRequest, Fetched, HostEvent};
+use crate::{DecisionRecord, FetchError, FetchRequest, Fetched, HostEvent};
 
 /// The facade as agents see it: cheap to clone, usable from any thread.
 ///
@@ -39,6 +39,9 @@ pub struct RegisterOptions {
     pub worker_type: WorkerType,
     /// The update-via-cache mode.
     pub update_via_cache: UpdateViaCache,
+    /// The caller: its document's URL, or its own if it is a worker, and its referrer policy. `None`
+    /// sends no `Referer` with the request for the script.
+    pub referrer: Option<Referrer>,
 }
 
 impl Handle {
@@ -100,12 +103,14 @@ impl Handle {
             update_via_cache: options.update_via_cache,
             client: Some(client),
             referrer_origin: environment.origin.clone(),
+            referrer: options.referrer.clone(),
             provenance: Provenance::Script,
             initiator: environment.top_level_site.clone(),
         })
     }
 
-    /// `registration.update()`.
+    /// `registration.update()`. `caller` is the service worker that calls, if one does; `referrer` as
+    /// that of [`RegisterOptions`].
     ///
     /// # Errors
     /// As *Update* says.
@@ -113,11 +118,13 @@ impl Handle {
         &self,
         id: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) -> impl Future<Output = Result<RegistrationView, JobError>> + Send + 'static {
         let asked = self.shared.ask(|promise| Input::Update {
             promise,
             registration: id,
             caller,
+            referrer,
         });
         async move { registration(asked.await?) }
     }
@@ -296,6 +303,17 @@ impl Handle {
         &self,
         request: FetchRequest,
     ) -> impl Future<Output = Result<Fetched, FetchError>> + Send + 'static {
+        let fetched = self.fetch_with_record(request);
+        async move { fetched.await.0 }
+    }
+
+    /// As [`Self::fetch`], with the record of who was asked, for how long, and why not the others; none
+    /// for a client that is not known. (An aborted fetch, whose future is dropped, has none either.)
+    pub fn fetch_with_record(
+        &self,
+        request: FetchRequest,
+    ) -> impl Future<Output = (Result<Fetched, FetchError>, Option<Box<DecisionRecord>>)> + Send + 'static
+    {
         crate::fetch::fetch(Arc::clone(&self.shared), request)
     }
 

@@ -22,6 +22,7 @@
 //! #         Box::pin(async { Ok(NetworkResponse {
 //! #             status: http::StatusCode::OK, status_text: "OK".into(), headers: Default::default(),
 //! #             body: Body::from("hello"), from_cache: false, sent_credentials: false,
+//! #             protocol: "http/1.1",
 //! #         }) })
 //! #     }
 //! # }
@@ -54,7 +55,8 @@
 //!
 //! It runs no scripts, opens no sockets, follows no redirects and checks no CORS: those are the
 //! host's, around [`Handle::fetch`]. It has no clock and no runtime of its own; the one thread that
-//! it starts owns the store. Push, background sync and navigation preload are not in it.
+//! it starts owns the store. Push services and background sync are not in it: what a host has got for a
+//! worker it [hands over](Handle::push).
 
 #![forbid(unsafe_code)]
 
@@ -102,7 +104,10 @@ pub use endpoint::{
     Aborted, FetchAnswer, FetchDetail, FetchDispatch, KeepAlive, PreloadResponse, Responder,
     Response, WorkerEndpoint, WorkerInbox,
 };
-pub use fetch::{AnsweredBy, FetchError, FetchRequest, Fetched, NetworkUse, ServiceWorkerTiming};
+pub use fetch::{
+    AnsweredBy, Attempt, DecisionRecord, FetchError, FetchRequest, Fetched, NetworkUse, Outcome,
+    PassedBy, ServiceWorkerTiming,
+};
 pub use handle::{Handle, RegisterOptions};
 pub use importing::ImportError;
 pub use messaging::{ClientMessage, MessageDetail, MessageSource};

@@ -98,8 +98,8 @@ pub struct Limits {
     pub soft_update_delay: Duration,
     /// The greatest size of a service worker's main script, in bytes.
     pub script_bytes: usize,
-    /// The earliest that a refused connect settles, counted from the call. Every further time class
-    /// is four times the one before.
+    /// The earliest that a refused connect, or a local fetch that nobody answers, settles, counted from
+    /// the call. Every further time class is four times the one before.
     pub connect_floor: Duration,
     /// The longest jitter on top of a time class.
     pub connect_jitter: Duration,

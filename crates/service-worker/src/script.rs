@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, LOCATION, ORIGIN};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, LOCATION, ORIGIN, REFERER};
 use http::{HeaderMap, HeaderValue, Method};
 use installer::script_response_vetoes;
 use sw_registry::{FetchImport, FetchScript, FetchedScript, ScriptFetchError};
+use sw_types::fetch::{Referrer, ReferrerPolicy};
 use sw_types::{Origin, Site, WorkerType};
 use url::Url;
 
@@ -28,6 +29,7 @@ pub(crate) async fn fetch(
     headers.insert("sec-fetch-mode", HeaderValue::from_static("same-origin"));
     headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
     let url = fetch.script_url.url().clone();
+    headers.extend(referer(fetch.referrer.as_ref(), &url));
     let same_site = fetch.initiator == Site::of(&Origin::of(&url));
     let request = NetworkRequest {
         method: Method::GET,
@@ -61,10 +63,12 @@ pub(crate) async fn fetch_import(
     let origin = fetch.script_url.origin();
     let by_module = fetch.worker_type == WorkerType::Module;
     let mut url = fetch.url.clone();
+    let mut referrer = fetch.referrer;
     for _ in 0..=REDIRECTS {
         let same_site = fetch.initiator == Site::of(&Origin::of(&url));
         let by_cors = by_module && Origin::of(&url) != origin;
         let mut headers = headers.clone();
+        headers.extend(referer(referrer.as_ref(), &url));
         if let Some(value) = header_of(&origin).filter(|_| by_cors) {
             headers.insert(ORIGIN, value);
         }
@@ -89,15 +93,27 @@ pub(crate) async fn fetch_import(
                 "{url} is of another origin and does not allow {origin}"
             )));
         }
-        match redirect_of(&url, &response) {
-            Some(target) => url = target,
-            None => return whole(&shared, &url, response).await,
+        let Some(target) = redirect_of(&url, &response) else {
+            return whole(&shared, &url, response).await;
+        };
+        url = target;
+        // *Referrer Policy*, "Set request's referrer policy on redirect".
+        if let (Some(referrer), Some(policy)) =
+            (&mut referrer, ReferrerPolicy::of_headers(&response.headers))
+        {
+            referrer.policy = policy;
         }
     }
     Err(ScriptFetchError(format!(
         "{} redirects more than {REDIRECTS} times",
         fetch.url
     )))
+}
+
+/// The `Referer` of a request.
+fn referer(referrer: Option<&Referrer>, url: &Url) -> Option<(HeaderName, HeaderValue)> {
+    let told = referrer?.of_request_to(url)?;
+    Some((REFERER, HeaderValue::from_str(told.as_str()).ok()?))
 }
 
 fn header_of(origin: &Origin) -> Option<HeaderValue> {

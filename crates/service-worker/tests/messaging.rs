@@ -158,6 +158,7 @@ async fn registrations_are_listed_in_the_order_of_their_scopes() {
         base_url: url(SERVICE),
         worker_type: service_worker::types::WorkerType::Classic,
         update_via_cache: service_worker::types::UpdateViaCache::Imports,
+        referrer: None,
     };
     house.handle.register(page, options.clone()).await.unwrap();
     options.scope = Some("/b/a/".into());

@@ -242,7 +242,7 @@ async fn an_update_keeps_the_ports_and_the_new_worker_gets_the_messages() {
     quiet().await;
     let found = house.handle.registration(owner, &url(SERVICE)).await;
     let id = found.unwrap().unwrap().id;
-    house.handle.update(id, None).await.unwrap();
+    house.handle.update(id, None, None).await.unwrap();
     house.until(WorkerState::Activated).await;
     port.post_message(message("to the new one"));
     assert_eq!(next(&mut port).await, "re: to the new one");
@@ -273,7 +273,7 @@ async fn what_comes_for_a_waiting_worker_that_has_stopped_wakes_it_once_it_is_ac
     house.serve(&format!("{SERVICE}sw.js"), "new");
     let found = house.handle.registration(owner, &url(SERVICE)).await;
     let id = found.unwrap().unwrap().id;
-    house.handle.update(id, None).await.unwrap();
+    house.handle.update(id, None, None).await.unwrap();
     house.until(WorkerState::Installed).await;
     let mut port = peer.lock().unwrap().take().unwrap();
     port.start();

@@ -3,8 +3,8 @@
 use sw_types::{ClientNotice, EventType, PromiseId, RegistrationId, WorkerId, WorkerState};
 
 use crate::job::Waiting;
-use crate::state::Run;
-use crate::{JobError, Lifecycle, Output, Registry, Report, Settled, StoreError};
+use crate::state::{Registration, Run};
+use crate::{JobError, Lifecycle, Output, Registry, Report, Settled, StopReason, StoreError};
 
 /// Where *Activate* waits. It belongs to a registration, not to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Registry {
         // The active worker must have no pending events. Whether it has, its endpoint knows: the
         // answer comes as `Activity`, and word when it has become idle.
         match active {
-            Some(active) if self.runs(active) => self.output(Output::ReadActivity(active)),
+            Some(active) if self.may_be_busy(active) => self.output(Output::ReadActivity(active)),
             _ => self.activate(id),
         }
     }
@@ -121,9 +121,22 @@ impl Registry {
         if let Some(worker) = self.registrations.get(&id).and_then(|it| it.active) {
             self.resolve_skip_waiting(worker);
         }
-        if self.store(id, Waiting::Activation(id)).is_none() {
+        let is_stored = self
+            .registrations
+            .get(&id)
+            .is_some_and(|it| it.active.is_some() && it.stored_as_activated == it.active);
+        if is_stored || self.store(id, Waiting::Activation(id)).is_none() {
             self.activated(id);
         }
+    }
+
+    /// The installing worker, if nothing can come between its installation and its activation: there
+    /// is no active worker that would have to go, and no activate event to wait for. Then one write
+    /// makes both durable.
+    pub(crate) fn activates_at_once(&self, registration: &Registration) -> Option<WorkerId> {
+        registration.installing.filter(|worker| {
+            registration.active.is_none() && !self.handles(*worker, EventType::Activate)
+        })
     }
 
     /// The answer to the write of *Storing*. If the store refused, the next start of the browser
@@ -208,11 +221,26 @@ impl Registry {
             .is_some_and(|it| it.waiting == Some(worker))
     }
 
-    /// Whether a worker runs, or may run on a moment longer.
-    pub(crate) fn runs(&self, worker: WorkerId) -> bool {
+    /// Whether a worker runs.
+    fn runs(&self, worker: WorkerId) -> bool {
         self.workers
             .get(&worker)
             .is_some_and(|worker| worker.run == Run::Running)
+    }
+
+    /// Whether a worker runs, is about to, or has not stopped yet.
+    pub(crate) fn has_a_run(&self, worker: WorkerId) -> bool {
+        self.workers
+            .get(&worker)
+            .is_some_and(|worker| worker.run != Run::Stopped)
+    }
+
+    /// Whether a worker may have an event: one that is to be stopped for idleness may have been sent
+    /// one at that moment, and then runs on.
+    pub(crate) fn may_be_busy(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| {
+            matches!(worker.run, Run::Running | Run::Stopping(StopReason::Idle))
+        })
     }
 
     /// *Should Skip Event*, turned round.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sw_types::fetch::CacheMode;
+use sw_types::fetch::{CacheMode, Referrer, ReferrerPolicy};
 use sw_types::{RequestId, ScriptMap, ScriptResource, Site, UpdateViaCache, WorkerId, WorkerState};
 use url::Url;
 
 use crate::job::{ScriptArgs, Step};
 use crate::script_check::check_import;
-use crate::state::ScopeKey;
+use crate::state::{ScopeKey, Worker};
 use crate::update::{Update, cache_mode, resource};
 use crate::{FetchImport, FetchedScript, Registry, ScriptFetchError};
 
@@ -85,6 +85,7 @@ impl Registry {
             script_url: importing.script_url.clone(),
             worker_type: importing.worker_type,
             cache: importing.imports_cache,
+            referrer: Some(referrer(importing)),
             storage_key: key.clone(),
             initiator: site.unwrap_or_else(|| Site::of(key.origin())),
         }))
@@ -142,5 +143,16 @@ impl Registry {
             .update_via_cache
             .or(registration.map(|found| found.update_via_cache));
         cache_mode(script.force_bypass_cache || update_via_cache == Some(UpdateViaCache::None))
+    }
+}
+
+/// A worker as what it imports sees it. Its policy container came with its main script.
+fn referrer(worker: &Worker) -> Referrer {
+    let url = worker.script_url.url();
+    let main = worker.scripts.as_ref().and_then(|map| map.get(url));
+    let policy = main.and_then(|main| ReferrerPolicy::of_headers(&main.headers));
+    Referrer {
+        url: url.clone(),
+        policy: policy.unwrap_or_default(),
     }
 }

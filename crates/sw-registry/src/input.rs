@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use sw_types::fetch::Referrer;
 use sw_types::{
     ClientId, EncodedRouterRule, Environment, EventId, EventTypes, FallThroughRule, FetchHandler,
     Origin, PromiseId, RegistrationId, RequestId, RunId, ScopeUrl, ScriptMap, ScriptResource,
@@ -45,6 +46,8 @@ pub enum Input {
         registration: RegistrationId,
         /// The service worker that calls, if one does.
         caller: Option<WorkerId>,
+        /// The page or worker that calls, as the `Referer` of the scripts' requests says it.
+        referrer: Option<Referrer>,
     },
     /// *Soft Update*: an update without a promise.
     SoftUpdate {
@@ -271,6 +274,8 @@ pub struct Register {
     pub client: Option<ClientId>,
     /// The origin of the referrer: the client's, or the response's that carried the header.
     pub referrer_origin: Origin,
+    /// The client, as the `Referer` of the script's request says it; `None` sends none.
+    pub referrer: Option<Referrer>,
     /// Who made this registration, and what it may do.
     pub provenance: Provenance,
     /// The top-level site on whose behalf the script is fetched.
@@ -292,6 +297,7 @@ impl Register {
             client: None,
             initiator: Site::of(&origin),
             referrer_origin: origin,
+            referrer: None,
             provenance: Provenance::Script,
         }
     }

@@ -155,9 +155,12 @@ impl Registry {
             return;
         };
         // Steps 16 to 18: the worker that waited is replaced.
-        let replaced = self.registrations.get(&id).and_then(|found| found.waiting);
+        let found = self.registrations.get(&id);
+        let replaced = found.and_then(|found| found.waiting);
+        let at_once = found.and_then(|found| self.activates_at_once(found));
         self.edit(id, |registration: &mut Registration| {
             registration.storing_install = false;
+            registration.stored_as_activated = at_once;
             registration.waiting = Some(worker);
             registration.installing = None;
         });

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use sw_types::fetch::Referrer;
 use sw_types::{
     ClientId, Origin, PromiseId, RegistrationId, RequestId, ScopeUrl, ScriptUrl, Site,
     UpdateViaCache, WorkerId, WorkerType,
@@ -49,6 +50,8 @@ pub(crate) struct ScriptArgs {
     /// Unset for updates: the registration keeps its own.
     pub(crate) update_via_cache: Option<UpdateViaCache>,
     pub(crate) force_bypass_cache: bool,
+    /// The job's client.
+    pub(crate) referrer: Option<Referrer>,
     pub(crate) initiator: Site,
 }
 

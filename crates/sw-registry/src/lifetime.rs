@@ -191,6 +191,7 @@ impl Registry {
                 self.start_failed(id, &reason);
             }
             Run::Running => {
+                tracing::warn!(%id, reason, "a worker died while it ran");
                 let worker = self.workers.get_mut(&id);
                 let lifecycle = worker.and_then(|worker| worker.lifecycle.take());
                 self.set_run(id, Run::Stopped);
@@ -351,10 +352,15 @@ impl Registry {
         worker.run = Run::Running;
         let registration = worker.registration;
         if worker.state == WorkerState::Redundant {
-            self.stop_worker(id, StopReason::Redundant);
+            return self.stop_worker(id, StopReason::Redundant);
+        }
+        // What would have started it again has no need to.
+        if self.activation_of(id) == Some((registration, Activate::Starting)) {
+            self.dispatch_activate(registration, id);
         } else {
             self.serve_wakes(registration);
         }
+        self.serve_awaited(id);
     }
 
     /// *Terminate Service Worker*. Answered by `WorkerDied`, at the latest by its deadline.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::exhaustive_enums, reason = "an unhandled output is a bug")]
 
-use sw_types::fetch::CacheMode;
+use sw_types::fetch::{CacheMode, Referrer};
 use sw_types::{
     ClientId, ClientNotice, EventId, PromiseId, RegistrationId, RegistrationView, RequestId, RunId,
     ScopeUrl, ScriptMap, ScriptUrl, Site, StorageKey, WorkerId, WorkerState, WorkerType,
@@ -85,6 +85,8 @@ pub struct FetchScript {
     pub worker_type: WorkerType,
     /// The cache mode.
     pub cache: CacheMode,
+    /// The job's client: whose page or worker asked for it; `None` if none did.
+    pub referrer: Option<Referrer>,
     /// The storage key of the registration.
     pub storage_key: StorageKey,
     /// The top-level site on whose behalf.
@@ -95,7 +97,7 @@ pub struct FetchScript {
     pub by_header: bool,
 }
 
-/// An imported script, to be fetched for the byte check.
+/// An imported script, to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchImport {
     /// The script, of whatever origin.
@@ -106,6 +108,8 @@ pub struct FetchImport {
     pub worker_type: WorkerType,
     /// The cache mode.
     pub cache: CacheMode,
+    /// The worker that imports it; for the byte check, the job's client.
+    pub referrer: Option<Referrer>,
     /// The storage key of the registration.
     pub storage_key: StorageKey,
     /// The top-level site on whose behalf.

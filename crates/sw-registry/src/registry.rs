@@ -218,7 +218,8 @@ impl Registry {
                 promise,
                 registration,
                 caller,
-            } => self.start_update(promise, registration, caller),
+                referrer,
+            } => self.start_update(promise, registration, caller, referrer),
             Input::SoftUpdate {
                 registration,
                 force_bypass_cache,

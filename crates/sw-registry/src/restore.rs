@@ -100,21 +100,25 @@ impl Registry {
         if registration.unregistered || registration.storage_key.ephemeral().is_some() {
             return None;
         }
-        let waiting = if registration.storing_install {
-            registration.installing
-        } else {
-            registration.waiting
+        let storing = registration.storing_install;
+        let at_once = storing
+            .then(|| self.activates_at_once(registration))
+            .flatten();
+        let waiting = match storing {
+            true => registration.installing.filter(|_| at_once.is_none()),
+            false => registration.waiting,
         };
         let stored = |id: Option<WorkerId>| self.workers.get(&id?).map(stored_worker);
         let mut waiting = stored(waiting);
-        let mut active = stored(registration.active);
+        let mut active = stored(registration.active.or(at_once));
         if waiting.is_none() && active.is_none() {
             return None;
         }
         if let Some(waiting) = &mut waiting {
             waiting.state = WorkerState::Installed;
         }
-        if let (Some(active), Some(Activate::Storing)) = (&mut active, registration.activation) {
+        let activated = at_once.is_some() || registration.activation == Some(Activate::Storing);
+        if let (Some(active), true) = (&mut active, activated) {
             active.state = WorkerState::Activated;
         }
         Some(StoredRegistration {
@@ -183,6 +187,7 @@ impl Wake<RegistrationId> for Registration {
             unregistered: false,
             activation: activating.then_some(Activate::Starting),
             storing_install: false,
+            stored_as_activated: None,
             wakes: Vec::new(),
             asked_before_clear: Default::default(),
             stored: true,

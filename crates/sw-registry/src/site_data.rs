@@ -124,7 +124,7 @@ impl Registry {
                 && it.activation.is_none()
                 && !it.storing_install
                 && !it.unregistered
-                && !it.workers().any(|worker| self.runs(worker))
+                && !it.workers().any(|worker| self.has_a_run(worker))
                 && !self.queues.contains_key(&it.key())
         };
         // What was not used since this start was last used before it: the update check, which

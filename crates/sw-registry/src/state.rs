@@ -40,6 +40,8 @@ pub(crate) struct Registration {
     pub(crate) activation: Option<Activate>,
     /// Whether the installing worker is being stored as waiting.
     pub(crate) storing_install: bool,
+    /// The worker that its row names as activated since it was installed.
+    pub(crate) stored_as_activated: Option<WorkerId>,
     /// Who waits for its active worker to run.
     pub(crate) wakes: Vec<PromiseId>,
     /// The workers of which *Try Clear* wants to know whether they are idle.

@@ -21,7 +21,7 @@ pub struct StoredRows {
     /// Where in `keys` a key is, by what it is encoded as.
     places: HashMap<Box<[u8]>, u32, RandomState>,
     /// The last row's key, encoded: many rows of one key follow each other.
-    last: (Box<[u8]>, u32),
+    last: (Vec<u8>, u32),
     /// The scopes, one after another.
     scopes: String,
     /// The bodies, likewise.
@@ -143,18 +143,16 @@ impl StoredRows {
     /// Sorts them by id, and leaves out what is there twice; says what that was.
     pub(crate) fn settle(mut self) -> (Settled, Vec<String>) {
         self.rows.sort_by_key(|row| row.id);
-        let (by_key, by_worker) = (self.by_key(), self.by_worker());
+        let (by_key, again) = self.by_key();
+        let by_worker = self.by_worker();
         let mut twice = BTreeMap::new();
         for pair in by_worker.windows(2) {
             if pair[0].0 == pair[1].0 {
                 twice.insert(pair[1].1, "a worker of it is there twice");
             }
         }
-        for pair in by_key.windows(2) {
-            let [one, other] = [pair[0], pair[1]].map(|at| &self.rows[at]);
-            if one.key == other.key && self.scope(one) == self.scope(other) {
-                twice.insert(pair[1], "it is there twice");
-            }
+        for at in again {
+            twice.insert(at, "it is there twice");
         }
         for (at, pair) in self.rows.windows(2).enumerate() {
             if pair[0].id == pair[1].id {
@@ -180,15 +178,25 @@ impl StoredRows {
         (settled, lines)
     }
 
-    /// The places of all rows, those of one key together and in the order of their scopes.
-    fn by_key(&self) -> Vec<usize> {
+    /// The places of all rows, those of one key together and in the order of their scopes; and of
+    /// those rows whose key and scope are another's, too.
+    fn by_key(&self) -> (Vec<usize>, Vec<usize>) {
         let rows = self.rows.iter().enumerate();
         let mut places: Vec<(u32, usize)> = rows.map(|(at, row)| (row.key, at)).collect();
         places.sort();
+        let mut again = Vec::new();
+        let scope = |(_, at): &(u32, usize)| self.scope(&self.rows[*at]);
         for of_key in places.chunk_by_mut(|a, b| a.0 == b.0) {
-            of_key.sort_by_key(|(_, at)| self.scope(&self.rows[*at]));
+            // Most were written in this order.
+            if of_key.is_sorted_by(|a, b| scope(a) < scope(b)) {
+                continue;
+            }
+            of_key.sort_by_key(scope);
+            let pairs = of_key.windows(2);
+            let equal = pairs.filter(|pair| scope(&pair[0]) == scope(&pair[1]));
+            again.extend(equal.map(|pair| pair[1].1));
         }
-        places.into_iter().map(|(_, at)| at).collect()
+        (places.into_iter().map(|(_, at)| at).collect(), again)
     }
 
     /// The workers, sorted, with the places of their rows.
@@ -228,7 +236,7 @@ impl StoredRows {
 
     /// The place of a row's key, which is decoded when it is met for the first time.
     fn intern(&mut self, head: &Head<'_>) -> Result<u32, RecordError> {
-        if !self.keys.is_empty() && *self.last.0 == *head.storage_key {
+        if !self.keys.is_empty() && self.last.0 == head.storage_key {
             return Ok(self.last.1);
         }
         let place = match self.places.get(head.storage_key) {
@@ -242,7 +250,9 @@ impl StoredRows {
                 place
             }
         };
-        self.last = (head.storage_key.into(), place);
+        self.last.0.clear();
+        self.last.0.extend_from_slice(head.storage_key);
+        self.last.1 = place;
         Ok(place)
     }
 }
@@ -277,6 +287,21 @@ impl Settled {
         self.rows.keys.len()
     }
 
+    /// The rows of each storage key.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&StorageKey, Group)> {
+        let mut start = 0;
+        self.of_keys().map(move |(key, places)| {
+            let group = Group(start, places.len());
+            start += places.len();
+            (key, group)
+        })
+    }
+
+    /// The places of a group's rows, in the order of their scopes.
+    pub(crate) fn places(&self, group: Group) -> &[usize] {
+        &self.by_key[group.0..group.0 + group.1]
+    }
+
     /// The rows of each storage key, in the order of their scopes.
     pub(crate) fn of_keys(&self) -> impl Iterator<Item = (&StorageKey, &[usize])> {
         let rows = &self.rows.rows;
@@ -284,6 +309,11 @@ impl Settled {
         of_keys.map(|of_key| (self.rows.key(&rows[of_key[0]]), of_key))
     }
 }
+
+/// The rows of one storage key: where they begin among all that are sorted by key, and how many they
+/// are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group(usize, usize);
 
 impl fmt::Debug for StoredRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -146,7 +146,7 @@ impl Registry {
         }
         let running: Vec<_> = self.registrations[&id]
             .workers()
-            .filter(|worker| self.runs(*worker))
+            .filter(|worker| self.may_be_busy(*worker))
             .collect();
         if running.is_empty() {
             self.clear(id);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sw_types::fetch::CacheMode;
+use sw_types::fetch::{CacheMode, Referrer};
 use sw_types::{
     ClientNotice, PromiseId, RegistrationId, RequestId, ScriptMap, ScriptResource, Site,
     StorageKey, UpdateViaCache, WorkerId, WorkerState,
@@ -46,9 +46,10 @@ impl Registry {
         promise: PromiseId,
         id: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) {
         let error = match self.may_update(id, caller) {
-            Ok(()) if self.schedule_update(id, false, Some(promise)) => return,
+            Ok(()) if self.schedule_update(id, false, Some(promise), referrer) => return,
             Ok(()) => JobError::InvalidState(format!("{id} has no worker yet")), // `update()`, step 3.
             Err(error) => error,
         };
@@ -76,7 +77,7 @@ impl Registry {
 
     /// *Soft Update*.
     pub(crate) fn soft_update(&mut self, id: RegistrationId, force_bypass_cache: bool) {
-        if !self.schedule_update(id, force_bypass_cache, None) {
+        if !self.schedule_update(id, force_bypass_cache, None, None) {
             tracing::debug!(%id, "soft update without a newest worker");
         }
     }
@@ -87,6 +88,7 @@ impl Registry {
         id: RegistrationId,
         force_bypass_cache: bool,
         promise: Option<PromiseId>,
+        referrer: Option<Referrer>,
     ) -> bool {
         let Some(registration) = self.registrations.get(&id) else {
             return false;
@@ -100,6 +102,7 @@ impl Registry {
             worker_type: newest.worker_type,
             update_via_cache: None,
             force_bypass_cache,
+            referrer,
             initiator: own_site(&registration.storage_key),
         };
         let key = registration.key();
@@ -159,6 +162,7 @@ impl Registry {
             script_url: script.url.clone(),
             worker_type: script.worker_type,
             cache: cache_mode(no_cache),
+            referrer: script.referrer.clone(),
             storage_key: key.0.clone(),
             initiator: script.initiator.clone(),
             by_header,
@@ -267,6 +271,7 @@ impl Registry {
                 script_url: script.url.clone(),
                 worker_type: script.worker_type,
                 cache,
+                referrer: script.referrer.clone(),
                 storage_key: key.0.clone(),
                 initiator: script.initiator.clone(),
             };

@@ -54,6 +54,7 @@ fn an_origin_that_nobody_registered_is_missed_without_allocation() {
         client: None,
         initiator: Site::of(&origin),
         referrer_origin: origin,
+        referrer: None,
         provenance: Provenance::Script,
     };
     let now = Now {

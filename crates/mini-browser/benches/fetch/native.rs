@@ -144,6 +144,7 @@ impl House {
             base_url: parsed(url),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         self.client.block_on(async {
             self.handle.caught_up().await;
@@ -256,6 +257,7 @@ impl Network for Scripts {
                 body: "hello".into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

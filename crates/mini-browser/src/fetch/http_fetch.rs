@@ -26,18 +26,13 @@ pub(super) async fn http_fetch(
 ) -> Result<FetchedResponse, FetchErrorReason> {
     let makes_preflight = needs_preflight(fetching, tainting);
     fetching.params.head.use_cors_preflight = makes_preflight;
-    if !makes_preflight && !fetching.params.body.is_stream() {
+    if !makes_preflight {
         let hopped = fetching.network_or_worker(tainting).await?;
         return checked(fetching, tainting, hopped);
     }
     match fetching.worker().await {
         Err(error) if error.is_network_forbidden() => {}
         hopped => return checked(fetching, tainting, hopped?),
-    }
-    // HTTP-network fetch: "If connection is an HTTP/1.x connection, request's body is non-null, and
-    // request's body's source is null, then return a network error." There is no other connection.
-    if fetching.params.body.is_stream() {
-        return Err(FetchErrorReason::StreamingUpload);
     }
     let response = after_preflight(fetching, tainting).await;
     // Main fetch: "If corsWithPreflightResponse is a network error, then clear cache entries".
@@ -133,7 +128,7 @@ impl Fetching<'_> {
         if head.service_workers == ServiceWorkersMode::None {
             return Err(HopError::network_forbidden());
         }
-        self.hop(head, self.params.body.open(), None).await
+        self.hop(head, self.params.body.offer(), None).await
     }
 
     /// *HTTP-network-or-cache fetch*. (Cookies are the network's.)
@@ -166,6 +161,9 @@ impl Fetching<'_> {
             && !head.headers.contains_key(AUTHORIZATION)
             && asks_for_basic(&hopped.response.head.headers);
         match authorization(head.url()).filter(|_| is_asked) {
+            // "If request's body is non-null, then: if request's body's source is null, then return a
+            // network error."
+            Some(_) if self.params.body.is_stream() => Err(FetchErrorReason::StreamAgain),
             Some(value) => self.authentication_fetch(head, headers, value).await,
             None => Ok(hopped),
         }
@@ -243,14 +241,19 @@ fn checked(
         response,
         source,
         timing,
+        protocol,
     } = hopped;
     let now = fetching.service.clock.now();
-    fetching.timing.answered(now, timing);
+    fetching.timing.answered(now, timing, protocol);
     let request = &fetching.params.head;
-    let head = match source {
+    let mut head = match source {
         Source::Network | Source::Url => filter_network(request, response.head)?,
         Source::OwnWorker | Source::FallThrough => response.head,
     };
+    // "… then set request's timing allow failed flag. Otherwise, if request's timing allow failed flag is
+    // unset, then set internalResponse's timing allow passed flag."
+    fetching.timing_allow_failed |= !head.timing_allow_passed;
+    head.timing_allow_passed = !fetching.timing_allow_failed;
     embedder_policy(fetching, tainting, &head)?;
     Ok(FetchedResponse {
         body: Some(response.body),

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use service_worker::Body;
 use service_worker::fetch_router::response_tainting;
-use service_worker::types::fetch::{RedirectMode, ResponseHead, ResponseType};
+use service_worker::types::fetch::{LookAside, RedirectMode, ResponseHead, ResponseType};
 use url::Url;
 
 use super::http_fetch::http_fetch;
@@ -33,6 +33,7 @@ pub(super) async fn fetch(
         use_cors_preflight: params.head.use_cors_preflight,
         params,
         redirects: Redirect::default(),
+        timing_allow_failed: false,
         inflight: None,
         timing: FetchTiming::starting(service.clock.now()),
     };
@@ -62,6 +63,8 @@ pub(super) struct Fetching<'a> {
     /// The request's *use-CORS-preflight flag*. (That of the head says whether the current hop needs
     /// a preflight, for whatever reason.)
     pub(super) use_cors_preflight: bool,
+    /// The request's *timing allow failed flag*: a response before did not show its timing.
+    pub(super) timing_allow_failed: bool,
     /// What the body counts among the client's keepalive requests.
     pub(super) inflight: Option<Inflight>,
     /// When it did what.
@@ -86,7 +89,12 @@ impl Fetching<'_> {
         // Steps 8 and 9.
         params.head.referrer_policy = params.referrer_policy;
         params.head.referrer = determine_referrer(&params.head, params.referrer_policy);
-        match params.head.url().scheme() {
+        let scheme = params.head.url().scheme();
+        // SEMANTICS §5.5: a worker answers it or nobody, and workers are asked for nothing else.
+        if params.head.look_aside == LookAside::Local && !matches!(scheme, "http" | "https") {
+            return Err(FetchErrorReason::Scheme(scheme.to_owned()));
+        }
+        match scheme {
             // Step 12.
             "http" | "https" => {
                 let tainting = response_tainting(&params.head)?;

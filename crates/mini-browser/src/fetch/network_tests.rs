@@ -186,7 +186,7 @@ fn keepalive_bodies_are_short() {
 }
 
 #[test]
-fn a_source_is_sent_again_and_a_stream_never_leaves_over_http_1() {
+fn a_source_is_sent_again_and_a_stream_is_not() {
     let url = "https://a.test/1";
     let table =
         Table::default()
@@ -208,14 +208,27 @@ fn a_source_is_sent_again_and_a_stream_never_leaves_over_http_1() {
 
     let stream = || RequestBody::from_stream(Body::from("flow"));
     let refused = table.fetch(with_body(stream())).unwrap_err();
-    assert_eq!(refused, FetchErrorReason::StreamingUpload);
+    assert_eq!(refused, FetchErrorReason::StreamAgain);
+    assert_eq!(table.asked().last().unwrap().body, "flow");
+    // A worker that was asked first, before a preflight, takes nothing of it away.
+    let mut preflighted = with_body(stream());
+    preflighted.head.use_cors_preflight = true;
+    preflighted.head.url_list = vec![Url::parse("https://b.test/").unwrap()];
+    let elsewhere = Table::default().with(
+        "https://b.test/",
+        200,
+        &[("access-control-allow-origin", "*")],
+    );
+    elsewhere.fetch(preflighted).unwrap();
+    let bodies: Vec<_> = elsewhere.asked().iter().map(|it| it.body.clone()).collect();
+    assert_eq!(bodies, ["flow", "", "flow"]);
     // A worker may have it, and may not redirect it.
     let worker = Table::default().with_source(Source::OwnWorker, url, 200, &[]);
     worker.fetch(with_body(stream())).unwrap();
     assert_eq!(worker.asked()[0].body, "flow");
     let worker = Table::default().with_source(Source::OwnWorker, url, 307, &[("location", "/2")]);
     let refused = worker.fetch(with_body(stream())).unwrap_err();
-    assert_eq!(refused, FetchErrorReason::StreamRedirected);
+    assert_eq!(refused, FetchErrorReason::StreamAgain);
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub(super) fn http_redirect(
     // Step 11.
     let status = response.head.status;
     if status != StatusCode::SEE_OTHER && head.has_body && params.body.is_stream() {
-        return Err(FetchErrorReason::StreamRedirected);
+        return Err(FetchErrorReason::StreamAgain);
     }
     // Step 12.
     let becomes_get = match status {

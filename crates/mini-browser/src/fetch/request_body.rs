@@ -45,7 +45,7 @@ impl RequestBody {
         })
     }
 
-    /// A stream whose source is null: it can be sent once, and never over HTTP/1.1.
+    /// A stream whose source is null: it can be sent once, and by the network never over HTTP/1.1.
     #[must_use]
     pub fn from_stream(stream: Body) -> Self {
         Self(Inner::Stream(Arc::new(Mutex::new(Some(stream)))))
@@ -79,6 +79,18 @@ impl RequestBody {
             Inner::Source { length, .. } => *length,
             Inner::Kept { length, .. } => Some(*length),
             Inner::Stream(_) => None,
+        }
+    }
+
+    /// The bytes for whoever may not want them: [`Self::open`] gives all of them again.
+    pub(super) fn offer(&self) -> Body {
+        match &self.0 {
+            Inner::Stream(stream) => {
+                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                let offered = stream.as_mut().map(|body| body.branch(KEPT));
+                offered.unwrap_or_default()
+            }
+            _ => self.open(),
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use service_worker::JobError;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
+use service_worker::types::fetch::Referrer;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, PartitionPolicy, RegistrationId,
     RegistrationView, ScriptResource, WorkerId, WorkerView,
@@ -141,6 +142,7 @@ impl Seam for NoWorkers {
         &self,
         _: RegistrationId,
         _: Option<WorkerId>,
+        _: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>> {
         refused()
     }

@@ -16,7 +16,9 @@ pub(super) const SCHEME: &str = "prelude:";
 /// The module of native functions.
 const OPS: &str = "ops";
 
-/// Evaluates a module of the prelude, once a realm, and gives its exports.
+/// Evaluates a module of the prelude, once a realm, and gives its exports. What asks costs a module
+/// that the engine keeps as long as the realm: [`RealmState::module`](super::realm::RealmState::module)
+/// asks once.
 pub(super) fn import<'js>(ctx: &Ctx<'js>, file: &str) -> Result<Object<'js>> {
     // A module of one line, so that the engine finds what is loaded already, resolves and links.
     let (entry, promise) = Module::declare(

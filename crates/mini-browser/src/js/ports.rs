@@ -339,7 +339,8 @@ pub(super) fn receive<'js>(
     port: TransferredPort,
 ) -> Result<Value<'js>, CloneError> {
     let id = adopt(realm, port.receive());
-    let made = super::loader::import(ctx, "message_port_class.js")
+    let made = realm
+        .module(ctx, "message_port_class.js")
         .and_then(|_| realm.try_call(ctx, "received port", (id,)).transpose());
     match made {
         Ok(Some(port)) => Ok(port),

@@ -15,6 +15,7 @@ use std::time::Instant;
 use rquickjs::function::IntoArgs;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
 use service_worker::types::Environment;
+use service_worker::types::fetch::Referrer;
 use tokio::sync::watch;
 use url::Url;
 
@@ -52,6 +53,8 @@ pub struct RealmState {
     started: Cell<Instant>,
     global: RefCell<Option<Persistent<Object<'static>>>>,
     hooks: RefCell<BTreeMap<String, Persistent<Function<'static>>>>,
+    /// The exports of the prelude's modules that were asked for by name.
+    modules: RefCell<BTreeMap<String, Persistent<Object<'static>>>>,
     rejections: RefCell<Rejections>,
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     ended: watch::Sender<bool>,
@@ -120,6 +123,13 @@ impl RealmState {
             navigables.get(self.navigable?)?.parent?
         };
         self.event_loop.active(parent)?.state().referrer_source()
+    }
+
+    /// What is told of it to whom it fetches from.
+    pub(super) fn referrer(&self) -> Option<Referrer> {
+        let url = self.referrer_source()?;
+        let policy = self.policies().referrer;
+        Some(Referrer { url, policy })
     }
 
     /// What its fetches and registrations are made with. Borrowed: not to be held while a script
@@ -256,6 +266,21 @@ impl RealmState {
             .kill(Death::Killed(reason.to_owned()));
     }
 
+    /// The exports of a module of the prelude, which is evaluated at first use. `ctx` is of this
+    /// realm.
+    pub(super) fn module<'js>(&self, ctx: &Ctx<'js>, file: &str) -> rquickjs::Result<Object<'js>> {
+        let known = self.modules.borrow().get(file).cloned();
+        if let Some(module) = known {
+            return module.restore(ctx);
+        }
+        let module = loader::import(ctx, file)?;
+        if !self.has_ended() {
+            let kept = Persistent::save(ctx, module.clone());
+            self.modules.borrow_mut().insert(file.to_owned(), kept);
+        }
+        Ok(module)
+    }
+
     /// Registers what Rust calls under `name`.
     pub(super) fn set_hook(&self, name: String, hook: Persistent<Function<'static>>) {
         if !self.has_ended() {
@@ -314,10 +339,11 @@ impl RealmState {
     pub(super) fn end(&self) {
         self.ended.send_replace(true);
         let hooks = std::mem::take(&mut *self.hooks.borrow_mut());
+        let modules = std::mem::take(&mut *self.modules.borrow_mut());
         let locals = std::mem::take(&mut *self.locals.borrow_mut());
         self.rejections.borrow_mut().clear();
         self.global.replace(None);
-        drop((hooks, locals));
+        drop((hooks, modules, locals));
     }
 }
 
@@ -355,6 +381,7 @@ impl Realm {
             started: Cell::new(Instant::now()),
             global: RefCell::default(),
             hooks: RefCell::default(),
+            modules: RefCell::default(),
             rejections: RefCell::default(),
             locals: RefCell::default(),
             ended: watch::Sender::new(false),

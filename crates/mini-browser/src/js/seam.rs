@@ -7,6 +7,7 @@ use std::sync::Arc;
 use service_worker::JobError;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
+use service_worker::types::fetch::Referrer;
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, RegistrationId, RegistrationView,
     ScriptResource, UpdateViaCache, WorkerId, WorkerType, WorkerView,
@@ -35,6 +36,8 @@ pub struct Registering {
     pub worker_type: WorkerType,
     /// `updateViaCache`
     pub update_via_cache: UpdateViaCache,
+    /// Who calls, if that may be told.
+    pub referrer: Option<Referrer>,
 }
 
 /// The operations of the facade's `Handle` that scripts see, named as the specification names them.
@@ -46,11 +49,13 @@ pub trait Seam: Connections + Send + Sync + 'static {
         options: Registering,
     ) -> Pending<Result<RegistrationView, JobError>>;
 
-    /// `ServiceWorkerRegistration.update()`; `caller` is the service worker that calls.
+    /// `ServiceWorkerRegistration.update()`; `caller` is the service worker that calls,
+    /// `referrer` who calls, if that may be told.
     fn update(
         &self,
         registration: RegistrationId,
         caller: Option<WorkerId>,
+        referrer: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>>;
 
     /// `ServiceWorkerRegistration.unregister()`

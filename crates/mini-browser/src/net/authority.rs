@@ -9,6 +9,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::connect::PROTOCOLS;
+
 /// A certificate authority whose key never leaves memory, and that signs certificates for the
 /// servers of one run.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -55,7 +57,8 @@ impl Authority {
         self.0.der().clone()
     }
 
-    /// What a server needs to be all of `hosts` (names or addresses) over `http/1.1`.
+    /// What a server needs to be all of `hosts` (names or addresses), over HTTP/2 or HTTP/1.1, whichever
+    /// its client prefers of those that it leaves in `alpn_protocols`.
     ///
     /// # Errors
     /// [`AuthorityError`], if a host is neither a name that a certificate may have nor an address.
@@ -68,7 +71,7 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
 

@@ -11,9 +11,8 @@ use futures_channel::oneshot;
 use http::header::{CONTENT_LENGTH, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, Version};
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,11 +27,12 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::clear_site_data::{StoredData, Types, cleared_key};
-use super::connect::Connector;
+use super::connect::{Connector, PROTOCOLS};
 use super::cookies::{CookieAccess, CookieJar, CookiePartition, SameSiteStatus};
 use super::http_cache::{Asked, CacheKey, Found, HttpCache, Stored, StoredHead};
-use super::message::{Message, RequestBody};
+use super::message::Message;
 use super::pool::{Pool, PoolKey};
+use super::sender::Sender;
 use super::{HostMap, content_coding, describe, incoming};
 
 /// How a [`HyperNetwork`] finds and trusts servers, and how long it waits for them.
@@ -92,11 +92,12 @@ pub enum NetworkSetupError {
     Tls(String),
 }
 
-/// The network of the reference host: HTTP/1.1, with or without TLS, one hop at a time.
+/// The network of the reference host: HTTP/2 or HTTP/1.1 over TLS, as the server likes, and HTTP/1.1
+/// without; one hop at a time.
 ///
-/// It asks for content codings and undoes them, keeps the profile's cookies, keeps idle connections for the next request of the same
-/// origin, partition and credentials flag, and streams bodies both ways, so that a slow reader
-/// holds the sender back. Its HTTP cache lives in memory and as long as it does; where that has no
+/// It asks for content codings and undoes them, keeps the profile's cookies, uses a connection again
+/// (over HTTP/2, for several at once) for requests of the same origin, partition and credentials flag,
+/// and streams bodies both ways, so that a slow reader holds the sender back. Its HTTP cache lives in memory and as long as it does; where that has no
 /// answer, [`CacheMode::OnlyIfCached`] is [`Blocked`](NetworkErrorKind::Blocked).
 ///
 /// Connections live on the tokio runtime that it was made with; its futures and bodies may be
@@ -191,9 +192,6 @@ pub(super) struct Limits {
     pub(super) max_head_bytes: usize,
     pub(super) max_head_fields: usize,
 }
-
-/// The sending half of a connection.
-pub(super) type Sender = http1::SendRequest<RequestBody>;
 
 struct Shared {
     connector: Connector,
@@ -291,15 +289,12 @@ impl Shared {
         let sent_credentials = message.has_credentials();
 
         let copy = message.copy();
-        let (sender, response) = self.exchange(&url, &key, message).await?;
-        self.keep_when_done(key.clone(), sender);
+        let response = self.exchange(&url, &key, message).await?;
         // HTTP-network-or-cache fetch, "If all of the following are true: response's status is 421;
         // isNewConnectionFetch is false; request's body is null, or … source is non-null".
         let response = match copy {
             Some(again) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
-                let (sender, response) = self.over_new_connection(&url, again).await?;
-                self.keep_when_done(key, sender);
-                response
+                self.over_new_connection(&url, &key, again).await?
             }
             _ => response,
         };
@@ -335,6 +330,11 @@ impl Shared {
             body,
             from_cache: false,
             sent_credentials,
+            protocol: if head.version == Version::HTTP_2 {
+                "h2"
+            } else {
+                "http/1.1"
+            },
         })
     }
 
@@ -369,52 +369,64 @@ impl Shared {
     /// while it was idle shows that only when it is used: such a request is sent once more, if
     /// nothing of it was sent or if it may be repeated.
     async fn exchange(
-        &self,
+        self: &Arc<Self>,
         url: &Url,
         key: &PoolKey,
         message: Message,
-    ) -> Result<(Sender, Response<Incoming>), NetworkErrorKind> {
+    ) -> Result<Response<Incoming>, NetworkErrorKind> {
         let mut message = message;
-        if let Some(mut sender) = self.pool.take(key) {
+        if let Some(sender) = self.pool.take(key) {
             let copy = message.copy_if_repeatable();
-            match self.send_over(&mut sender, message).await {
-                Ok(response) => return Ok((sender, response)),
+            match self.send_over(sender, key, message).await {
+                Ok(response) => return Ok(response),
                 Err(failure) => match failure.unsent.or(copy.filter(|_| failure.is_stale)) {
                     Some(again) => message = again,
                     None => return Err(failure.kind),
                 },
             }
         }
-        self.over_new_connection(url, message).await
+        self.over_new_connection(url, key, message).await
     }
 
     async fn over_new_connection(
-        &self,
+        self: &Arc<Self>,
         url: &Url,
+        key: &PoolKey,
         message: Message,
-    ) -> Result<(Sender, Response<Incoming>), NetworkErrorKind> {
-        let mut sender = self.connector.connect(url).await?;
-        match self.send_over(&mut sender, message).await {
-            Ok(response) => Ok((sender, response)),
-            Err(failure) => Err(failure.kind),
+    ) -> Result<Response<Incoming>, NetworkErrorKind> {
+        let sender = self.connector.connect(url).await?;
+        // Who comes next need not wait for the response.
+        if let Some(shared) = sender.shared() {
+            self.pool.put(key.clone(), shared);
         }
+        self.send_over(sender, key, message)
+            .await
+            .map_err(|failure| failure.kind)
     }
 
     async fn send_over(
-        &self,
-        sender: &mut Sender,
+        self: &Arc<Self>,
+        mut sender: Sender,
+        key: &PoolKey,
         message: Message,
     ) -> Result<Response<Incoming>, Failure> {
-        let (request, sent) = message.into_request();
-        let responding = sender.try_send_request(request);
+        if message.is_stream() && sender.shared().is_none() {
+            self.keep_when_done(key.clone(), sender);
+            return Err(Failure {
+                unsent: None,
+                is_stale: false,
+                kind: NetworkErrorKind::Blocked("HTTP/1.1, over which no stream can be sent"),
+            });
+        }
+        let (responding, sent) = sender.send(message);
         let too_late = async {
             // Whether it was sent or dropped: from here on the server alone is waited for.
             let _: Result<(), oneshot::Canceled> = sent.await;
             tokio::time::sleep(self.head_timeout).await;
         };
-        tokio::select! {
+        let response = tokio::select! {
             response = responding => response.map_err(|mut error| Failure {
-                unsent: error.take_message().map(Message::from_request),
+                unsent: error.take_message().and_then(Message::from_request),
                 is_stale: !error.error().is_parse() && !error.error().is_user(),
                 kind: NetworkErrorKind::Http(describe(error.error())),
             }),
@@ -423,14 +435,20 @@ impl Shared {
                 is_stale: false,
                 kind: NetworkErrorKind::Timeout,
             }),
-        }
+        }?;
+        self.keep_when_done(key.clone(), sender);
+        Ok(response)
     }
 
-    /// Puts a connection back once its response has been read to the end.
+    /// Puts a connection back once its response has been read to the end; one that others use
+    /// meanwhile was never away.
     fn keep_when_done(self: &Arc<Self>, key: PoolKey, mut sender: Sender) {
+        if sender.shared().is_some() {
+            return;
+        }
         let shared = Arc::downgrade(self);
         tokio::spawn(async move {
-            let is_reusable = sender.ready().await.is_ok();
+            let is_reusable = sender.becomes_ready().await;
             if let (true, Some(shared)) = (is_reusable, shared.upgrade()) {
                 shared.pool.put(key, sender);
             }
@@ -457,12 +475,16 @@ fn from_cache(stored: &Stored, without_network: bool) -> NetworkResponse {
         body: Body::from(stored.body.clone()),
         from_cache: without_network,
         sent_credentials,
+        protocol: "",
     }
 }
 
 /// The reason phrase of the status line, each byte a character. (hyper keeps one that is not the
-/// registered one of its status.)
+/// registered one of its status.) HTTP/2 has none.
 fn status_text(head: &hyper::http::response::Parts) -> String {
+    if head.version == Version::HTTP_2 {
+        return String::new();
+    }
     match head.extensions.get::<ReasonPhrase>() {
         Some(phrase) => phrase.as_bytes().iter().copied().map(char::from).collect(),
         None => head
@@ -553,7 +575,7 @@ fn tls_config(
         .map_err(|error| NetworkSetupError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     // A resumed session would tell a server that two partitions are one user.
     config.resumption = Resumption::disabled();
     Ok(config)

@@ -1,20 +1,25 @@
-//! *Create a connection*: addresses, TCP, TLS, and an HTTP/1.1 connection on top. (*Fetch*, 2.6.)
+//! *Create a connection*: addresses, TCP, TLS, and on top of it HTTP/2, if TLS has agreed on that, or
+//! HTTP/1.1. (*Fetch*, 2.6.)
 
 use std::sync::Arc;
 
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use service_worker::NetworkErrorKind;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::client::{Limits, Sender};
+use super::client::Limits;
 use super::closing::MayEndWithoutNotice;
+use super::sender::Sender;
 use super::{HostMap, describe};
+
+/// The protocols that are offered to a server over TLS, the preferred one first. (RFC 7301.)
+pub(super) const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+
+const HTTP_2: &[u8] = b"h2";
 
 /// Opens connections.
 pub(super) struct Connector {
@@ -33,9 +38,15 @@ impl Connector {
             let stream = self.tcp(&host, port).await?;
             if url.scheme() == "https" {
                 let stream = self.tls(&host, stream).await?;
-                self.http(MayEndWithoutNotice(stream)).await
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+                let io = TokioIo::new(MayEndWithoutNotice(stream));
+                if is_http2 {
+                    Sender::http2(io, &self.limits).await
+                } else {
+                    Sender::http1(io, &self.limits).await
+                }
             } else {
-                self.http(stream).await
+                Sender::http1(TokioIo::new(stream), &self.limits).await
             }
         };
         tokio::time::timeout(self.limits.connect_timeout, connecting)
@@ -75,24 +86,5 @@ impl Connector {
             .connect(name, stream)
             .await
             .map_err(|error| NetworkErrorKind::Tls(describe(&error)))
-    }
-
-    async fn http(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Sender, NetworkErrorKind> {
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(self.limits.max_head_bytes)
-            .max_headers(self.limits.max_head_fields)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| NetworkErrorKind::Http(describe(&error)))?;
-        // It ends when its sender and the body that it reads are gone.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = describe(&error), "a connection ended");
-            }
-        });
-        Ok(sender)
     }
 }

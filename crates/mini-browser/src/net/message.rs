@@ -9,6 +9,7 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use hyper::Request;
 use hyper::body::{Frame, SizeHint};
@@ -33,9 +34,14 @@ const OWN_HEADERS: [HeaderName; 8] = [
 /// One request, ready to be sent.
 pub(super) struct Message {
     method: Method,
-    target: Uri,
+    /// Path and query.
+    target: PathAndQuery,
+    /// Host, and port if it is not the scheme's.
+    authority: Authority,
     headers: HeaderMap,
     body: Outgoing,
+    /// Whether the body's source is null: nobody knows how long it is, and it can be sent once.
+    is_stream: bool,
 }
 
 impl Message {
@@ -46,11 +52,11 @@ impl Message {
     ) -> Result<Self, NetworkErrorKind> {
         let target = target(&request.url)?;
         let mut headers = request.headers;
-        let body = Outgoing::with_length(request.body, stated_length(&headers));
+        let length = stated_length(&headers).or(request.body.length());
+        let body = Outgoing::with_length(request.body, length);
         for name in OWN_HEADERS {
             headers.remove(name);
         }
-        headers.insert(HOST, host(&request.url)?);
         if let Some(cookies) = cookies {
             headers.insert(COOKIE, cookies);
         }
@@ -74,9 +80,17 @@ impl Message {
         Ok(Self {
             method: request.method,
             target,
+            authority: authority(&request.url)?,
             headers,
             body,
+            is_stream: length.is_none(),
         })
+    }
+
+    /// Whether it may go over HTTP/2 only. (*Fetch*, "HTTP-network fetch": "If connection is an HTTP/1.x
+    /// connection, request's body is non-null, and request's body's source is null".)
+    pub(super) const fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     /// Whether cookies or authorization go with it.
@@ -90,8 +104,10 @@ impl Message {
         Some(Self {
             method: self.method.clone(),
             target: self.target.clone(),
+            authority: self.authority.clone(),
             headers: self.headers.clone(),
             body: Outgoing::new(Body::from(body)),
+            is_stream: self.is_stream,
         })
     }
 
@@ -101,34 +117,63 @@ impl Message {
         self.copy().filter(|_| is_repeatable)
     }
 
-    /// For hyper, with what is done when all of it has been sent.
-    pub(super) fn into_request(self) -> (Request<RequestBody>, oneshot::Receiver<()>) {
+    /// For hyper, as HTTP/1.1 has it; with what is done when all of it has been sent.
+    pub(super) fn into_http1(self) -> (Request<RequestBody>, oneshot::Receiver<()>) {
+        let (mut request, authority, when_sent) = self.into_request();
+        // An authority is visible ASCII.
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        (request, when_sent)
+    }
+
+    /// The same as HTTP/2 has it: the host is part of the target. (RFC 9113, 8.3.1.)
+    pub(super) fn into_http2(self) -> (Request<RequestBody>, oneshot::Receiver<()>) {
+        let (mut request, authority, when_sent) = self.into_request();
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(authority);
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        (request, when_sent)
+    }
+
+    fn into_request(self) -> (Request<RequestBody>, Authority, oneshot::Receiver<()>) {
         let (sent, when_sent) = oneshot::channel();
         let mut request = Request::new(RequestBody {
             sent: (!self.body.is_empty()).then_some(sent),
             outgoing: self.body,
+            is_stream: self.is_stream,
         });
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.target;
+        *request.uri_mut() = Uri::from(self.target);
         *request.headers_mut() = self.headers;
-        (request, when_sent)
+        (request, self.authority, when_sent)
     }
 
-    /// Back from hyper, which has sent nothing of it.
-    pub(super) fn from_request(request: Request<RequestBody>) -> Self {
-        let (head, body) = request.into_parts();
-        Self {
+    /// Back from hyper, which has sent nothing of it; whatever protocol it was for.
+    pub(super) fn from_request(request: Request<RequestBody>) -> Option<Self> {
+        let (mut head, body) = request.into_parts();
+        let host = head.headers.remove(HOST);
+        let uri = head.uri.into_parts();
+        let authority = match (uri.authority, host) {
+            (Some(authority), _) => authority,
+            (None, host) => Authority::try_from(host?.as_bytes()).ok()?,
+        };
+        Some(Self {
             method: head.method,
-            target: head.uri,
+            target: uri.path_and_query?,
+            authority,
             headers: head.headers,
             body: body.outgoing,
-        }
+            is_stream: body.is_stream,
+        })
     }
 }
 
 /// The body of a request; tells when it has been sent, by dropping what waits for it.
 pub(super) struct RequestBody {
     outgoing: Outgoing,
+    is_stream: bool,
     sent: Option<oneshot::Sender<()>>,
 }
 
@@ -164,15 +209,17 @@ fn stated_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The request target in origin form: path and query.
-fn target(url: &Url) -> Result<Uri, NetworkErrorKind> {
+fn target(url: &Url) -> Result<PathAndQuery, NetworkErrorKind> {
     let target = &url[Position::BeforePath..Position::AfterQuery];
-    Uri::try_from(target)
-        .map_err(|error| NetworkErrorKind::Http(format!("the URL cannot be sent: {error}")))
+    let parsed = Uri::try_from(target)
+        .map_err(|error| NetworkErrorKind::Http(format!("the URL cannot be sent: {error}")))?;
+    let target = parsed.into_parts().path_and_query;
+    target.ok_or_else(|| NetworkErrorKind::Http("the URL cannot be sent: it has no path".into()))
 }
 
 /// Host, and port if it is not the scheme's.
-fn host(url: &Url) -> Result<HeaderValue, NetworkErrorKind> {
-    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+fn authority(url: &Url) -> Result<Authority, NetworkErrorKind> {
+    Authority::try_from(&url[Position::BeforeHost..Position::AfterPort])
         .map_err(|error| NetworkErrorKind::Http(format!("the host cannot be sent: {error}")))
 }
 
@@ -216,8 +263,31 @@ mod tests {
         let message = message(Method::GET, "https://a.test:8443/", &asked, Body::empty());
         let mut names: Vec<_> = message.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["accept-encoding", "host", "x-kept"]);
-        assert_eq!(message.headers[HOST], "a.test:8443");
+        assert_eq!(names, ["accept-encoding", "x-kept"]);
+        let (request, _) = message.into_http1();
+        assert_eq!(request.headers()[HOST], "a.test:8443");
+        assert_eq!(request.uri(), "/");
+    }
+
+    #[test]
+    fn http_2_has_the_host_in_the_target_and_what_was_not_sent_can_be_sent_otherwise() {
+        let message = message(
+            Method::POST,
+            "https://user:word@a.test:8443/a?b#c",
+            &[("X-Kept", "1"), ("Host", "evil.test")],
+            Body::from("body"),
+        );
+        let (request, _) = message.into_http2();
+        assert_eq!(request.uri(), "https://a.test:8443/a?b");
+        assert!(!request.headers().contains_key(HOST));
+        let (request, _) = Message::from_request(request).unwrap().into_http1();
+        assert_eq!(request.uri(), "/a?b");
+        assert_eq!(request.headers()[HOST], "a.test:8443");
+        assert_eq!(request.headers()["x-kept"], "1");
+        let again = Message::from_request(request).unwrap();
+        assert_eq!(again.copy().unwrap().body.full().unwrap(), "body");
+        let (request, _) = again.into_http2();
+        assert_eq!(request.uri(), "https://a.test:8443/a?b");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Idle connections, kept for the next request.
+//! Connections that are kept for the next request: idle ones, and those that carry several at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use service_worker::types::StorageKey;
 use url::Url;
 
-use super::client::Sender;
+use super::sender::Sender;
 
 const MAX_IDLE_A_KEY: usize = 6;
 const MAX_IDLE: usize = 64;
@@ -33,7 +33,8 @@ impl PoolKey {
     }
 }
 
-/// Idle connections: at most six a key and 64 in all, none for longer than twenty seconds.
+/// Connections that a request can use: at most six a key and 64 in all, none for longer than twenty
+/// seconds after it was used last. (What is dropped here ends when its last response has.)
 #[derive(Default)]
 pub(super) struct Pool(Mutex<BTreeMap<PoolKey, Vec<Idle>>>);
 
@@ -47,7 +48,13 @@ impl Pool {
     pub(super) fn take(&self, key: &PoolKey) -> Option<Sender> {
         let mut idle = self.lock();
         drop_stale(&mut idle);
-        idle.get_mut(key)?.pop().map(|idle| idle.sender)
+        let of_key = idle.get_mut(key)?;
+        let last = of_key.last_mut()?;
+        if let Some(shared) = last.sender.shared() {
+            last.since = Instant::now();
+            return Some(shared);
+        }
+        of_key.pop().map(|idle| idle.sender)
     }
 
     pub(super) fn put(&self, key: PoolKey, sender: Sender) {
@@ -57,6 +64,10 @@ impl Pool {
             return;
         }
         let of_key = idle.entry(key).or_default();
+        // One that carries several at once is enough.
+        if sender.shared().is_some() {
+            of_key.clear();
+        }
         if of_key.len() < MAX_IDLE_A_KEY {
             of_key.push(Idle {
                 sender,

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server on loopback, with or without TLS, that keeps a log of what it was asked and
+//! A server on loopback, for HTTP/2 and HTTP/1.1 over TLS or HTTP/1.1 without, that keeps a log of what it was asked and
 //! what it sent.
 //!
 //! ```
@@ -30,9 +30,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +43,8 @@ use tokio_rustls::TlsAcceptor;
 use self::exchange::{Exchange, Handler};
 use self::log::Log;
 
-const MAX_HEAD_BYTES: usize = 256 * 1024;
+const MAX_HEAD_BYTES: u32 = 256 * 1024;
+const HTTP_2: &[u8] = b"h2";
 const MAX_HEAD_FIELDS: usize = 256;
 /// How long a client may take for the TLS handshake, and for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -239,30 +240,26 @@ impl Acceptor {
             tracing::debug!(%error, "Nagle's algorithm stays on");
         }
         let Some(tls) = self.tls.clone() else {
-            return self.http(stream, stopping).await;
+            return self.http1(stream, stopping).await;
         };
         match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream, stopping).await,
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+                self.http2(stream, stopping).await;
+            }
+            Ok(Ok(stream)) => self.http1(stream, stopping).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn http(
+    async fn http1(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         mut stopping: watch::Receiver<Stop>,
     ) {
-        let service = service_fn(move |request| {
-            Exchange {
-                scheme: self.scheme,
-                handler: Arc::clone(&self.handler),
-                log: self.log.clone(),
-            }
-            .answer(request)
-        });
+        let service = service_fn(move |request| self.exchange().answer(request));
         let connection = http1::Builder::new()
-            .max_header_size(MAX_HEAD_BYTES)
+            .max_header_size(MAX_HEAD_BYTES as usize)
             .max_headers(MAX_HEAD_FIELDS)
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -275,8 +272,40 @@ impl Acceptor {
                 connection.await
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(error = super::describe(&error), "a connection ended");
+        trace_end(ended);
+    }
+
+    async fn http2(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        mut stopping: watch::Receiver<Stop>,
+    ) {
+        let service = service_fn(move |request| self.exchange().answer(request));
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = told_to_stop(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        trace_end(ended);
+    }
+
+    fn exchange(&self) -> Exchange {
+        Exchange {
+            scheme: self.scheme,
+            handler: Arc::clone(&self.handler),
+            log: self.log.clone(),
         }
+    }
+}
+
+fn trace_end(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(error = super::describe(&error), "a connection ended");
     }
 }

@@ -230,8 +230,8 @@ fn is_style_sheet(url: &Url) -> bool {
 }
 
 fn answerer(fetches: &[FetchRecord], url: &str) -> Option<Answerer> {
-    let of_url = |fetch: &&FetchRecord| fetch.url.as_str() == url;
-    fetches.iter().find(of_url)?.answered_by.map(Answerer::from)
+    let mut of_url = fetches.iter().filter(|fetch| fetch.url.as_str() == url);
+    of_url.find_map(|fetch| fetch.answered_by.map(Answerer::from))
 }
 
 #[cfg(test)]

@@ -158,7 +158,9 @@ impl PolicyFacts {
 impl From<AnsweredBy> for Answerer {
     fn from(answered_by: AnsweredBy) -> Self {
         match answered_by {
-            AnsweredBy::OwnWorker(_) | AnsweredBy::CacheStorage(_) => Self::OwnWorker,
+            AnsweredBy::OwnWorker(_) | AnsweredBy::LocalWorker(_) | AnsweredBy::CacheStorage(_) => {
+                Self::OwnWorker
+            }
             AnsweredBy::FallThrough(_) => Self::FallThroughWorker,
             AnsweredBy::Network => Self::Network,
             AnsweredBy::HttpCache => Self::HttpCache,

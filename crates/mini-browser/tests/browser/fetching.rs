@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use service_worker::Policies;
 
 const HOSTS: [&str; 3] = ["site.example", "api.site.example", "other.example"];
-const WORKER: &str = "addEventListener('install', () => skipWaiting());
+const WORKER: &str = "const run = `run ${Math.random()}`;
+    addEventListener('install', () => skipWaiting());
     addEventListener('activate', (event) => event.waitUntil(clients.claim()));
     addEventListener('fetch', (event) => {
         if (event.request.url.endsWith('/from-worker')) {
             event.respondWith(new Response('worker', { headers: { 'x-made': '1' } }));
         }
+        if (event.request.url.endsWith('/run')) event.respondWith(new Response(run));
     });";
 
 async fn serve(request: ServerRequest) -> ServerResponse {
@@ -192,13 +194,78 @@ async fn what_a_worker_answers_needs_no_preflight() {
 }
 
 #[tokio::test]
-async fn the_status_line_comes_through_and_integrity_is_checked() {
+async fn the_status_comes_through_and_integrity_is_checked() {
     let world = World::start(Policies::seeds()).await;
     let status = "const r = await fetch('/missing'); return [r.status, r.statusText];";
-    assert_eq!(world.run(status).await, json!([404, "Not Found"]));
+    // HTTP/2 has no status text.
+    assert_eq!(world.run(status).await, json!([404, ""]));
+    assert_eq!(world.asked("/missing")[0].version, "HTTP/2.0");
     let wrong = "fetch('/closed', { integrity: 'sha384-AAAA' })";
     assert_eq!(world.text_of(wrong).await, json!("throws TypeError"));
     let unknown = "fetch('/closed', { integrity: 'md5-AAAA' })";
     assert_eq!(world.text_of(unknown).await, json!("closed"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_local_fetch_is_answered_by_the_worker_of_its_own_origin_or_by_nobody() {
+    let world = World::start(Policies::shipping()).await;
+    let local = |url: &str| {
+        format!("const r = await local_fetch('{url}'); return [await r.text(), r.type, r.url];")
+    };
+    assert_eq!(
+        world.run(&local("/from-worker")).await,
+        json!("throws TypeError")
+    );
+    let registering = "const it = await navigator.serviceWorker.register('/sw.js');
+        const worker = it.installing;
+        await new Promise((done) => { worker.onstatechange = () => worker.state === 'activated' && done(); });
+        return worker.state;";
+    assert_eq!(world.run(registering).await, json!("activated"));
+    assert_eq!(
+        world.run(&local("/from-worker")).await,
+        json!(["worker", "default", "https://site.example/from-worker"])
+    );
+    // What the worker lets go, what no worker is asked for, and what another origin has.
+    for url in [
+        "/elsewhere",
+        "data:,x",
+        "https://api.site.example/from-worker",
+    ] {
+        assert_eq!(world.run(&local(url)).await, json!("throws TypeError"));
+    }
+    assert_eq!(world.asked("/from-worker").len(), 0);
+    assert_eq!(world.asked("/elsewhere").len(), 0);
+    let fetches = world.page.fetches();
+    let refused = fetches.iter().find(|it| it.url.path() == "/elsewhere");
+    let decision = refused.and_then(|it| it.decision.as_ref()).unwrap();
+    assert!(
+        decision.to_string().contains("the local worker, "),
+        "{decision}"
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_fetch_fails_because_its_worker_is_about_to_be_stopped_for_idleness() {
+    let mut policies = Policies::shipping();
+    policies.limits.idle = std::time::Duration::from_millis(2);
+    let world = World::start(policies).await;
+    let script = "await navigator.serviceWorker.register('/sw.js');
+        const container = navigator.serviceWorker;
+        if (container.controller === null) await new Promise((done) => { container.oncontrollerchange = done; });
+        const failed = [], runs = new Set();
+        for (let i = 0; i < 60; i += 1) {
+            try {
+                const text = await (await fetch('/run')).text();
+                if (!text.startsWith('run ')) failed.push([i, text]);
+                runs.add(text);
+            } catch (e) {
+                failed.push([i, e.name]);
+            }
+            await new Promise((done) => setTimeout(done, i % 5));
+        }
+        return [failed, runs.size > 10];";
+    assert_eq!(world.run(script).await, json!([[], true]));
     world.end().await;
 }

@@ -9,6 +9,8 @@ mod fetching;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod shared_workers;

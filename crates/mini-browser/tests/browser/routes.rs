@@ -124,12 +124,13 @@ async fn routes_answer_pages_and_do_so_after_a_restart() {
             kept.answered_by,
             Some(AnsweredBy::CacheStorage(_))
         ));
-        let route = kept.static_route.unwrap();
+        let route = kept.decision.unwrap().route.static_route.unwrap();
         assert_eq!((route.rule, route.source), (1, RouterSourceEnum::Cache));
         assert_eq!(run(&page, &text("/direct")).await, "from the network");
         assert_eq!(run(&page, &text("/race")).await, "from the network");
         assert_eq!(run(&page, &text("/other")).await, "from the worker");
-        assert_eq!(page.fetches().pop().unwrap().static_route, None);
+        let other = page.fetches().pop().unwrap().decision.unwrap();
+        assert_eq!(other.route.static_route, None);
         let seen = run(
             &page,
             "performance.getEntriesByType('resource').filter((entry) => entry.initiatorType === 'fetch').map((entry) => [
@@ -205,7 +206,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     16,
                     316,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
                 [
@@ -216,7 +217,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     3,
                     303,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
                 [
@@ -249,7 +250,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     21,
                     321,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
             ],

@@ -84,7 +84,8 @@ async fn a_misdirected_request_is_sent_once_more_over_another_connection() {
     let flowing = Body::from_stream(futures_util::stream::iter([
         Ok(Bytes::from("on")),
         Ok(Bytes::from("ce")),
-    ]));
+    ]))
+    .with_length(Some(4));
     network.send(post("http://a.test/", flowing)).await.unwrap();
     assert!(connections.load(Ordering::SeqCst) <= 3);
 }

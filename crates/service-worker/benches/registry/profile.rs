@@ -145,6 +145,7 @@ async fn register(handle: &Handle, reports: &mut Reports, site: usize) -> f64 {
         base_url: address(site, 0, ""),
         worker_type: WorkerType::Classic,
         update_via_cache: UpdateViaCache::Imports,
+        referrer: None,
     };
     let start = Instant::now();
     let registered = handle.register(client, options).await;
@@ -192,6 +193,7 @@ impl Network for OneScript {
                 body: "worker".into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

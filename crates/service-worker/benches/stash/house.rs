@@ -90,6 +90,7 @@ impl House {
                 base_url: base_url.clone(),
                 worker_type: WorkerType::Classic,
                 update_via_cache: UpdateViaCache::Imports,
+                referrer: None,
             };
             let registered = handle.register(client, options).await;
             registered.expect("the script is there");
@@ -139,6 +140,7 @@ impl Network for OneScript {
                 body: "worker".into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

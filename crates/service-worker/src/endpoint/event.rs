@@ -120,19 +120,4 @@ impl Parcel {
             keep_alive,
         }
     }
-
-    /// What comes back from a run that has ended.
-    pub(super) fn returned(dispatch: FetchDispatch) -> Box<Self> {
-        let FetchDispatch {
-            detail,
-            body,
-            preload,
-            ..
-        } = dispatch;
-        Box::new(Self {
-            detail,
-            body,
-            preload,
-        })
-    }
 }

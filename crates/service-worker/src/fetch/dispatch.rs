@@ -7,7 +7,7 @@ use sw_registry::{Input, JobError, Settled};
 use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
-use super::ServiceWorkerTiming;
+use super::{PassedBy, ServiceWorkerTiming};
 use crate::endpoint::{Parcel, Pending};
 use crate::shared::Shared;
 use crate::{Body, FetchAnswer, FetchDetail, PreloadResponse, Response};
@@ -23,8 +23,21 @@ const WAKES: usize = 3;
 pub(super) enum Dispatched {
     /// The worker does not want it: the next one is asked.
     NotHandled,
+    /// It is not waited for: the next one is asked.
+    PassedBy(PassedBy),
     /// It answered.
     Response(WorkerId, Box<Response>),
+}
+
+impl Dispatched {
+    /// Who answered, if anybody did: by then the registration may have another active worker than when
+    /// it was decided who is asked.
+    pub(super) const fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Self::Response(worker, _) => Some(*worker),
+            Self::NotHandled | Self::PassedBy(_) => None,
+        }
+    }
 }
 
 /// The event for the client's own worker.
@@ -59,27 +72,40 @@ pub(super) async fn to_own(
     body: &mut Body,
     timing: &mut ServiceWorkerTiming,
 ) -> Result<Dispatched, String> {
-    let parcel = Parcel {
+    let mut parcel = Box::new(Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload,
-    };
+    });
     timing.start = Some(shared.clock.now());
-    let (worker, pending) = match send(shared, registration, None, parcel).await {
-        Ok(sent) => sent,
-        // A worker that does not start is passed by, as browsers do: the page must not break for it.
-        Err(error) => {
-            tracing::warn!(%registration, %error, "the worker was passed by");
-            return Ok(Dispatched::NotHandled);
+    for _ in 0..WAKES {
+        let (worker, pending) = match send(shared, registration, None, parcel).await {
+            Ok(sent) => sent,
+            // A worker that does not start is passed by, as browsers do: the page must not break for
+            // it.
+            Err(error) => {
+                tracing::warn!(%registration, %error, "the worker was passed by");
+                return Ok(Dispatched::PassedBy(error.into()));
+            }
+        };
+        timing.fetch_event_dispatch = Some(shared.clock.now());
+        let Pending {
+            answer,
+            entered,
+            queued,
+        } = pending;
+        // The network would read it again only if nobody calls `respondWith`.
+        if body.bytes().is_none() && entered.await.is_ok() {
+            *body = Body::empty();
         }
-    };
-    timing.fetch_event_dispatch = Some(shared.clock.now());
-    let Pending { answer, entered } = pending;
-    // The network would read it again only if nobody calls `respondWith`.
-    if body.bytes().is_none() && entered.await.is_ok() {
-        *body = Body::empty();
+        let answer = answer.await;
+        // It stopped before it came to this event: its next run, or the next version, has it.
+        match (&answer, queued.take()) {
+            (Err(_), Some(unread)) => parcel = unread,
+            _ => return answered(worker, answer),
+        }
     }
-    answered(worker, answer.await)
+    Err(format!("stopped {WAKES} times before it came to the event"))
 }
 
 /// Dispatches to a fall-through worker. (SEMANTICS §5.4, "Loops" and "Dispatch".) Whatever goes
@@ -99,7 +125,7 @@ pub(super) async fn to_service(
         Ok(edge) => edge,
         Err(reason) => {
             tracing::debug!(%registration, %reason, "does not fall through");
-            return Ok(Dispatched::NotHandled);
+            return Ok(Dispatched::PassedBy(reason.into()));
         }
     };
     let deadline = shared.clock.now() + shared.policies.limits.fall_through_deadline;
@@ -112,23 +138,26 @@ pub(super) async fn to_service(
         origin: shown.origin,
     };
     let initiator = Some(environment.top_level_site.clone());
-    let parcel = Parcel {
+    let parcel = Box::new(Parcel {
         detail: event,
         body: body.branch(KEPT_BODY),
         preload: None,
-    };
+    });
     let sending = std::pin::pin!(send(shared, registration, initiator, parcel));
     let sent = match before(shared, deadline, sending).await {
-        Some(sent) => sent.map_err(|error| error.to_string()),
-        None => Err("it did not start within the fall-through deadline".to_owned()),
+        Some(sent) => sent.map_err(PassedBy::from),
+        None => Err(PassedBy::Deadline),
     };
-    let (worker, Pending { answer, entered }) = match sent {
+    let (worker, pending) = match sent {
         Ok(sent) => sent,
         Err(reason) => {
             tracing::warn!(%registration, %reason, "the fall-through worker was passed by");
-            return Ok(Dispatched::NotHandled);
+            return Ok(Dispatched::PassedBy(reason));
         }
     };
+    let Pending {
+        answer, entered, ..
+    } = pending;
     match before(shared, deadline, entered).await {
         // `respondWith` was called: from here its answer is final.
         Some(Ok(())) => {
@@ -145,11 +174,11 @@ pub(super) async fn to_service(
         // The event was over, or the worker died, without `respondWith`.
         Some(Err(_)) => match answer.await {
             Ok(answer) => answered(worker, Ok(answer)),
-            Err(_) => Ok(Dispatched::NotHandled),
+            Err(_) => Ok(Dispatched::PassedBy(PassedBy::Died)),
         },
         None => {
             tracing::warn!(%worker, "did not call respondWith within the fall-through deadline");
-            Ok(Dispatched::NotHandled)
+            Ok(Dispatched::PassedBy(PassedBy::Deadline))
         }
     }
 }
@@ -175,9 +204,8 @@ async fn send(
     shared: &Shared,
     registration: RegistrationId,
     initiator: Option<Site>,
-    parcel: Parcel,
+    mut parcel: Box<Parcel>,
 ) -> Result<(WorkerId, Pending), JobError> {
-    let mut parcel = Box::new(parcel);
     // A warm worker, without the driver.
     let active = shared
         .lookup
@@ -194,17 +222,17 @@ async fn send(
     }
     for _ in 0..WAKES {
         let initiator = initiator.clone();
-        let woken = shared
-            .ask(|promise| Input::Wake {
+        let (woken, _awake) = shared
+            .ask_to_run(|promise| Input::Wake {
                 promise,
                 registration,
                 initiator,
             })
-            .await?;
-        let Settled::Running(worker) = woken else {
-            return Err(JobError::Abort(format!("a wake settled with {woken:?}")));
+            .await;
+        let Settled::Running(worker) = woken? else {
+            return Err(JobError::Abort("a wake settled otherwise".to_owned()));
         };
-        // It may be stopped again this very moment.
+        // It may have been stopped this very moment, for another reason than idleness.
         let Some(endpoint) = shared.endpoint(worker) else {
             continue;
         };
@@ -230,13 +258,15 @@ async fn before<F: Future + Unpin>(
 }
 
 /// An edge of the wait-for graph, from dispatch to response head or failure.
-struct Edge<'a> {
+pub(super) struct Edge<'a> {
     shared: &'a Shared,
     id: fetch_router::EdgeId,
 }
 
 impl<'a> Edge<'a> {
-    fn begin(
+    /// # Errors
+    /// Why nobody may wait for `to`.
+    pub(super) fn begin(
         shared: &'a Shared,
         from: Option<RegistrationId>,
         to: RegistrationId,

@@ -22,11 +22,20 @@ use crate::shared::Shared;
 use crate::{Body, NetworkRequest, NetworkResponse, Report, Response};
 
 /// A request that goes to the network, and who asks.
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) head: &'a RequestHead,
     pub(crate) client: ClientId,
     pub(crate) environment: &'a Environment,
+}
+
+/// What the network, or the HTTP cache, says.
+pub(crate) struct Sent {
+    pub(crate) response: Response,
+    pub(crate) answered_by: AnsweredBy,
+    /// [`NetworkResponse::protocol`].
+    pub(crate) protocol: &'static str,
 }
 
 impl Asked<'_> {
@@ -37,7 +46,7 @@ impl Asked<'_> {
         body: Body,
         more: HeaderMap,
         cache: CacheMode,
-    ) -> Result<(Response, AnsweredBy), FetchError> {
+    ) -> Result<Sent, FetchError> {
         let (answer, installing) = self.send_and_install(body, more, cache).await?;
         for installing in installing {
             self.shared.in_background(async move {
@@ -54,7 +63,7 @@ impl Asked<'_> {
         body: Body,
         more: HeaderMap,
         cache: CacheMode,
-    ) -> Result<((Response, AnsweredBy), Vec<HeaderInstall>), FetchError> {
+    ) -> Result<(Sent, Vec<HeaderInstall>), FetchError> {
         let head = self.head;
         let mut headers = head.headers.clone();
         headers.extend(more);
@@ -76,6 +85,7 @@ impl Asked<'_> {
             body,
             from_cache,
             sent_credentials,
+            protocol,
         } = self.shared.network.send(request).await?;
         let answered_by = if from_cache {
             AnsweredBy::HttpCache
@@ -91,7 +101,12 @@ impl Asked<'_> {
             range_requested: head.headers.contains_key(RANGE),
             ..ResponseHead::new(status, headers)
         };
-        Ok(((Response { head, body }, answered_by), installing))
+        let sent = Sent {
+            response: Response { head, body },
+            answered_by,
+            protocol,
+        };
+        Ok((sent, installing))
     }
 
     /// The key under which the requester sees data of the origin that it asks.
@@ -194,6 +209,8 @@ impl Asked<'_> {
             update_via_cache,
             client: None,
             referrer_origin: Origin::of(&referrer),
+            // Start Register has no client here.
+            referrer: None,
             provenance,
             initiator,
         };

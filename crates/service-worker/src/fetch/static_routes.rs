@@ -1,6 +1,8 @@
 //! What router rules ask for besides an event: a cache, and a race. (*Service Workers*, "Handle
 //! Fetch", "If activeWorker's list of router rules is not empty".)
 
+use std::time::Instant;
+
 use fetch_router::{
     EmbedderPolicy, Route, RouterRules, RouterSource, RouterSourceEnum, StaticRoute,
     cross_origin_resource_policy_check, filter_own,
@@ -13,8 +15,10 @@ use sw_types::fetch::{CacheMode, ResponseType};
 use sw_types::{Environment, RegistrationId, WorkerId};
 
 use super::dispatch::{self, Dispatched};
-use super::network::Asked;
-use super::{AnsweredBy, FetchError, NetworkUse, ServiceWorkerTiming, filtered};
+use super::hop::{filtered, outcome, soft_update, taken};
+use super::network::{Asked, Sent};
+use super::record::{Attempts, Outcome};
+use super::{AnsweredBy, FetchError, NetworkUse, ServiceWorkerTiming};
 use crate::{Body, FetchDetail, Response};
 
 /// A request that a router rule decides about.
@@ -36,20 +40,27 @@ impl Routed<'_> {
     pub(super) async fn answer(
         &self,
         timing: &mut ServiceWorkerTiming,
+        attempts: &mut Attempts<'_>,
     ) -> Result<Option<(Response, AnsweredBy)>, FetchError> {
         let (shared, head) = (self.asked.shared, self.asked.head);
         let source = self.static_route.source;
         match (source, self.network, self.route.own.worker()) {
             (RouterSourceEnum::Cache, _, _) => {
-                timing.cache_lookup_start = Some(shared.clock.now());
-                let (Some(response), Some(active)) = (self.cached().await, &self.controller.active)
-                else {
+                let Some(active) = &self.controller.active else {
                     return Ok(None);
                 };
-                super::soft_update(shared, self.route.own_soft_update, self.controller.id);
+                let (who, began) = (AnsweredBy::CacheStorage(active.id), attempts.now());
+                timing.cache_lookup_start = Some(began);
+                let Some(response) = self.cached().await else {
+                    attempts.ended(who, began, Outcome::NotHandled);
+                    return Ok(None);
+                };
+                attempts.ended(who, began, Outcome::Answered);
+                soft_update(shared, self.route.own_soft_update, self.controller.id);
                 timing.final_router_source = Some(source);
-                let response = filtered(head, response, filter_own)?;
-                Ok(Some((response, AnsweredBy::CacheStorage(active.id))))
+                let response = filtered(head, response, filter_own)
+                    .inspect_err(|error| attempts.last_failed(error))?;
+                Ok(Some((response, who)))
             }
             // A request that needs a preflight first does not race: its event is asked alone.
             (
@@ -57,14 +68,15 @@ impl Routed<'_> {
                 NetworkUse::Allowed { headers, cache },
                 Some(worker),
             ) if head.method == Method::GET => {
-                super::soft_update(shared, self.route.own_soft_update, self.controller.id);
+                soft_update(shared, self.route.own_soft_update, self.controller.id);
                 let to = (worker, self.controller.id);
                 let event = dispatch::own_event(head, self.asked.client, self.reserved);
                 let network = (headers.clone(), *cache);
-                match race(self.asked, to, event, network, timing).await? {
+                match race(self.asked, to, event, network, (timing, attempts)).await? {
                     Won::Handler(worker, response) => {
                         timing.final_router_source = Some(RouterSourceEnum::FetchEvent);
-                        let response = filtered(head, *response, filter_own)?;
+                        let response = filtered(head, *response, filter_own)
+                            .inspect_err(|error| attempts.last_failed(error))?;
                         Ok(Some((response, AnsweredBy::OwnWorker(worker))))
                     }
                     Won::Network(response, answered_by) => Ok(Some((*response, answered_by))),
@@ -124,39 +136,58 @@ async fn race(
     (worker, registration): (WorkerId, RegistrationId),
     event: FetchDetail,
     (headers, cache): (HeaderMap, CacheMode),
-    timing: &mut ServiceWorkerTiming,
+    (timing, attempts): (&mut ServiceWorkerTiming, &mut Attempts<'_>),
 ) -> Result<Won, FetchError> {
+    let (own, began) = (AnsweredBy::OwnWorker(worker), attempts.now());
     let (mut handler, answer) = Handler::dispatch(asked, registration, event);
     let network = std::pin::pin!(asked.send(Body::default(), headers, cache));
     let (answer, network) = match select(network, answer).await {
         Either::Left((fetched, answer)) => {
-            if let Ok((response, answered_by)) = fetched {
-                if response.head.status.is_success() {
-                    handler.goes_on();
-                    return Ok(Won::Network(Box::new(response), answered_by));
-                }
-                (answer.await, Either::Left(Ok((response, answered_by))))
-            } else {
-                (answer.await, Either::Left(fetched))
+            let is_ok = |sent: &Sent| sent.response.head.status.is_success();
+            if fetched.as_ref().is_ok_and(is_ok) {
+                handler.goes_on();
+                attempts.ended(own, began, Outcome::LostRace);
+                return won_by_network(attempts, began, fetched);
             }
+            (answer.await, Either::Left(fetched))
         }
         Either::Right((answer, network)) => (answer, Either::Right(network)),
     };
     // The driver is gone: nobody answers.
     let (dispatched, handlers) = answer.unwrap_or((Ok(Dispatched::NotHandled), timing.clone()));
     (timing.start, timing.fetch_event_dispatch) = (handlers.start, handlers.fetch_event_dispatch);
-    match super::taken(asked.head, worker, dispatched)? {
-        Some((worker, response)) => Ok(Won::Handler(worker, Box::new(response))),
+    if !matches!(
+        dispatched,
+        Ok(Dispatched::NotHandled | Dispatched::PassedBy(_))
+    ) {
+        attempts.ended(AnsweredBy::Network, began, Outcome::LostRace);
+    }
+    attempts.ended(own, began, outcome(&dispatched));
+    let worker = dispatched
+        .as_ref()
+        .ok()
+        .and_then(Dispatched::worker)
+        .unwrap_or(worker);
+    match taken(asked.head, worker, dispatched)? {
+        Some(response) => Ok(Won::Handler(worker, Box::new(response))),
         // "If raceResponse's value is not null, wait until … is not "pending"", and return it.
         None => {
             let fetched = match network {
                 Either::Left(fetched) => fetched,
                 Either::Right(network) => network.await,
             };
-            let (response, answered_by) = fetched?;
-            Ok(Won::Network(Box::new(response), answered_by))
+            won_by_network(attempts, began, fetched)
         }
     }
+}
+
+fn won_by_network(
+    attempts: &mut Attempts<'_>,
+    began: Instant,
+    fetched: Result<Sent, FetchError>,
+) -> Result<Won, FetchError> {
+    attempts.ended_by_network(began, &fetched);
+    fetched.map(|sent| Won::Network(Box::new(sent.response), sent.answered_by))
 }
 
 /// What comes of the event, and when it was dispatched.

@@ -293,6 +293,7 @@ impl World {
             base_url: parse(url).map_err(Failure::Check)?,
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         let registered = self.handle.register(client, options);
         registered.await.map_err(Failure::Job)

@@ -122,6 +122,7 @@ impl Network for Scripts {
                 body: script.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }
@@ -307,6 +308,7 @@ impl House {
             base_url: url(base),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         self.handle.register(page, options)
     }

@@ -19,7 +19,7 @@ use crate::stand::{
 fn a_fetch_to_a_worker_that_runs_wakes_the_driver_zero_times() {
     let mut stand = Stand::new(Policies::seeds());
     stand.network.serve(SITE, &[], "from the network");
-    let (_start, mut inbox) = stand.activated();
+    let (start, mut inbox) = stand.activated();
     // A controlled page.
     let mut made = pin!(stand.handle.fetch(navigation(&stand, 1, SITE)));
     assert!(ready(made.as_mut()).is_none());
@@ -29,11 +29,18 @@ fn a_fetch_to_a_worker_that_runs_wakes_the_driver_zero_times() {
     stand.settle("the page", made).unwrap();
     let page = ClientId(1);
     stand.handle.host_event(HostEvent::ClientReady(page));
-    // The soft update of the navigation ends, and there is nothing left to do.
-    for _ in 0..1_000 {
-        stand.quiet();
-        std::thread::yield_now();
-    }
+    // The soft update of the navigation ends, and what is stored after it is stored after what it
+    // stores: there is nothing left to do.
+    stand.clock.pass(Policies::seeds().limits.soft_update_delay);
+    let script = format!("{SITE}sw.js");
+    stand.until("the soft update", |stand| {
+        (stand.network.asked(&script) == 2).then_some(())
+    });
+    stand.quiet();
+    let id = start.registration.id;
+    let stored = stand.handle.enable_navigation_preload(id, false);
+    stand.settle("a later write", stored).unwrap();
+    stand.quiet();
     // While the worker is busy, the registry looks at it: that must not make later fetches dear.
     let mut long = pin!(stand.handle.fetch(subresource(page, SITE)));
     assert!(ready(long.as_mut()).is_none());
@@ -96,7 +103,7 @@ fn a_worker_that_waits_is_activated_when_the_last_event_of_the_one_before_is_ove
     let page = stand.page(2, SITE);
     let found = stand.handle.registration(page, &url(SITE));
     let registration = stand.settle("the registration", found).unwrap().unwrap();
-    let update = stand.handle.update(registration.id, None);
+    let update = stand.handle.update(registration.id, None, None);
     let (new, _inbox) = stand.start();
     stand.started(&new, &[EventType::Fetch]);
     stand.settle("the update", update).unwrap();

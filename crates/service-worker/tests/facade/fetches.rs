@@ -282,7 +282,7 @@ fn what_keeps_a_script_from_being_installed_by_a_header_keeps_it_from_updating_s
     let attachment = ("content-disposition", "attachment");
     let script = format!("{FONTS}sw.js");
     stand.network.serve(&script, &[JS, attachment], "changed");
-    let updated = stand.handle.update(start.registration.id, None);
+    let updated = stand.handle.update(start.registration.id, None, None);
     let mut updated = pin!(updated);
     let error = stand.until("the refusal, or a start", |stand| {
         let started = stand

@@ -6,15 +6,22 @@ mod bodies;
 mod driver;
 #[cfg(test)]
 mod fetches;
+mod idle;
+#[cfg(test)]
+mod local_fetches;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
 mod preloads;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod ring;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
+mod scripts;
 #[cfg(test)]
 mod stand;

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use service_worker::native_host::{NativeHost, NativeWorker};
+use service_worker::native_host::{NativeHost, NativeWorker, Scope};
 use service_worker::tokio_adapter::{TokioClock, spawn};
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead,
 };
 use service_worker::types::{ClientId, Environment, UpdateViaCache, WorkerState, WorkerType};
 use service_worker::{
-    AnsweredBy, Body, Config, FetchAnswer, FetchError, FetchRequest, Fetched, Handle, HostEvent,
-    JobError, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, NetworkUse, NoCaches, Policies, RegisterOptions, Report, Reports, Response,
-    open,
+    AnsweredBy, Body, Config, FetchAnswer, FetchDispatch, FetchError, FetchRequest, Fetched,
+    Handle, HostEvent, JobError, MemoryStore, Network, NetworkError, NetworkErrorKind,
+    NetworkFuture, NetworkRequest, NetworkResponse, NetworkUse, NoCaches, Policies,
+    RegisterOptions, Report, Reports, Response, open,
 };
 use url::Url;
 
@@ -57,6 +57,7 @@ impl Network for Pages {
                 body: body.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }
@@ -87,6 +88,13 @@ fn pages() -> Pages {
 
 /// A worker that answers everything under `/font` for others.
 fn fonts() -> NativeWorker {
+    fonts_that_say(|_| "from the worker".to_owned())
+}
+
+/// The same, with what it says.
+pub(crate) fn fonts_that_say(
+    text: impl Fn(&Scope) -> String + Clone + Send + Sync + 'static,
+) -> NativeWorker {
     NativeWorker::new()
         .on_install(|scope, event| async move {
             let start = &scope.start;
@@ -95,16 +103,24 @@ fn fonts() -> NativeWorker {
                 .handle_fall_through_requests(start.worker, event, &["/font".to_owned()], None)
                 .map_err(|error| error.to_string())
         })
-        .on_fetch(|_, mut dispatch| async move {
-            assert!(dispatch.detail.is_fall_through);
-            dispatch.responder.respond_with_entered();
-            let mut headers = HeaderMap::new();
-            headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
-            let head = ResponseHead::new(StatusCode::OK, headers);
-            let body = Body::from("from the worker");
-            dispatch
-                .responder
-                .respond(FetchAnswer::Response(Box::new(Response { head, body })));
+        .on_fetch(move |scope, dispatch| {
+            let body = Body::from(text(&scope));
+            async move {
+                // All of it, so that the worker is busy until it has answered.
+                let FetchDispatch {
+                    detail,
+                    mut responder,
+                    keep_alive,
+                    ..
+                } = dispatch;
+                assert!(detail.is_fall_through);
+                responder.respond_with_entered();
+                let mut headers = HeaderMap::new();
+                headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+                let head = ResponseHead::new(StatusCode::OK, headers);
+                responder.respond(FetchAnswer::Response(Box::new(Response { head, body })));
+                drop(keep_alive);
+            }
         })
 }
 
@@ -115,13 +131,18 @@ pub(crate) fn allowed() -> NetworkUse {
     }
 }
 
-struct House {
-    handle: Handle,
+pub(crate) struct House {
+    pub(crate) handle: Handle,
     reports: Reports,
     network: Arc<Pages>,
 }
 
 fn house(policies: Policies) -> House {
+    house_with(policies, fonts())
+}
+
+/// A house with this service of fonts.
+pub(crate) fn house_with(policies: Policies, fonts: NativeWorker) -> House {
     let network = Arc::new(pages());
     let opened = open(Config {
         policies,
@@ -136,7 +157,7 @@ fn house(policies: Policies) -> House {
     let site = NativeWorker::new().on_fetch(|_, dispatch| async move {
         dispatch.responder.respond(FetchAnswer::NotHandled);
     });
-    let scripts = [("site".to_owned(), site), ("fonts".to_owned(), fonts())];
+    let scripts = [("site".to_owned(), site), ("fonts".to_owned(), fonts)];
     tokio::spawn(NativeHost::new(handle.clone(), opened.commands, scripts));
     spawn(opened.driver);
     House {
@@ -147,7 +168,7 @@ fn house(policies: Policies) -> House {
 }
 
 impl House {
-    fn page(&self, id: u64, url: &str) -> ClientId {
+    pub(crate) fn page(&self, id: u64, url: &str) -> ClientId {
         let environment = Environment::top_level(ClientId(id), url.parse().unwrap());
         self.handle
             .host_event(HostEvent::ClientCreated(environment));
@@ -162,6 +183,7 @@ impl House {
             base_url: "https://site.test/".parse().unwrap(),
             worker_type: WorkerType::Classic,
             update_via_cache: UpdateViaCache::Imports,
+            referrer: None,
         };
         // The registry hears of the client before it hears of the registration.
         let registered = self.handle.register(client, options).await?;
@@ -169,7 +191,7 @@ impl House {
         Ok(())
     }
 
-    async fn font(&self, client: ClientId) -> Result<(String, AnsweredBy), FetchError> {
+    pub(crate) async fn font(&self, client: ClientId) -> Result<(String, AnsweredBy), FetchError> {
         let url: Url = "https://fonts.test/font/a".parse().unwrap();
         let origin = service_worker::types::Origin::of(&"https://site.test/".parse().unwrap());
         let head = RequestHead {
@@ -194,7 +216,7 @@ impl House {
         Ok((String::from_utf8(body.to_vec()).unwrap(), answered_by))
     }
 
-    async fn until_activated(&mut self, scope: &str) {
+    pub(crate) async fn until_activated(&mut self, scope: &str) {
         while let Some(report) = self.reports.next().await {
             match report {
                 Report::WorkerState {

@@ -16,9 +16,9 @@ use service_worker::{
 
 use crate::stand::{Disk, JS, SITE, Stand, navigation, options, ready, subresource, url};
 
-const LEAF: &str = "https://site.test/leaf";
+pub(crate) const LEAF: &str = "https://site.test/leaf";
 
-fn rule(path: &str, source: RouterSource) -> RouterRule {
+pub(crate) fn rule(path: &str, source: RouterSource) -> RouterRule {
     let condition = RouterCondition {
         url_pattern: Some(UrlPatternCompatible::String(path.into())),
         ..RouterCondition::default()
@@ -33,7 +33,10 @@ fn ok(body: &'static str) -> FetchAnswer {
 }
 
 /// A worker that is handling its install event.
-fn installing(stand: &mut Stand, listens: &[EventType]) -> (StartWorker, WorkerInbox, EventId) {
+pub(crate) fn installing(
+    stand: &mut Stand,
+    listens: &[EventType],
+) -> (StartWorker, WorkerInbox, EventId) {
     let page = stand.page(1_000, SITE);
     let registering = stand.handle.register(page, options());
     let (start, inbox) = stand.start();
@@ -47,7 +50,7 @@ fn installing(stand: &mut Stand, listens: &[EventType]) -> (StartWorker, WorkerI
     (start, inbox, event)
 }
 
-fn installed(stand: &mut Stand, start: &StartWorker, event: EventId) {
+pub(crate) fn installed(stand: &mut Stand, start: &StartWorker, event: EventId) {
     stand.handle.host_event(HostEvent::Settled {
         worker: start.worker,
         event,
@@ -58,7 +61,7 @@ fn installed(stand: &mut Stand, start: &StartWorker, event: EventId) {
 }
 
 /// An activated worker with these rules.
-fn routed(stand: &mut Stand, rules: Vec<RouterRule>) -> (StartWorker, WorkerInbox) {
+pub(crate) fn routed(stand: &mut Stand, rules: Vec<RouterRule>) -> (StartWorker, WorkerInbox) {
     let listens = [EventType::Install, EventType::Fetch];
     let (start, inbox, event) = installing(stand, &listens);
     let adding = stand.handle.add_routes(start.worker, event, rules);
@@ -68,7 +71,7 @@ fn routed(stand: &mut Stand, rules: Vec<RouterRule>) -> (StartWorker, WorkerInbo
 }
 
 /// A page that the worker controls.
-fn controlled(stand: &mut Stand, worker: &mut WorkerInbox) -> ClientId {
+pub(crate) fn controlled(stand: &mut Stand, worker: &mut WorkerInbox) -> ClientId {
     let request = navigation(stand, 1, SITE);
     let page = request.client;
     stand.network.serve(SITE, &[], "a page");

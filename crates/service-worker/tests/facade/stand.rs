@@ -259,6 +259,7 @@ pub(crate) fn options() -> RegisterOptions {
         base_url: url(SITE),
         worker_type: WorkerType::Classic,
         update_via_cache: UpdateViaCache::Imports,
+        referrer: None,
     }
 }
 
@@ -477,6 +478,13 @@ impl Pages {
         self.log.lock().unwrap().last().unwrap().2.clone()
     }
 
+    /// The headers that a URL was asked with last.
+    pub(crate) fn headers_of(&self, url: &str) -> HeaderMap {
+        let log = self.log.lock().unwrap();
+        let its = log.iter().rev().find(|(asked, ..)| asked == url);
+        its.unwrap().1.clone()
+    }
+
     /// The headers that were sent last.
     pub(crate) fn last_headers(&self) -> HeaderMap {
         self.log.lock().unwrap().last().unwrap().1.clone()
@@ -518,6 +526,7 @@ impl Network for Pages {
                 body: body.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

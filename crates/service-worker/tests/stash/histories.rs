@@ -625,7 +625,7 @@ impl World {
         let found = self.house.handle.registration(page, &url(SCOPES[scope]));
         let id = self.until(found).await.unwrap().unwrap().id;
         let before = self.active[scope];
-        let updating = self.house.handle.update(id, None);
+        let updating = self.house.handle.update(id, None, None);
         self.until(updating).await.unwrap();
         for _ in 0..2_000 {
             if self.is_active(scope).await && self.active[scope] != before {

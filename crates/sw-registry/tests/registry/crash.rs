@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use http::HeaderValue;
 use sw_registry::{Input, PreloadChange, Provenance, RegistryStore, Report, Settled};
-use sw_types::{RegistrationId, UpdateViaCache, WorkerId, WorkerState, WorkerType};
+use sw_types::{EventTypes, RegistrationId, UpdateViaCache, WorkerId, WorkerState, WorkerType};
 
 use crate::harness::{Fault, Host, key, scope, script};
 
@@ -23,6 +23,10 @@ fn history(host: &mut Host) {
         host.uses(client, id);
     }
     host.register("/a", "/sw.js");
+    // Nothing keeps this one from being activated at once.
+    let listens = std::mem::replace(&mut host.listens, EventTypes::NONE);
+    host.register("/n", "/sw.js");
+    host.listens = listens;
     host.serve("/sw.js", script("2"));
     if let Some(id) = of(host, "/") {
         host.update(id);

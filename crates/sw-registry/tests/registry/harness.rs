@@ -224,6 +224,7 @@ impl Host {
             update_via_cache: UpdateViaCache::Imports,
             client,
             referrer_origin: Origin::of(&url("/")),
+            referrer: None,
             provenance: Provenance::Script,
             initiator: Site::of(&Origin::of(&url("/"))),
         }
@@ -245,6 +246,7 @@ impl Host {
             promise,
             registration,
             caller: None,
+            referrer: None,
         });
         promise
     }
@@ -272,6 +274,17 @@ impl Host {
             promise,
             registration,
             initiator,
+        });
+        promise
+    }
+
+    /// A message for a worker.
+    pub(crate) fn run(&mut self, worker: WorkerId) -> PromiseId {
+        let promise = self.promise();
+        self.input(Input::Run {
+            promise,
+            worker,
+            initiator: None,
         });
         promise
     }
@@ -320,6 +333,11 @@ impl Host {
     /// A worker has handled its last functional event.
     pub(crate) fn idle(&mut self, worker: WorkerId) {
         self.busy.remove(&worker);
+        self.tells_activity(worker);
+    }
+
+    /// The registry hears how busy a worker is.
+    pub(crate) fn tells_activity(&mut self, worker: WorkerId) {
         self.read_activity(worker);
         self.pump();
     }

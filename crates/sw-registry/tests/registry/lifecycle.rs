@@ -124,6 +124,43 @@ fn nothing_is_installed_before_it_is_stored() {
 }
 
 #[test]
+fn one_write_makes_a_worker_durable_that_nothing_keeps_from_being_activated() {
+    let mut host = Host::new();
+    host.listens = EventTypes::NONE;
+    host.hold.store = true;
+    let promise = host.register("/", "/sw.js");
+    let id = host.registered(promise);
+    assert_eq!(host.view(id).active, None);
+    host.release_store();
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activated);
+    assert!(host.held.stores.is_empty());
+    // The next version is installed first, and activated when the one before has gone.
+    host.serve("/sw.js", script("2"));
+    host.update(id);
+    host.release_store();
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activating);
+    host.release_store();
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activated);
+    // Both writes count: the second version is what the next start finds.
+    let newest = host.active(id);
+    let host = host.restart();
+    assert_eq!(host.active(id), newest);
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activated);
+}
+
+#[test]
+fn a_first_version_with_an_activate_event_is_installed_before_it_is_activated() {
+    let mut host = Host::new();
+    host.hold.store = true;
+    host.register("/", "/sw.js");
+    host.release_store();
+    let mut store = host.store.clone();
+    let rows = sw_registry::RegistryStore::restore(&mut store).unwrap();
+    let rows = rows.registrations.decode().unwrap();
+    assert!(rows[0].active.is_none() && rows[0].waiting.is_some());
+}
+
+#[test]
 fn a_store_that_refuses_undoes_the_installation() {
     let mut host = Host::new();
     host.store_fails = true;

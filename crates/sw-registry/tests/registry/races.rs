@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sw_registry::{EventOutcome, Settled};
-use sw_types::WorkerState;
+use sw_types::{WorkerId, WorkerState};
 
 use crate::harness::{Host, key, script, url};
 
@@ -190,4 +190,93 @@ fn what_is_unregistered_with_a_version_waiting_goes_without_activating_it() {
     let log = host.drain_log();
     assert!(host.registry.registration(id).is_none());
     assert!(!log.contains(&format!("Activate {waiting}")), "{log:?}");
+}
+
+/// A worker is to be stopped for idleness, and has been sent an event at that moment. That is heard
+/// of later than what else would end it.
+fn stopping_and_busy(host: &mut Host, worker: WorkerId) {
+    host.hold.stop = true;
+    host.pass(Duration::from_secs(31));
+    assert_eq!(host.held.stops.pop_front(), Some(worker));
+    host.busy.insert(worker, host.now.instant);
+}
+
+#[test]
+fn a_worker_that_runs_on_instead_of_stopping_serves_who_waited_for_it_to_start_again() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    stopping_and_busy(&mut host, worker);
+    let (run, woken) = (host.run(worker), host.wake(id));
+    assert_eq!(
+        [run, woken].map(|it| host.result(it).cloned()),
+        [None, None]
+    );
+    host.tells_activity(worker);
+    for promise in [run, woken] {
+        assert_eq!(host.result(promise), Some(&Ok(Settled::Running(worker))));
+    }
+}
+
+#[test]
+fn a_waiting_worker_that_runs_on_instead_of_stopping_is_given_its_activate_event() {
+    let mut host = Host::new();
+    let (id, old) = host.activated();
+    let client = host.client("/");
+    host.uses(client, id);
+    host.pass(Duration::from_secs(31));
+    assert!(!host.running.contains(&old));
+    host.serve("/sw.js", script("2"));
+    host.update(id);
+    let waiting = host.view(id).waiting.unwrap().id;
+    stopping_and_busy(&mut host, waiting);
+    host.gone(client);
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activating);
+    host.tells_activity(waiting);
+    assert_eq!(host.view(id).active.unwrap().state, WorkerState::Activated);
+}
+
+#[test]
+fn an_event_that_keeps_the_active_worker_from_stopping_is_waited_for() {
+    let mut host = Host::new();
+    let (id, old) = host.activated();
+    let client = host.client("/");
+    host.uses(client, id);
+    host.serve("/sw.js", script("2"));
+    host.update(id);
+    let waiting = host.view(id).waiting.unwrap().id;
+    host.hold.stop = true;
+    host.pass(Duration::from_secs(31));
+    assert!(host.held.stops.contains(&old));
+    host.held.stops.clear();
+    host.busy.insert(old, host.now.instant);
+    host.skip_waiting(waiting);
+    assert_eq!(host.active(id), old);
+    host.idle(old);
+    assert_eq!(host.active(id), waiting);
+}
+
+#[test]
+fn an_event_that_keeps_a_worker_from_stopping_keeps_its_unregistered_registration() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    stopping_and_busy(&mut host, worker);
+    host.unregister(id);
+    assert!(host.registry.registration(id).is_some());
+    host.tells_activity(worker);
+    assert!(host.registry.registration(id).is_some());
+    host.idle(worker);
+    assert!(host.registry.registration(id).is_none());
+}
+
+#[test]
+fn a_worker_that_stops_for_idleness_does_not_hold_up_what_waits_for_that() {
+    let mut host = Host::new();
+    let (id, worker) = host.activated();
+    host.hold.stop = true;
+    host.pass(Duration::from_secs(31));
+    assert_eq!(host.held.stops, [worker]);
+    host.unregister(id);
+    assert!(host.registry.registration(id).is_some());
+    host.release_stop();
+    assert!(host.registry.registration(id).is_none());
 }

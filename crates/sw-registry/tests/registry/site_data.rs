@@ -110,6 +110,21 @@ fn what_has_clients_is_never_evicted_and_the_new_worker_fails() {
 }
 
 #[test]
+fn what_starts_for_a_message_is_not_evicted() {
+    let mut host = tight(150);
+    let first = install(&mut host, "/a/");
+    let worker = host.active(first);
+    host.pass(Duration::from_secs(600));
+    host.hold.start = true;
+    let message = host.run(worker);
+    host.hold.start = false;
+    host.register("/b/", "/b/sw.js");
+    assert_eq!(evicted(&host), [""; 0]);
+    host.release_start();
+    assert_eq!(host.result(message), Some(&Ok(Settled::Running(worker))));
+}
+
+#[test]
 fn another_origin_does_not_pay() {
     let mut host = tight(100);
     install(&mut host, "/a/");

@@ -197,6 +197,7 @@ fn an_installing_worker_cannot_update_its_registration() {
         promise,
         registration: id,
         caller: Some(caller),
+        referrer: None,
     });
     assert!(host.error(promise).starts_with("InvalidStateError"));
 }

@@ -27,17 +27,19 @@ fn who(own: &Own, page: &Environment, request: &RequestHead) -> Result<u64, Skip
     let policy = FallThroughPolicy::new(UncredentialedFallThrough::Allow);
     let found = request.url().host_str().and_then(|host| own.get(host));
     let routed = route(&RouteRequest {
-        fall_through: found.map(|(number, rules)| FallThroughCandidate {
-            candidate: Candidate {
-                registration: RegistrationId(*number),
-                worker: WorkerId(*number),
-                state: WorkerState::Activated,
-                fetch_handler: FetchHandler::Present,
-                stale: false,
-            },
-            rules,
-            partitioned: false,
-        }),
+        fall_through: found
+            .map(|(number, rules)| FallThroughCandidate {
+                candidate: Candidate {
+                    registration: RegistrationId(*number),
+                    worker: WorkerId(*number),
+                    state: WorkerState::Activated,
+                    fetch_handler: FetchHandler::Present,
+                    stale: false,
+                },
+                rules,
+                partitioned: false,
+            })
+            .ok_or(SkipReason::NoRegistration),
         ..RouteRequest::new(request, Some(page), &policy)
     });
     assert_eq!(routed.own, Verdict::Skip(SkipReason::NoController));

@@ -7,7 +7,6 @@ use rquickjs::function::IntoArgs;
 use rquickjs::{Ctx, Object, Value};
 
 use super::CloneError;
-use crate::js::loader;
 use crate::js::realm::{Realm, RealmState};
 
 type Result<T> = std::result::Result<T, CloneError>;
@@ -124,7 +123,7 @@ pub(super) fn is_window_or_worker<'js>(
 
 fn prepare(ctx: &Ctx<'_>, realm: &RealmState) -> Result<()> {
     if !realm.has_hook("platform serialize") && !realm.has_ended() {
-        loader::import(ctx, MODULE)?;
+        realm.module(ctx, MODULE)?;
     }
     Ok(())
 }

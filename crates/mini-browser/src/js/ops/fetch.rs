@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
-use rquickjs::{Ctx, Promise, Result};
+use rquickjs::{Ctx, IntoJs, Promise, Result};
 use serde_json::{Value, json};
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
-    ResponseHead, ResponseType, ServiceWorkersMode,
+    ResponseHead, ResponseType, ServiceWorkersMode, mime_type,
 };
 use service_worker::types::{EventId, Origin};
 use service_worker::{Body, Response};
@@ -32,7 +32,7 @@ use crate::js::console::ConsoleLevel;
 use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
-use crate::js::timings::{Measuring, Timings};
+use crate::js::timings::{Measured, Measuring, Timings};
 
 /// The longest body that scripts can read, in bytes.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -151,8 +151,8 @@ pub(super) fn take_body(realm: &RealmState, id: f64) -> Option<Body> {
     realm.kept(|bodies: &Bodies| bodies.take(number(id)))
 }
 
-/// *Fetch* for an element: `{ status, type, url, contentType, isNoSniff, body }`, of the internal
-/// response.
+/// *Fetch* for an element: `{ status, type, url, contentType, contentRange, isNoSniff, body }`, of the
+/// internal response.
 async fn fetch_for_element(
     realm: Rc<RealmState>,
     head: Value,
@@ -182,21 +182,23 @@ async fn fetch_for_element(
         "status": head.status.as_u16(),
         "type": head.response_type.as_str(),
         "url": head.url().map(Url::as_str),
-        "contentType": header("content-type"),
+        "contentType": mime_type(&head.headers),
+        "contentRange": header("content-range"),
         "isNoSniff": header("x-content-type-options")
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("nosniff")),
         "body": body,
     })))
 }
 
-/// *Fetch* for a script: `{ head, body, wasSent }`, the last of which says whether the network had the
-/// request's body. Why it failed is for people, in the console; the script
+/// *Fetch* for a script: `{ head, body, bytes, wasSent }`, the last of which says whether the network had
+/// the request's body, and `bytes` what a short body that is there has, if the script takes it so
+/// (`takesBytes`): `body` is null then. Why it failed is for people, in the console; the script
 /// sees one `TypeError` for all network errors.
 async fn fetch(
     realm: Rc<RealmState>,
     head: Value,
     body: Option<Bytes>,
-) -> std::result::Result<Json, OpError> {
+) -> std::result::Result<Fetched, OpError> {
     let failed = |why: &str| {
         realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
         OpError::type_error("Failed to fetch")
@@ -213,23 +215,57 @@ async fn fetch(
     let fetched = timed(&realm, &service, params, initiator(&head)).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let was_sent = fetched.source == Source::Network;
-    let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
+    let is_taken = |bytes: &Bytes| head["takesBytes"] == true && bytes.len() <= CHUNK_LIMIT;
+    let bytes = fetched.body.as_ref().and_then(Body::bytes);
+    let bytes = bytes.filter(is_taken);
+    let body = fetched.body.filter(|_| bytes.is_none());
+    let Json(mut response) = response_with_body(&realm, fetched.head, body);
     response["wasSent"] = Value::from(was_sent);
-    Ok(Json(response))
+    Ok(Fetched { response, bytes })
 }
 
-/// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
+/// What [`fetch`] gives.
+struct Fetched {
+    response: Value,
+    bytes: Option<Bytes>,
+}
+
+impl<'js> IntoJs<'js> for Fetched {
+    fn into_js(self, ctx: &Ctx<'js>) -> Result<rquickjs::Value<'js>> {
+        let response = Json(self.response).into_js(ctx)?;
+        if let Some(object) = response.as_object() {
+            object.set("bytes", self.bytes.map(JsBytes))?;
+        }
+        Ok(response)
+    }
+}
+
+/// `preloadResponse` of a fetch event, as [`fetch`] gives responses. It leaves an entry of the worker's,
+/// under the URL that is navigated to.
 pub(super) async fn preload_response(
     realm: Rc<RealmState>,
     fetches: Option<Arc<Fetches>>,
     event: EventId,
+    url: Option<Url>,
 ) -> std::result::Result<Json, OpError> {
+    let start = Instant::now();
     let fetches = fetches.ok_or_else(|| OpError::type_error("this is not a service worker"))?;
     let response = fetches.preload(event).await;
     let Response { head, body } = response
         .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
     let is_null = matches!(head.status.as_u16(), 204 | 205 | 304);
-    Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
+    let mut body = (!is_null).then_some(body);
+    if let Some(url) = url {
+        let measured = Measured::for_worker(&realm, "navigation", (url, start), head.clone());
+        let timings = realm.local::<Timings>();
+        // Of a redirect, no script reads the body.
+        if head.response_type == ResponseType::OpaqueRedirect {
+            timings.add(measured.entry(Instant::now(), 0));
+        } else {
+            body = timings.report(measured, body);
+        }
+    }
+    Ok(response_with_body(&realm, head, body))
 }
 
 /// The *initiator type* of what a script fetches.

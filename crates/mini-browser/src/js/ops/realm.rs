@@ -14,9 +14,10 @@ use crate::js::{JsBytes, TaskSource, loader};
 const LONGEST_DELAY: f64 = 2_147_483_647.0;
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
+    let realm = ops.realm();
     ops.add(
         "op_load",
-        |ctx: Ctx<'js>, file: String| -> Result<Object<'js>> { loader::import(&ctx, &file) },
+        move |ctx: Ctx<'js>, file: String| -> Result<Object<'js>> { realm.module(&ctx, &file) },
     )?;
 
     ops.add("op_has", |file: String| loader::has(&file))?;
@@ -104,6 +105,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         facts.set("origin", realm.environment().origin.as_str())?;
         facts.set("secure", realm.environment().secure_context)?;
         Ok(facts)
+    })?;
+
+    let realm = ops.realm();
+    ops.add("op_blocks_code_generation", move || {
+        realm.policies().content_security.blocks_code_generation()
     })?;
 
     ops.add(

@@ -6,6 +6,7 @@ use rquickjs::{Ctx, Exception, Promise, Result};
 use serde_json::json;
 use service_worker::types::{EventId, WorkerId};
 use service_worker::{EventOutcome, FetchAnswer, StartWorker};
+use url::Url;
 
 use super::{OpError, Ops, fetch, heads, promise};
 use crate::js::JsBytes;
@@ -55,7 +56,8 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
               kind: String,
               head: Option<Json>,
               why: Option<String>,
-              body: Option<f64>| {
+              body: Option<f64>,
+              bytes: Option<JsBytes>| {
             if realm.is_killed() {
                 return Ok(());
             }
@@ -67,7 +69,8 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 ("response", Some(Json(head))) => {
                     let head = heads::response_from_js(&realm, &head);
                     let head = head.map_err(|error| error.throw(&ctx))?;
-                    let body = body.map(|id| fetch::take_body(&realm, id).unwrap_or_default());
+                    let kept = body.map(|id| fetch::take_body(&realm, id).unwrap_or_default());
+                    let body = kept.or_else(|| bytes.map(|bytes| bytes.0.into()));
                     fetches.respond(event, head, body);
                 }
                 ("entered", _) => fetches.entered(event),
@@ -161,9 +164,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_preload_response",
-        move |ctx: Ctx<'js>, event: f64| -> Result<Promise<'js>> {
+        move |ctx: Ctx<'js>, event: f64, url: String| -> Result<Promise<'js>> {
             let fetches = realm.service::<Fetches>();
-            let preload = fetch::preload_response(Rc::clone(&realm), fetches, event_id(event));
+            let (realm, event, url) = (Rc::clone(&realm), event_id(event), Url::parse(&url).ok());
+            let preload = fetch::preload_response(Rc::clone(&realm), fetches, event, url);
             promise(&ctx, &realm, preload)
         },
     )?;

@@ -52,6 +52,7 @@ impl Hop for Scripts {
                     response: Response { head, body },
                     source: Source::Network,
                     timing: ServiceWorkerTiming::default(),
+                    protocol: "",
                 })
             }
             None => Err(HopError::new("nothing there")),
@@ -185,6 +186,35 @@ fn the_attributes_of_a_worker_are_those_of_its_interfaces() {
             "return await message(new Worker('w.js'));"
         ),
         json!([true, "object", 3, false, true, "TypeError"])
+    );
+}
+
+#[test]
+fn the_operations_of_a_worker_are_those_of_its_interfaces_and_may_be_replaced() {
+    assert_eq!(
+        run(
+            &[(
+                "/w.js",
+                "const { prototype } = WorkerGlobalScope;
+                const inherited = ['fetch', 'setTimeout', 'structuredClone', 'queueMicrotask'].every((name) => !Object.hasOwn(self, name) && Object.hasOwn(prototype, name));
+                const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(prototype, 'atob');
+                const { value: described } = Reflect.getOwnPropertyDescriptor(prototype, 'btoa');
+                btoa = () => 'ours';
+                fetch = 7;
+                const replaced = [btoa('a'), self.btoa === described, prototype.btoa === described, Object.hasOwn(self, 'fetch'), fetch, typeof prototype.fetch];
+                postMessage([inherited, value === atob, writable, enumerable, configurable, replaced, atob('YQ==')]);"
+            )],
+            "return await message(new Worker('w.js'));"
+        ),
+        json!([
+            true,
+            true,
+            true,
+            true,
+            true,
+            ["ours", false, true, true, 7, "function"],
+            "a"
+        ])
     );
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service_worker::types::{ClientId, Environment, WorkerType};
-use service_worker::{EventDetail, EventOutcome};
+use service_worker::types::fetch::RequestHead;
+use service_worker::types::{ClientId, Environment, Origin, WorkerType};
+use service_worker::{Body, EventDetail, EventOutcome, FetchAnswer};
 use url::Url;
 
 use super::stand::{Facade, Lines, PAGE, Stand, answer, evaluate, is_over, page, page_with, wait};
@@ -82,6 +83,24 @@ fn a_worker_that_takes_too_much_memory_dies_and_others_do_not_notice() {
         stand.says_nothing_more();
     }
     assert_eq!(other.install(), EventOutcome::Fulfilled);
+}
+
+#[test]
+fn a_worker_that_answers_thousands_of_fetches_holds_no_more_than_one_that_answers_few() {
+    let source = "onfetch = (event) => event.respondWith(new Response('hello'));";
+    let mut stand = Stand::start_as(source, WorkerType::Classic, |options| {
+        options.memory_limit = 10 << 20;
+    });
+    for _ in 0..2_000 {
+        let head = RequestHead::get(Url::parse(PAGE).unwrap(), Origin::opaque(1));
+        let aborted = Box::pin(std::future::ready(false));
+        let (answer, over) = stand.fetch_with(head, Body::empty(), None, aborted);
+        let Ok(FetchAnswer::Response(response)) = wait(answer) else {
+            panic!("no response: {:?}", stand.lines.all());
+        };
+        assert_eq!(wait(response.body.collect(5)).unwrap(), "hello");
+        over.recv().unwrap_err();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use http::HeaderMap;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::Message;
-use service_worker::types::fetch::RequestHead;
+use service_worker::types::fetch::{Referrer, RequestHead};
 use service_worker::types::{
     ClientId, Environment, EventId, NavigationPreload, Origin, RegistrationId, RegistrationView,
     RunId, ScopeUrl, ScriptResource, ScriptUrl, StorageKey, UpdateViaCache, WorkerId, WorkerState,
@@ -112,6 +112,7 @@ impl Seam for Facade {
         &self,
         registration: RegistrationId,
         caller: Option<WorkerId>,
+        _: Option<Referrer>,
     ) -> Pending<Result<RegistrationView, JobError>> {
         self.ask(format!("{caller:?} updates {registration}"));
         now(Ok(registration_view()))

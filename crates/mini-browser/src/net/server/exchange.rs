@@ -32,7 +32,7 @@ pub struct ServerRequest {
     pub scheme: &'static str,
     /// The host that was asked, with its port if it was named. Empty if none was named.
     pub host: String,
-    /// The request target.
+    /// The request target: over HTTP/2, the whole URL.
     pub target: Uri,
     /// The header list.
     pub headers: HeaderMap,
@@ -163,9 +163,9 @@ impl Exchange {
             }),
         };
         let slot = self.log.begin(
+            head.version,
             &head.method,
-            &host,
-            path_and_query(&head.uri),
+            (&host, path_and_query(&head.uri)),
             &head.headers,
         );
         let accepts_gzip = accepts_gzip(&head.headers);

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LogEntry {
+    /// The version of HTTP: `HTTP/1.1`, `HTTP/2.0`.
+    pub version: String,
     /// The method.
     pub method: String,
     /// The host that was asked, with its port if it was named.
@@ -41,13 +43,14 @@ impl Log {
 
     pub(super) fn begin(
         &self,
+        version: http::Version,
         method: &http::Method,
-        host: &str,
-        path_and_query: &str,
+        (host, path_and_query): (&str, &str),
         headers: &HeaderMap,
     ) -> LogSlot {
         let mut entries = self.lock();
         entries.push(LogEntry {
+            version: format!("{version:?}"),
             method: method.to_string(),
             host: host.to_owned(),
             path_and_query: path_and_query.to_owned(),

@@ -52,6 +52,7 @@ impl Run {
                 promise,
                 registration,
                 caller,
+                referrer: None,
             });
             self.model
                 .update(registration, Some(promise), caller, false);
