@@ -159,9 +159,9 @@ impl World {
             cuts: 0,
         };
         world.pages().await;
-        for scope in 0..SCOPES.len() {
+        for (scope, base) in SCOPES.into_iter().enumerate() {
             let page = ClientId(scope as u64 + 1);
-            let registering = world.house.register(page, SCOPES[scope]);
+            let registering = world.house.register(page, base);
             world.until(registering).await.unwrap();
             while !world.is_active(scope).await {}
         }
@@ -659,11 +659,10 @@ impl World {
             12..18 => self.stash(end),
             18..20 => {
                 let through = self.any_end();
-                if through.0 != end.0 && !matches!(self.at(through), At::Gone | At::Travels) {
-                    if let Some(port) = self.take(end).await {
-                        self.moved += 1;
-                        self.post(through, Some((format!("+{}+{}", end.0, end.1), port)));
-                    }
+                let may = through.0 != end.0 && !matches!(self.at(through), At::Gone | At::Travels);
+                if may && let Some(port) = self.take(end).await {
+                    self.moved += 1;
+                    self.post(through, Some((format!("+{}+{}", end.0, end.1), port)));
                 }
             }
             20 => {
