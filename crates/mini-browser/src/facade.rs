@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::{Destination, Referrer};
@@ -179,11 +178,9 @@ const fn source(answered_by: AnsweredBy) -> Source {
 
 /// The same body, counted as it is read.
 fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
-    Body::from_stream(body.inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            count.fetch_add(chunk.len(), Ordering::Relaxed);
-        }
-    }))
+    body.inspected(move |chunk| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+    })
 }
 
 impl Connections for Facade {
@@ -222,8 +219,17 @@ impl Connections for Facade {
         self.handle.may_stash(worker)
     }
 
-    fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
-        self.handle.rename_stashed(worker, entry, name);
+    fn stashed_name(&self, worker: WorkerId, entry: EntryId) -> Option<String> {
+        self.handle.stashed_name(worker, entry)
+    }
+
+    fn rename_stashed(
+        &self,
+        worker: WorkerId,
+        entry: EntryId,
+        name: &str,
+    ) -> Result<(), StashError> {
+        self.handle.rename_stashed(worker, entry, name)
     }
 
     fn close_stashed(&self, worker: WorkerId, entry: EntryId) {

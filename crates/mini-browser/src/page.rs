@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use service_worker::types::fetch::{
-    CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead,
+    CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode, ResponseHead, mime_type,
 };
 use service_worker::types::{ClientId, Environment};
 use service_worker::{BodyError, HostEvent};
@@ -282,14 +281,10 @@ fn forbids_fall_through(headers: &HeaderMap) -> bool {
 
 /// Only HTML is shown at top level. Gives the Content-Type.
 fn check_type(url: &Url, head: &ResponseHead) -> Result<String, NavigateError> {
-    let value = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value = mime_type(&head.headers).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("text/html") {
-        return Ok(value.to_owned());
+        return Ok(value);
     }
     Err(NavigateError::NotADocument {
         url: url.clone(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use connect::{Connector, Decision};
+use futures_channel::oneshot;
 use message_port::MessagePort;
 use stash::{EntryId, Item};
 use sw_registry::{Input, JobError, Settled};
@@ -18,7 +19,7 @@ use crate::endpoint::KeepAlive;
 use crate::messaging::Awaiting;
 use crate::shared::Shared;
 use crate::stashing::{Parked, Preparing, Stored};
-use crate::{EventDetail, HostEvent, Policies};
+use crate::{EventDetail, HostEvent, Policies, waking};
 
 /// The driver's part of all connects and stashed ports.
 pub(crate) struct Functional {
@@ -32,6 +33,8 @@ pub(crate) struct Functional {
     pub(crate) events: BTreeMap<EventId, Event>,
     /// Who waits for a worker to run.
     pub(crate) wakes: BTreeMap<PromiseId, Woken>,
+    /// The fetches that wait for one.
+    pub(crate) fetches: BTreeMap<PromiseId, oneshot::Sender<waking::Woken>>,
     /// The messages and pushes that wait for their worker to run.
     pub(crate) messages: BTreeMap<PromiseId, EventDetail<MessagePort>>,
     /// Who waits for a client to be execution-ready.
@@ -122,6 +125,7 @@ impl Functional {
             random: Random::unpredictable(),
             events: BTreeMap::new(),
             wakes: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             messages: BTreeMap::new(),
             awaited_clients: Vec::new(),
             wakes_on_activation: BTreeSet::new(),
@@ -404,8 +408,10 @@ impl Driver {
 
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
+        self.drain_durable();
         self.last_commit();
         self.functional.connects.clear();
+        self.functional.fetches.clear();
         self.functional.installing.clear();
         self.functional.events.clear();
         self.functional.undispatched.clear();

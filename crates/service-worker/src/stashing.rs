@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use message_port::{Message, MessagePort, Posted};
 use stash::{AddError, EntryId, Input, NewEntry};
-use sw_types::WorkerId;
+use sw_types::{WorkerId, WorkerState};
 
 pub(crate) use self::durable::Durable;
 pub(crate) use self::known::Stashing;
@@ -161,26 +161,47 @@ impl Handle {
     }
 
     /// `add` or `stashPort` of a view of an entry: it moves to the end of its new name's list.
-    pub fn rename_stashed(&self, worker: WorkerId, entry: EntryId, name: &str) {
+    ///
+    /// # Errors
+    /// [`StashError::InvalidState`] for a redundant worker, [`StashError::DataClone`] for an entry
+    /// that is gone.
+    pub fn rename_stashed(
+        &self,
+        worker: WorkerId,
+        entry: EntryId,
+        name: &str,
+    ) -> Result<(), StashError> {
+        let known = self.shared.stashing().worker(worker);
+        if known.is_none_or(|known| known.state == WorkerState::Redundant) {
+            return Err(StashError::InvalidState);
+        }
         let name = name.to_owned();
-        self.change_stashed(worker, entry, Input::Rename { entry, name });
+        if !self.change_stashed(worker, entry, Input::Rename { entry, name }) {
+            return Err(StashError::DataClone);
+        }
         self.shared.send(ToDriver::Stashed(entry));
+        Ok(())
     }
 
     /// `close()` of a view of an entry: the entry is gone, and the peer gets `close`.
     pub fn close_stashed(&self, worker: WorkerId, entry: EntryId) {
-        self.change_stashed(worker, entry, Input::Close { entry });
+        if !self.change_stashed(worker, entry, Input::Close { entry }) {
+            tracing::debug!(%worker, %entry, "a view whose entry is gone is closed");
+        }
     }
 
-    fn change_stashed(&self, worker: WorkerId, entry: EntryId, change: Input<Parked>) {
+    /// Changes an entry; whether this worker sees one.
+    fn change_stashed(&self, worker: WorkerId, entry: EntryId, change: Input<Parked>) -> bool {
         let now = self.shared.clock.now();
         let mut stashing = self.shared.stashing();
-        if stashing.view(worker, entry).is_some() {
-            stashing.stash.handle_input(now, change);
-            drop(stashing);
-            // What the stash asks for then is the driver's to do.
-            self.shared.send(ToDriver::StashReady(entry));
+        if stashing.view(worker, entry).is_none() {
+            return false;
         }
+        stashing.stash.handle_input(now, change);
+        drop(stashing);
+        // What the stash asks for then is the driver's to do.
+        self.shared.send(ToDriver::StashReady(entry));
+        true
     }
 }
 

@@ -19,6 +19,7 @@ use common::{House, SERVICE, Taken, message, next, quiet, url};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort, Posted};
 use service_worker::native_host::{NativeWorker, Scope, StashedEvent};
+use service_worker::stash::EntryId;
 use service_worker::types::{
     ClientId, EventType, EventTypes, FetchHandler, RunId, WorkerId, WorkerState,
 };
@@ -405,7 +406,7 @@ async fn views_find_post_rename_and_close_entries_of_their_own_registration_only
     let posted = handle.post_stashed(its, found[0], message("mine"));
     assert_eq!(posted, Posted::Queued);
     assert_eq!(next(&mut first).await, "mine");
-    handle.rename_stashed(its, found[0], "renamed");
+    handle.rename_stashed(its, found[0], "renamed").unwrap();
     assert_eq!(handle.match_stashed(its, "renamed"), [found[0]]);
     assert_eq!(handle.match_stashed(its, "/chat"), [found[1]]);
     handle.close_stashed(its, found[1]);
@@ -415,6 +416,106 @@ async fn views_find_post_rename_and_close_entries_of_their_own_registration_only
     assert_eq!(next(&mut first).await, "close");
     let late = handle.stash_port(its, "late", MessageChannel::new().port1);
     assert_eq!(late.unwrap_err().reason, StashError::InvalidState);
+}
+
+#[tokio::test]
+async fn a_view_is_not_stashed_again_by_a_redundant_worker_nor_when_its_entry_is_gone() {
+    let (mut stand, worker, _port) = Stand::new(messages()).await;
+    let handle = stand.house.handle.clone();
+    let entry = handle.match_stashed(worker, "port")[0];
+    let gone = EntryId(entry.0 + 1);
+    let refused = handle.rename_stashed(worker, gone, "x");
+    assert_eq!(refused, Err(StashError::DataClone));
+    handle.rename_stashed(worker, entry, "x").unwrap();
+    assert_eq!(
+        handle.stashed_name(worker, entry).as_deref(),
+        Some("x"),
+        "for every worker's view"
+    );
+    handle.close_stashed(worker, entry);
+    let refused = handle.rename_stashed(worker, entry, "y");
+    assert_eq!(refused, Err(StashError::DataClone));
+    // Its registration is gone, and it runs on for a moment.
+    let found = handle.registration(ClientId(1), &url(SERVICE)).await;
+    let id = found.unwrap().unwrap().id;
+    let page = ClientId(1);
+    handle.unregister(id).await.unwrap();
+    stand.tell(HostEvent::ClientGone(page));
+    assert!(matches!(
+        stand.command().await,
+        HostCommand::StopWorker { .. }
+    ));
+    let refused = handle.rename_stashed(worker, entry, "y");
+    assert_eq!(refused, Err(StashError::InvalidState));
+    let port = MessageChannel::new().port1;
+    let refused = handle.stash_port(worker, "y", port).unwrap_err();
+    assert_eq!(refused.reason, StashError::InvalidState);
+}
+
+#[tokio::test]
+async fn two_services_that_answer_each_other_for_nobody_have_a_rest_until_somebody_comes() {
+    let given = Arc::new(Mutex::new(0_u32));
+    let count = Arc::clone(&given);
+    let service = NativeWorker::new().on_message(move |scope, event| {
+        *count.lock().unwrap() += 1;
+        async move {
+            let answer = message("and you?");
+            scope
+                .handle
+                .post_stashed(worker(&scope), event.entry, answer);
+        }
+    });
+    let mut house = House::new(Policies::seeds(), [("echo", service)]);
+    house.serve("https://other.test/sw.js", "echo");
+    let mut workers = Vec::new();
+    for (page, base) in [(1, SERVICE), (2, "https://other.test/")] {
+        let page = house.page(page, base);
+        quiet().await;
+        house.register(page, base).await.unwrap();
+        house.until(WorkerState::Activated).await;
+        let found = house.handle.registration(page, &url(base)).await;
+        workers.push(found.unwrap().unwrap().active.unwrap().id);
+        house.handle.host_event(HostEvent::ClientGone(page));
+    }
+    let MessageChannel { port1, port2 } = MessageChannel::new();
+    let handle = house.handle.clone();
+    let [a, _] = [(workers[0], port1), (workers[1], port2)]
+        .map(|(worker, port)| handle.stash_port(worker, "talk", port).unwrap().unwrap());
+    handle.post_stashed(workers[0], a, message("how are you?"));
+    let said = || *given.lock().unwrap();
+    let mut before = 0;
+    // The store, which each of them waits for, has a thread of its own.
+    let settled = async |house: &House| {
+        let (mut last, mut same) = (said(), 0);
+        while same < 200 {
+            std::thread::yield_now();
+            quiet().await;
+            same = if said() == last { same + 1 } else { 0 };
+            last = said();
+        }
+        drop(house.handle.clone());
+        last
+    };
+    for _ in 0..2 {
+        let now = settled(&house).await;
+        assert!((900..2_200).contains(&(now - before)), "{before} {now}");
+        before = now;
+        // In the rest, both of them stop.
+        house.pass_seconds(31).await;
+        house.pass_seconds(20).await;
+        assert_eq!(settled(&house).await, before, "it is a rest");
+        house.pass_seconds(1_000).await;
+    }
+    let now = settled(&house).await;
+    house.page(3, SERVICE);
+    quiet().await;
+    let mut after = said();
+    while after < now + 3_000 {
+        std::thread::yield_now();
+        quiet().await;
+        after = said();
+    }
+    house.handle.shut_down().await;
 }
 
 #[tokio::test]

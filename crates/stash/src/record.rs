@@ -165,6 +165,12 @@ pub fn parse_key(key: &[u8]) -> Option<(EntryId, Kind)> {
     Some((EntryId(u64::from_be_bytes(*id)), kind))
 }
 
+/// Whether a key is one that the stash has written, damaged or not, for the rows of an entry.
+#[must_use]
+pub fn is_of_stash(key: &[u8]) -> bool {
+    key.starts_with(ROWS)
+}
+
 /// The key of something [`Kept`].
 #[must_use]
 pub fn kept_key(number: u64) -> Vec<u8> {

@@ -9,7 +9,7 @@ mod referrer;
 mod request;
 mod response;
 
-pub use media_type::{is_http_token_byte, is_javascript_mime_essence, mime_essence};
+pub use media_type::{is_http_token_byte, is_javascript_mime_essence, mime_essence, mime_type};
 pub use referrer::Referrer;
 pub use request::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, ReferrerPolicy, RequestHead,

@@ -1,13 +1,15 @@
 //! An agent: one OS thread that runs the tasks of one QuickJS runtime.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rquickjs::Runtime;
+use service_worker::types::ClientId;
 use tokio::sync::{Notify, mpsc};
 
 use super::event_loop::{self, Deadline, Setup};
@@ -15,6 +17,7 @@ use super::loader::{PreludeLoader, PreludeResolver};
 use super::quota::Quota;
 use super::realm::RealmOptions;
 use super::task::{Queued, RealmId, Task, TaskSource};
+use super::window_clients::WindowState;
 
 /// The stack of an agent's thread; QuickJS gets [`AgentOptions::stack_size`] of it.
 const THREAD_STACK: usize = 8 << 20;
@@ -124,6 +127,8 @@ pub struct Agent(Arc<Running>);
 struct Running {
     tasks: mpsc::UnboundedSender<Queued<Task>>,
     kill: Arc<Kill>,
+    /// What its windows were like when they last wrote to a service worker.
+    windows: Mutex<BTreeMap<ClientId, WindowState>>,
 }
 
 impl Drop for Running {
@@ -147,7 +152,11 @@ impl Agent {
         let (tasks, receiver) = mpsc::unbounded_channel();
         let kill = Arc::new(Kill::default());
         let killed = Arc::clone(&kill);
-        let running = Arc::new(Running { tasks, kill });
+        let running = Arc::new(Running {
+            tasks,
+            kill,
+            windows: Mutex::default(),
+        });
         let agent = WeakAgent(Arc::downgrade(&running));
         std::thread::Builder::new()
             .name(options.name.replace('\0', ""))
@@ -178,6 +187,24 @@ impl Agent {
     /// Whether it was killed, perhaps by itself, though its thread may not have ended.
     pub(super) fn is_killed(&self) -> bool {
         self.0.kill.is_set()
+    }
+
+    /// What a window of its was like when it last wrote to a service worker.
+    pub(super) fn noted_window(&self, client: ClientId) -> Option<WindowState> {
+        self.windows().get(&client).cloned()
+    }
+
+    /// Notes what a window is like, or that it is gone.
+    pub(super) fn note_window(&self, client: ClientId, state: Option<WindowState>) {
+        match state {
+            Some(state) => self.windows().insert(client, state),
+            None => self.windows().remove(&client),
+        };
+    }
+
+    fn windows(&self) -> MutexGuard<'_, BTreeMap<ClientId, WindowState>> {
+        let windows = self.0.windows.lock();
+        windows.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the agent now, whatever its script is doing: neither `catch` nor `finally` run.

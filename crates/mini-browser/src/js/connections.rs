@@ -52,8 +52,18 @@ pub trait Connections {
         Err(StashError::InvalidState)
     }
 
+    /// The name of an entry, `StashedMessagePort.name`; none if the entry is gone.
+    fn stashed_name(&self, _: WorkerId, _: EntryId) -> Option<String> {
+        None
+    }
+
     /// A view of an entry is stashed again.
-    fn rename_stashed(&self, _: WorkerId, _: EntryId, _: &str) {}
+    ///
+    /// # Errors
+    /// [`StashError`]
+    fn rename_stashed(&self, _: WorkerId, _: EntryId, _: &str) -> Result<(), StashError> {
+        Err(StashError::InvalidState)
+    }
 
     /// `close()` of a view of an entry.
     fn close_stashed(&self, _: WorkerId, _: EntryId) {}

@@ -8,12 +8,22 @@ use service_worker::{ClientMessage, MessageDetail, MessageSource, PortMessage};
 use super::clone::Serialized;
 use super::json::Json;
 use super::realm::Realm;
+use super::window_clients::WindowState;
 use super::{client_ids, views, worker};
 
-/// A `message` event at a service worker's global. (*ServiceWorker.postMessage*, step 6.2.)
-pub(super) fn dispatch(realm: &Realm, event: EventId, detail: MessageDetail<MessagePort>) {
+/// A `message` event at a service worker's global, from a window that was like that, if it is from one.
+/// (*ServiceWorker.postMessage*, step 6.2.)
+pub(super) fn dispatch(
+    realm: &Realm,
+    event: EventId,
+    detail: MessageDetail<MessagePort>,
+    window: Option<WindowState>,
+) {
     let source = match &detail.source {
-        MessageSource::Client(environment) => json!({ "client": client(environment) }),
+        MessageSource::Client(environment) => json!({ "client": match window {
+            Some(window) => window.shown(environment),
+            None => client(environment),
+        } }),
         MessageSource::Worker(view) => json!({ "worker": views::worker(view) }),
     };
     let message = keep(realm, detail.message);

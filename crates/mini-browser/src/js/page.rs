@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rquickjs::{Ctx, Function, Promise, Value};
 use service_worker::ClientMessage;
 use service_worker::message_port::MessagePort;
-use service_worker::types::{ClientNotice, Environment};
+use service_worker::types::{ClientId, ClientNotice, Environment};
 use tokio::sync::{oneshot, watch};
 
 use crate::fetch::PolicyContainer;
@@ -25,6 +25,7 @@ use super::realm::{Realm, RealmKind, RealmOptions, RealmState};
 use super::seam::{Pending, Seam};
 use super::task::{RealmId, TaskSource};
 use super::timings;
+use super::window_clients::WindowState;
 
 /// What a page is made from.
 #[non_exhaustive]
@@ -205,6 +206,11 @@ impl Page {
         self.agent.post(self.realm, TaskSource::Dom, move |realm| {
             messages::receive(realm, message);
         });
+    }
+
+    /// What its window was like when it last wrote to a service worker.
+    pub(super) fn noted_window(&self, client: ClientId) -> Option<WindowState> {
+        self.agent.noted_window(client)
     }
 
     /// What its thread finds out about its window.

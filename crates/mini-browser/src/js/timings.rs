@@ -8,11 +8,10 @@ use std::time::Instant;
 
 use futures_channel::mpsc;
 use futures_core::Stream;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use service_worker::Body;
 use service_worker::fetch_router::RouterSourceEnum;
-use service_worker::types::fetch::{ResponseHead, ResponseType};
+use service_worker::types::fetch::{ResponseHead, ResponseType, mime_essence};
 use url::Url;
 
 use super::documents::{DocumentTiming, NavigationKind};
@@ -72,11 +71,7 @@ impl Timings {
         };
         // Without a body, the entry is added here.
         let body = body?;
-        Some(Body::from_stream(body.inspect(move |chunk| {
-            if let Ok(chunk) = chunk {
-                ending.count(chunk.len());
-            }
-        })))
+        Some(body.inspected(move |chunk| ending.count(chunk.len())))
     }
 }
 
@@ -277,9 +272,8 @@ impl Measured {
             },
             "contentType": head
                 .filter(|_| !is_opaque && !is_hidden)
-                .and_then(|head| head.headers.get(http::header::CONTENT_TYPE)?.to_str().ok())
-                .and_then(|value| value.split(';').next())
-                .map_or_else(String::new, |essence| essence.trim().to_ascii_lowercase()),
+                .and_then(|head| mime_essence(&head.headers))
+                .unwrap_or_default(),
             "nextHopProtocol": if of_network && !is_hidden { timing.protocol } else { "" },
             "deliveryType": match worker.final_router_source {
                 Some(RouterSourceEnum::Cache) => "cache-storage",

@@ -15,7 +15,7 @@ use super::event_loop::EventLoop;
 use super::messages;
 use super::navigables::NavigableId;
 use super::navigation::{History, Navigate};
-use super::realm::Realm;
+use super::realm::{Realm, RealmState};
 use super::seam::Pending;
 
 /// What the window of a client is like at a moment: *Create Window Client*'s arguments.
@@ -54,8 +54,7 @@ pub(super) trait AskWindows: Send + Sync {
 }
 
 /// The state of a realm's window, while it is shown.
-pub(super) fn state(realm: &Realm) -> Option<WindowState> {
-    let state = realm.state();
+pub(super) fn state(state: &RealmState) -> Option<WindowState> {
     let id = state.navigable()?;
     let event_loop = state.event_loop();
     let ancestors = event_loop.navigables().ancestors(id);
@@ -68,6 +67,13 @@ pub(super) fn state(realm: &Realm) -> Option<WindowState> {
             .map(|realm| realm.state().environment().origin.as_str().to_owned())
             .collect(),
     })
+}
+
+/// The window of a realm writes to a service worker, who will see it as it is now.
+pub(super) fn note(realm: &RealmState) {
+    if let (Some(state), Some(agent)) = (state(realm), realm.event_loop().remote().upgrade()) {
+        agent.note_window(realm.environment().id, Some(state));
+    }
 }
 
 /// WindowClient.navigate(url), step 4.2, on the window's thread.

@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use service_worker::message_port::MessagePort;
 use service_worker::types::{ClientId, ClientNotice, Environment, RunId, WorkerId};
 use service_worker::{
-    ClientMessage, EventDetail, HostCommand, HostEvent, StartWorker, StopReason, WorkerInbox,
+    ClientMessage, EventDetail, HostCommand, HostEvent, MessageSource, StartWorker, StopReason,
+    WorkerInbox,
 };
 use url::Url;
 
@@ -121,7 +122,7 @@ impl AskWindows for Pages {
         Box::pin(async move {
             let asked = page?.ask(|realm, sender| {
                 // The worker that asked may be gone.
-                drop(sender.send(window_clients::state(realm)));
+                drop(sender.send(window_clients::state(realm.state())));
             });
             asked.await?
         })
@@ -357,10 +358,11 @@ impl WorkerHost {
                     });
             }
             EventDetail::Message(detail) => {
+                let window = self.noted_window(&detail.source);
                 running
                     .agent
                     .post(RealmId::MAIN, TaskSource::ServiceWorker, move |realm| {
-                        messages::dispatch(realm, event, *detail);
+                        messages::dispatch(realm, event, *detail, window);
                     });
             }
             EventDetail::Push { data } => {
@@ -387,6 +389,15 @@ impl WorkerHost {
                     });
             }
         }
+    }
+
+    /// What the window that posted a message was like then.
+    fn noted_window(&self, source: &MessageSource) -> Option<WindowState> {
+        let MessageSource::Client(client) = source else {
+            return None;
+        };
+        let clients = lock(&self.shared.clients);
+        clients.get(&client.id)?.noted_window(client.id)
     }
 
     /// *Client.postMessage*, from where it queues a task.

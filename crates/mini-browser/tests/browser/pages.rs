@@ -24,7 +24,7 @@ const SPEAKING_WORKER: &str = "importScripts('/part.js');
         event.waitUntil((async () => {
             const known = await clients.get(event.source.id);
             const all = await clients.matchAll({ includeUncontrolled: true });
-            const answer = [event.data.map(part), event.origin, known.url, all.length, event.source.frameType];
+            const answer = [event.data.map(part), event.origin, known.url, all.length, event.source.frameType, event.source.focused, event.source.ancestorOrigins.length];
             if (event.ports.length > 0) event.ports[0].postMessage(answer);
             else event.source.postMessage(answer);
         })());
@@ -59,7 +59,9 @@ async fn serve(request: ServerRequest) -> ServerResponse {
         ("site.example", "/speaking/sw.js") => {
             ServerResponse::ok("text/javascript", SPEAKING_WORKER)
         }
-        ("site.example", "/speaking/") => ServerResponse::ok("text/html", "<p>speaking"),
+        // The last type counts.
+        ("site.example", "/speaking/") => ServerResponse::ok("application/json", "<p>speaking")
+            .with(http::header::CONTENT_TYPE, "text/html"),
         ("site.example", "/part.js") => ServerResponse::ok(
             "text/javascript",
             "const part = (text) => `a part of ${text}`;",
@@ -280,6 +282,8 @@ async fn a_page_and_its_worker_speak_also_after_a_restart_with_what_the_worker_i
                 "https://site.example/speaking/",
                 1,
                 "top-level",
+                true,
+                0,
             ],
             true,
             "https://site.example",

@@ -184,6 +184,182 @@ async fn every_refusal_looks_as_if_nobody_were_there() {
 }
 
 #[tokio::test]
+async fn the_policies_of_the_caller_say_where_it_may_connect_and_what_the_service_sees_of_it() {
+    let stage = Stage::new().await;
+    let service = "onconnect = (event) => event.acceptConnection(true).then((port) =>
+        port.postMessage([event.origin, event.client.url]));";
+    let (_service, state) = stage.install(EXAMPLE, service, "/").await;
+    assert_eq!(state, "activated");
+    let html = "<!DOCTYPE html>";
+    let pages = [
+        ("default", ("x-nothing", "x"), json!("https://acme.com/")),
+        ("none", ("referrer-policy", "no-referrer"), json!("")),
+        (
+            "all",
+            ("referrer-policy", "unsafe-url"),
+            json!("https://acme.com/all?q"),
+        ),
+    ];
+    for (name, header, seen) in pages {
+        let url = format!("https://acme.com/{name}");
+        let headers = [("content-type", "text/html"), header];
+        stage.serve_with(&url, http::StatusCode::OK, &headers, html);
+        let page = stage.page(&format!("{url}?q#f")).await;
+        let said = "connection('https://example.com/x').then((it) => it.next())";
+        let said = evaluate(&page, said).await;
+        assert_eq!(said, json!(["https://acme.com", seen]), "{name}");
+    }
+    for (policy, allowed) in [
+        ("connect-src 'self'", false),
+        ("default-src 'none'", false),
+        ("connect-src https://example.com; default-src 'none'", true),
+        ("img-src 'none'", true),
+    ] {
+        let headers = [
+            ("content-type", "text/html"),
+            ("content-security-policy", policy),
+        ];
+        stage.serve_with("https://acme.com/csp", http::StatusCode::OK, &headers, html);
+        let page = stage.page("https://acme.com/csp").await;
+        let call = "navigator.connect('https://example.com/x').then(() => 'connected', (error) => error.name)";
+        let expected = if allowed {
+            "connected"
+        } else {
+            "SecurityError"
+        };
+        assert_eq!(evaluate(&page, call).await, expected, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_is_inert_and_its_messages_come_once_to_each_style_of_listener() {
+    let stage = Stage::new().await;
+    let service = "
+        onconnect = (event) => event.acceptConnection(true).then((port) => {
+            port.onmessage = () => say('own', 'before');
+            stashPort('line', port);
+            port.onmessage = () => say('own', 'after');
+            port.addEventListener('message', () => say('own', 'listener'));
+            port.start();
+            self.line = port;
+        });
+        self.ports.onmessage = (event) => {
+            say('ports', event.data, event.source === self.line, event.origin, event.lastEventId, event.bubbles,
+                event instanceof StashedMessageEvent, event.redelivered, event.ports.length);
+            if (event.data === 'stop') event.stopPropagation();
+        };
+        self.ports.onmessageerror = ({ key, data }) => say('error', key, data);
+        onmessageerror = ({ key }) => say('error at the global', key);
+        self.ports.onclose = ({ key, source }) => say('close', key, source === self.line);";
+    let (_service, state) = stage.install(EXAMPLE, service, "/").await;
+    assert_eq!(state, "activated");
+    let page = stage.page("https://acme.com/").await;
+    evaluate(&page, "var line").await;
+    let script = "(async () => {
+        line = await connection('https://example.com/x');
+        line.port.postMessage('go');
+        line.port.postMessage('stop');
+        line.port.postMessage('last');
+        line.port.close();
+    })()";
+    evaluate(&page, script).await;
+    stage
+        .console
+        .wait_for(EXAMPLE, r#"["close","line",true]"#, 1)
+        .await;
+    let lines = stage.console.lines(EXAMPLE);
+    let said: Vec<_> = lines
+        .iter()
+        .filter(|line| *line != r#"["started"]"#)
+        .collect();
+    let at_ports = |data: &str| format!(r#"["ports","{data}",true,"","",true,true,false,0]"#);
+    let at_global = |data: &str| format!(r#"["message","line","{data}",true]"#);
+    let expected = [
+        at_ports("go"),
+        at_global("go"),
+        at_ports("stop"),
+        at_ports("last"),
+        at_global("last"),
+        r#"["close","line",true]"#.to_owned(),
+    ];
+    assert_eq!(said, expected.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_view_that_is_closed_hears_nothing_more_and_a_stale_one_is_a_closed_port() {
+    let stage = Stage::new().await;
+    let service = "
+        let first;
+        self.ports.onmessage = ({ source, data }) => {
+            say('heard', source.name, data);
+            if (data !== 'one') return;
+            // The other line's message is on its way already.
+            self.ports.match(source.name === 'a' ? 'b' : 'a').then(([other]) => other?.close());
+        };
+        onconnect = (event) => event.acceptConnection(true).then((port) =>
+            stashPort(event.targetURL.endsWith('a') ? 'a' : 'b', port));";
+    let (own, state) = stage.install(EXAMPLE, service, "/").await;
+    assert_eq!(state, "activated");
+    let page = stage.page("https://acme.com/").await;
+    evaluate(&page, "var a, b").await;
+    let script = "(async () => {
+        a = await connection('https://example.com/a');
+        b = await connection('https://example.com/b');
+        a.port.postMessage('one'); b.port.postMessage('one');
+        return Promise.race([a.closed, b.closed]);
+    })()";
+    assert_eq!(evaluate(&page, script).await, "closed");
+    let left = "inWorker('/', `Promise.all(['a', 'b'].map((name) => self.ports.match(name))).then((all) => all.flat().length)`)";
+    assert_eq!(evaluate(&own, left).await, 1);
+    let heard = stage.console.lines(EXAMPLE);
+    let heard = heard.iter().filter(|line| line.contains("heard")).count();
+    assert!((1..=2).contains(&heard), "{heard}");
+    let script = "(async () => {
+        const { port1, port2 } = new MessageChannel(), { port1: port3, port2: port4 } = new MessageChannel();
+        self.kept = [port2, port4];
+        self.views = [self.ports.add('x', port1), self.ports.add('y', port3)];
+    })()";
+    let run = |script: &str| format!("inWorker('/', {})", Value::from(script));
+    evaluate(&own, &run(script)).await;
+    let look = "(async () => {
+        const [x, y] = self.views;
+        const [again] = await self.ports.match('x');
+        again.close();
+        const outcome = (what) => { try { what(); return 'done'; } catch (error) { return error.name; } };
+        x.postMessage('nobody hears it');
+        return [again === x, x.name, outcome(() => stashPort('z', x)), outcome(() => self.ports.add('z', x)),
+            outcome(() => new MessageChannel().port1.postMessage('', [x])), y.name];
+    })()";
+    let found = evaluate(&own, &run(look)).await;
+    let gone = "DataCloneError";
+    assert_eq!(found, json!([true, "x", gone, gone, gone, "y"]));
+}
+
+#[tokio::test]
+async fn accepting_with_another_port_closes_what_nobody_gets() {
+    let stage = Stage::new().await;
+    let service = "onconnect = (event) => {
+            const { port1, port2 } = new MessageChannel();
+            const own = event.port;
+            own.onclose = () => say('closed', 'own');
+            event.acceptConnection(event.request === 'own' ? own : port2);
+            port1.postMessage('linked');
+        };";
+    let (_service, state) = stage.install(EXAMPLE, service, "/").await;
+    assert_eq!(state, "activated");
+    let page = stage.page("https://acme.com/").await;
+    let said = "connection('https://example.com/x').then((it) => it.next())";
+    assert_eq!(evaluate(&page, said).await, "linked");
+    stage
+        .console
+        .wait_for(EXAMPLE, r#"["closed","own"]"#, 1)
+        .await;
+    // The service gives its own end away: its partner is nobody's.
+    let said = "connection('https://example.com/x', 'own').then((it) => it.closed)";
+    assert_eq!(evaluate(&page, said).await, "closed");
+}
+
+#[tokio::test]
 async fn a_port_that_is_kept_for_the_end_of_its_worker_is_stashed_then() {
     let stage = Stage::new().await;
     let service = "onconnect = (event) => {

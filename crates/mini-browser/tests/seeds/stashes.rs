@@ -187,6 +187,24 @@ async fn an_install_waits_for_its_connection(sample: String) {
         .console
         .wait_for(EXAMPLE, r#"["service heard","log fetch"]"#, 1)
         .await;
+    // Each successful re-install adds one; the oldest is told.
+    stage.serve_worker(
+        "https://acme.com/worker.js",
+        &format!("{sample}\n// Another version."),
+    );
+    let updated = "navigator.serviceWorker.getRegistration('/').then(async (it) => {
+        await it.update();
+        return settled(it.installing ?? it.waiting);
+    })";
+    controlled.close().await;
+    assert_eq!(evaluate(&page, updated).await, "activated");
+    assert_eq!(evaluate(&page, entries).await, 2);
+    let controlled = stage.page("https://acme.com/").await;
+    assert_eq!(evaluate(&controlled, text).await, "from the network");
+    stage
+        .console
+        .wait_for(EXAMPLE, r#"["service heard","log fetch"]"#, 2)
+        .await;
     // None is open: a TypeError that nobody handles, and the fetch goes on.
     let close = "inWorker('/services/', `self.ports.match('client').then((all) => all.forEach((port) => port.close()))`)";
     evaluate(&service, close).await;

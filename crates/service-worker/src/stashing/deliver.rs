@@ -24,27 +24,42 @@ impl Driver {
 
     /// A stashed port has something, or the stash itself.
     pub(crate) fn drain(&mut self, entry: EntryId) {
+        if self.take_arrived(entry) {
+            self.shared.send(ToDriver::StashReady(entry));
+        }
+    }
+
+    /// At a clean end: what durable ports have received is stored, even if nobody came to look at it.
+    pub(crate) fn drain_durable(&mut self) {
+        let durable = self.durable.entries.keys().copied();
+        for entry in durable.collect::<Vec<_>>() {
+            while self.is_durable(entry) && self.take_arrived(entry) {}
+        }
+    }
+
+    /// Takes what a port has received, but not all if it is much; whether there is more.
+    fn take_arrived(&mut self, entry: EntryId) -> bool {
         let bound = self
             .shared
             .stashing()
             .stash
             .entry(entry)
             .map(|entry| Arc::clone(entry.port()));
-        let Some(bound) = bound else { return };
-        for _ in 0..BATCH {
+        let Some(bound) = bound else { return false };
+        let more = (0..BATCH).all(|_| {
             // Held until the stash has it, so that a transfer finds it in one place or the other.
             let mut port = lock(&bound);
             match port.try_recv() {
                 Ok(Event::Message(message)) => self.arrived(entry, message),
                 Ok(Event::Close) => self.stash_input(Input::PeerClosed { entry }),
-                Err(_) => return,
+                Err(_) => return false,
             }
-            drop(port);
-            if self.is_durable(entry) {
-                self.store_waiting(entry);
-            }
+            true
+        });
+        if self.is_durable(entry) {
+            self.store_waiting(entry);
         }
-        self.shared.send(ToDriver::StashReady(entry));
+        more
     }
 
     /// Carries out what the stash asks; whether it asked anything.

@@ -37,6 +37,9 @@ impl Driver {
     pub(crate) fn restore_stash(&mut self, rows: &RawRows) -> Vec<String> {
         let mut quarantined = Vec::new();
         let mut found = self.read_rows(rows, &mut quarantined);
+        for (id, rows) in &mut found {
+            self.quarantine_poison(*id, rows, &mut quarantined);
+        }
         let mut gone: BTreeSet<EntryId> = found.keys().copied().collect();
         // Ids are not given twice, whatever becomes of these.
         if let Some(last) = gone.last() {
@@ -63,7 +66,7 @@ impl Driver {
         }
         let remove = |id| StoreWrite::RemoveRows(record::of_entry(id));
         self.durable.journal.write(gone.into_iter().map(remove));
-        self.put_back(back, &mut quarantined);
+        self.put_back(back);
         quarantined
     }
 
@@ -81,6 +84,16 @@ impl Driver {
                 continue;
             }
             let Some((id, kind)) = record::parse_key(key) else {
+                if record::is_of_stash(key) {
+                    quarantined.push("a row of a stashed port: its key is damaged".to_owned());
+                    self.keep_aside("its key is damaged", key, value);
+                    let mut after = rows.range(key.clone()..).skip(1);
+                    // What removes it must not remove others.
+                    if !after.next().is_some_and(|(next, _)| next.starts_with(key)) {
+                        let remove = StoreWrite::RemoveRows(key.clone());
+                        self.durable.journal.write([remove]);
+                    }
+                }
                 continue;
             };
             if let Err(error) = found.entry(id).or_default().read(kind, key, value) {
@@ -178,7 +191,7 @@ impl Driver {
         entry.activated || view.waiting.as_ref().is_some_and(is_it)
     }
 
-    fn put_back(&mut self, back: Vec<(EntryId, Rows)>, quarantined: &mut Vec<String>) {
+    fn put_back(&mut self, back: Vec<(EntryId, Rows)>) {
         let peers: BTreeMap<_, _> = back.iter().map(|(id, rows)| (*id, rows.peer())).collect();
         let mut halves: BTreeMap<EntryId, MessagePort> = BTreeMap::new();
         let mut registrations = BTreeSet::new();
@@ -215,7 +228,7 @@ impl Driver {
                 let row = self.entry_row(id);
                 self.durable.journal.write(row);
             }
-            self.put_messages_back(id, rows, quarantined);
+            self.put_messages_back(id, rows);
             self.shared.bind(&bound, id);
         }
         for registration in registrations {
@@ -256,7 +269,7 @@ impl Driver {
         registration
     }
 
-    fn put_messages_back(&mut self, id: EntryId, rows: Rows, quarantined: &mut Vec<String>) {
+    fn put_messages_back(&mut self, id: EntryId, rows: Rows) {
         for (number, message) in rows.messages {
             let attempts = rows.attempts.get(&number).copied().unwrap_or(0);
             let stored = Stored {
@@ -264,14 +277,6 @@ impl Driver {
                 attempts,
                 ..Stored::new(id, number)
             };
-            if stored.redelivered && attempts >= REDELIVERIES {
-                quarantined.push(format!(
-                    "{id}: a message was delivered {attempts} times again"
-                ));
-                self.keep_message_aside(id, number, &message);
-                self.forget_message(Some(stored));
-                continue;
-            }
             let ports = message.ports.into_iter().map(|port| match port {
                 Some(id) => Passenger::Kept(id),
                 None => Passenger::Kept(EntryId(0)),
@@ -286,6 +291,26 @@ impl Driver {
                 message,
                 bytes,
             });
+        }
+    }
+
+    /// "After three the message is quarantined and reported": what the browser has died of, it seems.
+    /// The ports that it carries are closed.
+    fn quarantine_poison(&mut self, id: EntryId, rows: &mut Rows, quarantined: &mut Vec<String>) {
+        let cursor = rows.cursor;
+        let is_poison = |number: u64, attempts: u32| number < cursor && attempts >= REDELIVERIES;
+        for (number, attempts) in &rows.attempts {
+            let number = *number;
+            let Some(message) = rows.messages.get(&number) else {
+                continue;
+            };
+            if is_poison(number, *attempts) {
+                let reason = format!("{id}: a message was delivered {attempts} times again");
+                quarantined.push(reason);
+                self.keep_message_aside(id, number, message);
+                self.forget_message(Some(Stored::new(id, number)));
+                rows.messages.remove(&number);
+            }
         }
     }
 

@@ -130,6 +130,8 @@ pub(crate) struct House {
     pub(crate) reports: Reports,
     /// What workers have posted to clients.
     pub(crate) inbox: Inbox,
+    /// What was damaged in the store, as people are told.
+    pub(crate) quarantined: Vec<String>,
     clock: Arc<TestClock>,
     scripts: Arc<Scripts>,
 }
@@ -204,6 +206,7 @@ impl House {
             handle,
             reports: opened.reports,
             inbox: Inbox::default(),
+            quarantined: opened.quarantined,
             clock,
             scripts: network,
         };

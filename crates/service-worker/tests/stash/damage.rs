@@ -2,7 +2,9 @@
 
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel};
+use service_worker::stash::EntryId;
 use service_worker::stash::record::{self, Kept, Kind};
+use service_worker::types::WorkerId;
 use service_worker::{HostEvent, MemoryStore, Report};
 
 use crate::common::{message, quiet};
@@ -26,6 +28,17 @@ async fn undelivered(payload: &str) -> MemoryStore {
     state
 }
 
+/// The messages of an entry by their numbers.
+fn messages_of(state: &MemoryStore, id: EntryId) -> Vec<(u64, Vec<u8>)> {
+    let mut state = state.clone();
+    let rows = state.rows_mut().iter();
+    let of = |(key, row): (&Vec<u8>, &Vec<u8>)| match record::parse_key(key)? {
+        (of, Kind::Message(number)) if of == id => Some((number, row.clone())),
+        _ => None,
+    };
+    rows.filter_map(of).collect()
+}
+
 fn kept(state: &mut MemoryStore) -> Vec<Kept> {
     let rows = state.rows_mut().iter();
     let rows = rows.filter(|(key, _)| record::parse_kept_key(key).is_some());
@@ -33,9 +46,27 @@ fn kept(state: &mut MemoryStore) -> Vec<Kept> {
         .collect()
 }
 
+/// Two pairs, each with a message that was never delivered; their entries.
+async fn two_pairs() -> (MemoryStore, WorkerId, [[EntryId; 2]; 2]) {
+    let disk = Disk::default();
+    let mut stand = Stand::over(&disk);
+    let worker = stand.install().await;
+    let pairs = [stand.stash_both(worker), stand.stash_both(worker)];
+    stand.dies(worker);
+    quiet().await;
+    for ([from, _], text) in pairs.into_iter().zip(["hello", "and you"]) {
+        let handle = &stand.house.handle;
+        handle.post_stashed(worker, from, message(text));
+    }
+    quiet().await;
+    let state = stand.ends().await;
+    assert_eq!(stored_messages(&state), 2);
+    (state, worker, pairs)
+}
+
 #[tokio::test]
 async fn no_flipped_byte_goes_unnoticed_and_each_costs_one_entry_whose_bytes_are_kept() {
-    let state = undelivered("hello").await;
+    let (state, worker, pairs) = two_pairs().await;
     let rows = state.clone().rows_mut().clone();
     let mut flips = 0;
     for (key, row) in rows {
@@ -43,9 +74,36 @@ async fn no_flipped_byte_goes_unnoticed_and_each_costs_one_entry_whose_bytes_are
             let mut damaged = state.clone();
             damaged.rows_mut().get_mut(&key).unwrap()[at] ^= 0x10;
             let bytes = damaged.rows_mut()[&key].clone();
-            let again = Stand::over(&Disk::holding(damaged));
-            let mut after = again.ends().await;
+            let mut again = Stand::over(&Disk::holding(damaged));
             let (id, _) = record::parse_key(&key).unwrap();
+            let told = &again.house.quarantined;
+            assert!(
+                matches!(&told[..], [line] if line.contains(&id.to_string())),
+                "{told:?}"
+            );
+            // Its partner hears `close`, and the other pair nothing of it.
+            let (hurt, whole) = match pairs[0].contains(&id) {
+                true => (0, 1),
+                false => (1, 0),
+            };
+            let handle = again.house.handle.clone();
+            let listed: Vec<_> = ["a", "b"]
+                .iter()
+                .flat_map(|name| handle.match_stashed(worker, name))
+                .collect();
+            assert!(pairs[whole].iter().all(|entry| listed.contains(entry)));
+            assert!(!listed.contains(&id));
+            let to_whole = ["hello", "and you"][whole];
+            let to_hurt = ["hello", "and you"][hurt];
+            let heard = usize::from(pairs[hurt][1] != id);
+            let said = again.said(2 + heard).await;
+            let said: Vec<_> = said.iter().map(|(text, _)| text.as_str()).collect();
+            assert!(
+                said.contains(&to_whole) && said.contains(&"close"),
+                "{said:?}"
+            );
+            assert_eq!(said.contains(&to_hurt), heard == 1, "{said:?}");
+            let mut after = again.ends().await;
             assert!(!after.rows_mut().contains_key(&record::key(id, Kind::Entry)));
             let kept = kept(&mut after);
             assert!(
@@ -57,6 +115,34 @@ async fn no_flipped_byte_goes_unnoticed_and_each_costs_one_entry_whose_bytes_are
         }
     }
     assert!(flips > 50, "{flips}");
+}
+
+#[tokio::test]
+async fn a_row_whose_key_is_damaged_is_reported_kept_aside_and_removed_alone() {
+    let (state, _, _) = two_pairs().await;
+    let rows = state.clone().rows_mut().clone();
+    for key in rows.keys() {
+        // What the row is, and a number's last byte, which is not written any more.
+        for (at, bit) in [(14, 0x08), (14, 0x40), (key.len() - 1, 0x80)] {
+            let mut damaged = state.clone();
+            let row = damaged.rows_mut().remove(key).unwrap();
+            let mut changed = key.clone();
+            changed[at] ^= bit;
+            damaged.rows_mut().insert(changed.clone(), row.clone());
+            let again = Stand::over(&Disk::holding(damaged));
+            let told = again.house.quarantined.len();
+            assert!((1..=2).contains(&told), "{:?}", again.house.quarantined);
+            let mut after = again.ends().await;
+            assert!(!after.rows_mut().contains_key(&changed), "{changed:?}");
+            let kept = kept(&mut after);
+            let is_it = |kept: &Kept| kept.key == changed && kept.bytes == row;
+            assert!(kept.iter().any(is_it), "{kept:?}");
+            let others = after.rows_mut().keys();
+            let entries = others.filter_map(|key| record::parse_key(key));
+            let entries = entries.filter(|(_, kind)| *kind == Kind::Entry).count();
+            assert!(entries >= 2, "the other pair is there: {entries}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -129,6 +215,40 @@ async fn a_message_is_redelivered_three_times_and_then_quarantined() {
     assert_eq!(stored_messages(&last), 0);
     let kept = kept(&mut last);
     assert!(kept.iter().any(|kept| kept.bytes == b"poison"), "{kept:?}");
+}
+
+#[tokio::test]
+async fn the_ports_of_a_quarantined_message_close() {
+    let disk = Disk::default();
+    let mut stand = Stand::over(&disk);
+    let worker = stand.install().await;
+    let [a, b] = stand.stash_both(worker);
+    let MessageChannel { port1, port2 } = MessageChannel::new();
+    let c = stand.house.handle.stash_port(worker, "c", port1);
+    c.unwrap().unwrap();
+    stand.dies(worker);
+    quiet().await;
+    let carrying = message("poison").with_port(port2.transfer().unwrap());
+    stand.house.handle.post_stashed(worker, a, carrying);
+    quiet().await;
+    let mut state = stand.ends().await;
+    // It was delivered, and delivered again, and the browser died of it each time.
+    let (number, _) = messages_of(&state, b)[0];
+    let mut put = |key: Vec<u8>, row: Vec<u8>| state.rows_mut().insert(key, row);
+    let cursor = record::key(b, Kind::Cursor);
+    let row = record::encode(&cursor, &(number + 1)).unwrap();
+    put(cursor, row);
+    let attempts = record::key(b, Kind::Attempts(number));
+    let row = record::encode(&attempts, &3_u32).unwrap();
+    put(attempts, row);
+    let mut again = Stand::over(&Disk::holding(state));
+    assert_eq!(again.house.quarantined.len(), 1);
+    assert_eq!(again.said(1).await, [("close".to_owned(), false)], "to c");
+    let handle = again.house.handle.clone();
+    assert!(handle.match_stashed(worker, "c").is_empty());
+    assert_eq!(handle.match_stashed(worker, "b"), [b]);
+    let left = again.ends().await;
+    assert_eq!(stored_messages(&left), 0);
 }
 
 #[tokio::test]

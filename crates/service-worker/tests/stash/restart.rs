@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use crate::common::{House, SERVICE, Taken, message, quiet};
 use futures_util::StreamExt;
-use service_worker::message_port::{MessageChannel, MessagePort};
+use service_worker::message_port::{Message, MessageChannel, MessagePort};
 use service_worker::stash::EntryId;
 use service_worker::stash::record::{Kind, key, parse_key};
 use service_worker::types::{
@@ -391,4 +391,23 @@ async fn a_damaged_entry_is_left_out_and_its_peer_hears_close() {
     let handle = again.house.handle.clone();
     assert_eq!(again.said(1).await, [("close".to_owned(), false)]);
     assert!(handle.match_stashed(worker, "a").is_empty());
+}
+
+#[tokio::test]
+async fn a_clean_end_keeps_all_that_was_posted_before_it_however_much_it_is() {
+    let disk = Disk::default();
+    let mut stand = Stand::over(&disk);
+    let worker = stand.install().await;
+    let [a, _] = stand.stash_both(worker);
+    stand.dies(worker);
+    quiet().await;
+    for number in 0..900 {
+        let text = Message::new(number.to_string());
+        stand.house.handle.post_stashed(worker, a, text);
+    }
+    let state = stand.ends().await;
+    assert_eq!(stored_messages(&state), 900);
+    let mut again = Stand::over(&Disk::holding(state));
+    let expected = (0..900).map(|number| (number.to_string(), false));
+    assert_eq!(again.said(900).await, expected.collect::<Vec<_>>());
 }

@@ -8,13 +8,48 @@ use http::header::CONTENT_TYPE;
 /// `*/*`. (*Fetch*; *MIME Sniffing*, "parse a MIME type".)
 #[must_use]
 pub fn mime_essence(headers: &HeaderMap) -> Option<String> {
+    values(headers).last().map(|(essence, _)| essence)
+}
+
+/// *Extract a MIME type*, as text: the last value that is a valid MIME type and not `*/*`, as it
+/// stands there. If it names no charset and those before it have the same essence, it has theirs.
+/// (*Fetch*.)
+#[must_use]
+pub fn mime_type(headers: &HeaderMap) -> Option<String> {
+    let mut found: Option<(String, &str)> = None;
+    let mut charset = None;
+    for (essence, value) in values(headers) {
+        let own = charset_of(value);
+        // Steps 6.4 and 6.5.
+        if own.is_some() || found.as_ref().is_none_or(|(before, _)| *before != essence) {
+            charset = own;
+        }
+        found = Some((essence, value));
+    }
+    let (_, value) = found?;
+    Some(match charset {
+        Some(charset) if charset_of(value).is_none() => format!("{value};charset={charset}"),
+        _ => value.to_owned(),
+    })
+}
+
+/// What `Content-Type` has that is valid, each with its essence.
+fn values(headers: &HeaderMap) -> impl Iterator<Item = (String, &str)> {
     headers
         .get_all(CONTENT_TYPE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(split_outside_quotes)
-        .filter_map(essence)
-        .rfind(|essence| essence != "*/*")
+        .filter_map(|value| Some((essence(value)?, value.trim())))
+        .filter(|(essence, _)| essence != "*/*")
+}
+
+/// The value of a `charset` parameter, as it stands there.
+fn charset_of(value: &str) -> Option<&str> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty()).then(|| value.trim())
+    })
 }
 
 /// *Get, decode, and split*: at commas that are not inside a quoted string.
@@ -85,12 +120,13 @@ pub const fn is_http_token_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    fn headers_of(values: &[&str]) -> HeaderMap {
+        let values = values.iter().map(|value| value.parse().unwrap());
+        values.map(|value| (CONTENT_TYPE, value)).collect()
+    }
+
     fn essence_of(values: &[&str]) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(CONTENT_TYPE, value.parse().unwrap());
-        }
-        mime_essence(&headers)
+        mime_essence(&headers_of(values))
     }
 
     #[test]
@@ -111,6 +147,37 @@ mod tests {
         assert_eq!(essence_of(&["a/b;x=\"c/d, e/f\""]).as_deref(), Some("a/b"));
         assert_eq!(essence_of(&["text / css"]), None);
         assert_eq!(essence_of(&[]), None);
+    }
+
+    #[test]
+    fn a_mime_type_keeps_its_parameters_and_the_charset_of_those_like_it() {
+        let of = |values: &[&str]| mime_type(&headers_of(values));
+        for (values, expected) in [
+            (
+                &["application/json", "text/html; a=b"][..],
+                "text/html; a=b",
+            ),
+            (
+                &["text/html;charset=koi8-r, text/html"],
+                "text/html;charset=koi8-r",
+            ),
+            (
+                &["text/html;charset=koi8-r", "text/html; CharSet=big5"],
+                "text/html; CharSet=big5",
+            ),
+            (
+                &["text/html;charset=koi8-r", "TEXT/html; x", "*/*"],
+                "TEXT/html; x;charset=koi8-r",
+            ),
+            (&["text/html;charset=koi8-r, text/css"], "text/css"),
+            (
+                &["text/html;charset=koi8-r, text/css, text/html"],
+                "text/html",
+            ),
+        ] {
+            assert_eq!(of(values).as_deref(), Some(expected), "{values:?}");
+        }
+        assert_eq!(of(&["*/*", "text"]), None);
     }
 
     #[test]

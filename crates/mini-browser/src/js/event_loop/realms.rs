@@ -84,6 +84,9 @@ impl EventLoop {
         drop(tasks);
         self.ports.forget_realm(id);
         if let Some(realm) = realm {
+            if let Some(agent) = self.agent.upgrade() {
+                agent.note_window(realm.state().environment().id, None);
+            }
             realm.state().end();
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rquickjs::{Ctx, Value};
 use serde_json::json;
+use service_worker::types::fetch::mime_type;
 use service_worker::types::{ClientId, Environment};
 use url::Url;
 
@@ -53,12 +54,8 @@ pub(super) fn of_response(
     let policies = policies_of(&fetched, inherited);
     let directives = policies.content_security.sandbox();
     let sandbox = directives.fold(sandbox, |all, it| all.union(Sandbox::parse(&it)));
-    let content_type = fetched
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
     let content = Content {
-        content_type: content_type.unwrap_or_default().to_owned(),
+        content_type: mime_type(&fetched.headers).unwrap_or_default(),
         bytes: fetched.body,
     };
     let mut shown = fetched.environment.creation_url.clone();

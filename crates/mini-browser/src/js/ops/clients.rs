@@ -14,7 +14,7 @@ use super::{OpError, Ops, promise};
 use crate::js::json::Json;
 use crate::js::realm::RealmState;
 use crate::js::window_clients::{WindowState, Windows};
-use crate::js::{client_ids, clone, messages, views};
+use crate::js::{client_ids, clone, messages, views, window_clients};
 
 pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
@@ -29,6 +29,7 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 reason = "ids are counters below 2^53 that the prelude got from here"
             )]
             let worker = WorkerId(worker as u64);
+            window_clients::note(&realm);
             realm.seam().post_message(sender, worker, message);
             Ok::<(), rquickjs::Error>(())
         },

@@ -6,7 +6,7 @@ use service_worker::types::{Origin, RegistrationId, RegistrationView, UpdateViaC
 
 use super::{OpError, Ops, promise};
 use crate::js::json::Json;
-use crate::js::realm::RealmKind;
+use crate::js::realm::{RealmKind, RealmState};
 use crate::js::seam::{Pending, Registering};
 use crate::js::views;
 
@@ -35,6 +35,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 },
                 referrer: realm.referrer(),
             };
+            if is_ending_window(&realm) {
+                // Its tasks would run no more, and the promise never settle.
+                let message = "register: the window is closing, or gone";
+                return Err(OpError::new("InvalidStateError", message).throw(&ctx));
+            }
             let job = realm.seam().register(realm.environment().id, registering);
             promise(&ctx, &realm, view_of(job))
         },
@@ -99,6 +104,13 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
             promise(&ctx, &realm, async move { Ok(unregister.await?) })
         },
     )
+}
+
+/// Whether it is a window that is closing, or whose navigable is gone.
+fn is_ending_window(realm: &RealmState) -> bool {
+    let navigables = realm.event_loop().navigables();
+    let navigable = realm.navigable().and_then(|id| navigables.get(id));
+    matches!(realm.kind(), RealmKind::Window) && navigable.is_none_or(|it| it.is_closing)
 }
 
 async fn view_of(

@@ -82,10 +82,17 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         "op_stash_rename",
         move |ctx: Ctx<'js>, entry: f64, name: String| {
             let worker = worker_id(&ctx, &realm)?;
-            realm.seam().rename_stashed(worker, entry_id(entry), &name);
-            Result::Ok(())
+            let renamed = realm.seam().rename_stashed(worker, entry_id(entry), &name);
+            renamed.map_err(|error| OpError::new(error.name(), error.to_string()).throw(&ctx))
         },
     )?;
+
+    // Null if the entry is gone.
+    let realm = ops.realm();
+    ops.add("op_stash_name", move |ctx: Ctx<'js>, entry: f64| {
+        let worker = worker_id(&ctx, &realm)?;
+        Result::Ok(realm.seam().stashed_name(worker, entry_id(entry)))
+    })?;
 
     let realm = ops.realm();
     ops.add("op_stash_close", move |ctx: Ctx<'js>, entry: f64| {

@@ -10,6 +10,8 @@ import { newPromise, promising, resolvedWith, upon } from "./promises.js";
 import { structuredDeserialize } from "./structured_clone.js";
 import { HOST, call, errorOf, idl, illegal, required } from "./webidl.js";
 
+const notAccepted = () => errorOf("AbortError", "The connection was not accepted");
+
 let internals;
 
 export class ConnectEvent extends ExtendableEvent {
@@ -107,8 +109,13 @@ export class ConnectEvent extends ExtendableEvent {
     this.#decided = true;
     const result = this.#result;
     if (verdict === "given") {
-      op_connect_decide(this.#id, transferredPort(this.#given));
-      result.resolve(undefined);
+      let given = null;
+      // A view of a stashed port throws if another worker has closed its entry this moment.
+      try { given = transferredPort(this.#given); } catch {}
+      op_connect_decide(this.#id, given);
+      if (this.#partner !== null) op_port_forget(this.#partner);
+      if (given !== null) result.resolve(undefined);
+      else result.reject(notAccepted());
     } else if (verdict === "pair") {
       const port = this.#ownPortForPair();
       op_connect_decide(this.#id, this.#partner);
@@ -116,7 +123,7 @@ export class ConnectEvent extends ExtendableEvent {
     } else {
       op_connect_decide(this.#id, null);
       if (this.#partner !== null) op_port_forget(this.#partner);
-      result?.reject(errorOf("AbortError", "The connection was not accepted"));
+      result?.reject(notAccepted());
     }
     this.#partner = null;
     this.#given = undefined;

@@ -30,7 +30,8 @@ export class MessagePort extends EventTarget {
   #listener = null;
   // The message event target, if it is another object.
   #target = null;
-  // For a view of a stashed port: { entry, name, steps }; the entry is null if it is gone. (stashed_ports.js.)
+  // For a view of a stashed port: { entry, name, steps }; the entry is null if it is known to be gone.
+  // (stashed_ports.js.)
   #stashed = null;
   // Told of what a script does with the port: { used(), closed() }.
   #watcher = null;
@@ -94,7 +95,8 @@ export class MessagePort extends EventTarget {
   static {
     internals = {
       is: (value) => #id in value,
-      detached: (port) => port.#detached,
+      // A view whose entry somebody else has closed or taken behaves as a closed port.
+      detached: (port) => port.#detached || (port.#stashed !== null && port.#stashed.steps.name(port.#stashed.entry) === null),
       // What listens is held by the entangled port, if that is an object of this heap, else by the agent.
       update(port) {
         if (port.#stashed !== null) return;
@@ -145,9 +147,11 @@ export class MessagePort extends EventTarget {
       },
       watch(port, used, closed) { port.#watcher = { used, closed }; },
       changed: (port) => port.#watcher?.used(),
-      stashed(port) {
+      // Another worker may have given the entry another name.
+      stashedName(port) {
         if (port.#stashed === null) throw new TypeError("This is not a StashedMessagePort");
-        return port.#stashed;
+        const { entry, name, steps } = port.#stashed;
+        return entry === null ? name : steps.name(entry) ?? name;
       },
       entry: (port) => port.#stashed?.entry ?? null,
       number: (port) => port.#id,
@@ -211,11 +215,12 @@ export const moveIntoStash = internals.moveIntoStash;
 export const portNumber = internals.number;
 
 // Makes an object a view of an entry of the stash; a dead one if the entry is null. `steps` is
-// { post(entry, message, transfer), close(entry) }.
+// { post(entry, message, transfer), close(entry), transfer(entry), name(entry) }; the name is null if the entry is
+// gone.
 export const becomeView = internals.becomeView;
 
 // The name of a view, and its entry: null for a dead view, and for a port that is none.
-export const stashedName = (port) => internals.stashed(port).name;
+export const stashedName = internals.stashedName;
 export const stashedEntry = internals.entry;
 
 function hold(id) {

@@ -1,6 +1,6 @@
 // Stashed ports: self.ports, stashPort, getStashedPorts, and their events. (Reconciled API; SEMANTICS §5.3.)
 
-import { op_settled, op_stash_add, op_stash_close, op_stash_match, op_stash_post, op_stash_rename, op_stash_transfer, op_stash_when_stopped } from "ops";
+import { op_settled, op_stash_add, op_stash_close, op_stash_match, op_stash_name, op_stash_post, op_stash_rename, op_stash_transfer, op_stash_when_stopped } from "ops";
 import { EventTarget, defineEventHandler, setTreeOfTargets } from "./events.js";
 import { Lifetime } from "./extendable.js";
 import { MessageEvent } from "./message_event.js";
@@ -21,14 +21,18 @@ export { StashedMessagePort as PersistentMessagePort };
 
 // The views of this global: one for each entry, as long as it lives.
 const views = new Map();
+// Entries that were closed here: what is on its way from them comes to a closed port.
+const closedHere = new Set();
 
 // What a view does with its entry.
 const steps = {
   post: (entry, message, transfer) => op_stash_post(entry, message, transfer),
   close(entry) {
     views.delete(entry);
+    closedHere.add(entry);
     op_stash_close(entry);
   },
+  name: (entry) => op_stash_name(entry) ?? null,
   // The number of the port that leaves the stash.
   transfer(entry) {
     views.delete(entry);
@@ -152,6 +156,7 @@ idl(StashedMessageEvent);
 
 // A message of a stashed port.
 export function receive(id, entry, name, message, redelivered) {
+  if (closedHere.delete(entry)) return op_settled(id, null);
   const source = viewOf(entry, name);
   let event;
   try {
@@ -166,6 +171,7 @@ export function receive(id, entry, name, message, redelivered) {
 
 // The other end of a stashed port is closed.
 export function closed(id, entry, name) {
+  if (closedHere.delete(entry)) return op_settled(id, null);
   const source = viewOf(entry, name);
   // The entry is gone: its view is dead.
   views.delete(entry);

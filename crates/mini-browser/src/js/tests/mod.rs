@@ -14,6 +14,7 @@ mod forms;
 mod frames;
 mod lifecycle;
 mod limits;
+mod media;
 mod messages;
 mod messages_across;
 mod other_realms;

@@ -220,11 +220,26 @@ fn a_window_that_is_gone_has_no_controller_and_posts_no_message() {
                     installing.postMessage('gone');
                     return 'no error';
                 } catch (error) {
-                    return [error.name, error instanceof DOMException, serviceWorker.controller];
+                    const names = [error.name, error instanceof DOMException, serviceWorker.controller];
+                    return serviceWorker.register('/sw.js').catch((error) => [...names, error.name]);
                 }
             })"
         ),
-        json!(["InvalidStateError", true, null])
+        json!(["InvalidStateError", true, null, "InvalidStateError"])
+    );
+}
+
+#[test]
+fn a_window_that_closes_registers_nothing() {
+    let (page, ..) = browser(&[]);
+    assert_eq!(
+        run(
+            &page,
+            "const other = open('about:blank'), { serviceWorker } = other.navigator;
+            other.close();
+            serviceWorker.register('/sw.js').then(() => 'registered', (error) => error.name)"
+        ),
+        json!("InvalidStateError")
     );
 }
 

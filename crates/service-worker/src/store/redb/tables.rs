@@ -13,6 +13,7 @@ use sw_types::{RegistrationId, ScriptMap, WorkerId};
 use url::Url;
 
 use super::super::file::is_damage;
+use super::owners::Owners;
 use super::rows;
 
 /// Rows, by registration.
@@ -36,7 +37,7 @@ const SKIP: u64 = 1 << 32;
 pub(super) struct Contents {
     pub(super) restored: Restored,
     /// The registration of each worker.
-    pub(super) owners: BTreeMap<WorkerId, RegistrationId>,
+    pub(super) owners: Owners,
     /// Whether reading it needed a write: the file is new, or was mended.
     pub(super) changed: bool,
 }
@@ -198,11 +199,10 @@ impl Tables {
             }
         }
         let restored = &mut contents.restored;
-        contents.owners = restored.registrations.workers().collect();
-        let registrations = contents.owners.values().max();
-        restored.next_registration = registrations.map_or(0, |last| last.0.saturating_add(1));
-        let workers = contents.owners.last_key_value();
-        restored.next_worker = workers.map_or(0, |(last, _)| last.0.saturating_add(1));
+        contents.owners = Owners::of(&restored.registrations);
+        let (worker, registration) = contents.owners.last();
+        restored.next_registration = registration.map_or(0, |last| last.0.saturating_add(1));
+        restored.next_worker = worker.map_or(0, |last| last.0.saturating_add(1));
         if length == count {
             Ok(())
         } else {
@@ -312,15 +312,12 @@ impl Damage {
 }
 
 /// Removes the scripts of workers that no row names; gives their URLs, for people.
-fn sweep(
-    transaction: &WriteTransaction,
-    owners: &BTreeMap<WorkerId, RegistrationId>,
-) -> Result<String, StoreError> {
+fn sweep(transaction: &WriteTransaction, owners: &Owners) -> Result<String, StoreError> {
     let mut orphans = BTreeSet::new();
     let mut scripts = transaction.open_table(SCRIPTS).map_err(refused)?;
     scripts
         .retain(|(worker, url), _| {
-            let owned = owners.contains_key(&WorkerId(worker));
+            let owned = owners.owner(WorkerId(worker)).is_some();
             if !owned {
                 orphans.insert(url.to_owned());
             }

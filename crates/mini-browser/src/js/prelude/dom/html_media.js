@@ -1,13 +1,12 @@
 // HTMLMediaElement, HTMLAudioElement and HTMLVideoElement. (HTML, "Media elements".)
 
-import { fireEvent } from "../events.js";
-import { queueTask } from "../event_loop.js";
 import { DOMString, HOST, errorOf, idl, illegal, load } from "../webidl.js";
 import { HTMLElement } from "./html_element.js";
-import { attribute, wrap } from "./nodes.js";
+import { pause, play } from "./media_playback.js";
+import { NETWORK, mediaOf } from "./media_state.js";
 import { recordOf } from "./node.js";
 import { CROSS_ORIGIN, keywords, reflect } from "./reflect.js";
-import { loadMedia, mediaOf } from "./resource_media.js";
+import { loadMedia } from "./resource_media.js";
 
 const errors = new WeakMap();
 
@@ -57,24 +56,13 @@ export class HTMLMediaElement extends HTMLElement {
   }
   play() {
     const record = recordOf(this);
-    const media = mediaOf(record);
-    if (media.networkState === 0 && (attribute(record, "src") !== null || record.first !== null)) loadMedia(record);
-    return new Promise((resolve, reject) => {
-      if (media.error !== null) {
-        reject(errorOf("NotSupportedError", "The resource cannot be played"));
-        return;
-      }
-      media.isPaused = false;
-      const begin = () => queueTask("dom", () => {
-        fireEvent(wrap(record), "play", true);
-        fireEvent(wrap(record), "playing", true);
-        resolve();
-      });
-      if (media.readyState > 0) begin();
-      else (media.onPlayable ??= []).push(begin);
-    });
+    return play(record, () => loadMedia(record));
   }
-  pause() { mediaOf(recordOf(this)).isPaused = true; }
+  pause() {
+    const record = recordOf(this);
+    if (mediaOf(record).networkState === NETWORK.EMPTY) loadMedia(record);
+    pause(record);
+  }
 }
 reflect(HTMLMediaElement, {
   src: "url", crossOrigin: CROSS_ORIGIN, autoplay: "boolean", loop: "boolean", controls: "boolean", defaultMuted: ["boolean", "muted"],

@@ -4,6 +4,8 @@
 import "./resource_images.js";
 import "./resource_links.js";
 import "./resource_media.js";
+import "./resource_tracks.js";
+import "./resource_embedded.js";
 import "./hyperlinks.js";
 import "./form_submission.js";
 import "./refresh.js";

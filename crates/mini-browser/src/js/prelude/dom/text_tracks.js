@@ -3,7 +3,7 @@
 import { EventTarget, defineEventHandler } from "../events.js";
 import { DOMString, HOST, idl, illegal } from "../webidl.js";
 import { attribute, childrenOf, isHtml, ownOf } from "./nodes.js";
-import { loadTrack } from "./resource_media.js";
+import { loadTrack } from "./resource_tracks.js";
 
 const elements = new WeakMap();
 
