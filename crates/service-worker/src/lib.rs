@@ -90,7 +90,6 @@ mod stashing;
 mod store;
 #[cfg(feature = "tokio")]
 pub mod tokio_adapter;
-mod waking;
 
 pub use ::connect::ConnectError;
 pub use ::stash::EntryId;

@@ -1,7 +1,7 @@
 //! *Content Security Policy*, as far as it speaks of requests: which URLs a document or worker may
-//! fetch from, and for what.
+//! fetch from, and for what; and of code that scripts make from strings.
 //!
-//! Not here: inline scripts and styles, `eval()`, nonces and hashes (a script that only its nonce
+//! Not here: inline scripts and styles, nonces and hashes (a script that only its nonce
 //! would allow is blocked), violation reports, and `Content-Security-Policy-Report-Only`.
 
 use std::sync::Arc;
@@ -48,6 +48,17 @@ impl ContentSecurityPolicies {
                 .iter()
                 .any(|source| source_matches(source, url, &policy.own, redirected));
             (!allowed).then_some(name)
+        })
+    }
+
+    /// *EnsureCSPDoesNotBlockStringCompilation*: whether scripts may not make code from strings.
+    #[must_use]
+    pub fn blocks_code_generation(&self) -> bool {
+        self.0.iter().any(|policy| {
+            let sources = policy.directive("script-src");
+            let sources = sources.or_else(|| policy.directive("default-src"));
+            let allows = |source: &String| source.eq_ignore_ascii_case("'unsafe-eval'");
+            sources.is_some_and(|(_, sources)| !sources.iter().any(allows))
         })
     }
 
@@ -288,6 +299,26 @@ mod tests {
         assert_eq!(blocks(Destination::Script), Some("default-src"));
         assert_eq!(blocks(Destination::Font), Some("default-src"));
         assert_eq!(blocks(Destination::Document), None);
+    }
+
+    #[test]
+    fn code_from_strings_needs_unsafe_eval_in_every_policy_about_scripts() {
+        for (values, blocks) in [
+            (&["script-src 'self'"][..], true),
+            (&["script-src 'self' 'Unsafe-Eval'"], false),
+            (&["default-src 'unsafe-eval'; script-src *"], true),
+            (&["default-src *"], true),
+            (&["default-src * 'unsafe-eval'"], false),
+            (&["script-src 'unsafe-eval'", "default-src 'self'"], true),
+            (
+                &["img-src 'none'; connect-src 'self'; script-src-elem 'none'"],
+                false,
+            ),
+            (&[], false),
+        ] {
+            let policies = policies(values);
+            assert_eq!(policies.blocks_code_generation(), blocks, "{values:?}");
+        }
     }
 
     #[test]

@@ -3,18 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use service_worker::types::WorkerState;
 use service_worker::types::fetch::{
-    CredentialsMode, Destination, RequestHead, RequestMode, ResponseType,
+    CredentialsMode, Destination, RequestHead, RequestMode, ResponseHead, ResponseType,
     is_javascript_mime_essence, mime_essence,
 };
 use url::Url;
 
 use super::blob_urls::ResolvedBlob;
 use super::realm::{RealmKind, RealmState};
+use super::timings::{Measured, Timings};
 use crate::fetch::{FetchParams, FetchService};
 
 /// The longest script, in bytes.
@@ -124,9 +126,18 @@ pub(super) fn import_for_service_worker(
     if let Some(directive) = policies.blocks(Destination::Script, url, false) {
         return Some(Err(format!("{directive} does not allow {url}")));
     }
-    let imported = realm.seam().import_script(start.worker, url.clone());
+    let begun = Instant::now();
+    let imported = wait(realm, realm.seam().import_script(start.worker, url.clone()));
     let muted_errors = service_worker::types::Origin::of(url) != realm.environment().origin;
-    Some(wait(realm, imported).map(|script| FetchedScript {
+    // What an installed worker imports is not fetched.
+    if let (Ok(script), WorkerState::Parsed) = (&imported, start.state) {
+        let mut head = ResponseHead::new(StatusCode::OK, script.headers.clone());
+        head.timing_allow_passed = !muted_errors;
+        let measured = Measured::for_worker(realm, "other", (url.clone(), begun), head);
+        let entry = measured.entry(Instant::now(), script.body.len());
+        realm.local::<Timings>().add(entry);
+    }
+    Some(imported.map(|script| FetchedScript {
         url: url.clone(),
         essence: mime_essence(&script.headers).unwrap_or_default(),
         body: script.body.clone(),

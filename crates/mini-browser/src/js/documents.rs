@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use service_worker::types::fetch::ResponseHead;
+use service_worker::types::fetch::{Destination, ResponseHead};
 use service_worker::types::{ClientId, ClientType, Environment, FrameType, Origin, Site};
 use url::Url;
 
@@ -68,6 +68,8 @@ pub struct DocumentRequest {
     pub referrer: Option<Url>,
     /// What the document will be in.
     pub place: Place,
+    /// What of: a frame's is its container's.
+    pub destination: Destination,
     /// Whether the document's origin will be opaque.
     pub sandboxed: bool,
     /// The policies of who navigates.

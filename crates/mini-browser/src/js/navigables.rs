@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rquickjs::{Ctx, Object, Persistent, Value};
+use service_worker::types::fetch::Destination;
 use url::Url;
 
 use super::sandbox::Sandbox;
@@ -29,6 +30,8 @@ pub(super) struct Navigable {
     pub(super) active: RealmId,
     /// The sandboxing flags that its container, or the page that opened it, gives its documents.
     pub(super) sandbox: Sandbox,
+    /// What the requests of its navigations are for: the local name of its container.
+    pub(super) destination: Destination,
     /// Whether its document is the one that it was made with.
     pub(super) is_initial_about_blank: bool,
     /// Whether `close()` was called.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::Method;
 use rquickjs::Ctx;
+use service_worker::types::fetch::Destination;
 use service_worker::types::{ClientId, Environment, Origin};
 use tokio::sync::oneshot;
 use url::Url;
@@ -112,6 +113,7 @@ impl EventLoop {
         to: Navigate,
     ) {
         let (place, sandbox) = self.place_of(id);
+        let destination = self.destination_of(id);
         let history = to.history;
         let about_origin = by.environment().origin.clone();
         let about_base = by.base_url();
@@ -134,6 +136,7 @@ impl EventLoop {
             source: by.environment().clone(),
             referrer: referrer.clone(),
             place: place.clone(),
+            destination,
             sandboxed: sandbox.origin,
             kind: to.kind,
             replaces: Some(Replaced {
@@ -377,6 +380,13 @@ impl EventLoop {
             None if navigable.opener.is_some() => (Place::Auxiliary, navigable.sandbox),
             None => (Place::TopLevel, navigable.sandbox),
         }
+    }
+
+    /// What the requests of a navigable's navigations are for.
+    fn destination_of(&self, id: NavigableId) -> Destination {
+        let navigables = self.navigables();
+        let navigable = navigables.get(id);
+        navigable.map_or(Destination::Document, |navigable| navigable.destination)
     }
 
     fn tell_ready(&self, realm: &Realm) {

@@ -206,6 +206,24 @@ pub(super) struct Measured {
 }
 
 impl Measured {
+    /// What the facade fetched from the network for a service worker, who asked at `start`.
+    pub(super) fn for_worker(
+        realm: &RealmState,
+        initiator: &'static str,
+        (name, start): (Url, Instant),
+        head: ResponseHead,
+    ) -> Self {
+        let mut timing = FetchTiming::starting(start);
+        timing.response_start = Some(Instant::now());
+        Self {
+            origin: realm.started(),
+            timing,
+            initiator,
+            name,
+            response: Some((head, Source::Network)),
+        }
+    }
+
     /// The entry, as the prelude takes it: times in milliseconds since the time origin, 0 for what
     /// was not, or may not be known.
     pub(super) fn entry(&self, end: Instant, length: usize) -> Value {
@@ -221,11 +239,9 @@ impl Measured {
         let source = self.response.as_ref().map(|(_, source)| *source);
         let of_network = source == Some(Source::Network);
         // "If response's timing allow passed flag is not set, then set timingInfo to a new opaque timing
-        // info" (*Fetch*, "fetch response handover"); but what the own worker answered is its client's own
-        // business, as browsers see it.
-        let of_others = matches!(source, Some(Source::Network | Source::FallThrough));
+        // info." (*Fetch*, "fetch response handover".)
         let is_hidden = match head {
-            Some(head) => of_others && !head.timing_allow_passed,
+            Some(head) => source != Some(Source::Url) && !head.timing_allow_passed,
             None => true,
         };
         let is_opaque = head.is_some_and(|head| head.response_type == ResponseType::Opaque);
@@ -274,7 +290,7 @@ impl Measured {
                 .filter(|_| !is_opaque && !is_hidden)
                 .and_then(|head| mime_essence(&head.headers))
                 .unwrap_or_default(),
-            "nextHopProtocol": if of_network && !is_hidden { timing.protocol } else { "" },
+            "nextHopProtocol": if of_network && !is_hidden && !from_cache { timing.protocol } else { "" },
             "deliveryType": match worker.final_router_source {
                 Some(RouterSourceEnum::Cache) => "cache-storage",
                 _ if from_cache && !is_hidden => "cache",

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use service_worker::HostEvent;
 use service_worker::types::fetch::{
-    CacheMode, CredentialsMode, Destination, RedirectMode, RequestHead, RequestMode,
+    CacheMode, CredentialsMode, RedirectMode, RequestHead, RequestMode,
 };
 use service_worker::types::{ClientId, Environment, Origin};
 use url::Url;
@@ -20,7 +20,6 @@ use crate::fetch::{
 };
 use crate::js::{
     DocumentRequest, DocumentTiming, Documents, FetchedDocument, NavigationKind, Page, Pending,
-    Place,
 };
 
 /// The documents of a browser.
@@ -192,10 +191,7 @@ fn head(
 ) -> RequestHead {
     let mut head = RequestHead {
         method: method.clone(),
-        destination: match request.place {
-            Place::TopLevel | Place::Auxiliary => Destination::Document,
-            Place::Frame(_) => Destination::Iframe,
-        },
+        destination: request.destination,
         mode: RequestMode::Navigate,
         credentials: CredentialsMode::Include,
         redirect: RedirectMode::Manual,

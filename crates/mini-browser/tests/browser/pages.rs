@@ -16,7 +16,7 @@ const PAGE: &str = "<!DOCTYPE html><title> a  page </title><body>茶<script>var 
 
 const SITE_WORKER: &str = "addEventListener('install', () => skipWaiting());
     addEventListener('fetch', (event) => {
-        if (event.request.url.endsWith('/made-up')) event.respondWith(new Response('by the worker'));
+        if (/(made-up|embedded)(.again)?$/.test(event.request.url)) event.respondWith(new Response('by the worker'));
     });";
 
 const SPEAKING_WORKER: &str = "importScripts('/part.js');
@@ -27,6 +27,20 @@ const SPEAKING_WORKER: &str = "importScripts('/part.js');
             const answer = [event.data.map(part), event.origin, known.url, all.length, event.source.frameType, event.source.focused, event.source.ancestorOrigins.length];
             if (event.ports.length > 0) event.ports[0].postMessage(answer);
             else event.source.postMessage(answer);
+        })());
+    });";
+
+const TIMED_WORKER: &str = "importScripts('/part.js');
+    addEventListener('activate', (event) => event.waitUntil(registration.navigationPreload.enable()));
+    addEventListener('fetch', (event) => {
+        event.respondWith((async () => {
+            const preloaded = await event.preloadResponse;
+            const text = await preloaded.text();
+            const entries = () => performance.getEntriesByType('resource');
+            while (entries().length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+            const shown = entries().map(({ name, initiatorType, startTime, responseStart, responseEnd, decodedBodySize }) =>
+                [new URL(name).pathname, initiatorType, startTime <= responseStart && responseStart <= responseEnd, decodedBodySize]);
+            return new Response(JSON.stringify([text, ...shown]), { headers: { 'content-type': 'text/html' } });
         })());
     });";
 
@@ -55,7 +69,12 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             "text/javascript",
             "var lib = inline + 1; var loaded = false;",
         ),
+        ("site.example", "/embedded" | "/embedded?again") => {
+            ServerResponse::ok("text/html", "<p>by the server")
+        }
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", SITE_WORKER),
+        ("site.example", "/timed/sw.js") => ServerResponse::ok("text/javascript", TIMED_WORKER),
+        ("site.example", "/timed/") => ServerResponse::ok("text/html", "timed"),
         ("site.example", "/speaking/sw.js") => {
             ServerResponse::ok("text/javascript", SPEAKING_WORKER)
         }
@@ -308,5 +327,103 @@ async fn a_page_and_its_worker_speak_also_after_a_restart_with_what_the_worker_i
     let page = browser.navigate(&page_url).await.unwrap();
     assert_eq!(page.run_script(ASK, "test").await.unwrap(), expected);
     drop(page);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn documents_in_embed_and_object_are_windows_that_no_worker_answers() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = SITE.parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let register = "navigator.serviceWorker.register('/sw.js').then(() => 1)";
+    page.run_script(register, "t").await.unwrap();
+    until_activated(&mut reports, SITE).await;
+    page.close().await;
+    let page = browser.navigate(&url).await.unwrap();
+    let seen = page
+        .run_script(
+            "(async () => {
+                const event = (target, type) => new Promise((resolve) => { target.addEventListener(type, resolve, { once: true }); });
+                const embed = document.body.appendChild(document.createElement('embed'));
+                embed.src = '/embedded';
+                await event(embed, 'load');
+                const object = document.body.appendChild(document.createElement('object'));
+                object.data = '/embedded';
+                await event(object, 'load');
+                const text = (child) => child.document.body.textContent;
+                const seen = [length, text(self[0]), text(self[1]), object.contentWindow === self[1], self[0].frameElement === embed];
+                // Its own navigations too.
+                self[1].location = '/embedded?again';
+                await event(object, 'load');
+                seen.push(text(self[1]), self[1].location.search, self[1].navigator.serviceWorker.controller);
+                object.data = '/missing';
+                await event(object, 'error');
+                seen.push(length, object.contentWindow);
+                embed.remove();
+                return [...seen, length];
+            })()",
+            "t",
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        seen,
+        serde_json::json!([
+            2,
+            "by the server",
+            "by the server",
+            true,
+            true,
+            "by the server",
+            "?again",
+            null,
+            1,
+            null,
+            0
+        ])
+    );
+    assert_eq!(
+        page.run_script("fetch('/embedded').then((r) => r.text())", "t")
+            .await
+            .unwrap(),
+        "by the worker"
+    );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_sees_when_its_imports_and_preloads_came() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let Opened {
+        browser,
+        mut reports,
+        ..
+    } = world.browser(profile.path());
+    let url = "https://site.example/timed/".parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let register = "navigator.serviceWorker.register('sw.js').then(() => 1)";
+    page.run_script(register, "t").await.unwrap();
+    until_activated(&mut reports, url.as_str()).await;
+    page.close().await;
+    let page = browser.navigate(&url).await.unwrap();
+    let shown = page
+        .run_script("JSON.parse(document.body.textContent)", "t")
+        .await
+        .unwrap();
+    assert_eq!(
+        shown,
+        serde_json::json!([
+            "timed",
+            ["/part.js", "other", true, 43],
+            ["/timed/", "navigation", true, 5]
+        ])
+    );
     browser.close().await;
 }

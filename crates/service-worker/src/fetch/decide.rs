@@ -7,7 +7,7 @@ use fetch_router::{
     SkipReason, StaticRouter,
 };
 use sw_registry::Snapshot;
-use sw_types::fetch::{LookAside, RequestHead, ServiceWorkersMode};
+use sw_types::fetch::{Destination, LookAside, RequestHead, ServiceWorkersMode};
 use sw_types::{ClientId, Environment, Origin, RegistrationId, Timestamp};
 
 use super::FetchError;
@@ -135,6 +135,13 @@ fn controller(
     // Redirected by the network, or made to pass workers by: it keeps whom it has.
     if head.service_workers != ServiceWorkersMode::All {
         return Err(SkipReason::NoController);
+    }
+    // *Handle Fetch* returns before it matches a registration for these.
+    if head.shift_reload {
+        return Err(SkipReason::ShiftReload);
+    }
+    if matches!(head.destination, Destination::Embed | Destination::Object) {
+        return Err(SkipReason::EmbedOrObject);
     }
     // SEMANTICS §5.6: an installation that only serves others controls no client.
     let found = matched(shared, head, environment)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::{Either, select};
-use sw_registry::JobError;
+use sw_registry::{Input, JobError, Settled};
 use sw_types::fetch::{Destination, RequestHead};
 use sw_types::{Environment, RegistrationId, Site, WorkerId, WorkerState};
 
@@ -221,11 +221,23 @@ async fn send(
         }
     }
     for _ in 0..WAKES {
-        let Some(awake) = shared.wake(registration, initiator.clone()).await? else {
+        let initiator = initiator.clone();
+        let (woken, _awake) = shared
+            .ask_to_run(|promise| Input::Wake {
+                promise,
+                registration,
+                initiator,
+            })
+            .await;
+        let Settled::Running(worker) = woken? else {
+            return Err(JobError::Abort("a wake settled otherwise".to_owned()));
+        };
+        // It may have been stopped this very moment, for another reason than idleness.
+        let Some(endpoint) = shared.endpoint(worker) else {
             continue;
         };
-        match awake.endpoint.dispatch(parcel) {
-            Ok(pending) => return Ok((awake.endpoint.worker(), pending)),
+        match endpoint.dispatch(parcel) {
+            Ok(pending) => return Ok((worker, pending)),
             Err(returned) => parcel = returned,
         }
     }

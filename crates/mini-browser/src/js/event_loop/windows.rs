@@ -3,6 +3,7 @@
 use std::cell::{Ref, RefMut};
 
 use rquickjs::{Ctx, Function, Value};
+use service_worker::types::fetch::Destination;
 
 use super::EventLoop;
 use crate::js::navigables::{Entry, Navigable, NavigableId, Navigables, Resource};
@@ -101,6 +102,7 @@ impl EventLoop {
             name: String::new(),
             active: RealmId::MAIN,
             sandbox: Sandbox::default(),
+            destination: Destination::Document,
             is_initial_about_blank: options.url == about_blank(),
             is_closing: false,
             navigation: 0,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use rquickjs::Ctx;
 use service_worker::types::Origin;
+use service_worker::types::fetch::Destination;
 
 use super::new_document::{Content, open};
 use super::{about_blank, create_client, next_client, place};
@@ -17,7 +18,7 @@ use crate::js::window_proxy;
 
 impl EventLoop {
     /// *Create a new top-level traversable*, or *create a new child navigable*, with the initial
-    /// `about:blank` of the origin of `creator`.
+    /// `about:blank` of the origin of `creator`. Requests of its navigations are for `destination`.
     ///
     /// # Errors
     /// Why not, for people.
@@ -25,7 +26,7 @@ impl EventLoop {
         self: &Rc<Self>,
         ctx: &Ctx<'_>,
         creator: &RealmState,
-        parent: Option<NavigableId>,
+        (parent, destination): (Option<NavigableId>, Destination),
         name: String,
         sandbox: Sandbox,
     ) -> Result<NavigableId, String> {
@@ -55,6 +56,7 @@ impl EventLoop {
             name,
             active: RealmId::MAIN,
             sandbox,
+            destination,
             is_initial_about_blank: true,
             is_closing: false,
             navigation: 0,

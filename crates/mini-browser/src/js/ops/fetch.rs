@@ -32,7 +32,7 @@ use crate::js::console::ConsoleLevel;
 use crate::js::fetch_events::Fetches;
 use crate::js::json::Json;
 use crate::js::realm::{RealmKind, RealmState};
-use crate::js::timings::{Measuring, Timings};
+use crate::js::timings::{Measured, Measuring, Timings};
 
 /// The longest body that scripts can read, in bytes.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -240,18 +240,32 @@ impl<'js> IntoJs<'js> for Fetched {
     }
 }
 
-/// `preloadResponse` of a fetch event, as [`fetch`] gives responses.
+/// `preloadResponse` of a fetch event, as [`fetch`] gives responses. It leaves an entry of the worker's,
+/// under the URL that is navigated to.
 pub(super) async fn preload_response(
     realm: Rc<RealmState>,
     fetches: Option<Arc<Fetches>>,
     event: EventId,
+    url: Option<Url>,
 ) -> std::result::Result<Json, OpError> {
+    let start = Instant::now();
     let fetches = fetches.ok_or_else(|| OpError::type_error("this is not a service worker"))?;
     let response = fetches.preload(event).await;
     let Response { head, body } = response
         .map_err(|why| OpError::type_error(format!("the navigation preload failed: {why}")))?;
     let is_null = matches!(head.status.as_u16(), 204 | 205 | 304);
-    Ok(response_with_body(&realm, head, (!is_null).then_some(body)))
+    let mut body = (!is_null).then_some(body);
+    if let Some(url) = url {
+        let measured = Measured::for_worker(&realm, "navigation", (url, start), head.clone());
+        let timings = realm.local::<Timings>();
+        // Of a redirect, no script reads the body.
+        if head.response_type == ResponseType::OpaqueRedirect {
+            timings.add(measured.entry(Instant::now(), 0));
+        } else {
+            body = timings.report(measured, body);
+        }
+    }
+    Ok(response_with_body(&realm, head, body))
 }
 
 /// The *initiator type* of what a script fetches.

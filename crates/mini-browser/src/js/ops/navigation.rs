@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use http::Method;
 use rquickjs::{Ctx, Object, Result};
+use service_worker::types::fetch::Destination;
 use url::Url;
 
 use super::windows::{navigable_id, realm_numbered, to_number};
@@ -149,8 +150,13 @@ fn declare_navigation<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 return Ok(None);
             }
             let event_loop = Rc::clone(realm.event_loop());
-            let created =
-                event_loop.create_navigable(&ctx, &by, None, name, Sandbox::of_popup(sandbox));
+            let created = event_loop.create_navigable(
+                &ctx,
+                &by,
+                (None, Destination::Document),
+                name,
+                Sandbox::of_popup(sandbox),
+            );
             let id =
                 created.map_err(|message| OpError::new("OperationError", message).throw(&ctx))?;
             if let Some(navigable) = event_loop.navigables_mut().get_mut(id) {

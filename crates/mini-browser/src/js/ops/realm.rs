@@ -107,6 +107,11 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
         Ok(facts)
     })?;
 
+    let realm = ops.realm();
+    ops.add("op_blocks_code_generation", move || {
+        realm.policies().content_security.blocks_code_generation()
+    })?;
+
     ops.add(
         "op_random",
         |ctx: Ctx<'js>, length: usize| -> Result<JsBytes> {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use rquickjs::function::{Opt, Rest, This};
 use rquickjs::{Ctx, Function, Result, Value};
+use service_worker::types::fetch::Destination;
 
 use super::{OpError, Ops};
 use crate::js::classic_script::evaluate_script;
@@ -231,14 +232,24 @@ fn declare_frames<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_create_frame",
-        move |ctx: Ctx<'js>, name: String, sandbox: Option<String>| -> Result<f64> {
+        move |ctx: Ctx<'js>,
+              name: String,
+              sandbox: Option<String>,
+              container: String|
+              -> Result<f64> {
             let refused = |message: String| OpError::new("OperationError", message).throw(&ctx);
             let parent = realm.navigable();
             let parent = parent.ok_or_else(|| refused("the document is not shown".to_owned()))?;
             let sandbox = sandbox.as_deref().map(Sandbox::parse).unwrap_or_default();
+            let destination = match container.as_str() {
+                "embed" => Destination::Embed,
+                "frame" => Destination::Frame,
+                "object" => Destination::Object,
+                _ => Destination::Iframe,
+            };
             realm
                 .event_loop()
-                .create_navigable(&ctx, &realm, Some(parent), name, sandbox)
+                .create_navigable(&ctx, &realm, (Some(parent), destination), name, sandbox)
                 .map(|id| to_number(id.0))
                 .map_err(refused)
         },

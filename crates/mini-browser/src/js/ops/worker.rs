@@ -6,6 +6,7 @@ use rquickjs::{Ctx, Exception, Promise, Result};
 use serde_json::json;
 use service_worker::types::{EventId, WorkerId};
 use service_worker::{EventOutcome, FetchAnswer, StartWorker};
+use url::Url;
 
 use super::{OpError, Ops, fetch, heads, promise};
 use crate::js::JsBytes;
@@ -163,9 +164,10 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
     let realm = ops.realm();
     ops.add(
         "op_preload_response",
-        move |ctx: Ctx<'js>, event: f64| -> Result<Promise<'js>> {
+        move |ctx: Ctx<'js>, event: f64, url: String| -> Result<Promise<'js>> {
             let fetches = realm.service::<Fetches>();
-            let preload = fetch::preload_response(Rc::clone(&realm), fetches, event_id(event));
+            let (realm, event, url) = (Rc::clone(&realm), event_id(event), Url::parse(&url).ok());
+            let preload = fetch::preload_response(Rc::clone(&realm), fetches, event, url);
             promise(&ctx, &realm, preload)
         },
     )?;

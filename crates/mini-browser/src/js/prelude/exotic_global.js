@@ -5,7 +5,7 @@
 
 import { EventTarget } from "./events.js";
 import { global } from "./realms.js";
-import { settle, settleAll } from "./webidl.js";
+import { hasLazy, settle, settleAll } from "./webidl.js";
 
 const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyDescriptors, getPrototypeOf, setPrototypeOf } = Object;
 const { apply, getOwnPropertyDescriptor: describe, setPrototypeOf: trySetPrototypeOf } = Reflect;
@@ -23,13 +23,13 @@ export function makeExotic(Class) {
 
   replace(Object, {
     getOwnPropertyDescriptor(O, P) {
-      if (O !== global) return getOwnPropertyDescriptor(O, P);
+      if (!hasLazy(O)) return getOwnPropertyDescriptor(O, P);
       const key = typeof P === "symbol" ? P : `${P}`;
-      settle(key);
-      return getOwnPropertyDescriptor(global, key);
+      settle(key, O);
+      return getOwnPropertyDescriptor(O, key);
     },
     getOwnPropertyDescriptors(O) {
-      if (O === global) settleAll();
+      if (hasLazy(O)) settleAll();
       return getOwnPropertyDescriptors(O);
     },
     setPrototypeOf(O, proto) {
@@ -39,10 +39,10 @@ export function makeExotic(Class) {
   });
   replace(Reflect, {
     getOwnPropertyDescriptor(target, propertyKey) {
-      if (target !== global) return describe(target, propertyKey);
+      if (!hasLazy(target)) return describe(target, propertyKey);
       const key = typeof propertyKey === "symbol" ? propertyKey : `${propertyKey}`;
-      settle(key);
-      return describe(global, key);
+      settle(key, target);
+      return describe(target, key);
     },
     setPrototypeOf(target, proto) { return !refuses(target, proto) && trySetPrototypeOf(target, proto); },
   });

@@ -94,8 +94,8 @@ function requestBody(bytes, stream) {
 }
 
 // A promise of the navigation preload's response.
-async function preload(id) {
-  const { head, body } = await callAsync(op_preload_response, id);
+async function preload(id, url) {
+  const { head, body } = await callAsync(op_preload_response, id, url);
   return op_load("response.js").responseFromHost(head, op_load("fetch.js").hostBody(body, null));
 }
 
@@ -111,7 +111,7 @@ export function dispatchFetch(id, detail, bytes) {
     if (aborted) op_load("abort.js").signalAbort(signal, undefined);
   }, () => {});
   const request = requestFromHost(head, requestBody(bytes, stream), watch);
-  const preloadResponse = isPreloaded ? preload(id) : undefined;
+  const preloadResponse = isPreloaded ? preload(id, request.url) : undefined;
   if (isPreloaded) react(preloadResponse, () => {}, () => {});
   const event = new FetchEvent("fetch", {
     cancelable: true, request, preloadResponse, clientId, resultingClientId, replacesClientId,

@@ -1,10 +1,11 @@
 // What every global has. (HTML, "WindowOrWorkerGlobalScope".)
 
 import { op_facts } from "ops";
+import { checkCodeGeneration } from "./code_generation.js";
 import { Event, EventTarget, queueMicrotask, reportError } from "./events.js";
 import "./promises.js";
 import { global } from "./realms.js";
-import { attribute, install, lazy, load, replaceable } from "./webidl.js";
+import { attribute, install, lazy, lazyOperations, load, replaceable } from "./webidl.js";
 
 export const facts = op_facts();
 
@@ -15,28 +16,27 @@ export function lazyServiceWorkers() {
   lazy("navigation_preload.js", ["NavigationPreloadManager"]);
 }
 
-// Installs it; `Class` is the global's interface, whose prototype the global object gets. Its attributes are the
-// global's own if that interface declares them, which is [Global], or else those of the prototype that does.
+// Installs it; `Class` is the global's interface, whose prototype the global object gets. Its attributes and operations
+// are the global's own if that interface declares them, which is [Global], or else those of the prototype that does.
 export function installGlobalScope(Class, holder = global) {
   Object.setPrototypeOf(global, Class.prototype);
   // The engine's own, which would hide the interfaces'.
-  delete global[Symbol.toStringTag];
-  delete global.performance;
+  for (const key of [Symbol.toStringTag, "performance", "queueMicrotask", "atob", "btoa"]) delete global[key];
   install({ Event, EventTarget });
   for (const value of [queueMicrotask, reportError]) {
-    Object.defineProperty(global, value.name, { value, writable: true, enumerable: true, configurable: true });
+    Object.defineProperty(holder, value.name, { value, writable: true, enumerable: true, configurable: true });
   }
-  lazy("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], true);
+  lazyOperations("timers.js", ["setTimeout", "setInterval", "clearTimeout", "clearInterval"], holder);
   lazy("dom_exception.js", ["DOMException"]);
   lazy("event_classes.js", ["CloseEvent", "CustomEvent", "ErrorEvent", "PromiseRejectionEvent"]);
-  lazy("structured_clone.js", ["structuredClone"], true);
+  lazyOperations("structured_clone.js", ["structuredClone"], holder);
   lazy("message_event.js", ["MessageEvent"]);
   lazy("message_channel.js", ["MessageChannel"]);
   lazy("message_port_class.js", ["MessagePort"]);
   lazy("broadcast_channel.js", ["BroadcastChannel"]);
   lazy("console.js", ["console"]);
   lazy("encoding.js", ["TextEncoder", "TextDecoder"]);
-  lazy("base64.js", ["btoa", "atob"], true);
+  lazyOperations("base64.js", ["btoa", "atob"], holder);
   lazy("streams/encoding_streams.js", ["TextEncoderStream", "TextDecoderStream"]);
   lazy("streams/compression_streams.js", ["CompressionStream", "DecompressionStream"]);
   lazy("url.js", ["URL", "URLSearchParams"]);
@@ -64,7 +64,7 @@ export function installGlobalScope(Class, holder = global) {
   lazy("headers.js", ["Headers"]);
   lazy("request.js", ["Request"]);
   lazy("response.js", ["Response"]);
-  lazy("fetch.js", ["fetch", "local_fetch"], true);
+  lazyOperations("fetch.js", ["fetch", "local_fetch"], holder);
   lazy("form_data.js", ["FormData"]);
   lazy("event_source.js", ["EventSource"]);
   if (facts.secure) lazy("storage_manager.js", ["StorageManager"]);
@@ -73,4 +73,5 @@ export function installGlobalScope(Class, holder = global) {
   replaceable("origin", () => facts.origin, holder);
   attribute(holder, "isSecureContext", () => facts.secure);
   attribute(holder, "crossOriginIsolated", () => false);
+  checkCodeGeneration();
 }

@@ -1,4 +1,5 @@
-// Frames: the navigable of an iframe element. (HTML, "The iframe element".)
+// Frames: the navigables of iframe elements, and of embed and object elements that show a document. (HTML, "The
+// iframe element", "The object element".)
 
 import { op_ask_window, op_create_frame, op_destroy_frame, op_is_shown_above, op_navigable, op_navigate, op_related, op_resolve_url, op_set_hook, op_set_name, op_set_sandbox } from "ops";
 import { queueTask } from "./event_loop.js";
@@ -35,16 +36,33 @@ export function contentDocument(element) {
 
 // The HTML element insertion steps of iframe.
 function inserted(element) {
+  const frame = frames.has(element) ? null : create(element);
+  if (frame !== null) process(element, frame, true);
+}
+
+// Create a new child navigable: null where none can be.
+function create(element) {
   const id = op_navigable();
-  if (id === undefined || id === null || !isShown(element) || frames.has(element)) return;
-  // Create a new child navigable.
+  if (id === undefined || id === null || !isShown(element)) return null;
   const name = element.getAttribute("name") ?? "";
-  const frame = { id: call(op_create_frame, name, element.getAttribute("sandbox")), release: null };
+  const frame = { id: call(op_create_frame, name, element.getAttribute("sandbox"), element.localName), release: null };
   frames.set(element, frame);
   containers.set(frame.id, element);
   if (name !== "") nameChanged(name);
-  process(element, frame, true);
+  return frame;
 }
+
+// An embed or object element shows a document: false if it cannot.
+export function showDocument(element, url) {
+  if (op_is_shown_above(url)) return false;
+  const frame = frames.get(element) ?? create(element);
+  if (frame === null) return false;
+  navigate(element, frame, url, { replace: true });
+  return true;
+}
+
+// It no longer does.
+export { removed as hideDocument };
 
 // Only the document of this window has frames.
 const isShown = (element) => element.isConnected && element.ownerDocument?.defaultView !== null && element.ownerDocument?.defaultView !== undefined;

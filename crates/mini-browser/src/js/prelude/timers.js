@@ -1,11 +1,9 @@
 // Timers. (HTML, "Timers".)
 
 import { op_report, op_set_hook, op_timer_clear, op_timer_start } from "ops";
-import { global, windowProxy } from "./realms.js";
+import { evaluate } from "./code_generation.js";
+import { windowProxy } from "./realms.js";
 import { DOMString, required } from "./webidl.js";
-
-// Indirect, so that it evaluates a classic script of the global scope.
-const evaluate = global.eval;
 
 // Ids to { callback, args, delay, repeat, nesting }.
 const timers = new Map();

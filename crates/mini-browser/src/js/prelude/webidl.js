@@ -80,32 +80,46 @@ export function globalMembers(Class) {
 const promiseOperations = new WeakSet();
 export function givesPromise(operation) { promiseOperations.add(operation); }
 
-// Installs globals whose module is loaded at their first use; none if the prelude has no such module.
-export function lazy(file, names, enumerable = false) {
-  if (!op_has(file)) return;
-  for (const name of names) {
-    const settle = (value) => {
-      unsettled.delete(name);
-      defineProperty(global, name, { value, writable: true, enumerable, configurable: true });
-      return value;
-    };
-    const get = () => settle(op_load(file)[name]);
-    unsettled.set(name, get);
-    defineProperty(global, name, { get, set: settle, enumerable, configurable: true });
-  }
+// Installs interface objects whose module is loaded at their first use; none if the prelude has no such module.
+export function lazy(file, names) {
+  if (op_has(file)) names.forEach((name) => defineLazily(file, name, global, false));
 }
 
-// The lazy globals that nobody has used yet: names to getters.
+// The same of operations. `holder` has them: the global, or the prototype whose interface declares them.
+export function lazyOperations(file, names, holder) { names.forEach((name) => defineLazily(file, name, holder, true)); }
+
+function defineLazily(file, name, holder, enumerable) {
+  const define = (object, value) => {
+    if (object === holder) unsettled.delete(name);
+    defineProperty(object, name, { value, writable: true, enumerable, configurable: true });
+  };
+  const get = () => {
+    const value = op_load(file)[name];
+    define(holder, value);
+    return value;
+  };
+  // A data property that is inherited is assigned to the object itself.
+  const { set } = getOwnPropertyDescriptor({
+    set [name](value) { define(this === holder || holder === global ? holder : global, value); },
+  }, name);
+  unsettled.set(name, { get, holder });
+  defineProperty(holder, name, { get, set, enumerable, configurable: true });
+}
+
+// What is lazy and nobody has used yet: names to { get, holder }.
 const unsettled = new Map();
 
-// A property of the global is about to be described, and a lazy global is a data property to scripts.
-export function settle(name) {
-  const get = unsettled.get(name);
-  if (get !== undefined && getOwnPropertyDescriptor(global, name)?.get === get) get();
-}
-op_set_hook("settle", settle);
+// Whether properties of an object may be lazy.
+export const hasLazy = (object) => object === global || isInterfacePrototype(object);
 
-export function settleAll() { for (const name of [...unsettled.keys()]) settle(name); }
+// A property is about to be described, and a lazy one is a data property to scripts.
+export function settle(name, object = global) {
+  const lazy = unsettled.get(name);
+  if (lazy?.holder === object && getOwnPropertyDescriptor(object, name)?.get === lazy.get) lazy.get();
+}
+op_set_hook("settle", (name) => settle(name));
+
+export function settleAll() { for (const [name, { holder }] of [...unsettled]) settle(name, holder); }
 
 // The exports of a module of the prelude, which is loaded when it is first asked for.
 export function load(file) {

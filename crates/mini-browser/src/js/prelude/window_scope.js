@@ -9,7 +9,7 @@ import { Navigator, navigator } from "./navigator.js";
 import { closeWindow } from "./open.js";
 import { global, windowProxy } from "./realms.js";
 import "./test_report.js";
-import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, load, replaceable } from "./webidl.js";
+import { HOST, DOMString, defineUnforgeable, illegal, idl, install, lazy, lazyOperations, load, replaceable } from "./webidl.js";
 
 class Window extends EventTarget {
   constructor() { illegal(arguments[0]); super(); }
@@ -98,8 +98,8 @@ install({ Window, Location, DOMStringList, Navigator });
 for (const [file, names] of Object.entries(MODULES)) lazy(file, names);
 lazy("resource_timing.js", ["PerformanceNavigationTiming"]);
 lazy("dom/constructors.js", ELEMENT_CONSTRUCTORS);
-lazy("dom/canvas.js", ["createImageBitmap"], true);
-lazy("dom/computed_style.js", ["getComputedStyle"], true);
+lazyOperations("dom/canvas.js", ["createImageBitmap"], global);
+lazyOperations("dom/computed_style.js", ["getComputedStyle"], global);
 lazy("history.js", ["History"]);
 lazy("xhr.js", ["XMLHttpRequest"]);
 lazy("xhr_event_targets.js", ["XMLHttpRequestEventTarget", "XMLHttpRequestUpload"]);

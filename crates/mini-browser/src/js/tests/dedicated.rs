@@ -190,6 +190,35 @@ fn the_attributes_of_a_worker_are_those_of_its_interfaces() {
 }
 
 #[test]
+fn the_operations_of_a_worker_are_those_of_its_interfaces_and_may_be_replaced() {
+    assert_eq!(
+        run(
+            &[(
+                "/w.js",
+                "const { prototype } = WorkerGlobalScope;
+                const inherited = ['fetch', 'setTimeout', 'structuredClone', 'queueMicrotask'].every((name) => !Object.hasOwn(self, name) && Object.hasOwn(prototype, name));
+                const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(prototype, 'atob');
+                const { value: described } = Reflect.getOwnPropertyDescriptor(prototype, 'btoa');
+                btoa = () => 'ours';
+                fetch = 7;
+                const replaced = [btoa('a'), self.btoa === described, prototype.btoa === described, Object.hasOwn(self, 'fetch'), fetch, typeof prototype.fetch];
+                postMessage([inherited, value === atob, writable, enumerable, configurable, replaced, atob('YQ==')]);"
+            )],
+            "return await message(new Worker('w.js'));"
+        ),
+        json!([
+            true,
+            true,
+            true,
+            true,
+            true,
+            ["ours", false, true, true, 7, "function"],
+            "a"
+        ])
+    );
+}
+
+#[test]
 fn a_broadcast_channel_of_a_worker_that_closes_or_of_a_detached_frame_sends_nothing() {
     assert_eq!(
         run(

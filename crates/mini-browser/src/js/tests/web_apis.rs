@@ -1,8 +1,16 @@
 //! The web APIs that every global has.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use super::stand::{evaluate, page, wait};
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderMap, HeaderValue};
+use serde_json::json;
+use service_worker::types::{ClientId, Environment};
+use url::Url;
+
+use super::stand::{Facade, Lines, PAGE, evaluate, page, page_with, wait};
+use crate::fetch::PolicyContainer;
+use crate::js::PageOptions;
 
 #[test]
 fn interfaces_look_as_web_idl_says() {
@@ -232,4 +240,66 @@ fn microtasks_do_not_run_in_the_middle_of_a_script() {
         ),
         json!(["error", "script", "microtask"])
     );
+}
+
+#[test]
+fn a_policy_without_unsafe_eval_forbids_code_from_strings() {
+    let seen = |policy: &'static str| {
+        let url = Url::parse(PAGE).unwrap();
+        let policy = HeaderValue::from_static(policy);
+        let headers = HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, policy)]);
+        let environment = Environment::top_level(ClientId(9), url.clone());
+        let mut options = PageOptions::new(
+            environment,
+            Arc::new(Lines::default()),
+            Arc::new(Facade::default()),
+        );
+        options.policies = PolicyContainer::from_headers(&url, &headers);
+        let (page, _ended) = page_with(options);
+        wait(page.run_script(
+            "(async () => {
+                const seen = [], attempt = (name, run) => { try { seen.push([name, run()]); } catch (error) { seen.push([name, error.constructor.name]); } };
+                attempt('direct', () => eval('1 + 1'));
+                attempt('indirect', () => (0, eval)('1 + 1'));
+                attempt('no string', () => eval(7));
+                attempt('new', () => new Function('return 2')());
+                attempt('call', () => (() => {}).constructor('return 2')());
+                attempt('generator', () => typeof (function* () {}).constructor('yield 2'));
+                attempt('async', () => typeof (async () => {}).constructor('2'));
+                attempt('shape', () => [Function.name, Function.length, (() => {}) instanceof Function, Function.prototype.constructor === Function]);
+                setTimeout('self.late = 2');
+                await new Promise((resolve) => setTimeout(resolve));
+                return [...seen, self.late ?? null];
+            })()",
+            PAGE,
+        ))
+        .unwrap()
+    };
+    let shape = json!(["shape", ["Function", 1, true, true]]);
+    let forbidden = json!([
+        ["direct", "EvalError"],
+        ["indirect", "EvalError"],
+        ["no string", 7],
+        ["new", "EvalError"],
+        ["call", "EvalError"],
+        ["generator", "EvalError"],
+        ["async", "EvalError"],
+        shape,
+        null
+    ]);
+    assert_eq!(seen("script-src 'self'"), forbidden);
+    assert_eq!(seen("default-src 'self'"), forbidden);
+    let allowed = json!([
+        ["direct", 2],
+        ["indirect", 2],
+        ["no string", 7],
+        ["new", 2],
+        ["call", 2],
+        ["generator", "function"],
+        ["async", "function"],
+        shape,
+        2
+    ]);
+    assert_eq!(seen("script-src 'self' 'unsafe-eval'"), allowed);
+    assert_eq!(seen("img-src 'none'"), allowed);
 }

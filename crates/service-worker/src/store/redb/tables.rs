@@ -100,23 +100,21 @@ pub(super) fn commit(
     batch: &[StoreWrite],
 ) -> Result<Vec<(WorkerId, Option<RegistrationId>)>, StoreError> {
     write(database, |transaction| {
-        let mut batch_of = Batch {
-            rows: transaction.open_table(ROWS).map_err(refused)?,
-            scripts: transaction.open_table(SCRIPTS).map_err(refused)?,
-            next: transaction.open_table(NEXT).map_err(refused)?,
-            owners: Vec::new(),
-        };
+        // Most batches are about messages of stashed ports, and need no table of registrations.
+        let mut batch_of = None;
         let mut rows = rows::Rows::new(transaction);
         for write in batch {
             match write {
-                StoreWrite::Put(registration) => batch_of.put(registration)?,
-                StoreWrite::Remove(id) => batch_of.remove(*id)?,
+                StoreWrite::Put(registration) => {
+                    opened(&mut batch_of, transaction)?.put(registration)?;
+                }
+                StoreWrite::Remove(id) => opened(&mut batch_of, transaction)?.remove(*id)?,
                 StoreWrite::PutRow { key, value } => rows.put(key, value)?,
                 StoreWrite::PutBlob { key, value } => rows.put_blob(key, value)?,
                 StoreWrite::RemoveRows(prefix) => rows.remove(prefix)?,
             }
         }
-        Ok(batch_of.owners)
+        Ok(batch_of.map(|batch| batch.owners).unwrap_or_default())
     })
 }
 
@@ -327,7 +325,22 @@ fn sweep(transaction: &WriteTransaction, owners: &Owners) -> Result<String, Stor
     Ok(Vec::from_iter(orphans).join(", "))
 }
 
-/// A batch that is being written.
+fn opened<'a, 't>(
+    batch: &'a mut Option<Batch<'t>>,
+    transaction: &'t WriteTransaction,
+) -> Result<&'a mut Batch<'t>, StoreError> {
+    match batch {
+        Some(batch) => Ok(batch),
+        none => Ok(none.insert(Batch {
+            rows: transaction.open_table(ROWS).map_err(refused)?,
+            scripts: transaction.open_table(SCRIPTS).map_err(refused)?,
+            next: transaction.open_table(NEXT).map_err(refused)?,
+            owners: Vec::new(),
+        })),
+    }
+}
+
+/// A batch that is being written, as far as it is about registrations.
 struct Batch<'t> {
     rows: Table<'t, u64, &'static [u8]>,
     scripts: Table<'t, (u64, &'static str), &'static [u8]>,

@@ -6,6 +6,7 @@ import { setTreeOfTargets } from "../events.js";
 import { iframeSteps, setDelayLoad } from "../iframe.js";
 import { nameChanged, setNamedElement } from "../window_scope.js";
 import { load } from "../webidl.js";
+import { checkCodeGeneration } from "../code_generation.js";
 import { activationOf } from "./activation.js";
 import { charsetOf, essenceOf, fillViewer, kindOf } from "./document_kinds.js";
 import "./event_handlers.js";
@@ -37,6 +38,7 @@ export function createDocument({ contentType = "text/html", referrer = "", isIni
   current = newDocument({ contentType: essenceOf(contentType), home });
   current.isShown = true;
   current.referrer = referrer;
+  checkCodeGeneration();
   if (isInitialAboutBlank) {
     current.mode = "quirks";
     const html = append(newElement(current, "html"), current);
