@@ -44,20 +44,26 @@ pub(crate) fn token_list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<S
 
 /// Without leading and trailing *HTTP whitespace*: line breaks, tabs and spaces.
 pub(crate) fn trim_http_whitespace(mut bytes: &[u8]) -> &[u8] {
-    const fn is_whitespace(byte: u8) -> bool {
-        matches!(byte, b'\n' | b'\r' | b'\t' | b' ')
-    }
     while let [first, rest @ ..] = bytes {
-        if !is_whitespace(*first) {
+        if !is_http_whitespace(*first) {
             break;
         }
         bytes = rest;
     }
+    trim_end_http_whitespace(bytes)
+}
+
+/// Without trailing *HTTP whitespace*.
+pub(crate) fn trim_end_http_whitespace(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes {
-        if !is_whitespace(*last) {
+        if !is_http_whitespace(*last) {
             break;
         }
         bytes = rest;
     }
     bytes
+}
+
+const fn is_http_whitespace(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r' | b'\t' | b' ')
 }

@@ -55,11 +55,13 @@
 //! of a fall-through worker's answer) and [`WaitGraph`] (workers that wait for each other).
 //! [`fall_through_dispatch`] makes the request that the worker is shown; [`filter_own`] and
 //! [`filter_network`] are the checks of the *Fetch* standard for the other two sources.
+//! [`RouterRules`] are the rules of `addRoutes()`, and [`navigation_preload`] says what is fetched beside
+//! the event of a navigation. `local_fetch` is a request with `lookAside: "local"` like any other to
+//! [`route`]; that nobody but a worker may answer it is the caller's to keep.
 //!
-//! It does not look anything up, start workers, follow redirects, read bodies, or check integrity,
-//! Content Security Policy and embedder policies: the caller does, with what this crate decides.
-//! [`RouterRules`] are the rules of `addRoutes()`; a host that has caches asks them itself where a
-//! rule says so.
+//! It does not look anything up, start workers, ask caches or the network, follow redirects, read bodies,
+//! measure time, or check integrity, Content Security Policy and embedder policies: the caller does, with
+//! what this crate decides.
 
 #![forbid(unsafe_code)]
 
@@ -67,6 +69,7 @@ mod cors;
 mod dispatch;
 mod filter;
 mod headers;
+mod navigation_preload;
 mod prefixes;
 mod resource_policy;
 mod route;
@@ -81,6 +84,7 @@ pub use dispatch::{FallThroughDispatch, fall_through_dispatch};
 pub use filter::{
     BlockedReason, ResponseTainting, filter_network, filter_own, refilter, response_tainting,
 };
+pub use navigation_preload::navigation_preload;
 pub use prefixes::{PrefixError, parse_fall_through_prefixes};
 pub use resource_policy::{
     EmbedderPolicy, ResourcePolicyBlocked, cross_origin_resource_policy_check,

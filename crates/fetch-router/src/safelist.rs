@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 
 use sw_types::fetch::is_http_token_byte;
 
-use crate::headers::trim_http_whitespace;
+use crate::headers::{trim_end_http_whitespace, trim_http_whitespace};
 
 /// The bytes that one safelisted header value may have.
 const VALUE_LIMIT: usize = 128;
@@ -79,7 +79,8 @@ fn is_safelisted_content_type(value: &[u8]) -> bool {
     };
     let (kind, rest) = (&value[..slash], &value[slash + 1..]);
     let subtype = rest.split(|byte| *byte == b';').next().unwrap_or_default();
-    let subtype = trim_http_whitespace(subtype);
+    // "Remove any trailing HTTP whitespace from subtype", and no leading one.
+    let subtype = trim_end_http_whitespace(subtype);
     if ![kind, subtype]
         .into_iter()
         .all(|part| !part.is_empty() && part.iter().copied().all(is_http_token_byte))
@@ -152,6 +153,9 @@ mod tests {
             ("content-language", b"en@US", false),
             ("content-language", b"\t", false),
             ("content-type", b"text/plain", true),
+            ("content-type", b" text/plain ;x", true),
+            ("content-type", b"text/ plain", false),
+            ("content-type", b"text /plain", false),
             ("content-type", b" TEXT/Plain ; charset=utf-8", true),
             ("content-type", b"text/plain;garbage", true),
             ("content-type", b"text/plain; charset=\"utf-8\"", false),

@@ -10,9 +10,9 @@ use std::hash::BuildHasher;
 
 use bytes::Bytes;
 use fetch_router::{
-    RouterCondition, RouterRecordError, RouterRule, RouterRuleError, RouterRules, RouterSource,
-    RouterSourceEnum, RunningStatus, UrlPatternArguments, UrlPatternCompatible, UrlPatternError,
-    UrlPatternInit, UrlPatternInput,
+    MAX_DEPTH, RouterCondition, RouterRecordError, RouterRule, RouterRuleError, RouterRules,
+    RouterSource, RouterSourceEnum, RunningStatus, UrlPatternArguments, UrlPatternCompatible,
+    UrlPatternError, UrlPatternInit, UrlPatternInput,
 };
 use http::Method;
 use sw_types::fetch::{Destination, RequestHead, RequestMode};
@@ -467,9 +467,78 @@ fn no_pattern_makes_anything_panic() {
     assert!(accepted > 100, "only {accepted} were patterns");
 }
 
+#[test]
+fn no_rule_of_any_shape_panics_or_passes_a_limit() {
+    let seed = RandomState::new().hash_one(4);
+    println!("seed {seed}");
+    let mut random = Random(seed | 1);
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..4_000 {
+        let condition = random.any_condition(14);
+        let rule = RouterRule {
+            condition: condition.clone(),
+            source: RouterSource::Network,
+        };
+        let rules = match RouterRules::verify(vec![rule], &script(), EventTypes::NONE) {
+            Ok(rules) => rules,
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty());
+                continue;
+            }
+        };
+        accepted += 1;
+        assert!(depth(&condition) <= MAX_DEPTH, "{condition:?}");
+        let asked = random.request();
+        let _matched = rules.router_source(&asked, false);
+        let again = RouterRules::decode(&rules.encode()).unwrap();
+        assert_eq!(
+            again.router_source(&asked, false),
+            rules.router_source(&asked, false)
+        );
+    }
+    assert!(accepted > 100 && refused > 100, "{accepted} and {refused}");
+}
+
+/// How many conditions lie within one another.
+fn depth(condition: &RouterCondition) -> usize {
+    let inner = condition
+        .or
+        .iter()
+        .flatten()
+        .chain(condition.not.as_deref());
+    1 + inner.map(depth).max().unwrap_or(0)
+}
+
 struct Random(u64);
 
 impl Random {
+    /// A condition that may be valid or not, and too deep.
+    fn any_condition(&mut self, depth: usize) -> RouterCondition {
+        let nests = depth > 0 && self.below(8) < 7;
+        let (or, not) = match self.below(2) {
+            0 if nests => {
+                let count = 1 + usize::from(self.below(6) == 0) * self.below(3);
+                let inner = (0..count).map(|_| self.any_condition(depth - 1));
+                (Some(inner.collect()), None)
+            }
+            _ if nests => (None, Some(Box::new(self.any_condition(depth - 1)))),
+            _ => (None, None),
+        };
+        // A condition that nests says nothing else, as a rule.
+        let mut says = |one_in: usize| self.below(if nests { 200 } else { one_in }) == 0;
+        let (pattern, method, mode, status) = (says(2), says(4), says(4), says(4));
+        RouterCondition {
+            url_pattern: pattern.then(|| self.pattern()),
+            request_method: method.then(|| self.text().into_bytes()),
+            request_mode: mode.then_some(RequestMode::Cors),
+            running_status: status.then_some(RunningStatus::Running),
+            or,
+            not,
+            ..RouterCondition::default()
+        }
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

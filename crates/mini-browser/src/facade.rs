@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
 use service_worker::fetch_router::RouterRule;
 use service_worker::message_port::{Message, MessagePort, TransferredPort};
 use service_worker::types::fetch::{Destination, Referrer};
@@ -135,6 +134,7 @@ impl Hop for Facade {
         let facade = self.clone();
         Box::pin(async move {
             let (fetched, decision) = fetching.await;
+            let protocol = decision.as_ref().map_or("", |decision| decision.protocol);
             // Workers alone were asked, and nothing was sent. It will be, after a preflight, and have a
             // record of its own then.
             let is_forbidden = matches!(fetched, Err(FetchError::NetworkForbidden(_)));
@@ -156,6 +156,7 @@ impl Hop for Facade {
                         response,
                         source: source(fetched.answered_by),
                         timing: fetched.timing,
+                        protocol,
                     })
                 }
                 Err(_) if is_forbidden => Err(HopError::network_forbidden()),
@@ -177,11 +178,9 @@ const fn source(answered_by: AnsweredBy) -> Source {
 
 /// The same body, counted as it is read.
 fn counted(body: Body, count: Arc<AtomicUsize>) -> Body {
-    Body::from_stream(body.inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            count.fetch_add(chunk.len(), Ordering::Relaxed);
-        }
-    }))
+    body.inspected(move |chunk| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+    })
 }
 
 impl Connections for Facade {

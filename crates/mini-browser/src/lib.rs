@@ -41,8 +41,8 @@
 //! drives the facade himself ([`Facade`] is what its scripts ask then).
 //!
 //! It does not paint or lay anything out, plays no media, and draws no more than rectangles and
-//! images on a canvas; it has no `WebAssembly`, IndexedDB, WebSocket or notifications. The network is HTTP/1.1. What is missing is
-//! not there, or throws a `NotSupportedError`.
+//! images on a canvas; it has no `WebAssembly`, IndexedDB, WebSocket or notifications. The network speaks
+//! HTTP/1.1, and HTTP/2 over TLS. What is missing is not there, or throws a `NotSupportedError`.
 //!
 //! The [`scenario`] is what the program of this crate runs; [`conformance`] is how it runs a page
 //! of the web-platform-tests.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use futures_util::StreamExt;
 
 /// Why a body ended before its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +107,27 @@ impl Body {
         }
     }
 
+    /// The same body, of which `seen` is told each chunk as it is read; all of it at once if its bytes
+    /// are there. `seen` is dropped where the body ends, or its reader goes.
+    #[must_use]
+    pub fn inspected(self, mut seen: impl FnMut(&Bytes) + Send + 'static) -> Self {
+        match self.0 {
+            Inner::Empty => self,
+            Inner::Full(bytes) => {
+                seen(&bytes);
+                Self(Inner::Full(bytes))
+            }
+            Inner::Stream { stream, length } => {
+                let stream = stream.inspect(move |chunk| {
+                    if let Ok(chunk) = chunk {
+                        seen(chunk);
+                    }
+                });
+                Self::from_stream(stream).with_length(length)
+            }
+        }
+    }
+
     /// How many bytes are still to come, if that is known: of a stream, what
     /// [`Self::with_length`] said.
     #[must_use]
@@ -187,8 +209,6 @@ impl std::fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt;
-
     use super::*;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
@@ -227,6 +247,20 @@ mod tests {
         assert_eq!((body.length(), branch.length()), (Some(5), Some(3)));
         assert_eq!(run(branch.collect(3)).unwrap(), "llo");
         assert_eq!(run(body.collect(5)).unwrap(), "hello");
+    }
+
+    #[test]
+    fn each_chunk_is_seen_once_and_the_end_by_a_drop() {
+        for body in [
+            Body::from("hello"),
+            stream(vec![Ok("he".into()), Ok("llo".into())]),
+        ] {
+            let (sender, seen) = std::sync::mpsc::channel();
+            let body = body.inspected(move |chunk| sender.send(chunk.clone()).unwrap());
+            assert_eq!(run(body.collect(5)).unwrap(), "hello");
+            let chunks: Vec<_> = seen.iter().collect();
+            assert_eq!(chunks.concat(), b"hello");
+        }
     }
 
     #[test]

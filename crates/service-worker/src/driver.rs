@@ -13,7 +13,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
 use message_port::MessagePort;
-use sw_registry::{Input, JobError, Lifecycle, Now, Output, Registry, Request, Response, Settled};
+use sw_registry::{Input, Lifecycle, Now, Output, Registry, Request, Response, Settled};
 use sw_types::{
     ClientId, ClientType, Environment, EventId, FrameType, PromiseId, RequestId, ScopeUrl, Site,
     WorkerId,
@@ -22,7 +22,7 @@ use sw_types::{
 use crate::commands::CommandSender;
 use crate::endpoint::WorkerInbox;
 use crate::functional::Functional;
-use crate::shared::{Requesting, Shared, ToDriver};
+use crate::shared::{Answered, Requesting, Shared, ToDriver};
 use crate::store::StoreThread;
 use crate::{
     EventDetail, EventOutcome, HostCommand, HostEvent, Report, StartWorker, StopReason,
@@ -49,7 +49,7 @@ pub struct Driver {
     pub(crate) store: StoreThread,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToDriver>,
     pub(crate) commands: CommandSender,
-    pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Result<Settled, JobError>>>,
+    pub(crate) promises: BTreeMap<PromiseId, oneshot::Sender<Answered>>,
     pub(crate) answering: FuturesUnordered<Answering>,
     pub(crate) background: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) timer: Option<(Instant, Sleeping)>,
@@ -79,6 +79,7 @@ impl Future for Driver {
                 driver.poll_answer(cx),
                 driver.poll_background(cx),
                 driver.poll_timer(cx),
+                driver.wake_next_stash(),
             ];
             if !progress.contains(&true) {
                 return Poll::Pending;
@@ -296,7 +297,13 @@ impl Driver {
                     return;
                 };
                 if let Some(reply) = self.promises.remove(&promise) {
-                    self.commands.answer(reply, result);
+                    // Who woke a worker has not sent it anything yet.
+                    let awake = match &result {
+                        Ok(Settled::Running(worker)) => self.shared.endpoint(*worker),
+                        _ => None,
+                    };
+                    let awake = awake.and_then(|endpoint| endpoint.begin());
+                    self.commands.answer(reply, (result, awake));
                 }
             }
             Output::StartWorker(start) => self.start_worker(*start),

@@ -179,6 +179,7 @@ pub(crate) async fn fetch(
         fall_through_registration: decided.service.as_ref().ok().map(|found| found.id),
         fall_through_prefix: decided.prefix(),
         preload: hop.preloaded,
+        protocol: hop.attempts.protocol,
         attempts: hop.attempts.list,
         answered_by: answer.as_ref().ok().map(|(_, who)| *who),
         began,

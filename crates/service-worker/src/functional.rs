@@ -224,6 +224,7 @@ impl Driver {
                 event_types,
                 ..
             } => {
+                self.run_before_is_over(worker);
                 self.listens(worker, event_types);
                 return Some(event);
             }
@@ -292,14 +293,24 @@ impl Driver {
 
     // ---- Workers ----
 
-    /// A worker is being started. If a run before it has not ended in every respect, it has now.
+    /// A worker is being started.
     pub(crate) fn run_begins(
         &mut self,
         registration: RegistrationId,
         worker: WorkerId,
         state: WorkerState,
     ) {
+        self.wake_stash_of(registration);
         self.run_ends(worker);
+        let handles = self.stored_handles(registration, worker);
+        let mut stashing = self.shared.stashing();
+        let known = stashing.know(registration, worker, state, handles);
+        known.runs = true;
+    }
+
+    /// A worker has started. If a run before it has not ended in every respect, it has now: a host
+    /// takes commands in their order, so it has met all that was sent to that run.
+    fn run_before_is_over(&mut self, worker: WorkerId) {
         for (event, what) in self.functional.events_of(worker) {
             if what.is_unanswered() {
                 tracing::warn!(%worker, %event, "the host did not say whether this was dispatched");
@@ -308,10 +319,6 @@ impl Driver {
             self.functional.events.remove(&event);
         }
         self.answered_for(worker);
-        let handles = self.stored_handles(registration, worker);
-        let mut stashing = self.shared.stashing();
-        let known = stashing.know(registration, worker, state, handles);
-        known.runs = true;
     }
 
     /// A worker is gone. What it had of connects is refused; of stashed ports, it may yet be told
@@ -371,6 +378,7 @@ impl Driver {
         worker: WorkerId,
         state: WorkerState,
     ) {
+        self.wake_stash_of(registration);
         let handles = self.stored_handles(registration, worker);
         let now = self.shared.clock.now();
         let mut stashing = self.shared.stashing();
@@ -390,6 +398,7 @@ impl Driver {
 
     /// A registration, and whatever is kept in its name, is gone.
     pub(crate) fn registration_cleared(&mut self, registration: RegistrationId) {
+        self.wake_stash_of(registration);
         self.stash_input(stash::Input::RegistrationCleared { registration });
     }
 
@@ -404,6 +413,7 @@ impl Driver {
 
     /// Lets go of everything: connects abort, stashed ports close.
     pub(crate) fn end_functional(&mut self) {
+        self.wake_stash_that_was_posted_to();
         self.drain_durable();
         self.last_commit();
         self.functional.connects.clear();

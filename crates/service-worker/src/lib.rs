@@ -22,6 +22,7 @@
 //! #         Box::pin(async { Ok(NetworkResponse {
 //! #             status: http::StatusCode::OK, status_text: "OK".into(), headers: Default::default(),
 //! #             body: Body::from("hello"), from_cache: false, sent_credentials: false,
+//! #             protocol: "http/1.1",
 //! #         }) })
 //! #     }
 //! # }

@@ -64,6 +64,9 @@ pub struct NetworkResponse {
     pub from_cache: bool,
     /// Whether cookies or authorization went with the request.
     pub sent_credentials: bool,
+    /// The protocol of the connection, by its ALPN identifier (`h2`, `http/1.1`); empty if the HTTP cache
+    /// answered, or nobody knows.
+    pub protocol: &'static str,
 }
 
 /// Why there is no response.

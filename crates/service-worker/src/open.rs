@@ -94,7 +94,7 @@ pub fn open(config: Config) -> Result<ServiceWorkers, StoreError> {
         timer: None,
         shutting_down: None,
     };
-    quarantined.extend(driver.restore_stash(&rows));
+    quarantined.extend(driver.restore_stash(rows));
     Ok(ServiceWorkers {
         handle: Handle { shared },
         driver,

@@ -18,7 +18,7 @@ use sw_types::{
 };
 
 use crate::connecting::ConnectCall;
-use crate::endpoint::Activity;
+use crate::endpoint::{Activity, KeepAlive};
 use crate::importing::Importing;
 use crate::messaging::{AboutClients, Posted};
 use crate::router_rules::CompiledRoutes;
@@ -63,11 +63,7 @@ pub(crate) enum ToDriver {
     /// News for the registry that nobody waits for.
     Tell(Input),
     /// An operation for the registry whose promise someone waits for.
-    Ask(
-        PromiseId,
-        Box<Input>,
-        oneshot::Sender<Result<Settled, JobError>>,
-    ),
+    Ask(PromiseId, Box<Input>, oneshot::Sender<Answered>),
     /// Everything before this has been taken.
     Marker(oneshot::Sender<()>),
     /// What does a registration look like to scripts?
@@ -111,6 +107,10 @@ pub(crate) enum ToDriver {
     /// Stop all workers, finish all writes, end.
     ShutDown(oneshot::Sender<()>),
 }
+
+/// How a promise was settled; and, of a worker that runs, what keeps it from being stopped for idleness
+/// until whoever woke it has sent it something.
+pub(crate) type Answered = (Result<Settled, JobError>, Option<KeepAlive>);
 
 /// A promise that the registry will settle.
 pub(crate) type Settling = Pin<Box<dyn Future<Output = Result<Settled, JobError>> + Send>>;
@@ -228,10 +228,22 @@ impl Shared {
 
     /// Asks the registry, and waits for the promise.
     pub(crate) fn ask(&self, input: impl FnOnce(PromiseId) -> Input) -> Settling {
+        let asked = self.ask_to_run(input);
+        Box::pin(async move { asked.await.0 })
+    }
+
+    /// The same, with what keeps the worker that runs now.
+    pub(crate) fn ask_to_run(
+        &self,
+        input: impl FnOnce(PromiseId) -> Input,
+    ) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         let promise = self.promise();
         let (reply, settled) = oneshot::channel();
         self.send(ToDriver::Ask(promise, Box::new(input(promise)), reply));
-        Box::pin(async move { settled.await.unwrap_or_else(|_| Err(shut_down_error())) })
+        Box::pin(async move {
+            let gone = |_| (Err(shut_down_error()), None);
+            settled.await.unwrap_or_else(gone)
+        })
     }
 
     /// The environment of a client: a window or worker of the host's, or a service worker.

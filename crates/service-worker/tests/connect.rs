@@ -185,7 +185,7 @@ async fn what_is_the_callers_own_fault_is_said_at_once() {
 
 /// Refused, absent, not listening, partitioned away: nobody can tell which.
 #[tokio::test]
-async fn refusal_and_absence_settle_in_the_same_time_class() {
+async fn refusal_and_absence_settle_in_the_same_time_class_and_store_nothing() {
     let undecided = NativeWorker::new().on_connect(|_, _| async {});
     for (service, policies) in [
         (Some(refusing()), Policies::seeds()),
@@ -201,6 +201,11 @@ async fn refusal_and_absence_settle_in_the_same_time_class() {
         }
         let page = house.page(1, PAGE);
         let mut times = BTreeSet::new();
+        // The service has stopped, and has to be started first.
+        for _ in 0..3 {
+            house.pass_seconds(31).await;
+        }
+        let stored = house.commits();
         for _ in 0..8 {
             let connecting = house.handle.connect(page, SERVICE, &url(PAGE));
             let (millis, result) = house.takes(connecting).await;
@@ -209,6 +214,13 @@ async fn refusal_and_absence_settle_in_the_same_time_class() {
             times.insert(millis);
         }
         assert!(times.len() > 1, "there is jitter: {times:?}");
+        house.pass_seconds(31).await;
+        assert_eq!(house.commits(), stored, "it left a trace");
+        assert_eq!(
+            house.asked().len(),
+            usize::from(installed),
+            "nor is the network asked"
+        );
     }
 }
 

@@ -10,6 +10,8 @@ mod common;
 mod cuts;
 #[path = "stash/damage.rs"]
 mod damage;
+#[path = "stash/histories.rs"]
+mod histories;
 #[path = "stash/restart.rs"]
 mod restart;
 

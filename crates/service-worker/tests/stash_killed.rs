@@ -60,9 +60,11 @@ impl RegistryStore for Confirming {
                 say(&format!("Q {text}"));
             }
             if let Some((_, Kind::Message(_))) = record::parse_key(key) {
-                let row: StoredMessage = record::decode(key, value).unwrap();
-                let text = String::from_utf8(row.payload.unwrap()).unwrap();
-                say(&format!("A {text}"));
+                let row: Vec<StoredMessage> = record::decode(key, value).unwrap();
+                for message in row {
+                    let text = String::from_utf8(message.payload.unwrap()).unwrap();
+                    say(&format!("A {text}"));
+                }
             }
         }
         Ok(())

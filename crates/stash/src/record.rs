@@ -7,7 +7,7 @@ use sw_types::{RegistrationId, Timestamp, WorkerId};
 
 use crate::EntryId;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Version and checksum.
 const HEAD: usize = 5;
 const ENTRY: u8 = b'e';
@@ -69,6 +69,16 @@ pub struct StoredMessage {
     pub ports: Vec<Option<EntryId>>,
 }
 
+/// How far the messages of an entry are, by their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "it is written field by field")]
+pub struct StoredCursor {
+    /// Those below this one may have been given to a worker.
+    pub granted: u64,
+    /// Those below this one are over, though they may still be there.
+    pub consumed: u64,
+}
+
 /// Something damaged that is kept for whoever wants to look at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_structs, reason = "it is written field by field")]
@@ -89,14 +99,13 @@ pub enum Kind {
     Entry,
     /// A [`StoredCarried`].
     Carried,
-    /// A [`StoredMessage`], by its number.
+    /// Some [`StoredMessage`]s, by the number of the first; the others have the numbers after it.
     Message(u64),
     /// The payload of the message of this number, as [`encode_bytes`] has it.
     Body(u64),
     /// How often the message of this number was delivered again, as [`u32`].
     Attempts(u64),
-    /// The messages of an entry whose numbers are below this one may have been given to a worker, as
-    /// [`u64`].
+    /// A [`StoredCursor`].
     Cursor,
 }
 
@@ -105,7 +114,7 @@ pub enum Kind {
 #[non_exhaustive]
 pub enum RecordError {
     /// It is too short, or of another version.
-    #[error("it is no record of version 2")]
+    #[error("it is no record of version 3")]
     Version,
     /// Its bytes are not those that were written.
     #[error("its checksum does not match")]
@@ -231,6 +240,27 @@ pub fn decode_bytes<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], Record
     }
 }
 
+/// How many [`StoredMessage`]s a record holds, of which this is the content; the rest is not looked at.
+///
+/// # Errors
+/// [`RecordError::Content`], also if there are none.
+pub fn count(content: &[u8]) -> Result<u64, RecordError> {
+    match postcard::take_from_bytes::<u64>(content) {
+        Ok((count @ 1.., _)) => Ok(count),
+        Ok(_) | Err(_) => Err(RecordError::Content),
+    }
+}
+
+/// The registration of a [`StoredEntry`] or [`StoredCarried`], of whose record this is the content; the
+/// rest is not looked at.
+///
+/// # Errors
+/// [`RecordError::Content`]
+pub fn registration(content: &[u8]) -> Result<RegistrationId, RecordError> {
+    let taken = postcard::take_from_bytes(content).map_err(|_| RecordError::Content)?;
+    Ok(taken.0)
+}
+
 fn checksum(key: &[u8], record: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -256,6 +286,44 @@ mod tests {
         let sum = checksum(key, &record);
         record[1..HEAD].copy_from_slice(&sum);
         assert!(matches!(decode::<u8>(key, &record), Ok(7)));
+    }
+
+    #[test]
+    fn the_registration_is_read_without_the_rest() {
+        let registration = RegistrationId(300);
+        let (key, peer) = (key(EntryId(1), Kind::Carried), Some(EntryId(2)));
+        let carried = encode(&key, &StoredCarried { registration, peer }).unwrap();
+        let entry = StoredEntry {
+            registration,
+            stashed_by: WorkerId(1),
+            activated: true,
+            created: Timestamp(0),
+            name: "name".to_owned(),
+            place: 1,
+            peer,
+        };
+        for record in [carried, encode(&key, &entry).unwrap()] {
+            let content = decode_bytes(&key, &record).unwrap();
+            assert_eq!(super::registration(content), Ok(registration));
+        }
+        assert_eq!(super::registration(&[]), Err(RecordError::Content));
+    }
+
+    #[test]
+    fn messages_are_counted_without_being_read() {
+        let key = key(EntryId(1), Kind::Message(2));
+        let message = StoredMessage {
+            payload: Some(vec![1; 300]),
+            bytes: 300,
+            ports: Vec::new(),
+        };
+        for count in [1, 2, 300] {
+            let record = encode(&key, &vec![message.clone(); count]).unwrap();
+            let content = decode_bytes(&key, &record).unwrap();
+            assert_eq!(super::count(content), Ok(count as u64));
+        }
+        assert_eq!(super::count(&[0]), Err(RecordError::Content));
+        assert_eq!(super::count(&[]), Err(RecordError::Content));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::{EntryId, Item, Stash};
 pub(crate) struct Worker {
     pub(crate) registration: RegistrationId,
     pub(crate) state: WorkerState,
-    /// Its set of event types to handle.
-    pub(crate) handles: EventTypes,
+    /// Its set of event types to handle; `None` while nobody has said: its script is being evaluated
+    /// for the first time that this is heard of.
+    pub(crate) handles: Option<EventTypes>,
     pub(crate) run: Run,
     /// It has just run and had no `message` listener, whatever its first evaluation had. It is not
     /// woken again for messages that it let wait.
@@ -53,7 +54,7 @@ impl Worker {
         Self {
             registration,
             state,
-            handles: EventTypes::NONE,
+            handles: None,
             run: Run::Stopped,
             deaf: false,
             failures: 0,
@@ -63,11 +64,14 @@ impl Worker {
 
     /// "Listener check: a running worker by its listeners now, a stopped one by the snapshot."
     pub(crate) const fn readiness(&self, event: EventType) -> Readiness {
+        let Some(handles) = self.handles else {
+            return Readiness::Wait;
+        };
         match self.run {
             Run::Running { listeners, .. } if listeners.contains(event) => Readiness::Listens,
             Run::Running { .. } => Readiness::NobodyListens,
             Run::Waking => Readiness::Wait,
-            Run::Stopped if !self.handles.contains(event) => Readiness::NobodyListens,
+            Run::Stopped if !handles.contains(event) => Readiness::NobodyListens,
             Run::Stopped if self.retry_at.is_some() => Readiness::Wait,
             Run::Stopped if self.deaf && matches!(event, EventType::Message) => Readiness::Wait,
             Run::Stopped => Readiness::Wake,
@@ -92,7 +96,7 @@ impl<P, M> Stash<P, M> {
             return tracing::warn!(%worker, %state, "behind what is known of this worker");
         }
         record.state = state;
-        record.handles = handles.unwrap_or(record.handles);
+        record.handles = handles.or(record.handles);
         let collection = self.collections.entry(registration).or_default();
         collection.workers.insert(worker);
         if state >= WorkerState::Activating {

@@ -348,6 +348,52 @@ fn close_comes_after_the_last_message_and_ends_the_entry() {
 }
 
 #[test]
+fn a_close_that_comes_while_the_script_is_evaluated_waits_for_its_listeners() {
+    for (listens, heard) in [(EventType::Close, true), (EventType::Fetch, false)] {
+        let now = Instant::now();
+        let mut stash = Stash::<u8, &str>::new(Limits::default());
+        let (registration, worker) = (RegistrationId(1), WorkerId(1));
+        // Top-level code adds it; nobody knows yet what the worker listens to.
+        let state = WorkerState::Parsed;
+        let entry = stash.add(NewEntry {
+            registration,
+            worker,
+            state,
+            name: "early".to_owned(),
+            port: 1,
+            created: Timestamp(0),
+        });
+        let entry = entry.unwrap();
+        stash.handle_input(now, Input::PeerClosed { entry });
+        assert_eq!(stash.poll_output(), None);
+        let handles = EventTypes::NONE.with(listens);
+        stash.handle_input(
+            now,
+            Input::Worker {
+                registration,
+                worker,
+                state,
+                handles,
+            },
+        );
+        let listeners = handles;
+        stash.handle_input(now, Input::Running { worker, listeners });
+        let outputs: Vec<_> = std::iter::from_fn(|| stash.poll_output()).collect();
+        let wakes = matches!(&outputs[..], [Output::Wake { .. }, ..]);
+        let delivers = matches!(
+            outputs.last(),
+            Some(Output::Deliver {
+                item: Item::Close,
+                ..
+            })
+        );
+        assert_eq!((wakes, delivers), (heard, heard), "{outputs:?}");
+        let closes = matches!(&outputs[..], [Output::ClosePort { .. }]);
+        assert_eq!(closes, !heard, "{outputs:?}");
+    }
+}
+
+#[test]
 fn a_close_that_nobody_listens_for_wakes_nobody_and_ends_the_entry() {
     let (mut stopped, entry) = World::activated(MESSAGE);
     assert_eq!(stopped.input(Input::PeerClosed { entry }), [closed(entry)]);

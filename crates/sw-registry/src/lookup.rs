@@ -18,6 +18,7 @@ use url::{Position, Url};
 use self::scopes::ScopeIndex;
 use self::table_key::TableKey;
 use crate::Provenance;
+use crate::stored_rows::Group;
 use crate::waking::Sleeping;
 
 /// Its hashes are keyed: origins are chosen by whoever owns a domain.
@@ -97,13 +98,21 @@ pub struct Lookup(Arc<Tables>);
 #[derive(Debug, Default)]
 struct Tables {
     /// What can be matched.
-    scopes: DashMap<TableKey, ScopeIndex>,
+    scopes: DashMap<TableKey, Scopes>,
     /// How many keys of `scopes` are of an origin, by its serialization.
     origins: DashMap<Box<str>, usize>,
     /// None of what was stored and is gone. What is stored and not in here sleeps.
     registrations: DashMap<RegistrationId, Option<Arc<Snapshot>>>,
     sleeping: Arc<Sleeping>,
     clients: DashMap<ClientId, ClientEntry>,
+}
+
+/// What is listed of a storage key.
+#[derive(Debug)]
+enum Scopes {
+    /// What was stored, until somebody asks for it.
+    Asleep(Group),
+    Awake(ScopeIndex),
 }
 
 #[derive(Debug)]
@@ -118,13 +127,16 @@ impl Lookup {
     #[must_use]
     pub fn match_registration(&self, key: &StorageKey, url: &Url) -> Option<Arc<Snapshot>> {
         let url = without_userinfo(url);
-        let (id, at, snapshots) = {
-            let scopes = self.0.scopes.get(&TableKey::of(key))?;
+        let matched = self.read_scopes(key, |scopes| {
             let at = scopes.longest_prefix_of(url.as_str())?;
-            match scopes.snapshots()[at].get() {
-                Some(snapshot) => return Some(Arc::clone(snapshot)),
-                None => (scopes.id(at), at, Arc::clone(scopes.snapshots())),
-            }
+            Some(match scopes.snapshots()[at].get() {
+                Some(snapshot) => Ok(Arc::clone(snapshot)),
+                None => Err((scopes.id(at), at, Arc::clone(scopes.snapshots()))),
+            })
+        });
+        let (id, at, snapshots) = match matched?? {
+            Ok(snapshot) => return Some(snapshot),
+            Err(stored) => stored,
         };
         let snapshot = self.snapshot(id)?;
         Some(Arc::clone(snapshots[at].get_or_init(|| snapshot)))
@@ -134,8 +146,10 @@ impl Lookup {
     #[must_use]
     pub fn match_registration_id(&self, key: &StorageKey, url: &Url) -> Option<RegistrationId> {
         let url = without_userinfo(url);
-        let scopes = self.0.scopes.get(&TableKey::of(key))?;
-        Some(scopes.id(scopes.longest_prefix_of(url.as_str())?))
+        let matched = self.read_scopes(key, |scopes| {
+            Some(scopes.id(scopes.longest_prefix_of(url.as_str())?))
+        });
+        matched?
     }
 
     /// Whether anything is registered for a URL's origin, in any partition: one look-up, and no
@@ -191,8 +205,8 @@ impl Lookup {
 
     /// The registrations of a storage key, in the order of their scopes.
     pub(crate) fn registration_ids(&self, key: &StorageKey) -> Vec<RegistrationId> {
-        let scopes = self.0.scopes.get(&TableKey::of(key));
-        scopes.map_or_else(Vec::new, |scopes| scopes.ids().collect())
+        let ids = self.read_scopes(key, |scopes| scopes.ids().collect());
+        ids.unwrap_or_default()
     }
 
     /// The registration with just this scope.
@@ -201,8 +215,10 @@ impl Lookup {
         key: &StorageKey,
         scope: &ScopeUrl,
     ) -> Option<RegistrationId> {
-        let scopes = self.0.scopes.get(&TableKey::of(key))?;
-        Some(scopes.id(scopes.find(scope.as_str()).ok()?))
+        let found = self.read_scopes(key, |scopes| {
+            Some(scopes.id(scopes.find(scope.as_str()).ok()?))
+        });
+        found?
     }
 
     /// Shows readers what was stored.
@@ -214,11 +230,8 @@ impl Lookup {
             origins: DashMap::with_capacity_and_hasher(settled.keys(), RandomState::default()),
             ..Tables::default()
         }));
-        let rows = settled.rows();
-        for (key, places) in settled.of_keys() {
-            let of_key = places.iter().map(|at| &rows.rows()[*at]);
-            let listed = of_key.map(|row| (rows.scope(row), row.id, None));
-            lookup.insert(key, ScopeIndex::new(listed));
+        for (key, group) in settled.groups() {
+            lookup.insert(key, Scopes::Asleep(group));
         }
         lookup
     }
@@ -232,30 +245,23 @@ impl Lookup {
         if listed {
             let key = &snapshot.storage_key;
             // There is one writer, so nothing happens between reading and inserting.
-            let scopes = self
-                .0
-                .scopes
-                .get(&TableKey::of(key))
-                .map(|scopes| scopes.with(&snapshot));
-            match scopes {
-                Some(scopes) => self.swap(key, scopes),
-                None => self.insert(key, ScopeIndex::default().with(&snapshot)),
+            match self.read_scopes(key, |scopes| scopes.with(&snapshot)) {
+                Some(scopes) => self.swap(key, Scopes::Awake(scopes)),
+                None => {
+                    let scopes = ScopeIndex::default().with(&snapshot);
+                    self.insert(key, Scopes::Awake(scopes));
+                }
             }
         }
     }
 
     /// Takes a registration out of what can be matched; clients that use it still do.
     pub(crate) fn unlist(&self, key: &StorageKey, scope: &str) {
-        let Some(left) = self
-            .0
-            .scopes
-            .get(&TableKey::of(key))
-            .map(|it| it.without(scope))
-        else {
+        let Some(left) = self.read_scopes(key, |it| it.without(scope)) else {
             return;
         };
         match left {
-            Some(left) => self.swap(key, left),
+            Some(left) => self.swap(key, Scopes::Awake(left)),
             None => self.remove(key),
         }
     }
@@ -291,12 +297,41 @@ impl Lookup {
         self.0.clients.remove(&client);
     }
 
-    fn swap(&self, key: &StorageKey, scopes: ScopeIndex) {
+    /// Reads what is listed of a storage key; `None` if nothing is.
+    fn read_scopes<T>(&self, key: &StorageKey, read: impl FnOnce(&ScopeIndex) -> T) -> Option<T> {
+        let key = TableKey::of(key);
+        let group = match self.0.scopes.get(&key)?.value() {
+            Scopes::Awake(scopes) => return Some(read(scopes)),
+            Scopes::Asleep(group) => *group,
+        };
+        // No lock is held meanwhile. Who else does this does the same, and what a writer has shown by
+        // then stays.
+        let scopes = self.list(group);
+        if let Some(mut found) = self.0.scopes.get_mut(&key) {
+            if let Scopes::Asleep(_) = found.value() {
+                *found = Scopes::Awake(scopes);
+            }
+        }
+        match self.0.scopes.get(&key)?.value() {
+            Scopes::Awake(scopes) => Some(read(scopes)),
+            Scopes::Asleep(_) => None,
+        }
+    }
+
+    /// Lists what was stored of a storage key.
+    fn list(&self, group: Group) -> ScopeIndex {
+        let settled = self.0.sleeping.rows();
+        let rows = settled.rows();
+        let of_key = settled.places(group).iter().map(|at| &rows.rows()[*at]);
+        ScopeIndex::new(of_key.map(|row| (rows.scope(row), row.id, None)))
+    }
+
+    fn swap(&self, key: &StorageKey, scopes: Scopes) {
         self.0.scopes.insert(TableKey::of(key), scopes);
     }
 
     /// The scopes of a storage key that had none.
-    fn insert(&self, key: &StorageKey, scopes: ScopeIndex) {
+    fn insert(&self, key: &StorageKey, scopes: Scopes) {
         self.swap(key, scopes);
         let origin = key.origin().as_str().into();
         *self.0.origins.entry(origin).or_default() += 1;

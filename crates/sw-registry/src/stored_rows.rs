@@ -287,6 +287,21 @@ impl Settled {
         self.rows.keys.len()
     }
 
+    /// The rows of each storage key.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&StorageKey, Group)> {
+        let mut start = 0;
+        self.of_keys().map(move |(key, places)| {
+            let group = Group(start, places.len());
+            start += places.len();
+            (key, group)
+        })
+    }
+
+    /// The places of a group's rows, in the order of their scopes.
+    pub(crate) fn places(&self, group: Group) -> &[usize] {
+        &self.by_key[group.0..group.0 + group.1]
+    }
+
     /// The rows of each storage key, in the order of their scopes.
     pub(crate) fn of_keys(&self) -> impl Iterator<Item = (&StorageKey, &[usize])> {
         let rows = &self.rows.rows;
@@ -294,6 +309,11 @@ impl Settled {
         of_keys.map(|of_key| (self.rows.key(&rows[of_key[0]]), of_key))
     }
 }
+
+/// The rows of one storage key: where they begin among all that are sorted by key, and how many they
+/// are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group(usize, usize);
 
 impl fmt::Debug for StoredRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

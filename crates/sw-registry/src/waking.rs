@@ -192,6 +192,33 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_changes_what_is_listed_of_a_key_whether_anybody_has_asked_for_it_or_not() {
+        for asked in [true, false] {
+            let mut rows = StoredRows::default();
+            let stored = registration();
+            rows.push(&stored).unwrap();
+            let mut registry = registry(rows);
+            let lookup = registry.lookup();
+            let (key, at) = (&stored.storage_key, stored.scope.url());
+            if asked {
+                assert_eq!(lookup.match_registration_id(key, at), Some(stored.id));
+            }
+            let below = at.join("below/").unwrap();
+            let mut other = registry.snapshot_of(&registry.registrations[&stored.id]);
+            other.id = sw_types::RegistrationId(70);
+            other.scope = below.clone().try_into().unwrap();
+            lookup.publish(other, true);
+            assert_eq!(lookup.match_registration_id(key, at), Some(stored.id));
+            let found = lookup.match_registration_id(key, &below);
+            assert_eq!(found, Some(sw_types::RegistrationId(70)));
+            lookup.unlist(key, below.as_str());
+            registry.clear(stored.id);
+            assert_eq!(lookup.match_registration_id(key, &below), None);
+            assert!(!lookup.has_origin(at));
+        }
+    }
+
+    #[test]
     fn readers_see_the_same_of_a_registration_whether_it_sleeps_or_not() {
         let mut rows = StoredRows::default();
         let stored = registration();

@@ -257,6 +257,7 @@ impl Network for Scripts {
                 body: "hello".into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

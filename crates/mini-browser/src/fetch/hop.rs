@@ -27,6 +27,8 @@ pub struct Hopped {
     pub source: Source,
     /// What the client's own worker, and its router rules, had part in.
     pub timing: ServiceWorkerTiming,
+    /// By which protocol the network answered, as an ALPN identifier; empty if it did not.
+    pub protocol: &'static str,
 }
 
 /// Who answered.

@@ -241,14 +241,19 @@ fn checked(
         response,
         source,
         timing,
+        protocol,
     } = hopped;
     let now = fetching.service.clock.now();
-    fetching.timing.answered(now, timing);
+    fetching.timing.answered(now, timing, protocol);
     let request = &fetching.params.head;
-    let head = match source {
+    let mut head = match source {
         Source::Network | Source::Url => filter_network(request, response.head)?,
         Source::OwnWorker | Source::FallThrough => response.head,
     };
+    // "… then set request's timing allow failed flag. Otherwise, if request's timing allow failed flag is
+    // unset, then set internalResponse's timing allow passed flag."
+    fetching.timing_allow_failed |= !head.timing_allow_passed;
+    head.timing_allow_passed = !fetching.timing_allow_failed;
     embedder_policy(fetching, tainting, &head)?;
     Ok(FetchedResponse {
         body: Some(response.body),

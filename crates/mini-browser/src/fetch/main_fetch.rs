@@ -33,6 +33,7 @@ pub(super) async fn fetch(
         use_cors_preflight: params.head.use_cors_preflight,
         params,
         redirects: Redirect::default(),
+        timing_allow_failed: false,
         inflight: None,
         timing: FetchTiming::starting(service.clock.now()),
     };
@@ -62,6 +63,8 @@ pub(super) struct Fetching<'a> {
     /// The request's *use-CORS-preflight flag*. (That of the head says whether the current hop needs
     /// a preflight, for whatever reason.)
     pub(super) use_cors_preflight: bool,
+    /// The request's *timing allow failed flag*: a response before did not show its timing.
+    pub(super) timing_allow_failed: bool,
     /// What the body counts among the client's keepalive requests.
     pub(super) inflight: Option<Inflight>,
     /// When it did what.

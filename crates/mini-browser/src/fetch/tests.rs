@@ -77,6 +77,7 @@ impl Hop for Table {
                 },
                 source: answer.source,
                 timing: ServiceWorkerTiming::default(),
+                protocol: "",
             })
         })
     }

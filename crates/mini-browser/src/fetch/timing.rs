@@ -20,6 +20,8 @@ pub struct FetchTiming {
     pub response_start: Option<Instant>,
     /// How many redirects were followed.
     pub redirects: u16,
+    /// *ALPN negotiated protocol* of the *final connection timing info*; empty without a connection.
+    pub protocol: &'static str,
 }
 
 impl FetchTiming {
@@ -31,12 +33,19 @@ impl FetchTiming {
             worker: ServiceWorkerTiming::default(),
             response_start: None,
             redirects: 0,
+            protocol: "",
         }
     }
 
     /// A hop has answered.
-    pub(super) fn answered(&mut self, now: Instant, worker: ServiceWorkerTiming) {
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        worker: ServiceWorkerTiming,
+        protocol: &'static str,
+    ) {
         self.response_start = Some(now);
+        self.protocol = protocol;
         if self.worker == ServiceWorkerTiming::default() {
             self.worker = worker;
         }
@@ -45,6 +54,7 @@ impl FetchTiming {
     /// Another fetch has come further: its own hop of a navigation, whose redirects are followed here.
     pub(crate) fn followed(&mut self, hop: Self) {
         self.response_start = hop.response_start;
+        self.protocol = hop.protocol;
         if self.worker == ServiceWorkerTiming::default() {
             self.worker = hop.worker;
         }

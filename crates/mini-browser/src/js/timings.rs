@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use futures_channel::mpsc;
 use futures_core::Stream;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use service_worker::Body;
 use service_worker::fetch_router::RouterSourceEnum;
@@ -72,11 +71,7 @@ impl Timings {
         };
         // Without a body, the entry is added here.
         let body = body?;
-        Some(Body::from_stream(body.inspect(move |chunk| {
-            if let Ok(chunk) = chunk {
-                ending.count(chunk.len());
-            }
-        })))
+        Some(body.inspected(move |chunk| ending.count(chunk.len())))
     }
 }
 
@@ -243,9 +238,10 @@ impl Measured {
         let head = self.response.as_ref().map(|(head, _)| head);
         let source = self.response.as_ref().map(|(_, source)| *source);
         let of_network = source == Some(Source::Network);
-        // *TAO check*: a worker's answer is its client's own business.
+        // "If response's timing allow passed flag is not set, then set timingInfo to a new opaque timing
+        // info." (*Fetch*, "fetch response handover".)
         let is_hidden = match head {
-            Some(head) => of_network && !head.timing_allow_passed,
+            Some(head) => source != Some(Source::Url) && !head.timing_allow_passed,
             None => true,
         };
         let is_opaque = head.is_some_and(|head| head.response_type == ResponseType::Opaque);
@@ -294,7 +290,7 @@ impl Measured {
                 .filter(|_| !is_opaque && !is_hidden)
                 .and_then(|head| mime_essence(&head.headers))
                 .unwrap_or_default(),
-            "nextHopProtocol": if of_network && !is_hidden && !from_cache { "http/1.1" } else { "" },
+            "nextHopProtocol": if of_network && !is_hidden && !from_cache { timing.protocol } else { "" },
             "deliveryType": match worker.final_router_source {
                 Some(RouterSourceEnum::Cache) => "cache-storage",
                 _ if from_cache && !is_hidden => "cache",

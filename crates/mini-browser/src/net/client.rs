@@ -330,6 +330,11 @@ impl Shared {
             body,
             from_cache: false,
             sent_credentials,
+            protocol: if head.version == Version::HTTP_2 {
+                "h2"
+            } else {
+                "http/1.1"
+            },
         })
     }
 
@@ -410,7 +415,7 @@ impl Shared {
             return Err(Failure {
                 unsent: None,
                 is_stale: false,
-                kind: NetworkErrorKind::Blocked("a stream cannot be sent over HTTP/1.1"),
+                kind: NetworkErrorKind::Blocked("HTTP/1.1, over which no stream can be sent"),
             });
         }
         let (responding, sent) = sender.send(message);
@@ -470,6 +475,7 @@ fn from_cache(stored: &Stored, without_network: bool) -> NetworkResponse {
         body: Body::from(stored.body.clone()),
         from_cache: without_network,
         sent_credentials,
+        protocol: "",
     }
 }
 

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use service_worker::Policies;
 
 const HOSTS: [&str; 3] = ["site.example", "api.site.example", "other.example"];
-const WORKER: &str = "addEventListener('install', () => skipWaiting());
+const WORKER: &str = "const run = `run ${Math.random()}`;
+    addEventListener('install', () => skipWaiting());
     addEventListener('activate', (event) => event.waitUntil(clients.claim()));
     addEventListener('fetch', (event) => {
         if (event.request.url.endsWith('/from-worker')) {
             event.respondWith(new Response('worker', { headers: { 'x-made': '1' } }));
         }
+        if (event.request.url.endsWith('/run')) event.respondWith(new Response(run));
     });";
 
 async fn serve(request: ServerRequest) -> ServerResponse {
@@ -241,5 +243,29 @@ async fn a_local_fetch_is_answered_by_the_worker_of_its_own_origin_or_by_nobody(
         decision.to_string().contains("the local worker, "),
         "{decision}"
     );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_fetch_fails_because_its_worker_is_about_to_be_stopped_for_idleness() {
+    let mut policies = Policies::shipping();
+    policies.limits.idle = std::time::Duration::from_millis(2);
+    let world = World::start(policies).await;
+    let script = "await navigator.serviceWorker.register('/sw.js');
+        const container = navigator.serviceWorker;
+        if (container.controller === null) await new Promise((done) => { container.oncontrollerchange = done; });
+        const failed = [], runs = new Set();
+        for (let i = 0; i < 60; i += 1) {
+            try {
+                const text = await (await fetch('/run')).text();
+                if (!text.startsWith('run ')) failed.push([i, text]);
+                runs.add(text);
+            } catch (e) {
+                failed.push([i, e.name]);
+            }
+            await new Promise((done) => setTimeout(done, i % 5));
+        }
+        return [failed, runs.size > 10];";
+    assert_eq!(world.run(script).await, json!([[], true]));
     world.end().await;
 }

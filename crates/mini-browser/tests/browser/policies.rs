@@ -59,8 +59,9 @@ async fn serve(request: ServerRequest) -> ServerResponse {
     let mut response = match (request.host.as_str(), request.path()) {
         ("site.example", "/sw.js") => ServerResponse::ok("text/javascript", OWN_WORKER),
         ("service.example", "/sw.js") => ServerResponse::ok("text/javascript", SERVICE_WORKER),
-        ("site.example", "/page") => ServerResponse::ok("text/html", "<!DOCTYPE html><p>page"),
-        ("other.example", "/any") | (_, "/f/pass" | "/f/installs" | "/own/pass") => {
+        (_, "/page") => ServerResponse::ok("text/html", "<!DOCTYPE html><p>page"),
+        (_, "/redirect") => ServerResponse::status(StatusCode::FOUND),
+        (_, "/any" | "/f/pass" | "/f/installs" | "/own/pass") => {
             ServerResponse::ok("text/javascript", SCRIPT)
         }
         _ => ServerResponse::status(StatusCode::NOT_FOUND),
@@ -354,6 +355,58 @@ async fn an_embedder_policy_wants_a_word_from_what_workers_answer() {
     for url in [MADE, PASS, OWN_PASS] {
         assert_eq!(fetched(&page, url, NO_CORS).await, "opaque", "{url}");
     }
+    page.close().await;
+    world.end().await;
+}
+
+/// When a resource came, as far as the page may see it: its worker's start, the response's, its size.
+async fn timed(page: &Page, url: &str) -> Value {
+    let statements = format!(
+        "performance.clearResourceTimings();
+        await (await fetch('{url}')).text();
+        const [entry] = performance.getEntriesByType('resource');
+        return [entry.workerStart > 0, entry.responseStart > 0, entry.decodedBodySize > 0, entry.redirectStart > 0];"
+    );
+    run(page, &statements).await
+}
+
+#[tokio::test]
+async fn when_an_answer_came_is_shown_if_every_response_on_its_way_allows_it() {
+    let world = World::start().await;
+    // Of a site without a worker of its own.
+    let url = "https://other.example/page".parse().unwrap();
+    let page = world.browser.navigate(&url).await.unwrap();
+    const TIMED: &str = "&timing-allow-origin=*";
+    for url in [MADE, PASS] {
+        let url = format!("{url}{ALLOW}");
+        assert_eq!(
+            timed(&page, &url).await,
+            json!([false, false, false, false]),
+            "{url}"
+        );
+        assert!(is_fall_through(&page));
+        let url = format!("{url}{TIMED}");
+        let shown = json!([true, true, true, false]);
+        assert_eq!(timed(&page, &url).await, shown, "{url}");
+        assert!(is_fall_through(&page));
+    }
+    // What the network answered was no worker's, though one was asked.
+    let none = format!("https://service.example/f/none{ALLOW}{TIMED}");
+    assert_eq!(
+        timed(&page, &none).await,
+        json!([false, true, false, false])
+    );
+    let any = "https%3A%2F%2Fservice.example%2Fany%3Faccess-control-allow-origin%3D*%26timing-allow-origin%3D*";
+    let redirect = format!("https://service.example/redirect{ALLOW}&location={any}");
+    assert_eq!(
+        timed(&page, &redirect).await,
+        json!([false, false, false, false])
+    );
+    let redirect = format!("{redirect}{TIMED}");
+    assert_eq!(
+        timed(&page, &redirect).await,
+        json!([false, true, true, true])
+    );
     page.close().await;
     world.end().await;
 }

@@ -206,7 +206,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     16,
                     316,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
                 [
@@ -217,7 +217,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     3,
                     303,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
                 [
@@ -250,7 +250,7 @@ async fn a_page_sees_when_its_resources_came_and_of_others_what_they_allow() {
                     true,
                     21,
                     321,
-                    "http/1.1",
+                    "h2",
                     true
                 ],
             ],

@@ -140,6 +140,7 @@ impl Network for OneScript {
                 body: "worker".into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

@@ -78,11 +78,11 @@ fn fill(path: &Path) {
             &mut batch,
             id,
             Kind::Message(number),
-            &StoredMessage {
+            &vec![StoredMessage {
                 payload: Some(vec![7; 64]),
                 bytes: 64,
                 ports: Vec::new(),
-            },
+            }],
         );
     }
     let (mut store, _) = RedbStore::open(path).expect("the profile");

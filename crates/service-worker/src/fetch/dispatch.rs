@@ -222,17 +222,17 @@ async fn send(
     }
     for _ in 0..WAKES {
         let initiator = initiator.clone();
-        let woken = shared
-            .ask(|promise| Input::Wake {
+        let (woken, _awake) = shared
+            .ask_to_run(|promise| Input::Wake {
                 promise,
                 registration,
                 initiator,
             })
-            .await?;
-        let Settled::Running(worker) = woken else {
-            return Err(JobError::Abort(format!("a wake settled with {woken:?}")));
+            .await;
+        let Settled::Running(worker) = woken? else {
+            return Err(JobError::Abort("a wake settled otherwise".to_owned()));
         };
-        // It may be stopped again this very moment.
+        // It may have been stopped this very moment, for another reason than idleness.
         let Some(endpoint) = shared.endpoint(worker) else {
             continue;
         };

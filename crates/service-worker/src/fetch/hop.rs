@@ -146,7 +146,7 @@ impl Hop<'_> {
             shared,
             head,
             client,
-            environment,
+            ..
         } = self.asked;
         let event = dispatch::own_event(head, client, self.reserved);
         // "Its edges join the wait-for graph." (SEMANTICS §5.5.)
@@ -161,7 +161,7 @@ impl Hop<'_> {
         let preload = match &self.network {
             NetworkUse::Allowed { headers, cache } => {
                 let network = (headers, *cache);
-                Preload::begin(shared, controller, head, client, environment, network)
+                Preload::begin(controller, self.decided.route.own, self.asked, network)
             }
             NetworkUse::Forbidden => None,
         };
@@ -208,6 +208,10 @@ impl Hop<'_> {
             return Ok(None);
         };
         let response = self.filtered(response, fetch_router::refilter)?;
+        // "Set only when a worker answered, and zero without TAO."
+        if response.head.timing_allow_passed {
+            self.timing.start.get_or_insert(began);
+        }
         Ok(Some((response, who)))
     }
 
@@ -224,7 +228,7 @@ impl Hop<'_> {
         let body = std::mem::take(&mut self.body);
         let sent = self.asked.send(body, headers.clone(), *cache).await;
         self.attempts.ended_by_network(began, &sent);
-        sent
+        sent.map(|sent| (sent.response, sent.answered_by))
     }
 
     /// What was answered, as the request may see it.

@@ -30,6 +30,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) environment: &'a Environment,
 }
 
+/// What the network, or the HTTP cache, says.
+pub(crate) struct Sent {
+    pub(crate) response: Response,
+    pub(crate) answered_by: AnsweredBy,
+    /// [`NetworkResponse::protocol`].
+    pub(crate) protocol: &'static str,
+}
+
 impl Asked<'_> {
     /// *HTTP-network-or-cache fetch*, one hop of it, and §5.6 in the background. `more` are the
     /// headers that only the network gets.
@@ -38,7 +46,7 @@ impl Asked<'_> {
         body: Body,
         more: HeaderMap,
         cache: CacheMode,
-    ) -> Result<(Response, AnsweredBy), FetchError> {
+    ) -> Result<Sent, FetchError> {
         let (answer, installing) = self.send_and_install(body, more, cache).await?;
         for installing in installing {
             self.shared.in_background(async move {
@@ -55,7 +63,7 @@ impl Asked<'_> {
         body: Body,
         more: HeaderMap,
         cache: CacheMode,
-    ) -> Result<((Response, AnsweredBy), Vec<HeaderInstall>), FetchError> {
+    ) -> Result<(Sent, Vec<HeaderInstall>), FetchError> {
         let head = self.head;
         let mut headers = head.headers.clone();
         headers.extend(more);
@@ -77,6 +85,7 @@ impl Asked<'_> {
             body,
             from_cache,
             sent_credentials,
+            protocol,
         } = self.shared.network.send(request).await?;
         let answered_by = if from_cache {
             AnsweredBy::HttpCache
@@ -92,7 +101,12 @@ impl Asked<'_> {
             range_requested: head.headers.contains_key(RANGE),
             ..ResponseHead::new(status, headers)
         };
-        Ok(((Response { head, body }, answered_by), installing))
+        let sent = Sent {
+            response: Response { head, body },
+            answered_by,
+            protocol,
+        };
+        Ok((sent, installing))
     }
 
     /// The key under which the requester sees data of the origin that it asks.

@@ -6,12 +6,12 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use fetch_router::{Verdict, navigation_preload};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use http::{HeaderMap, HeaderName, Method};
+use http::HeaderMap;
 use sw_registry::Snapshot;
-use sw_types::fetch::{CacheMode, RequestHead, RequestMode, ResponseType, ServiceWorkersMode};
-use sw_types::{ClientId, Environment};
+use sw_types::fetch::{CacheMode, ResponseType};
 
 use super::FetchError;
 use super::hop::filtered;
@@ -19,40 +19,27 @@ use super::network::Asked;
 use crate::shared::Shared;
 use crate::{Body, PreloadResponse, Response};
 
-const SERVICE_WORKER_NAVIGATION_PRELOAD: HeaderName =
-    HeaderName::from_static("service-worker-navigation-preload");
-
 /// A preload on its way; it goes on only while it is polled.
 pub(super) struct Preload(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Preload {
     /// Begins one, if the registration wants it for this request; and what the event shows of it.
     pub(super) fn begin(
-        shared: &Arc<Shared>,
         registration: &Snapshot,
-        head: &RequestHead,
-        client: ClientId,
-        environment: &Environment,
+        own: Verdict,
+        asked: Asked<'_>,
         network: (&HeaderMap, CacheMode),
     ) -> Option<(Self, PreloadResponse)> {
         let preload = &registration.navigation_preload;
-        if head.mode != RequestMode::Navigate || head.method != Method::GET || !preload.enabled {
-            return None;
-        }
-        // "Let preloadRequest be the result of cloning the request request", with the header, and
-        // with service-workers mode "none".
-        let mut head = RequestHead {
-            service_workers: ServiceWorkersMode::None,
-            ..head.clone()
-        };
-        // Its answer is an answer to what the worker is asked, wherever redirects came from.
-        let redirects = head.url_list.len().saturating_sub(1);
-        head.url_list.drain(..redirects);
-        let value = preload.header_value.clone();
-        head.headers
-            .append(SERVICE_WORKER_NAVIGATION_PRELOAD, value);
+        let head = navigation_preload(asked.head, own, preload)?;
         let (headers, cache) = (network.0.clone(), network.1);
         let (mut sender, response) = PreloadResponse::pending();
+        let Asked {
+            shared,
+            client,
+            environment,
+            ..
+        } = asked;
         let (shared, environment) = (Arc::clone(shared), environment.clone());
         let preloading = async move {
             let asked = Asked {
@@ -76,8 +63,8 @@ async fn fetch(
     headers: HeaderMap,
     cache: CacheMode,
 ) -> Result<Response, FetchError> {
-    let (response, _) = asked.send(Body::empty(), headers, cache).await?;
-    let mut response = filtered(asked.head, response, fetch_router::filter_network)?;
+    let sent = asked.send(Body::empty(), headers, cache).await?;
+    let mut response = filtered(asked.head, sent.response, fetch_router::filter_network)?;
     // The navigation itself could follow a redirect; a worker sees of it what its own `fetch()` of
     // the request would show.
     if matches!(response.head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {

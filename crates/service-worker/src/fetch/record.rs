@@ -8,7 +8,7 @@ use sw_registry::JobError;
 use sw_types::RegistrationId;
 use url::Url;
 
-use super::hop::Answer;
+use super::network::Sent;
 use super::{AnsweredBy, FetchError};
 use crate::Clock;
 
@@ -34,6 +34,11 @@ pub struct DecisionRecord {
     pub attempts: Vec<Attempt>,
     /// Whose response was taken; `None` if the fetch failed.
     pub answered_by: Option<AnsweredBy>,
+    /// The protocol by which the network answered, as [`NetworkResponse::protocol`] has it; empty if
+    /// somebody else did, or nobody.
+    ///
+    /// [`NetworkResponse::protocol`]: crate::NetworkResponse::protocol
+    pub protocol: &'static str,
     /// When the hop began.
     pub began: Instant,
     /// How long it took, until there was the head of a response, or none.
@@ -160,6 +165,8 @@ impl fmt::Display for AnsweredBy {
 pub(super) struct Attempts<'a> {
     clock: &'a dyn Clock,
     pub(super) list: Vec<Attempt>,
+    /// The protocol by which the network answered, if it did.
+    pub(super) protocol: &'static str,
 }
 
 impl<'a> Attempts<'a> {
@@ -167,6 +174,7 @@ impl<'a> Attempts<'a> {
         Self {
             clock,
             list: Vec::new(),
+            protocol: "",
         }
     }
 
@@ -186,9 +194,12 @@ impl<'a> Attempts<'a> {
     }
 
     /// The network has answered, or not.
-    pub(super) fn ended_by_network(&mut self, began: Instant, sent: &Result<Answer, FetchError>) {
+    pub(super) fn ended_by_network(&mut self, began: Instant, sent: &Result<Sent, FetchError>) {
         match sent {
-            Ok((_, who)) => self.ended(*who, began, Outcome::Answered),
+            Ok(sent) => {
+                self.protocol = sent.protocol;
+                self.ended(sent.answered_by, began, Outcome::Answered);
+            }
             Err(error) => {
                 let outcome = Outcome::Failed(error.to_string());
                 self.ended(AnsweredBy::Network, began, outcome);

@@ -1,6 +1,8 @@
 //! What router rules ask for besides an event: a cache, and a race. (*Service Workers*, "Handle
 //! Fetch", "If activeWorker's list of router rules is not empty".)
 
+use std::time::Instant;
+
 use fetch_router::{
     EmbedderPolicy, Route, RouterRules, RouterSource, RouterSourceEnum, StaticRoute,
     cross_origin_resource_policy_check, filter_own,
@@ -14,7 +16,7 @@ use sw_types::{Environment, RegistrationId, WorkerId};
 
 use super::dispatch::{self, Dispatched};
 use super::hop::{filtered, outcome, soft_update, taken};
-use super::network::Asked;
+use super::network::{Asked, Sent};
 use super::record::{Attempts, Outcome};
 use super::{AnsweredBy, FetchError, NetworkUse, ServiceWorkerTiming};
 use crate::{Body, FetchDetail, Response};
@@ -141,17 +143,13 @@ async fn race(
     let network = std::pin::pin!(asked.send(Body::default(), headers, cache));
     let (answer, network) = match select(network, answer).await {
         Either::Left((fetched, answer)) => {
-            if let Ok((response, answered_by)) = fetched {
-                if response.head.status.is_success() {
-                    handler.goes_on();
-                    attempts.ended(own, began, Outcome::LostRace);
-                    attempts.ended(answered_by, began, Outcome::Answered);
-                    return Ok(Won::Network(Box::new(response), answered_by));
-                }
-                (answer.await, Either::Left(Ok((response, answered_by))))
-            } else {
-                (answer.await, Either::Left(fetched))
+            let is_ok = |sent: &Sent| sent.response.head.status.is_success();
+            if fetched.as_ref().is_ok_and(is_ok) {
+                handler.goes_on();
+                attempts.ended(own, began, Outcome::LostRace);
+                return won_by_network(attempts, began, fetched);
             }
+            (answer.await, Either::Left(fetched))
         }
         Either::Right((answer, network)) => (answer, Either::Right(network)),
     };
@@ -178,11 +176,18 @@ async fn race(
                 Either::Left(fetched) => fetched,
                 Either::Right(network) => network.await,
             };
-            attempts.ended_by_network(began, &fetched);
-            let (response, answered_by) = fetched?;
-            Ok(Won::Network(Box::new(response), answered_by))
+            won_by_network(attempts, began, fetched)
         }
     }
+}
+
+fn won_by_network(
+    attempts: &mut Attempts<'_>,
+    began: Instant,
+    fetched: Result<Sent, FetchError>,
+) -> Result<Won, FetchError> {
+    attempts.ended_by_network(began, &fetched);
+    fetched.map(|sent| Won::Network(Box::new(sent.response), sent.answered_by))
 }
 
 /// What comes of the event, and when it was dispatched.

@@ -10,7 +10,8 @@ use fetch_router::RouterSourceEnum;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceWorkerTiming {
-    /// *Start time*: the worker was about to be run, or asked if it ran already.
+    /// *Start time*: the worker was about to be run, or asked if it ran already. Of a fall-through worker:
+    /// only if it has answered, and its answer shows its timing.
     pub start: Option<Instant>,
     /// *Fetch event dispatch time*: the event was on its way to the worker.
     pub fetch_event_dispatch: Option<Instant>,

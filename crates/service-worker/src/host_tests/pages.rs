@@ -80,6 +80,7 @@ impl Network for Pages {
                 body: body.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }

@@ -7,13 +7,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use stash::record::{self, Kind, StoredCarried, StoredEntry};
+use stash::record::{self, Kind, StoredCarried, StoredCursor, StoredEntry};
 use stash::{EntryId, Input};
 use sw_registry::StoreWrite;
 use sw_types::{RegistrationId, StorageKey, WorkerId, WorkerState};
 
 use super::journal::Journal;
 use super::parked::Parked;
+use super::restore::Asleep;
 use super::{Arc, Bound, lock};
 use crate::HostEvent;
 use crate::driver::Driver;
@@ -30,6 +31,8 @@ pub(crate) struct Durable {
     pub(super) next_number: u64,
     /// What is kept aside, oldest first.
     pub(super) kept: VecDeque<u64>,
+    /// What is stored and not put back yet.
+    pub(super) asleep: Asleep,
     /// Ports whose rows are to be written, while others' are being written.
     to_store: Option<VecDeque<EntryId>>,
 }
@@ -48,6 +51,19 @@ pub(super) struct Known {
     pub(super) dispatched: u64,
     /// How many are between the two.
     pub(super) ahead: usize,
+    /// Messages with numbers below this are over.
+    pub(super) consumed: u64,
+    /// The rows of messages: the first and the last number of each.
+    pub(super) groups: VecDeque<(u64, u64)>,
+}
+
+impl Known {
+    pub(super) const fn cursor(&self) -> StoredCursor {
+        StoredCursor {
+            granted: self.granted,
+            consumed: self.consumed,
+        }
+    }
 }
 
 impl Driver {
@@ -103,7 +119,7 @@ impl Driver {
     }
 
     /// What the port of `id` is entangled with, for the store and the stash.
-    fn entangled(&mut self, id: EntryId, peer: Option<EntryId>) {
+    pub(super) fn entangled(&mut self, id: EntryId, peer: Option<EntryId>) {
         let writes = self.entry_row(id);
         self.durable.journal.write(writes);
         self.stash_input(Input::Entangled { entry: id, peer });

@@ -9,7 +9,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use stash::EntryId;
-use stash::record::Kind;
+use stash::record::{Kind, StoredCursor};
 use sw_registry::{StoreError, StoreWrite};
 use sw_types::{EventId, WorkerId};
 
@@ -43,7 +43,7 @@ pub(crate) struct Journal {
 struct Batch {
     writes: Vec<StoreWrite>,
     /// What each entry's [`Kind::Cursor`] is to be.
-    cursors: BTreeMap<EntryId, u64>,
+    cursors: BTreeMap<EntryId, StoredCursor>,
     then: Vec<Then>,
 }
 
@@ -67,9 +67,14 @@ impl Journal {
         self.next.writes.extend(writes);
     }
 
-    pub(super) fn cursor(&mut self, entry: EntryId, cursor: u64) {
-        self.next.cursors.insert(entry, cursor);
+    pub(super) fn cursor(&mut self, entry: EntryId, cursor: StoredCursor) {
+        self.cursor_at_leisure(entry, cursor);
         self.urgent = true;
+    }
+
+    /// As [`Self::cursor`], without hurry.
+    pub(super) fn cursor_at_leisure(&mut self, entry: EntryId, cursor: StoredCursor) {
+        self.next.cursors.insert(entry, cursor);
     }
 
     /// Nothing of this entry is written any more.
@@ -119,7 +124,7 @@ impl Journal {
     pub(super) fn then_behind(&mut self, entry: EntryId, number: u64, then: Then) {
         let is_behind = |batch: &&mut Batch| {
             let cursor = batch.cursors.get(&entry);
-            cursor.is_some_and(|cursor| *cursor > number)
+            cursor.is_some_and(|cursor| cursor.granted > number)
         };
         match self.under_way.as_mut().filter(is_behind) {
             Some(batch) => batch.then.push(then),
@@ -186,7 +191,7 @@ impl Driver {
             let batch = self.durable.journal.committed();
             for (id, cursor) in batch.cursors {
                 if let Some(known) = self.durable.entries.get_mut(&id) {
-                    known.confirmed = known.confirmed.max(cursor);
+                    known.confirmed = known.confirmed.max(cursor.granted);
                 }
             }
             for then in batch.then {

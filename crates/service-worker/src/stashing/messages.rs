@@ -4,13 +4,15 @@
 //! After a crash it must be known which messages a worker may have been given. An entry has a row for
 //! that, its *cursor*, which is written in the same commit as a message that can be delivered at once:
 //! so a message costs one commit. The cursor runs ahead of what is dispatched by [`AHEAD`] messages at
-//! most, and is set back to the very place at a clean end. Removals go along with the next commit.
+//! most, and is set back to the very place at a clean end. Messages that came together share a row, which
+//! is removed when all of them are consumed; until then the cursor says which of them are. Removals go
+//! along with the next commit.
 
 use std::mem;
 use std::sync::Mutex;
 
 use message_port::Message;
-use stash::record::{self, Kind, LONGEST_INLINE, StoredMessage};
+use stash::record::{self, Kind, LONGEST_INLINE, StoredCursor, StoredMessage};
 use stash::{EntryId, Input, Item, NewEntry, Stash};
 use sw_registry::StoreWrite;
 use sw_types::WorkerState;
@@ -24,6 +26,8 @@ use crate::functional::What;
 
 /// How many messages of an entry may be dispatched before the store hears of the first of them.
 const AHEAD: usize = 128;
+/// The most messages in a row of the store.
+const GROUP: usize = 256;
 
 impl Driver {
     /// A message has arrived; called with its port locked.
@@ -72,18 +76,22 @@ impl Driver {
         for port in ports.iter_mut().rev().flatten() {
             keep(stash, &holder, port, &mut fresh);
         }
-        let count = ports.len();
         let first = self.durable.next_number;
-        let number = |newer: usize| first + u64::try_from(count - 1 - newer).unwrap_or(u64::MAX);
-        self.durable.next_number += u64::try_from(count).unwrap_or(u64::MAX);
-        let (mut writes, mut waited) = (Vec::new(), 0);
+        self.durable.next_number += u64::try_from(ports.len()).unwrap_or(u64::MAX);
         let waiting = stash.entry_mut(id).into_iter();
         let waiting = waiting.flat_map(|entry| entry.waiting_mut().rev());
-        for (newer, (parked, ports)) in waiting.zip(ports).enumerate() {
+        let mut new: Vec<_> = waiting.zip(ports).collect();
+        new.reverse();
+        let mut waited = 0;
+        let numbered = (first..).zip(new).map(|(number, (parked, ports))| {
             parked.ports = ports;
-            parked.stored = Some(Stored::new(id, number(newer)));
-            writes.extend(message_rows(parked));
+            parked.stored = Some(Stored::new(id, number));
             waited += usize::from(parked.waits);
+            &*parked
+        });
+        let (writes, groups) = grouped(id, first, numbered);
+        if let Some(known) = self.durable.entries.get_mut(&id) {
+            known.groups.extend(groups);
         }
         drop(stashing);
         self.durable.journal.write(writes);
@@ -110,6 +118,9 @@ impl Driver {
             {
                 let number = self.durable.next_number;
                 self.durable.next_number += 1;
+                if let Some(known) = self.durable.entries.get_mut(&id) {
+                    known.groups.push_back((number, number));
+                }
                 *stored = Some(Stored::new(id, number));
                 tracing::debug!(%id, %event, "is stored while it is under way");
                 under_way.push((number, payload, ports));
@@ -121,7 +132,7 @@ impl Driver {
             if let Some(known) = self.durable.entries.get_mut(&id) {
                 known.granted = number + 1;
                 known.dispatched = number + 1;
-                self.durable.journal.cursor(id, number + 1);
+                self.durable.journal.cursor(id, known.cursor());
             }
         }
         let mut undispatched = mem::take(&mut self.functional.undispatched);
@@ -132,6 +143,9 @@ impl Driver {
             {
                 let number = self.durable.next_number;
                 self.durable.next_number += 1;
+                if let Some(known) = self.durable.entries.get_mut(&id) {
+                    known.groups.push_back((number, number));
+                }
                 parked.stored = Some(Stored::new(id, number));
                 self.store_again(parked);
             }
@@ -141,7 +155,10 @@ impl Driver {
 
     /// Writes the rows of a message that is not in the stash at the moment; its ports are kept.
     pub(super) fn store_again(&mut self, parked: &mut Parked) {
-        let Some(stored) = parked.stored else { return };
+        let known = |stored: &Stored| self.durable.entries.contains_key(&stored.entry);
+        let Some(stored) = parked.stored.filter(known) else {
+            return;
+        };
         let mut fresh = Vec::new();
         let shared = Arc::clone(&self.shared);
         let mut stashing = shared.stashing();
@@ -188,7 +205,7 @@ impl Driver {
             }
         }
         if known.granted > before {
-            self.durable.journal.cursor(id, known.granted);
+            self.durable.journal.cursor(id, known.cursor());
         }
     }
 
@@ -196,6 +213,10 @@ impl Driver {
     /// are counted durably before each redelivery."
     pub(super) fn grant(&mut self, stored: &mut Stored, then: Then) -> bool {
         let id = stored.entry;
+        // Its rows are gone, or are about to be: nothing is written any more.
+        if !self.durable.entries.contains_key(&id) {
+            return true;
+        }
         if stored.redelivered {
             if mem::replace(&mut stored.counted, true) {
                 return true;
@@ -215,7 +236,7 @@ impl Driver {
         if stored.number >= known.granted {
             known.granted = stored.number + 1;
             known.ahead += 1;
-            self.durable.journal.cursor(id, known.granted);
+            self.durable.journal.cursor(id, known.cursor());
         }
         self.durable.journal.then_behind(id, stored.number, then);
         self.grant_ahead(id);
@@ -236,6 +257,9 @@ impl Driver {
 
     /// It was not dispatched after all: nobody has seen it.
     pub(super) fn grant_unused(&mut self, stored: &mut Stored) {
+        if !self.durable.entries.contains_key(&stored.entry) {
+            return;
+        }
         if stored.redelivered {
             if mem::take(&mut stored.counted) {
                 stored.attempts = stored.attempts.saturating_sub(1);
@@ -252,21 +276,65 @@ impl Driver {
         }
     }
 
-    /// At a clean end, what was granted and not dispatched is known.
+    /// At a clean end, what was granted and not dispatched is known; and it is not what is being
+    /// delivered again that ends the browser.
     pub(super) fn exact_cursors(&mut self) {
+        for found in self.functional.events.values() {
+            if let What::Stashed {
+                consumed: false,
+                stored: Some(stored),
+                ..
+            } = found.what
+                && stored.counted
+                && self.durable.entries.contains_key(&stored.entry)
+            {
+                let attempts = stored.attempts.saturating_sub(1);
+                let attempts = put(stored.entry, Kind::Attempts(stored.number), &attempts);
+                self.durable.journal.write(attempts);
+            }
+        }
         for (id, known) in &self.durable.entries {
             if known.dispatched < known.granted {
-                self.durable.journal.cursor(*id, known.dispatched);
+                let granted = known.dispatched;
+                let cursor = StoredCursor {
+                    granted,
+                    ..known.cursor()
+                };
+                self.durable.journal.cursor(*id, cursor);
             }
         }
     }
 
     /// "Consumed when its dispatch task has run."
     pub(crate) fn forget_message(&mut self, stored: Option<Stored>) {
-        if let Some(Stored { entry, number, .. }) = stored {
-            let rows = record::key(entry, Kind::Message(number));
-            let remove = StoreWrite::RemoveRows(rows);
-            self.durable.journal.write_at_leisure([remove]);
+        let Some(Stored {
+            entry,
+            number,
+            attempts,
+            ..
+        }) = stored
+        else {
+            return;
+        };
+        // Without an entry, its rows are gone.
+        let Some(known) = self.durable.entries.get_mut(&entry) else {
+            return;
+        };
+        let journal = &mut self.durable.journal;
+        let remove = |kind| [StoreWrite::RemoveRows(record::key(entry, kind))];
+        known.consumed = known.consumed.max(number + 1);
+        if attempts > 0 {
+            journal.write_at_leisure(remove(Kind::Attempts(number)));
+        }
+        while let Some((first, last)) = known.groups.front().copied() {
+            if last >= known.consumed {
+                if first < known.consumed {
+                    journal.cursor_at_leisure(entry, known.cursor());
+                }
+                return;
+            }
+            known.groups.pop_front();
+            journal.write_at_leisure(remove(Kind::Message(first)));
         }
     }
 
@@ -281,10 +349,20 @@ impl Driver {
         }
     }
 
+    fn is_carried(&self, id: EntryId) -> bool {
+        let stashing = self.shared.stashing();
+        stashing
+            .stash
+            .entry(id)
+            .is_some_and(stash::Entry::is_carried)
+    }
+
     /// Ports that nobody will get.
     pub(crate) fn discard(&mut self, ports: Vec<Passenger>) {
         for port in &ports {
-            if let Passenger::Kept(id) = port {
+            if let Passenger::Kept(id) = port
+                && self.is_carried(*id)
+            {
                 self.stash_input(Input::Close { entry: *id });
             }
         }
@@ -322,6 +400,41 @@ fn keep(
     };
 }
 
+/// The rows of messages whose numbers begin with `first`, and the numbers that each row holds. As many
+/// as came together are in one row; one that has rows of its own besides, or has to be written again
+/// when it comes back, is in a row by itself.
+fn grouped<'a>(
+    id: EntryId,
+    first: u64,
+    messages: impl Iterator<Item = &'a Parked>,
+) -> (Vec<StoreWrite>, Vec<(u64, u64)>) {
+    let (mut writes, mut groups) = (Vec::new(), Vec::new());
+    let mut group = Vec::new();
+    let mut begins = first;
+    for (number, parked) in (first..).zip(messages) {
+        let alone = parked.bytes > LONGEST_INLINE || !parked.ports.is_empty();
+        if !group.is_empty() && (alone || group.len() >= GROUP) {
+            writes.extend(put(id, Kind::Message(begins), &mem::take(&mut group)));
+            groups.push((begins, number - 1));
+        }
+        if alone {
+            writes.extend(message_rows(parked));
+            groups.push((number, number));
+            continue;
+        }
+        if group.is_empty() {
+            begins = number;
+        }
+        let payload = parked.payload.as_deref().unwrap_or_default();
+        group.push(stored_message(payload, Vec::new()));
+    }
+    if let Ok(more @ 1..) = u64::try_from(group.len()) {
+        writes.extend(put(id, Kind::Message(begins), &group));
+        groups.push((begins, begins + more - 1));
+    }
+    (writes, groups)
+}
+
 fn message_rows(parked: &Parked) -> Vec<StoreWrite> {
     let Some(stored) = parked.stored else {
         return Vec::new();
@@ -340,17 +453,24 @@ fn rows_of(
     payload: &[u8],
     ports: Vec<Option<EntryId>>,
 ) -> Vec<StoreWrite> {
-    let inline = payload.len() <= LONGEST_INLINE;
-    let row = StoredMessage {
-        payload: inline.then(|| payload.to_vec()),
-        bytes: u64::try_from(payload.len()).unwrap_or(u64::MAX),
-        ports,
-    };
-    let mut writes = put(id, Kind::Message(number), &row);
-    if !inline {
+    let mut writes = put(
+        id,
+        Kind::Message(number),
+        &vec![stored_message(payload, ports)],
+    );
+    if payload.len() > LONGEST_INLINE {
         let key = record::key(id, Kind::Body(number));
         let value = record::encode_bytes(&key, payload);
         writes.push(StoreWrite::PutBlob { key, value });
     }
     writes
+}
+
+fn stored_message(payload: &[u8], ports: Vec<Option<EntryId>>) -> StoredMessage {
+    let inline = payload.len() <= LONGEST_INLINE;
+    StoredMessage {
+        payload: inline.then(|| payload.to_vec()),
+        bytes: u64::try_from(payload.len()).unwrap_or(u64::MAX),
+        ports,
+    }
 }

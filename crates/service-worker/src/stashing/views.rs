@@ -101,6 +101,7 @@ impl Driver {
 
     /// "Storage cleared → all close."
     pub(crate) fn clear_stash(&mut self, key: &StorageKey) {
+        while self.wake_next_stash() {}
         let cleared = self.shared.stashing().stash.registrations();
         for registration in cleared {
             if self.registry.storage_key(registration) == Some(key) {

@@ -5,16 +5,17 @@
 //! and a damaged script is an error when its worker is started. (The registry tells of it, and the
 //! next update replaces the worker.)
 
+mod owners;
 mod rows;
 mod tables;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError};
 use sw_registry::{RegistryStore, Restored, StoreError, StoreWrite};
-use sw_types::{RegistrationId, ScriptMap, WorkerId};
+use sw_types::{ScriptMap, WorkerId};
 
+use self::owners::Owners;
 use self::tables::{Contents, refused};
 use super::file::{
     OpenError, Panicked, STRUCTURE, SetAside, close, contain, keep_copy, open_checked,
@@ -35,7 +36,7 @@ pub struct RedbStore {
     reopen: Reopen,
     /// What was read at opening, until [`RegistryStore::restore`] takes it.
     restored: Option<Restored>,
-    owners: BTreeMap<WorkerId, RegistrationId>,
+    owners: Owners,
     /// Whether the copy of the last clean close is out of date.
     changed: bool,
     /// Whether a call failed, so that the database is to be opened again.
@@ -129,9 +130,9 @@ impl RegistryStore for RedbStore {
 
     fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError> {
         self.with(|store, database| {
-            let owner = store.owners.get(&worker);
+            let owner = store.owners.owner(worker);
             let read = match owner {
-                Some(owner) => tables::scripts(database, *owner, worker),
+                Some(owner) => tables::scripts(database, owner, worker),
                 None => Err(StoreError::Damaged(format!("{worker} has no scripts"))),
             };
             match read {
@@ -153,10 +154,7 @@ impl RegistryStore for RedbStore {
             store.restored = None;
             store.changed = true;
             for (worker, owner) in owners {
-                match owner {
-                    Some(owner) => store.owners.insert(worker, owner),
-                    None => store.owners.remove(&worker),
-                };
+                store.owners.set(worker, owner);
             }
             Ok(())
         })
@@ -181,7 +179,6 @@ impl std::fmt::Debug for RedbStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedbStore")
             .field("path", &self.path)
-            .field("workers", &self.owners.len())
             .field("changed", &self.changed)
             .field("failed", &self.failed)
             .finish_non_exhaustive()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -13,12 +14,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use service_worker::message_port::{Event, Message, MessagePort};
 use service_worker::native_host::{NativeHost, NativeWorker};
 use service_worker::types::{
-    ClientId, Environment, RegistrationView, Timestamp, UpdateViaCache, WorkerState, WorkerType,
+    ClientId, Environment, RegistrationView, ScriptMap, Timestamp, UpdateViaCache, WorkerId,
+    WorkerState, WorkerType,
 };
 use service_worker::{
     ClientMessage, Clock, Commanded, Config, Handle, HostCommands, HostEvent, JobError,
     MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, NoCaches, Policies, RegisterOptions, Report, Reports, open,
+    NetworkResponse, NoCaches, Policies, RegisterOptions, RegistryStore, Report, Reports, Restored,
+    StoreError, StoreWrite, open,
 };
 use url::Url;
 
@@ -119,8 +122,34 @@ impl Network for Scripts {
                 body: script.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
+    }
+}
+
+/// A store whose commits are counted.
+struct Counted {
+    store: Box<dyn RegistryStore>,
+    commits: Arc<AtomicUsize>,
+}
+
+impl RegistryStore for Counted {
+    fn restore(&mut self) -> Result<Restored, StoreError> {
+        self.store.restore()
+    }
+
+    fn scripts(&mut self, worker: WorkerId) -> Result<ScriptMap, StoreError> {
+        self.store.scripts(worker)
+    }
+
+    fn blob(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.blob(key)
+    }
+
+    fn commit(&mut self, batch: &[StoreWrite]) -> Result<(), StoreError> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        self.store.commit(batch)
     }
 }
 
@@ -131,6 +160,7 @@ pub(crate) struct House {
     pub(crate) inbox: Inbox,
     /// What was damaged in the store, as people are told.
     pub(crate) quarantined: Vec<String>,
+    commits: Arc<AtomicUsize>,
     clock: Arc<TestClock>,
     scripts: Arc<Scripts>,
 }
@@ -165,10 +195,7 @@ impl House {
     }
 
     /// As [`Self::without_host`], over a store that holds something already.
-    pub(crate) fn over(
-        policies: Policies,
-        store: Box<dyn service_worker::RegistryStore>,
-    ) -> (Self, Taken) {
+    pub(crate) fn over(policies: Policies, store: Box<dyn RegistryStore>) -> (Self, Taken) {
         let (house, mut commands) = Self::opened(policies, store);
         let (sender, taken) = mpsc::unbounded();
         tokio::spawn(async move {
@@ -182,7 +209,7 @@ impl House {
 
     pub(crate) fn opened(
         policies: Policies,
-        store: Box<dyn service_worker::RegistryStore>,
+        store: Box<dyn RegistryStore>,
     ) -> (Self, HostCommands) {
         let served = BTreeMap::from([(format!("{SERVICE}sw.js"), String::new())]);
         let network = Arc::new(Scripts {
@@ -191,6 +218,11 @@ impl House {
             asked: Mutex::default(),
         });
         let clock = TestClock::new();
+        let commits = Arc::default();
+        let store = Box::new(Counted {
+            store,
+            commits: Arc::clone(&commits),
+        });
         let opened = open(Config {
             policies,
             clock: clock.clone(),
@@ -206,10 +238,16 @@ impl House {
             reports: opened.reports,
             inbox: Inbox::default(),
             quarantined: opened.quarantined,
+            commits,
             clock,
             scripts: network,
         };
         (house, opened.commands)
+    }
+
+    /// How often something was stored.
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(Ordering::SeqCst)
     }
 
     /// From now on, this URL is answered with this script.

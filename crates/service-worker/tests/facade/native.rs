@@ -12,10 +12,10 @@ use service_worker::types::fetch::{
 };
 use service_worker::types::{ClientId, Environment, UpdateViaCache, WorkerState, WorkerType};
 use service_worker::{
-    AnsweredBy, Body, Config, FetchAnswer, FetchError, FetchRequest, Fetched, Handle, HostEvent,
-    JobError, MemoryStore, Network, NetworkError, NetworkErrorKind, NetworkFuture, NetworkRequest,
-    NetworkResponse, NetworkUse, NoCaches, Policies, RegisterOptions, Report, Reports, Response,
-    open,
+    AnsweredBy, Body, Config, FetchAnswer, FetchDispatch, FetchError, FetchRequest, Fetched,
+    Handle, HostEvent, JobError, MemoryStore, Network, NetworkError, NetworkErrorKind,
+    NetworkFuture, NetworkRequest, NetworkResponse, NetworkUse, NoCaches, Policies,
+    RegisterOptions, Report, Reports, Response, open,
 };
 use url::Url;
 
@@ -57,6 +57,7 @@ impl Network for Pages {
                 body: body.into(),
                 from_cache: false,
                 sent_credentials: false,
+                protocol: "http/1.1",
             })
         })
     }
@@ -102,17 +103,23 @@ pub(crate) fn fonts_that_say(
                 .handle_fall_through_requests(start.worker, event, &["/font".to_owned()], None)
                 .map_err(|error| error.to_string())
         })
-        .on_fetch(move |scope, mut dispatch| {
+        .on_fetch(move |scope, dispatch| {
             let body = Body::from(text(&scope));
             async move {
-                assert!(dispatch.detail.is_fall_through);
-                dispatch.responder.respond_with_entered();
+                // All of it, so that the worker is busy until it has answered.
+                let FetchDispatch {
+                    detail,
+                    mut responder,
+                    keep_alive,
+                    ..
+                } = dispatch;
+                assert!(detail.is_fall_through);
+                responder.respond_with_entered();
                 let mut headers = HeaderMap::new();
                 headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
                 let head = ResponseHead::new(StatusCode::OK, headers);
-                dispatch
-                    .responder
-                    .respond(FetchAnswer::Response(Box::new(Response { head, body })));
+                responder.respond(FetchAnswer::Response(Box::new(Response { head, body })));
+                drop(keep_alive);
             }
         })
 }

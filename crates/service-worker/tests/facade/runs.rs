@@ -126,3 +126,29 @@ fn a_fetch_whose_worker_ends_again_and_again_is_a_network_error() {
         stand.quiet();
     }
 }
+
+#[test]
+fn a_worker_that_was_woken_for_a_fetch_is_not_stopped_before_the_fetch_has_reached_it() {
+    let mut stand = Stand::new(Policies::seeds());
+    let (first, _inbox) = stand.activated();
+    stand.idle_stop(&first);
+    let mut fetched = pin!(stand.handle.fetch(navigation(&stand, 1, SITE)));
+    assert!(ready(fetched.as_mut()).is_none());
+    let (second, mut inbox) = stand.start();
+    // The host comes to nothing for so long that a worker would be idle.
+    stand.is_busy = true;
+    stand.started(&second, &[EventType::Fetch]);
+    stand.quiet();
+    for _ in 0..3 {
+        stand.clock.pass(Duration::from_secs(31));
+        stand.quiet();
+    }
+    stand.is_busy = false;
+    stand.quiet();
+    assert!(ready(fetched.as_mut()).is_none());
+    let dispatch = stand.event(&mut inbox);
+    let answer = FetchAnswer::Failed("it was reached".to_owned());
+    dispatch.responder.respond(answer);
+    let error = stand.settle("its answer", fetched).unwrap_err();
+    assert!(error.to_string().contains("it was reached"), "{error}");
+}

@@ -57,6 +57,7 @@ async fn a_port_in_a_durable_message_keeps_its_stashed_partner_and_what_it_recei
     let state = stand.ends().await;
 
     let mut again = Stand::over(&Disk::holding(state));
+    quiet().await;
     let handle = again.house.handle.clone();
     handle.post_stashed(worker, c, message("posted after the restart"));
     let (_, event, detail) = again.given().await;
@@ -140,6 +141,7 @@ async fn a_transferred_view_takes_kept_ports_and_stored_payloads_along() {
     assert!(state.rows_mut().values().all(|row| row.len() < 200));
     let disk = Disk::holding(state);
     let again = Stand::over(&disk);
+    quiet().await;
     let handle = again.house.handle.clone();
     let b = handle.match_stashed(worker, "b")[0];
     let mut moved = handle.transfer_stashed(worker, b).unwrap().receive();

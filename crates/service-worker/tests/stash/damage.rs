@@ -1,14 +1,14 @@
 //! What is damaged, given back, or delivered too often.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use service_worker::message_port::{Message, MessageChannel};
 use service_worker::stash::EntryId;
-use service_worker::stash::record::{self, Kept, Kind};
+use service_worker::stash::record::{self, Kept, Kind, StoredCursor};
 use service_worker::types::WorkerId;
 use service_worker::{HostEvent, MemoryStore, Report};
 
 use crate::common::{message, quiet};
-use crate::restart::{Disk, Stand, says, stored_messages};
+use crate::restart::{Disk, Stand, says, stored, stored_messages};
 
 /// A message that is stored and was never delivered.
 async fn undelivered(payload: &str) -> MemoryStore {
@@ -26,17 +26,6 @@ async fn undelivered(payload: &str) -> MemoryStore {
     let state = stand.ends().await;
     assert_eq!(stored_messages(&state), 1);
     state
-}
-
-/// The messages of an entry by their numbers.
-fn messages_of(state: &MemoryStore, id: EntryId) -> Vec<(u64, Vec<u8>)> {
-    let mut state = state.clone();
-    let rows = state.rows_mut().iter();
-    let of = |(key, row): (&Vec<u8>, &Vec<u8>)| match record::parse_key(key)? {
-        (of, Kind::Message(number)) if of == id => Some((number, row.clone())),
-        _ => None,
-    };
-    rows.filter_map(of).collect()
 }
 
 fn kept(state: &mut MemoryStore) -> Vec<Kept> {
@@ -75,6 +64,7 @@ async fn no_flipped_byte_goes_unnoticed_and_each_costs_one_entry_whose_bytes_are
             damaged.rows_mut().get_mut(&key).unwrap()[at] ^= 0x10;
             let bytes = damaged.rows_mut()[&key].clone();
             let mut again = Stand::over(&Disk::holding(damaged));
+            quiet().await;
             let (id, _) = record::parse_key(&key).unwrap();
             let told = &again.house.quarantined;
             assert!(
@@ -218,6 +208,22 @@ async fn a_message_is_redelivered_three_times_and_then_quarantined() {
 }
 
 #[tokio::test]
+async fn a_browser_that_ends_cleanly_with_a_message_under_way_does_not_count_against_it() {
+    let mut state = undelivered("hello").await;
+    // It dies of it once.
+    let disk = Disk::holding(state);
+    Stand::over(&disk).given().await;
+    state = disk.now();
+    for _ in 0..5 {
+        let mut again = Stand::over(&Disk::holding(state));
+        let (_, _, detail) = again.given().await;
+        assert_eq!(says(&detail), ("hello".to_owned(), true));
+        state = again.ends().await;
+    }
+    assert_eq!(stored_messages(&state), 1);
+}
+
+#[tokio::test]
 async fn the_ports_of_a_quarantined_message_close() {
     let disk = Disk::default();
     let mut stand = Stand::over(&disk);
@@ -233,17 +239,25 @@ async fn the_ports_of_a_quarantined_message_close() {
     quiet().await;
     let mut state = stand.ends().await;
     // It was delivered, and delivered again, and the browser died of it each time.
-    let (number, _) = messages_of(&state, b)[0];
+    let (of, number, _) = stored(&state).remove(0);
+    assert_eq!(of, b);
     let mut put = |key: Vec<u8>, row: Vec<u8>| state.rows_mut().insert(key, row);
     let cursor = record::key(b, Kind::Cursor);
-    let row = record::encode(&cursor, &(number + 1)).unwrap();
+    let granted = StoredCursor {
+        granted: number + 1,
+        consumed: 0,
+    };
+    let row = record::encode(&cursor, &granted).unwrap();
     put(cursor, row);
     let attempts = record::key(b, Kind::Attempts(number));
     let row = record::encode(&attempts, &3_u32).unwrap();
     put(attempts, row);
     let mut again = Stand::over(&Disk::holding(state));
-    assert_eq!(again.house.quarantined.len(), 1);
     assert_eq!(again.said(1).await, [("close".to_owned(), false)], "to c");
+    let reports = std::iter::from_fn(|| again.house.reports.next().now_or_never()?);
+    let quarantined =
+        |it: &Report| matches!(it, Report::StashQuarantined { entry, .. } if *entry == b);
+    assert_eq!(reports.filter(quarantined).count(), 1);
     let handle = again.house.handle.clone();
     assert!(handle.match_stashed(worker, "c").is_empty());
     assert_eq!(handle.match_stashed(worker, "b"), [b]);

@@ -8,7 +8,7 @@ use crate::common::{House, SERVICE, Taken, message, quiet};
 use futures_util::StreamExt;
 use service_worker::message_port::{Message, MessageChannel, MessagePort};
 use service_worker::stash::EntryId;
-use service_worker::stash::record::{Kind, key, parse_key};
+use service_worker::stash::record::{Kind, StoredCursor, StoredMessage, decode, key, parse_key};
 use service_worker::types::{
     EventId, EventType, EventTypes, FetchHandler, RunId, ScriptMap, WorkerId, WorkerState,
 };
@@ -63,6 +63,11 @@ impl Disk {
 
     pub(crate) fn commits(&self) -> usize {
         self.lock().commits
+    }
+
+    /// From now on nothing fails.
+    pub(crate) fn heal(&self) {
+        self.lock().fails = None;
     }
 
     /// Makes a write fail, counted from now.
@@ -282,12 +287,38 @@ pub(crate) fn says(detail: &EventDetail<MessagePort>) -> (String, bool) {
     }
 }
 
-pub(crate) fn stored_messages(state: &MemoryStore) -> usize {
+/// The messages that a store holds and that are not over, with their entries and numbers.
+pub(crate) fn stored(state: &MemoryStore) -> Vec<(EntryId, u64, StoredMessage)> {
     let mut state = state.clone();
-    let kinds = state.rows_mut().keys().filter_map(|key| parse_key(key));
-    kinds
-        .filter(|(_, kind)| matches!(kind, Kind::Message(_)))
-        .count()
+    let rows = state.rows_mut();
+    let mut found = Vec::new();
+    for (row, value) in rows.iter() {
+        let Some((id, Kind::Message(first))) = parse_key(row) else {
+            continue;
+        };
+        let cursor = key(id, Kind::Cursor);
+        let cursor = rows
+            .get(&cursor)
+            .map(|value| decode(&cursor, value).unwrap());
+        let StoredCursor { consumed, .. } = cursor.unwrap_or_default();
+        let messages: Vec<StoredMessage> = decode(row, value).unwrap();
+        let numbered = (first..).zip(messages);
+        let left = numbered.filter(|(number, _)| *number >= consumed);
+        found.extend(left.map(|(number, message)| (id, number, message)));
+    }
+    found
+}
+
+pub(crate) fn stored_messages(state: &MemoryStore) -> usize {
+    stored(state).len()
+}
+
+/// The texts of those messages.
+pub(crate) fn stored_texts(state: &MemoryStore) -> Vec<(EntryId, String)> {
+    let text = |(id, _, message): (EntryId, u64, StoredMessage)| {
+        Some((id, String::from_utf8(message.payload?).unwrap()))
+    };
+    stored(state).into_iter().filter_map(text).collect()
 }
 
 pub(crate) const WORDS: [&str; 5] = ["one", "two", "three", "four", "five"];
@@ -353,6 +384,7 @@ async fn both_ends_go_on_talking_after_a_restart_and_hear_close_when_one_closes(
     let state = stand.ends().await;
     let disk = Disk::holding(state);
     let mut again = Stand::over(&disk);
+    quiet().await;
     let handle = again.house.handle.clone();
     assert_eq!(handle.match_stashed(worker, "a"), [a]);
     assert_eq!(handle.match_stashed(worker, "b"), [b]);

@@ -104,8 +104,15 @@ impl ScopeIndex {
 
     /// Where the registration stands whose scope is the longest prefix of a URL.
     pub(super) fn longest_prefix_of(&self, url: &str) -> Option<usize> {
-        // A URL that does not begin as all scopes do finds one that it has too little in common with.
-        let mut at = self.not_greater(url).checked_sub(1)?;
+        // What all scopes begin with. To read it first costs nothing beside the entries, which are read
+        // at the same time.
+        let alike = self.text.as_bytes().get(..self.common)?;
+        let rest = url.as_bytes().strip_prefix(alike)?;
+        let head = head(rest);
+        let mut at = self.not_greater(url, head).checked_sub(1)?;
+        if self.is_short_prefix(at, head) {
+            return Some(at);
+        }
         let common = in_common(self.scope(at), url);
         while self.place(at).len() > common {
             at = self.ancestor(at)?;
@@ -172,9 +179,21 @@ impl ScopeIndex {
         })
     }
 
+    /// Whether a scope is a prefix of a URL with this head, as far as that shows without its text:
+    /// if what it has after what all have in common is no longer than a head.
+    fn is_short_prefix(&self, at: usize, head: Head) -> bool {
+        let length = self.place(at).len() - self.common;
+        let Some(beyond) = size_of::<Head>().checked_sub(length) else {
+            return false;
+        };
+        let differing = (self.entries[at].head ^ head).to_be_bytes();
+        differing[..size_of::<Head>() - beyond]
+            .iter()
+            .all(|byte| *byte == 0)
+    }
+
     /// How many scopes are not greater than a URL that begins as all of them do.
-    fn not_greater(&self, url: &str) -> usize {
-        let head = head(url.as_bytes().get(self.common..).unwrap_or_default());
+    fn not_greater(&self, url: &str, head: Head) -> usize {
         let less = match self.entries.len() {
             ..=FEW => self.entries.iter().filter(|it| it.head < head).count(),
             _ => self.entries.partition_point(|entry| entry.head < head),

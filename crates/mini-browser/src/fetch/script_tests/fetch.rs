@@ -263,6 +263,7 @@ impl Hop for Never {
                 },
                 source: Source::Network,
                 timing: ServiceWorkerTiming::default(),
+                protocol: "",
             })
         })
     }

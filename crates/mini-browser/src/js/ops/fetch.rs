@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
 use http::Method;
-use rquickjs::{Ctx, Promise, Result};
+use rquickjs::{Ctx, IntoJs, Promise, Result};
 use serde_json::{Value, json};
 use service_worker::types::fetch::{
     CacheMode, CredentialsMode, Destination, LookAside, RedirectMode, RequestHead, RequestMode,
@@ -190,14 +190,15 @@ async fn fetch_for_element(
     })))
 }
 
-/// *Fetch* for a script: `{ head, body, wasSent }`, the last of which says whether the network had the
-/// request's body. Why it failed is for people, in the console; the script
+/// *Fetch* for a script: `{ head, body, bytes, wasSent }`, the last of which says whether the network had
+/// the request's body, and `bytes` what a short body that is there has, if the script takes it so
+/// (`takesBytes`): `body` is null then. Why it failed is for people, in the console; the script
 /// sees one `TypeError` for all network errors.
 async fn fetch(
     realm: Rc<RealmState>,
     head: Value,
     body: Option<Bytes>,
-) -> std::result::Result<Json, OpError> {
+) -> std::result::Result<Fetched, OpError> {
     let failed = |why: &str| {
         realm.log(ConsoleLevel::Error, &format!("fetch failed: {why}"));
         OpError::type_error("Failed to fetch")
@@ -214,9 +215,29 @@ async fn fetch(
     let fetched = timed(&realm, &service, params, initiator(&head)).await;
     let fetched = fetched.map_err(|error| failed(&error.to_string()))?;
     let was_sent = fetched.source == Source::Network;
-    let Json(mut response) = response_with_body(&realm, fetched.head, fetched.body);
+    let is_taken = |bytes: &Bytes| head["takesBytes"] == true && bytes.len() <= CHUNK_LIMIT;
+    let bytes = fetched.body.as_ref().and_then(Body::bytes);
+    let bytes = bytes.filter(is_taken);
+    let body = fetched.body.filter(|_| bytes.is_none());
+    let Json(mut response) = response_with_body(&realm, fetched.head, body);
     response["wasSent"] = Value::from(was_sent);
-    Ok(Json(response))
+    Ok(Fetched { response, bytes })
+}
+
+/// What [`fetch`] gives.
+struct Fetched {
+    response: Value,
+    bytes: Option<Bytes>,
+}
+
+impl<'js> IntoJs<'js> for Fetched {
+    fn into_js(self, ctx: &Ctx<'js>) -> Result<rquickjs::Value<'js>> {
+        let response = Json(self.response).into_js(ctx)?;
+        if let Some(object) = response.as_object() {
+            object.set("bytes", self.bytes.map(JsBytes))?;
+        }
+        Ok(response)
+    }
 }
 
 /// `preloadResponse` of a fetch event, as [`fetch`] gives responses. It leaves an entry of the worker's,

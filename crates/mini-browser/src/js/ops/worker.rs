@@ -56,7 +56,8 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
               kind: String,
               head: Option<Json>,
               why: Option<String>,
-              body: Option<f64>| {
+              body: Option<f64>,
+              bytes: Option<JsBytes>| {
             if realm.is_killed() {
                 return Ok(());
             }
@@ -68,7 +69,8 @@ pub(super) fn declare<'js>(ops: &mut Ops<'_, 'js>) -> Result<()> {
                 ("response", Some(Json(head))) => {
                     let head = heads::response_from_js(&realm, &head);
                     let head = head.map_err(|error| error.throw(&ctx))?;
-                    let body = body.map(|id| fetch::take_body(&realm, id).unwrap_or_default());
+                    let kept = body.map(|id| fetch::take_body(&realm, id).unwrap_or_default());
+                    let body = kept.or_else(|| bytes.map(|bytes| bytes.0.into()));
                     fetches.respond(event, head, body);
                 }
                 ("entered", _) => fetches.entered(event),

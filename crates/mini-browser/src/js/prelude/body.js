@@ -59,6 +59,16 @@ export function bodyOf(bytes, shared = false) {
   return newBody({ bytes, pull: () => resolvedWith(bytes), openStream: () => streams().streamOfBytes(bytes), shared });
 }
 
+const NO_BYTES = new Uint8Array();
+
+// The bytes of a body without a stream, if they are there, and none of a null body: it is used from now on. Else
+// null.
+export function takeBytesNow(body) {
+  if (body === null) return NO_BYTES;
+  const isThere = body.stream === undefined && !body.used && body.bytes !== null;
+  return isThere ? bytesNow(body) : null;
+}
+
 // The bytes of a body that was made of bytes, and is used by this.
 export function bytesNow(body) {
   body.used = true;

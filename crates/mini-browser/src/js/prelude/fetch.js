@@ -3,14 +3,14 @@
 import { op_abort, op_body_bytes, op_body_chunk, op_describe_error, op_fetch, op_forget, op_load, op_upload_begin, op_upload_chunk, op_upload_end } from "ops";
 
 import { whenAborted } from "./abort.js";
-import { bodyFrom, cancelBody, isStreamBody, streamOf, takeBytes, takeHostBody } from "./body.js";
+import { bodyFrom, bodyOf, cancelBody, isStreamBody, streamOf, takeBytes, takeHostBody } from "./body.js";
 import { keep } from "./kept.js";
 import { newPromise, promising, react, rejectedWith, resolvedWith, upon } from "./promises.js";
 import { Request, requestOf, requestSignal, requestToHost } from "./request.js";
 import { responseFromHost } from "./response.js";
 import { fromOp, required } from "./webidl.js";
 
-export function fetch(input, init = {}) {
+export function fetch(input, init = undefined) {
   return promising(() => {
     required(arguments.length, 1, "fetch");
     // Steps 2 and 3.
@@ -20,7 +20,7 @@ export function fetch(input, init = {}) {
 }
 
 // local_fetch(input, init): fetch with lookAside "local", which an installed worker answers or nobody.
-export function local_fetch(input, init = {}) {
+export function local_fetch(input, init = undefined) {
   return promising(() => {
     required(arguments.length, 1, "local_fetch");
     const request = new Request(input, init);
@@ -54,10 +54,10 @@ export function responseFrom(request, signal) {
   const bodyId = hostBodyId(request.body, signal, reject);
   const bytes = bodyId === null ? takeBytes(request.body) : resolvedWith(null);
   upon(
-    react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), bodyId }, bytes))),
-    ({ head, body }) => {
+    react(bytes, (bytes) => unlessAborted(signal, (operation) => op_fetch(operation, { ...requestToHost(request), bodyId, takesBytes: true }, bytes))),
+    ({ head, body, bytes }) => {
       done();
-      resolve(responseFromHost(head, hostBody(body, signal)));
+      resolve(responseFromHost(head, bytes === undefined ? hostBody(body, signal) : receivedBody(bytes, signal)));
     },
     (error) => {
       done();
@@ -99,6 +99,19 @@ function hostBodyId(body, signal, fail) {
     },
   );
   return id;
+}
+
+// A body of which all came with its response. What nobody has read of it an abort takes away all the same.
+function receivedBody(bytes, signal) {
+  const body = bodyOf(bytes);
+  if (signal !== null) {
+    whenAborted(signal, (reason) => {
+      if (!body.used) {
+        body.failure = { reason };
+      }
+    });
+  }
+  return body;
 }
 
 // A body that the host keeps, as `body.js` has bodies; null for a null body.

@@ -73,15 +73,10 @@ export class FetchEvent extends ExtendableEvent {
 }
 idl(FetchEvent);
 
-// Sends the body of the response: at once if its bytes are there without a stream, else chunk by chunk as the
-// client takes them.
+// Sends the body of the response: in one piece if it has no stream, else chunk by chunk as the client takes them.
 async function sendBody(id, body) {
-  if (body === null) {
-    op_answer_body(id, null);
-  } else if (body.stream === undefined) {
-    const bytes = body.used ? null : await op_load("body.js").takeBytes(body);
-    // A body that was handed over needs no end.
-    if (bytes !== null) op_answer_body(id, bytes);
+  if (body.stream === undefined) {
+    op_answer_body(id, await op_load("body.js").takeBytes(body));
   } else {
     const { cancelStream, forEachChunk } = op_load("streams/body_streams.js");
     // Who stops reading cancels the stream, also while that has nothing to give.
@@ -124,32 +119,38 @@ export function dispatchFetch(id, detail, bytes) {
   });
   const refuse = (why) => {
     op_console("error", `fetch event for ${head.url}: ${why}`);
-    op_answer(id, "failed", null, why, null);
+    op_answer(id, "failed", null, why, null, null);
     fail(new TypeError(why));
   };
-  onAnswer(event, () => op_answer(id, "entered", null, null, null), (response, error, rejected) => {
+  onAnswer(event, () => op_answer(id, "entered", null, null, null, null), (response, error, rejected) => {
     if (rejected) return refuse(`the promise of respondWith was rejected: ${op_describe_error(error)}`);
     const { isResponse, responseToHost } = op_load("response.js");
     if (!isResponse(response)) return refuse("respondWith was given something that is not a Response");
     if (response.bodyUsed || response.body?.locked) return refuse("respondWith was given a Response whose body is used already");
     const { head, body } = responseToHost(response);
-    const { takeHostBody } = op_load("body.js");
+    const { takeHostBody, takeBytesNow } = op_load("body.js");
+    // What the host keeps of a body that no script has touched needs no way through the worker; bytes that
+    // are there go along.
+    const hostBody = body === null ? null : takeHostBody(body);
+    const bytes = hostBody === null ? takeBytesNow(body) : null;
     try {
-      // What the host keeps of a body that no script has touched needs no way through the worker.
-      op_answer(id, "response", head, null, body === null ? null : takeHostBody(body));
+      op_answer(id, "response", head, null, hostBody, bytes);
     } catch (error) {
       return refuse(fromOp(error).message);
     }
     handle();
-    react(sendBody(id, body), () => {}, (error) => op_answer_end(id, op_describe_error(error)));
+    // Else it follows.
+    if (hostBody === null && bytes === null) {
+      react(sendBody(id, body), () => {}, (error) => op_answer_end(id, op_describe_error(error)));
+    }
   });
   const after = () => {
     if (isAnswered(event)) return;
     if (event.defaultPrevented) {
-      op_answer(id, "canceled", null, null, null);
+      op_answer(id, "canceled", null, null, null, null);
       fail(new TypeError("the request was canceled"));
     } else {
-      op_answer(id, "unhandled", null, null, null);
+      op_answer(id, "unhandled", null, null, null, null);
       handle();
     }
   };

@@ -19,8 +19,11 @@ export function choice(values, what) {
 // A dictionary: `conversions` maps the name of each member to its conversion, in the order of
 // Web IDL, in which the members are read. A member that is undefined is absent.
 export function members(value, conversions, what) {
-  const object = dictionary(value, what);
   const converted = {};
+  if (value === undefined || value === null) {
+    return converted;
+  }
+  const object = dictionary(value, what);
   for (const [name, convert] of Object.entries(conversions)) {
     const member = object[name];
     if (member !== undefined) {

@@ -26,7 +26,7 @@ export class Request {
     op_set_hook("request", (value) => (isOwn(value) ? value.#state : null));
   }
 
-  constructor(input, init = {}) {
+  constructor(input, init = undefined) {
     if (input === HOST) {
       this.#state = arguments[1];
       return;

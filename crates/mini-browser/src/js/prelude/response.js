@@ -26,7 +26,7 @@ export class Response {
     op_set_hook("response", (value) => (isOwn(value) ? value.#state : null));
   }
 
-  constructor(body = null, init = {}) {
+  constructor(body = null, init = undefined) {
     if (body === HOST) {
       this.#state = arguments[1];
       return;
@@ -59,7 +59,7 @@ export class Response {
     return newResponse(response, "immutable");
   }
 
-  static json(data, init = {}) {
+  static json(data, init = undefined) {
     required(arguments.length, 1, "Response.json");
     const converted = members(init, RESPONSE_INIT, "ResponseInit");
     // Step 1: *serialize a JavaScript value to JSON bytes*.

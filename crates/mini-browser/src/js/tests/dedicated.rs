@@ -52,6 +52,7 @@ impl Hop for Scripts {
                     response: Response { head, body },
                     source: Source::Network,
                     timing: ServiceWorkerTiming::default(),
+                    protocol: "",
                 })
             }
             None => Err(HopError::new("nothing there")),

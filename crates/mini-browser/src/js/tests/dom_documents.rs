@@ -59,6 +59,7 @@ impl Hop for Files {
                 response,
                 source: Source::Network,
                 timing: ServiceWorkerTiming::default(),
+                protocol: "",
             })
         })
     }

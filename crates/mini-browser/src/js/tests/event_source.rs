@@ -72,6 +72,7 @@ fn answer(request: &FetchRequest, count: usize) -> Result<Hopped, HopError> {
         },
         source: Source::Network,
         timing: ServiceWorkerTiming::default(),
+        protocol: "",
     })
 }
 

@@ -67,6 +67,7 @@ impl Hop for Parts {
                 },
                 source: Source::OwnWorker,
                 timing: ServiceWorkerTiming::default(),
+                protocol: "",
             }
         });
         Box::pin(std::future::ready(hopped))

@@ -40,6 +40,7 @@ impl Hop for Echo {
                 },
                 source: Source::Network,
                 timing: ServiceWorkerTiming::default(),
+                protocol: "",
             })
         })
     }

@@ -69,6 +69,7 @@ async fn answer(request: FetchRequest) -> Result<Hopped, HopError> {
             _ => Source::Network,
         },
         timing: ServiceWorkerTiming::default(),
+        protocol: "",
     })
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    TableDefinition, WriteTransaction,
 };
 use sw_registry::StoreError;
 
@@ -70,7 +70,12 @@ impl<'t> Rows<'t> {
 
     pub(super) fn remove(&mut self, prefix: &[u8]) -> Result<(), StoreError> {
         remove(opened(self.transaction, &mut self.others, OTHERS)?, prefix)?;
-        remove(opened(self.transaction, &mut self.blobs, BLOBS)?, prefix)
+        let blobs = opened(self.transaction, &mut self.blobs, BLOBS)?;
+        // It mostly is, and a look at its size is cheaper than one for a key.
+        match blobs.is_empty().map_err(refused)? {
+            true => Ok(()),
+            false => remove(blobs, prefix),
+        }
     }
 }
 

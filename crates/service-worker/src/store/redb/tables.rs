@@ -13,6 +13,7 @@ use sw_types::{RegistrationId, ScriptMap, WorkerId};
 use url::Url;
 
 use super::super::file::is_damage;
+use super::owners::Owners;
 use super::rows;
 
 /// Rows, by registration.
@@ -36,7 +37,7 @@ const SKIP: u64 = 1 << 32;
 pub(super) struct Contents {
     pub(super) restored: Restored,
     /// The registration of each worker.
-    pub(super) owners: BTreeMap<WorkerId, RegistrationId>,
+    pub(super) owners: Owners,
     /// Whether reading it needed a write: the file is new, or was mended.
     pub(super) changed: bool,
 }
@@ -99,23 +100,21 @@ pub(super) fn commit(
     batch: &[StoreWrite],
 ) -> Result<Vec<(WorkerId, Option<RegistrationId>)>, StoreError> {
     write(database, |transaction| {
-        let mut batch_of = Batch {
-            rows: transaction.open_table(ROWS).map_err(refused)?,
-            scripts: transaction.open_table(SCRIPTS).map_err(refused)?,
-            next: transaction.open_table(NEXT).map_err(refused)?,
-            owners: Vec::new(),
-        };
+        // Most batches are about messages of stashed ports, and need no table of registrations.
+        let mut batch_of = None;
         let mut rows = rows::Rows::new(transaction);
         for write in batch {
             match write {
-                StoreWrite::Put(registration) => batch_of.put(registration)?,
-                StoreWrite::Remove(id) => batch_of.remove(*id)?,
+                StoreWrite::Put(registration) => {
+                    opened(&mut batch_of, transaction)?.put(registration)?;
+                }
+                StoreWrite::Remove(id) => opened(&mut batch_of, transaction)?.remove(*id)?,
                 StoreWrite::PutRow { key, value } => rows.put(key, value)?,
                 StoreWrite::PutBlob { key, value } => rows.put_blob(key, value)?,
                 StoreWrite::RemoveRows(prefix) => rows.remove(prefix)?,
             }
         }
-        Ok(batch_of.owners)
+        Ok(batch_of.map(|batch| batch.owners).unwrap_or_default())
     })
 }
 
@@ -198,11 +197,10 @@ impl Tables {
             }
         }
         let restored = &mut contents.restored;
-        contents.owners = restored.registrations.workers().collect();
-        let registrations = contents.owners.values().max();
-        restored.next_registration = registrations.map_or(0, |last| last.0.saturating_add(1));
-        let workers = contents.owners.last_key_value();
-        restored.next_worker = workers.map_or(0, |(last, _)| last.0.saturating_add(1));
+        contents.owners = Owners::of(&restored.registrations);
+        let (worker, registration) = contents.owners.last();
+        restored.next_registration = registration.map_or(0, |last| last.0.saturating_add(1));
+        restored.next_worker = worker.map_or(0, |last| last.0.saturating_add(1));
         if length == count {
             Ok(())
         } else {
@@ -312,15 +310,12 @@ impl Damage {
 }
 
 /// Removes the scripts of workers that no row names; gives their URLs, for people.
-fn sweep(
-    transaction: &WriteTransaction,
-    owners: &BTreeMap<WorkerId, RegistrationId>,
-) -> Result<String, StoreError> {
+fn sweep(transaction: &WriteTransaction, owners: &Owners) -> Result<String, StoreError> {
     let mut orphans = BTreeSet::new();
     let mut scripts = transaction.open_table(SCRIPTS).map_err(refused)?;
     scripts
         .retain(|(worker, url), _| {
-            let owned = owners.contains_key(&WorkerId(worker));
+            let owned = owners.owner(WorkerId(worker)).is_some();
             if !owned {
                 orphans.insert(url.to_owned());
             }
@@ -330,7 +325,22 @@ fn sweep(
     Ok(Vec::from_iter(orphans).join(", "))
 }
 
-/// A batch that is being written.
+fn opened<'a, 't>(
+    batch: &'a mut Option<Batch<'t>>,
+    transaction: &'t WriteTransaction,
+) -> Result<&'a mut Batch<'t>, StoreError> {
+    match batch {
+        Some(batch) => Ok(batch),
+        none => Ok(none.insert(Batch {
+            rows: transaction.open_table(ROWS).map_err(refused)?,
+            scripts: transaction.open_table(SCRIPTS).map_err(refused)?,
+            next: transaction.open_table(NEXT).map_err(refused)?,
+            owners: Vec::new(),
+        })),
+    }
+}
+
+/// A batch that is being written, as far as it is about registrations.
 struct Batch<'t> {
     rows: Table<'t, u64, &'static [u8]>,
     scripts: Table<'t, (u64, &'static str), &'static [u8]>,
