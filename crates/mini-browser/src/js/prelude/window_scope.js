@@ -151,16 +151,20 @@ op_set_hook("crossOrigin", (trap, args) => op_load("cross_origin.js").windowTrap
 op_set_hook("fragment", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
 op_set_hook("traversed", (oldURL, newURL) => op_load("history.js").traversed(oldURL, newURL));
 op_set_hook("document", theDocument);
+let isOpened = false;
 op_set_hook("openDocument", (facts, bytes) => {
-  if (!facts.isInitialAboutBlank) documents().openDocument(facts, bytes);
+  if (facts.isInitialAboutBlank) return;
+  isOpened = true;
+  documents().openDocument(facts, bytes);
 });
 op_set_hook("whenLoaded", (then) => documents().whenLoaded(then));
 
-// HTML, "unload a document".
+// HTML, "unload a document", and "abort a document", step 4: what is parsed by a script that ends here is parsed no more.
 op_set_hook("unload", () => {
   const { PageTransitionEvent } = op_load("navigation_events.js");
   fire(new PageTransitionEvent("pagehide", { persisted: false }), global, true);
   fireEvent(global, "unload", true);
+  if (isOpened) documents().abortParsing();
 });
 
 op_set_hook("clientMessage", (...message) => op_load("container.js").clientMessage(...message));

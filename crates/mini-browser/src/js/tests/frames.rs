@@ -243,6 +243,30 @@ fn frames_in_frames_end_with_what_they_are_in() {
 }
 
 #[test]
+fn a_frame_that_its_own_script_removes_is_parsed_no_more() {
+    let (page, lines, _) = browser(&[(
+        CHILD,
+        "<p>one<script>const { seen } = parent; parent.child = document; frameElement.remove(); seen.push('goes on')</script>
+        <p id=two>two<script>seen.push('never')</script>",
+    )]);
+    assert_eq!(
+        run(
+            &page,
+            "var seen = [], child; (async () => {
+                const frame = document.createElement('iframe');
+                frame.src = 'child.html';
+                document.documentElement.append(frame);
+                while (child === undefined) await new Promise((done) => setTimeout(done, 1));
+                await new Promise((done) => setTimeout(done, 10));
+                return [seen, child.getElementById('two'), child.querySelector('p').firstChild.data];
+            })()"
+        ),
+        json!([["goes on"], null, "one"])
+    );
+    assert_eq!(lines.all(), [""; 0]);
+}
+
+#[test]
 fn a_document_that_contains_itself_ends() {
     let (page, ..) = browser(&[
         (CHILD, "<iframe src=/child.html></iframe>"),

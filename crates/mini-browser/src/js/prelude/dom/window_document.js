@@ -87,6 +87,9 @@ export function openDocument({ contentType, referrer }, bytes) {
   });
 }
 
+// Abort the document's parser.
+export const abortParsing = () => current?.parser?.abort();
+
 export const documentObject = () => wrap(windowDocument());
 
 // Calls a function once the window's document has loaded.
