@@ -40,10 +40,11 @@ pub enum Report {
         /// What the store says.
         error: sw_registry::StoreError,
     },
-    /// What was stored of a stashed port is damaged; what there is of it is kept aside in the store.
+    /// What was stored of a stashed port is damaged, and the port is closed; or one of its messages was
+    /// delivered again too often, and is left out. What there is of it is kept aside in the store.
     /// (SEMANTICS §5.3.)
     StashQuarantined {
-        /// The port, which is closed.
+        /// The port.
         entry: stash::EntryId,
         /// What is wrong.
         reason: String,

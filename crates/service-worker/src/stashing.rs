@@ -82,7 +82,8 @@ impl From<AddError> for StashError {
 /// Stashed ports. An entry belongs to its registration, whose workers all see it, and lives until it
 /// is closed or transferred, or its registration is cleared. If both ends of its port are stashed, it
 /// also survives the process, with the messages that it has not delivered; otherwise it gets `close`
-/// after a restart. The methods answer at once, from any thread; to a worker that is gone, and for an
+/// after a restart. What an earlier run has stored is there before a worker of its registration runs.
+/// The methods answer at once, from any thread; to a worker that is gone, and for an
 /// entry of another registration, they answer as if there were none.
 ///
 /// For a script: `add` and `stashPort` are [`stash_port`](Handle::stash_port) (of a view:
