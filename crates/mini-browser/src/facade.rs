@@ -1,6 +1,6 @@
 //! What scripts and fetches ask, answered by the service-worker facade.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +25,7 @@ use crate::js::{Connections, Pending, Registering, Seam};
 #[derive(Clone)]
 pub struct Facade {
     handle: Handle,
-    records: Arc<Mutex<BTreeMap<ClientId, Vec<Recorded>>>>,
+    records: Arc<Mutex<Records>>,
 }
 
 /// One hop of a fetch: who asked what, who answered.
@@ -49,6 +49,11 @@ pub struct FetchRecord {
     pub error: Option<String>,
 }
 
+type Records = BTreeMap<ClientId, VecDeque<Recorded>>;
+
+/// How many fetches of a client are remembered: the latest.
+const RECORDS: usize = 1_000;
+
 struct Recorded {
     record: FetchRecord,
     body_bytes: Arc<AtomicUsize>,
@@ -68,12 +73,11 @@ impl Facade {
         &self.handle
     }
 
-    /// The fetches of a client so far, in order.
+    /// The latest fetches of a client, in order.
     pub(crate) fn records(&self, client: ClientId) -> Vec<FetchRecord> {
         let records = self.lock();
-        let of_client = records.get(&client).map_or(&[][..], Vec::as_slice);
+        let of_client = records.get(&client).into_iter().flatten();
         of_client
-            .iter()
             .map(|recorded| FetchRecord {
                 body_bytes: recorded.body_bytes.load(Ordering::Relaxed),
                 ..recorded.record.clone()
@@ -99,12 +103,15 @@ impl Facade {
             body_bytes: Arc::clone(&body_bytes),
         };
         if let Some(records) = self.lock().get_mut(&client) {
-            records.push(recorded);
+            if records.len() == RECORDS {
+                records.pop_front();
+            }
+            records.push_back(recorded);
         }
         body_bytes
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, Vec<Recorded>>> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

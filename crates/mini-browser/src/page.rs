@@ -154,7 +154,8 @@ impl Page {
         self.realm.run_script(source, name).await
     }
 
-    /// What the page fetched so far, in order: its document, its scripts, and what they fetched.
+    /// What the page fetched so far, in order: its document, its scripts, and what they fetched. Of more
+    /// than 1,000 fetches only the latest are remembered.
     #[must_use]
     pub fn fetches(&self) -> Vec<FetchRecord> {
         self.client.parts.facade.records(self.client.id())

@@ -33,7 +33,10 @@ use crate::{
 pub(crate) type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How much is done in one poll, before others on the same thread have their turn.
-const TURNS: usize = 256;
+const TURNS: usize = 64;
+
+/// How many messages are taken in one turn, before a look at anything else.
+const MESSAGES: usize = 16;
 
 type Answering = Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>;
 
@@ -63,19 +66,14 @@ impl Future for Driver {
         let driver = self.get_mut();
         driver.shared.driver_polled();
         for _ in 0..TURNS {
-            while let Some(output) = driver.registry.poll_output() {
-                driver.carry_out(output);
-            }
-            if driver.poll_functional() {
-                continue;
-            }
+            driver.carry_out_all();
             driver.commit_stash();
             if driver.shutting_down.is_some() {
                 return driver.poll_end(cx);
             }
             // All of them each time, so that none waits for another to have nothing.
             let progress = [
-                driver.poll_message(cx),
+                driver.poll_messages(cx),
                 driver.poll_answer(cx),
                 driver.poll_background(cx),
                 driver.poll_timer(cx),
@@ -108,6 +106,29 @@ impl Driver {
 
     pub(crate) fn tell(&mut self, input: Input) {
         self.registry.handle_input(self.now(), input);
+    }
+
+    /// Carries out what the cores ask, until they ask nothing more.
+    fn carry_out_all(&mut self) {
+        loop {
+            while let Some(output) = self.registry.poll_output() {
+                self.carry_out(output);
+            }
+            if !self.poll_functional() {
+                return;
+            }
+        }
+    }
+
+    /// Takes some messages; whether there were any.
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..MESSAGES {
+            if self.shutting_down.is_some() || !self.poll_message(cx) {
+                return taken > 0;
+            }
+            self.carry_out_all();
+        }
+        true
     }
 
     /// Takes one message; whether there was one.

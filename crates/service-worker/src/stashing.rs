@@ -5,13 +5,16 @@
 //! dropped under it. A port is drained by readiness: its callback sends word to the driver, so that
 //! there is no thread and no task for each.
 
+mod asleep;
 mod deliver;
 mod durable;
+mod grants;
 mod journal;
 mod known;
 mod messages;
 mod parked;
 mod prepare;
+mod quarantine;
 mod restore;
 mod views;
 

@@ -239,9 +239,11 @@ impl Measured {
         let source = self.response.as_ref().map(|(_, source)| *source);
         let of_network = source == Some(Source::Network);
         // "If response's timing allow passed flag is not set, then set timingInfo to a new opaque timing
-        // info." (*Fetch*, "fetch response handover".)
+        // info" (*Fetch*, "fetch response handover"); but what the own worker answered is its client's own
+        // business, as browsers see it.
+        let of_others = matches!(source, Some(Source::Network | Source::FallThrough));
         let is_hidden = match head {
-            Some(head) => source != Some(Source::Url) && !head.timing_allow_passed,
+            Some(head) => of_others && !head.timing_allow_passed,
             None => true,
         };
         let is_opaque = head.is_some_and(|head| head.response_type == ResponseType::Opaque);

@@ -14,6 +14,20 @@ use service_worker::{AnsweredBy, Policies, Report, Reports};
 const PAGE: &str = "<!DOCTYPE html><title> a  page </title><body>茶<script>var inline = 1;</script>\
     <script src=/lib.js></script><script>addEventListener('load', () => { loaded = true; });</script>";
 
+/// Touches its container between DOMContentLoaded and load, which waits for the message.
+const LATE: &str = "<!DOCTYPE html><img src=/held><script>
+    const order = [];
+    addEventListener('load', () => order.push('load'));
+    addEventListener('DOMContentLoaded', () => setTimeout(async () => {
+        const { serviceWorker } = navigator;
+        serviceWorker.addEventListener('message', () => { order.push('message'); fetch('/release'); });
+        const { installing } = await serviceWorker.register('/speaking/sw.js');
+        installing.postMessage(['late']);
+    }));
+</script>";
+
+static RELEASED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
 const SITE_WORKER: &str = "addEventListener('install', () => skipWaiting());
     addEventListener('fetch', (event) => {
         if (/(made-up|embedded)(.again)?$/.test(event.request.url)) event.respondWith(new Response('by the worker'));
@@ -85,6 +99,15 @@ async fn serve(request: ServerRequest) -> ServerResponse {
             "text/javascript",
             "const part = (text) => `a part of ${text}`;",
         ),
+        ("site.example", "/late") => ServerResponse::ok("text/html", LATE),
+        ("site.example", "/held") => {
+            RELEASED.notified().await;
+            ServerResponse::status(http::StatusCode::NOT_FOUND)
+        }
+        ("site.example", "/release") => {
+            RELEASED.notify_one();
+            ServerResponse::ok("text/plain", "released")
+        }
         ("site.example", "/private") => ServerResponse::ok("text/html", "<p>private")
             .with(http::HeaderName::from_static("fall-through"), "none"),
         ("fonts.example", "/sw.js") => ServerResponse::ok("text/javascript", FONT_WORKER),
@@ -425,5 +448,22 @@ async fn a_worker_sees_when_its_imports_and_preloads_came() {
             ["/timed/", "navigation", true, 5]
         ])
     );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_first_listens_after_it_was_parsed_hears_its_messages_before_it_is_loaded() {
+    let world = World::start().await;
+    let profile = tempfile::tempdir().unwrap();
+    let browser = world.browser(profile.path()).browser;
+    let url = "https://site.example/late".parse().unwrap();
+    let page = browser.navigate(&url).await.unwrap();
+    let both = "new Promise((done) => {
+        const look = () => (order.length < 2 ? setTimeout(look, 1) : done(order));
+        look();
+    })";
+    let order = page.run_script(both, "test").await.unwrap();
+    assert_eq!(order, serde_json::json!(["message", "load"]));
+    page.close().await;
     browser.close().await;
 }

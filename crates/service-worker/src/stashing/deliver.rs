@@ -14,7 +14,7 @@ use crate::functional::Woken;
 use crate::shared::ToDriver;
 
 /// How many messages of a port are taken before others have their turn.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 
 impl Driver {
     pub(crate) fn stash_input(&mut self, input: Input<Parked>) {

@@ -12,9 +12,10 @@ use stash::{EntryId, Input};
 use sw_registry::StoreWrite;
 use sw_types::{RegistrationId, StorageKey, WorkerId, WorkerState};
 
+use super::asleep::Asleep;
 use super::journal::Journal;
 use super::parked::Parked;
-use super::restore::Asleep;
+
 use super::{Arc, Bound, lock};
 use crate::HostEvent;
 use crate::driver::Driver;

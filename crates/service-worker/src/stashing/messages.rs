@@ -1,18 +1,13 @@
-//! Messages of stashed ports: their arrival, their rows, which of them may be dispatched, and their
-//! end. (SEMANTICS §5.3.)
+//! Messages of stashed ports: their arrival, their rows, and their end. (SEMANTICS §5.3.)
 //!
-//! After a crash it must be known which messages a worker may have been given. An entry has a row for
-//! that, its *cursor*, which is written in the same commit as a message that can be delivered at once:
-//! so a message costs one commit. The cursor runs ahead of what is dispatched by [`AHEAD`] messages at
-//! most, and is set back to the very place at a clean end. Messages that came together share a row, which
-//! is removed when all of them are consumed; until then the cursor says which of them are. Removals go
-//! along with the next commit.
+//! Messages that came together share a row, which is removed when all of them are consumed; until then
+//! their entry's cursor says which of them are. Removals go along with the next commit.
 
 use std::mem;
 use std::sync::Mutex;
 
 use message_port::Message;
-use stash::record::{self, Kind, LONGEST_INLINE, StoredCursor, StoredMessage};
+use stash::record::{self, Kind, LONGEST_INLINE, StoredMessage};
 use stash::{EntryId, Input, Item, NewEntry, Stash};
 use sw_registry::StoreWrite;
 use sw_types::WorkerState;
@@ -24,8 +19,6 @@ use super::{Arc, Bound};
 use crate::driver::Driver;
 use crate::functional::What;
 
-/// How many messages of an entry may be dispatched before the store hears of the first of them.
-const AHEAD: usize = 128;
 /// The most messages in a row of the store.
 const GROUP: usize = 256;
 
@@ -176,132 +169,6 @@ impl Driver {
         for (id, bound) in fresh {
             self.shared.bind(&bound, id);
             self.store_entry(id);
-        }
-    }
-
-    // ---- Dispatch ----
-
-    /// Grants what a worker that listens will be given next, up to the first message that has to be
-    /// granted by itself: one that is redelivered, or carries kept ports.
-    pub(super) fn grant_ahead(&mut self, id: EntryId) {
-        let Some(known) = self.durable.entries.get_mut(&id) else {
-            return;
-        };
-        let shared = Arc::clone(&self.shared);
-        let mut stashing = shared.stashing();
-        if known.ahead > AHEAD / 2 || !stashing.stash.listens(id) {
-            return;
-        }
-        let before = known.granted;
-        let waiting = stashing.stash.entry_mut(id).into_iter();
-        for parked in waiting.flat_map(stash::Entry::waiting_mut) {
-            let Some(stored) = parked.stored else { break };
-            if stored.redelivered || parked.kept().next().is_some() || known.ahead >= AHEAD {
-                break;
-            }
-            if stored.number >= known.granted {
-                known.granted = stored.number + 1;
-                known.ahead += 1;
-            }
-        }
-        if known.granted > before {
-            self.durable.journal.cursor(id, known.cursor());
-        }
-    }
-
-    /// Whether a message may be dispatched; if not, the store is asked, and `then` follows. "Attempts
-    /// are counted durably before each redelivery."
-    pub(super) fn grant(&mut self, stored: &mut Stored, then: Then) -> bool {
-        let id = stored.entry;
-        // Its rows are gone, or are about to be: nothing is written any more.
-        if !self.durable.entries.contains_key(&id) {
-            return true;
-        }
-        if stored.redelivered {
-            if mem::replace(&mut stored.counted, true) {
-                return true;
-            }
-            stored.attempts = stored.attempts.saturating_add(1);
-            let attempts = put(id, Kind::Attempts(stored.number), &stored.attempts);
-            self.durable.journal.write(attempts);
-            self.durable.journal.then(then);
-            return false;
-        }
-        let Some(known) = self.durable.entries.get_mut(&id) else {
-            return true;
-        };
-        if stored.number < known.confirmed {
-            return true;
-        }
-        if stored.number >= known.granted {
-            known.granted = stored.number + 1;
-            known.ahead += 1;
-            self.durable.journal.cursor(id, known.cursor());
-        }
-        self.durable.journal.then_behind(id, stored.number, then);
-        self.grant_ahead(id);
-        false
-    }
-
-    /// A message is given to the host.
-    pub(super) fn grant_used(&mut self, stored: Stored) {
-        let Some(known) = self.durable.entries.get_mut(&stored.entry) else {
-            return;
-        };
-        if !stored.redelivered {
-            known.dispatched = stored.number + 1;
-            known.ahead = known.ahead.saturating_sub(1);
-        }
-        self.grant_ahead(stored.entry);
-    }
-
-    /// It was not dispatched after all: nobody has seen it.
-    pub(super) fn grant_unused(&mut self, stored: &mut Stored) {
-        if !self.durable.entries.contains_key(&stored.entry) {
-            return;
-        }
-        if stored.redelivered {
-            if mem::take(&mut stored.counted) {
-                stored.attempts = stored.attempts.saturating_sub(1);
-                let attempts = put(
-                    stored.entry,
-                    Kind::Attempts(stored.number),
-                    &stored.attempts,
-                );
-                self.durable.journal.write_at_leisure(attempts);
-            }
-        } else if let Some(known) = self.durable.entries.get_mut(&stored.entry) {
-            known.dispatched = stored.number;
-            known.ahead += 1;
-        }
-    }
-
-    /// At a clean end, what was granted and not dispatched is known; and it is not what is being
-    /// delivered again that ends the browser.
-    pub(super) fn exact_cursors(&mut self) {
-        for found in self.functional.events.values() {
-            if let What::Stashed {
-                consumed: false,
-                stored: Some(stored),
-                ..
-            } = found.what
-                && stored.counted
-                && self.durable.entries.contains_key(&stored.entry)
-            {
-                let attempts = stored.attempts.saturating_sub(1);
-                let attempts = put(stored.entry, Kind::Attempts(stored.number), &attempts);
-                self.durable.journal.write(attempts);
-            }
-        }
-        for (id, known) in &self.durable.entries {
-            if known.dispatched < known.granted {
-                let granted = known.dispatched;
-                let cursor = StoredCursor {
-                    granted,
-                    ..known.cursor()
-                };
-                self.durable.journal.cursor(*id, cursor);
-            }
         }
     }
 

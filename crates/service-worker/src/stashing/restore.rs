@@ -2,53 +2,19 @@
 //! kept aside.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem;
 
 use message_port::{MessageChannel, MessagePort};
-use stash::record::{
-    self, Kept, Kind, RecordError, StoredCarried, StoredCursor, StoredEntry, StoredMessage,
-};
+use stash::record::{self, Kind, RecordError, StoredCursor, StoredEntry};
 use stash::{EntryId, Input, NewEntry};
 use sw_registry::StoreWrite;
 use sw_types::{RegistrationId, WorkerState, WorkerView};
 
+use super::asleep::{Asleep, RawRows, Rows};
 use super::durable::Known;
 use super::parked::{Parked, Passenger, Stored};
 use super::{Arc, Bound, Mutex};
 use crate::Report;
 use crate::driver::Driver;
-
-/// After this many redeliveries a message is quarantined.
-const REDELIVERIES: u32 = 3;
-/// How many damaged rows are kept aside, and how much of each.
-const KEPT_ROWS: usize = 64;
-const KEPT_BYTES: usize = 64 * 1024;
-
-type RawRows = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// The rows of a port.
-#[derive(Default)]
-struct Rows {
-    entry: Option<StoredEntry>,
-    carried: Option<StoredCarried>,
-    messages: BTreeMap<u64, StoredMessage>,
-    attempts: BTreeMap<u64, u32>,
-    cursor: StoredCursor,
-    /// The first and the last number of each row of messages.
-    groups: VecDeque<(u64, u64)>,
-    /// What was delivered too often.
-    poison: Vec<Stored>,
-}
-
-/// What an earlier run has stored and has not been put back yet.
-#[derive(Default)]
-pub(super) struct Asleep {
-    rows: RawRows,
-    /// The ports of each registration.
-    registrations: BTreeMap<RegistrationId, Vec<EntryId>>,
-    /// Other ends of ports that are back already, by the ports that are to have them.
-    halves: BTreeMap<EntryId, MessagePort>,
-}
 
 impl Driver {
     /// Takes what an earlier run has stored; gives what is damaged, a line each. Ports are put back
@@ -125,26 +91,8 @@ impl Driver {
         Ok(None)
     }
 
-    fn keep_key_aside(&mut self, rows: &RawRows, key: &[u8], value: &[u8]) {
-        self.keep_aside("its key is damaged", key, value);
-        let mut after = rows.range(key.to_vec()..).skip(1);
-        // What removes it must not remove others.
-        if !after.next().is_some_and(|(next, _)| next.starts_with(key)) {
-            let remove = StoreWrite::RemoveRows(key.to_vec());
-            self.durable.journal.write([remove]);
-        }
-    }
-
-    /// "Damage is quarantined per entry": all its rows are kept aside and removed.
-    fn quarantine_entry(&mut self, id: EntryId, error: RecordError) {
-        let asleep = mem::take(&mut self.durable.asleep);
-        self.keep_entry_aside(id, &error.to_string(), &asleep.rows);
-        self.durable.asleep = asleep;
-        self.does_not_return(id);
-    }
-
     /// A port that is stored and not put back. Its peer hears `close`.
-    fn does_not_return(&mut self, id: EntryId) {
+    pub(super) fn does_not_return(&mut self, id: EntryId) {
         let remove = StoreWrite::RemoveRows(record::of_entry(id));
         self.durable.journal.write([remove]);
         let half = self.durable.asleep.halves.remove(&id);
@@ -224,64 +172,6 @@ impl Driver {
         self.tell_workers(registration);
         if self.durable.asleep.registrations.is_empty() {
             self.durable.asleep.rows = RawRows::new();
-        }
-    }
-
-    fn keep_entry_aside(&mut self, id: EntryId, reason: &str, rows: &RawRows) {
-        let mut bodies = Vec::new();
-        let prefix = record::of_entry(id);
-        let its = rows.range(prefix.clone()..);
-        for (key, value) in its.take_while(|(key, _)| key.starts_with(&prefix)) {
-            self.keep_aside(reason, key, value);
-            if let Some((_, Kind::Message(first))) = record::parse_key(key)
-                && let Ok(messages) = record::decode::<Vec<StoredMessage>>(key, value)
-            {
-                let numbered = (first..).zip(messages);
-                let apart = numbered.filter(|(_, message)| message.payload.is_none());
-                bodies.extend(apart.map(|(number, _)| record::key(id, Kind::Body(number))));
-            }
-        }
-        bodies.truncate(KEPT_ROWS);
-        self.keep_bodies_aside(reason, bodies);
-    }
-
-    fn keep_bodies_aside(&mut self, reason: &str, keys: Vec<Vec<u8>>) {
-        if keys.is_empty() {
-            return;
-        }
-        match self.shared.blobs.read_blocking(keys.clone()) {
-            Ok(read) => {
-                for (key, value) in keys.iter().zip(read) {
-                    if let Some(value) = value {
-                        self.keep_aside(reason, key, &value);
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(%error, "what is damaged cannot be kept aside"),
-        }
-    }
-
-    /// Keeps something damaged for whoever wants to look at it, in place of the oldest if there is
-    /// much of it.
-    pub(super) fn keep_aside(&mut self, reason: &str, key: &[u8], bytes: &[u8]) {
-        let number = self.durable.kept.back().map_or(0, |last| last + 1);
-        let kept = Kept {
-            reason: reason.to_owned(),
-            key: key.to_vec(),
-            bytes: bytes[..bytes.len().min(KEPT_BYTES)].to_vec(),
-        };
-        let row = record::kept_key(number);
-        let Ok(value) = record::encode(&row, &kept) else {
-            return tracing::error!(%number, "cannot be kept aside");
-        };
-        self.durable.kept.push_back(number);
-        self.durable
-            .journal
-            .write([StoreWrite::PutRow { key: row, value }]);
-        while self.durable.kept.len() > KEPT_ROWS {
-            let oldest = self.durable.kept.pop_front().map(record::kept_key);
-            let remove = oldest.map(StoreWrite::RemoveRows);
-            self.durable.journal.write(remove);
         }
     }
 
@@ -405,46 +295,6 @@ impl Driver {
         }
     }
 
-    /// "After three the message is quarantined and reported": what the browser has died of, it seems.
-    /// The ports that it carries are closed.
-    fn quarantine_poison(&mut self, id: EntryId, rows: &mut Rows) {
-        let granted = rows.cursor.granted;
-        let is_poison = |number: u64, attempts: u32| number < granted && attempts >= REDELIVERIES;
-        for (number, attempts) in &rows.attempts {
-            let number = *number;
-            let Some(message) = rows.messages.get(&number) else {
-                continue;
-            };
-            if is_poison(number, *attempts) {
-                let reason = format!("a message was delivered {attempts} times again");
-                let entry = id;
-                self.shared
-                    .report(Report::StashQuarantined { entry, reason });
-                self.keep_message_aside(id, number, message);
-                rows.messages.remove(&number);
-                let attempts = *attempts;
-                rows.poison.push(Stored {
-                    attempts,
-                    ..Stored::new(id, number)
-                });
-            }
-        }
-    }
-
-    fn keep_message_aside(&mut self, id: EntryId, number: u64, message: &StoredMessage) {
-        let reason = "it was redelivered too often";
-        match &message.payload {
-            Some(payload) => {
-                let key = record::key(id, Kind::Message(number));
-                self.keep_aside(reason, &key, payload);
-            }
-            None => {
-                let key = record::key(id, Kind::Body(number));
-                self.keep_bodies_aside(reason, vec![key]);
-            }
-        }
-    }
-
     fn tell_workers(&mut self, registration: RegistrationId) {
         let snapshot = self.shared.lookup.snapshot(registration);
         if let Some(active) = snapshot.and_then(|found| found.active.clone()) {
@@ -454,77 +304,5 @@ impl Driver {
         if let Some(waiting) = view.and_then(|view| view.waiting) {
             self.worker_state(registration, waiting.id, waiting.state);
         }
-    }
-}
-
-impl Asleep {
-    fn read(&self, id: EntryId) -> Result<Rows, RecordError> {
-        let prefix = record::of_entry(id);
-        let its = self.rows.range(prefix.clone()..);
-        let mut found = Rows::default();
-        for (key, value) in its.take_while(|(key, _)| key.starts_with(&prefix)) {
-            // A damaged key has been kept aside.
-            if let Some((_, kind)) = record::parse_key(key) {
-                found.read(kind, key, value)?;
-            }
-        }
-        Ok(found)
-    }
-
-    /// What a port that is not back is entangled with.
-    fn peer_of(&self, id: EntryId) -> Option<EntryId> {
-        let row = |kind| {
-            let key = record::key(id, kind);
-            let row = self.rows.get(&key)?;
-            Some((key, row))
-        };
-        let (registration, peer) = match (row(Kind::Entry), row(Kind::Carried)) {
-            (Some((key, row)), _) => {
-                let entry: StoredEntry = record::decode(&key, row).ok()?;
-                (entry.registration, entry.peer)
-            }
-            (None, Some((key, row))) => {
-                let carried: StoredCarried = record::decode(&key, row).ok()?;
-                (carried.registration, carried.peer)
-            }
-            (None, None) => return None,
-        };
-        let of_it = self.registrations.get(&registration)?;
-        of_it.binary_search(&id).is_ok().then_some(peer)?
-    }
-}
-
-impl Rows {
-    fn read(&mut self, kind: Kind, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
-        match kind {
-            Kind::Entry => self.entry = Some(record::decode(key, value)?),
-            Kind::Carried => self.carried = Some(record::decode(key, value)?),
-            Kind::Cursor => self.cursor = record::decode(key, value)?,
-            Kind::Message(first) => {
-                let messages: Vec<StoredMessage> = record::decode(key, value)?;
-                let numbered = (first..).zip(messages);
-                let mut last = None;
-                for (number, message) in numbered {
-                    last = Some(number);
-                    // The cursor's row comes before those of messages.
-                    if number >= self.cursor.consumed {
-                        self.messages.insert(number, message);
-                    }
-                }
-                self.groups
-                    .push_back((first, last.ok_or(RecordError::Content)?));
-            }
-            Kind::Attempts(number) => {
-                self.attempts.insert(number, record::decode(key, value)?);
-            }
-            // It would not stand here.
-            Kind::Body(_) => return Err(RecordError::Content),
-        }
-        Ok(())
-    }
-
-    fn peer(&self) -> Option<EntryId> {
-        let of_entry = self.entry.as_ref().and_then(|entry| entry.peer);
-        of_entry.or_else(|| self.carried.as_ref()?.peer)
     }
 }

@@ -5,22 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::task::Poll;
 
-use futures_util::StreamExt;
-use service_worker::message_port::{Event, Message, MessageChannel, MessagePort, TransferredPort};
+use service_worker::message_port::{Message, MessageChannel, MessagePort, TransferredPort};
 use service_worker::stash::EntryId;
 use service_worker::stash::record::{self, Kind};
 use service_worker::types::{
-    ClientId, EventId, EventType, EventTypes, FetchHandler, RegistrationId, RunId, WorkerId,
-    WorkerState,
+    ClientId, EventId, EventType, EventTypes, RegistrationId, RunId, WorkerId,
 };
-use service_worker::{
-    EventDetail, EventOutcome, HostCommand, HostEvent, MemoryStore, Policies, StashError,
-};
+use service_worker::{EventDetail, MemoryStore, Policies, StashError};
 
-use crate::common::{House, SERVICE, Taken, now, quiet, url};
+use crate::common::{House, SERVICE, Taken, quiet, url};
 use crate::restart::{Disk, Failure, stored_texts};
+
+#[path = "histories_host.rs"]
+mod host;
+#[path = "histories_model.rs"]
+mod model;
 
 const HISTORIES: u64 = 60;
 const STEPS: u32 = 120;
@@ -159,263 +159,14 @@ impl World {
             cuts: 0,
         };
         world.pages().await;
-        for scope in 0..SCOPES.len() {
+        for (scope, base) in SCOPES.into_iter().enumerate() {
             let page = ClientId(scope as u64 + 1);
-            let registering = world.house.register(page, SCOPES[scope]);
+            let registering = world.house.register(page, base);
             world.until(registering).await.unwrap();
             while !world.is_active(scope).await {}
         }
         world
     }
-
-    /// Each service has a page open, so that nothing is throttled.
-    async fn pages(&self) {
-        for (number, scope) in SCOPES.into_iter().enumerate() {
-            self.house.page(number as u64 + 1, scope);
-        }
-        quiet().await;
-    }
-
-    async fn is_active(&mut self, scope: usize) -> bool {
-        self.pump().await;
-        let page = ClientId(scope as u64 + 1);
-        let found = self.house.handle.registration(page, &url(SCOPES[scope]));
-        let found = self.until(found).await.unwrap().unwrap();
-        self.registrations[scope] = found.id;
-        let active = found
-            .active
-            .filter(|active| active.state == WorkerState::Activated);
-        if let Some(active) = &active {
-            self.active[scope] = active.id;
-        }
-        active.is_some()
-    }
-
-    /// Plays the host while a future goes on.
-    async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = std::pin::pin!(future);
-        loop {
-            if let Poll::Ready(output) = now(future.as_mut()).await {
-                return output;
-            }
-            self.pump().await;
-            std::thread::yield_now();
-        }
-    }
-
-    /// Takes all commands. Events of stashed ports are kept for later.
-    async fn pump(&mut self) {
-        quiet().await;
-        loop {
-            let next = std::pin::pin!(self.commands.next());
-            let Poll::Ready(Some((command, _))) = now(next).await else {
-                return;
-            };
-            match command {
-                HostCommand::StartWorker(start) => {
-                    let (worker, run) = (start.worker, start.run);
-                    let events = Vec::new();
-                    self.workers.insert(worker, Worker { run, events });
-                    self.house.handle.host_event(HostEvent::Started {
-                        worker,
-                        run,
-                        event_types: listeners(),
-                        fetch_handler: FetchHandler::None,
-                    });
-                }
-                HostCommand::StopWorker { worker, .. } => self.dies(worker, true),
-                HostCommand::Dispatch {
-                    worker,
-                    event,
-                    detail:
-                        detail @ (EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. }),
-                } => match self.workers.get_mut(&worker) {
-                    Some(known) => known.events.push((event, detail)),
-                    None => self.undelivered(worker, event, detail),
-                },
-                HostCommand::Dispatch { worker, event, .. } => self.settled(worker, event),
-                HostCommand::Notify { .. } | HostCommand::ClientMessage { .. } => {}
-            }
-            quiet().await;
-        }
-    }
-
-    fn settled(&self, worker: WorkerId, event: EventId) {
-        self.house.handle.host_event(HostEvent::Settled {
-            worker,
-            event,
-            outcome: EventOutcome::Fulfilled,
-        });
-    }
-
-    fn undelivered(&self, worker: WorkerId, event: EventId, detail: EventDetail<MessagePort>) {
-        self.house.handle.host_event(HostEvent::Undelivered {
-            worker,
-            event,
-            detail,
-        });
-    }
-
-    /// A worker is gone; what it has not dispatched is given back before or after.
-    fn dies(&mut self, worker: WorkerId, back_before: bool) {
-        let Some(known) = self.workers.remove(&worker) else {
-            return;
-        };
-        let died = HostEvent::Died {
-            worker,
-            run: known.run,
-            reason: "it was stopped".to_owned(),
-        };
-        let handle = self.house.handle.clone();
-        let mut died = Some(died);
-        if !back_before {
-            died.take().into_iter().for_each(|it| handle.host_event(it));
-        }
-        for (event, detail) in known.events {
-            self.undelivered(worker, event, detail);
-        }
-        died.into_iter().for_each(|it| handle.host_event(it));
-    }
-
-    // ---- What comes ----
-
-    /// A worker's event is dispatched.
-    fn dispatch(&mut self, worker: WorkerId) {
-        let Some(known) = self.workers.get_mut(&worker) else {
-            return;
-        };
-        if known.events.is_empty() {
-            return;
-        }
-        let (event, detail) = known.events.remove(0);
-        match detail {
-            EventDetail::StashedMessage {
-                entry,
-                message,
-                redelivered,
-                ..
-            } if !self.retired.contains(&entry) => {
-                let text = String::from_utf8(message.payload.to_vec()).unwrap();
-                self.came(&text, redelivered, message.ports, Some(entry));
-            }
-            EventDetail::StashedClose { entry, .. } if !self.retired.contains(&entry) => {
-                let end = self.stashed_as(entry);
-                self.heard_close(end);
-            }
-            // It was closed while this was on its way.
-            EventDetail::StashedMessage { .. } | EventDetail::StashedClose { .. } => {}
-            other => panic!("{other:?}"),
-        }
-        self.settled(worker, event);
-    }
-
-    fn stashed_as(&self, entry: EntryId) -> (usize, usize) {
-        let is_it = |end: &End| matches!(end.at, At::Stashed(id, _) if id == entry);
-        for (channel, ends) in self.channels.iter().enumerate() {
-            if let Some(end) = ends.iter().position(is_it) {
-                return (channel, end);
-            }
-        }
-        panic!("{entry} is no end that is stashed: {:#?}", self.told)
-    }
-
-    fn heard_close(&mut self, (channel, end): (usize, usize)) {
-        self.told.push(format!("{channel}.{end} hears close"));
-        let told = &self.told;
-        let [it, other] = both(&mut self.channels[channel], end);
-        assert!(!it.closed, "close twice: {told:#?}");
-        assert!(
-            it.uncertain || matches!(other.at, At::Gone | At::Travels),
-            "a close that nobody sent: {told:#?}"
-        );
-        it.closed = true;
-        it.at = At::Gone;
-    }
-
-    /// A message came at an end, by its text: `channel.end.number`.
-    fn came(
-        &mut self,
-        text: &str,
-        redelivered: bool,
-        ports: Vec<MessagePort>,
-        entry: Option<EntryId>,
-    ) {
-        self.told.push(format!("comes {text} {redelivered}"));
-        let mut parts = text.split(['.', '+']);
-        let mut part = || parts.next().unwrap().parse::<usize>().unwrap();
-        let (channel, end, number) = (part(), part(), part());
-        let number = u32::try_from(number).unwrap();
-        if let Some(entry) = entry {
-            assert_eq!(self.stashed_as(entry), (channel, end), "{:#?}", self.told);
-        }
-        let it = &mut self.channels[channel][end];
-        let told = &self.told;
-        assert!(!it.closed, "{text} after close: {told:#?}");
-        assert!(number <= it.posted, "{text} was not posted");
-        assert!(
-            number > it.seen_in_run,
-            "{text} came twice or too late in one run: {told:#?}"
-        );
-        assert!(
-            number > it.over || it.uncertain,
-            "{text} was consumed: {told:#?}"
-        );
-        if number <= it.seen {
-            // A message at an ordinary port cannot say so.
-            let unmarked = !redelivered && entry.is_some() && number > it.taken && !it.uncertain;
-            assert!(!unmarked, "{text} is a repeat: {told:#?}");
-        } else if number > it.seen + 1 {
-            // Nothing is missing but what was posted right before the power was cut.
-            assert!(
-                it.ends_of_runs.contains(&(number - 1)) || it.uncertain,
-                "{text} came before {}: {told:#?}",
-                it.seen + 1
-            );
-        }
-        it.seen_in_run = number;
-        it.seen = it.seen.max(number);
-        let skipped = it.owed.first().is_some_and(|owed| *owed < number);
-        assert!(!skipped, "{text} came before what was owed: {told:#?}");
-        it.owed.remove(&number);
-        self.given += 1;
-        self.redelivered += u32::from(redelivered);
-        let travelled: Vec<usize> = text
-            .split('+')
-            .skip(1)
-            .map(|part| part.parse().unwrap())
-            .collect();
-        assert_eq!(ports.len(), travelled.len() / 2);
-        for (mut port, end) in ports.into_iter().zip(travelled.chunks(2)) {
-            port.start();
-            let it = &mut self.channels[end[0]][end[1]];
-            match it.at {
-                At::Travels => it.at = At::Live(port),
-                // It comes again, and what it carried is closed; or its partner was gone.
-                _ => drop(port),
-            }
-        }
-    }
-
-    /// What has come at live ends.
-    fn receive(&mut self) {
-        for channel in 0..self.channels.len() {
-            for end in 0..2 {
-                while let At::Live(port) = &mut self.channels[channel][end].at {
-                    match port.try_recv() {
-                        Ok(Event::Message(message)) => {
-                            let text = String::from_utf8(message.payload.to_vec()).unwrap();
-                            let ports = message.ports.into_iter().map(|port| port.receive());
-                            self.came(&text, false, ports.collect(), None);
-                        }
-                        Ok(Event::Close) => self.heard_close((channel, end)),
-                        Err(_) => break,
-                    }
-                }
-            }
-        }
-    }
-
-    // ---- What is done ----
 
     /// Some end of a channel that nobody has closed yet.
     fn any_end(&mut self) -> (usize, usize) {
@@ -659,11 +410,10 @@ impl World {
             12..18 => self.stash(end),
             18..20 => {
                 let through = self.any_end();
-                if through.0 != end.0 && !matches!(self.at(through), At::Gone | At::Travels) {
-                    if let Some(port) = self.take(end).await {
-                        self.moved += 1;
-                        self.post(through, Some((format!("+{}+{}", end.0, end.1), port)));
-                    }
+                let may = through.0 != end.0 && !matches!(self.at(through), At::Gone | At::Travels);
+                if may && let Some(port) = self.take(end).await {
+                    self.moved += 1;
+                    self.post(through, Some((format!("+{}+{}", end.0, end.1), port)));
                 }
             }
             20 => {

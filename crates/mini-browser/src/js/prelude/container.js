@@ -8,7 +8,7 @@ import { newMessageEvent } from "./message_event.js";
 import { applyNotice, isDetached, registrationOf, workerOf } from "./registration.js";
 import { global } from "./realms.js";
 import { deserializeMessage, portsAmong } from "./structured_clone.js";
-import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, required } from "./webidl.js";
+import { HOST, USVString, callAsync, dictionary, enumeration, idl, illegal, load, required } from "./webidl.js";
 
 let clientChanged, controllerChanged, received;
 
@@ -111,7 +111,7 @@ function elsewhere(value, operation, args) {
 }
 
 // The queue is enabled at the latest when the document has been parsed: right after DOMContentLoaded.
-if (global.document === undefined || global.document.readyState === "complete") container.startMessages();
+if (global.document === undefined || load("dom/loading.js").isContentLoaded(global.document)) container.startMessages();
 else global.addEventListener("DOMContentLoaded", () => container.startMessages(), { once: true });
 
 // A message of a service worker's.

@@ -52,6 +52,12 @@ export function loadingOf(document) {
   return document.loading;
 }
 
+// Whether DOMContentLoaded has been fired at a document.
+export function isContentLoaded(document) {
+  const { stage } = loadingOf(recordIfNode(document) ?? document);
+  return stage !== "parsing" && stage !== "scripts" && stage !== "content";
+}
+
 // Calls a function when the document has loaded, also if it has already.
 export function documentLoaded(document, then) {
   const record = recordIfNode(document) ?? document;
