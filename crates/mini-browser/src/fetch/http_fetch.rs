@@ -252,7 +252,9 @@ fn checked(
     };
     // "… then set request's timing allow failed flag. Otherwise, if request's timing allow failed flag is
     // unset, then set internalResponse's timing allow passed flag."
-    fetching.timing_allow_failed |= !head.timing_allow_passed;
+    // The TAO check is one of the network's branch: what the client's own worker answers passes.
+    let is_checked = !matches!(source, Source::OwnWorker);
+    fetching.timing_allow_failed |= is_checked && !head.timing_allow_passed;
     head.timing_allow_passed = !fetching.timing_allow_failed;
     embedder_policy(fetching, tainting, &head)?;
     Ok(FetchedResponse {

@@ -623,6 +623,20 @@ fn a_workers_answer_is_not_filtered_again() {
 }
 
 #[test]
+fn timing_is_shown_of_what_the_own_worker_answers_and_of_others_as_they_allow() {
+    let passed = |source, headers: &[(&str, &str)]| {
+        let table = Table::default().with_source(source, "https://b.test/x", 200, headers);
+        let mut params = by("https://a.test/", "https://b.test/x");
+        params.head.mode = RequestMode::NoCors;
+        table.fetch(params).unwrap().head.timing_allow_passed
+    };
+    assert!(passed(Source::OwnWorker, &[]));
+    assert!(!passed(Source::FallThrough, &[]));
+    assert!(!passed(Source::Network, &[]));
+    assert!(passed(Source::Network, &[("timing-allow-origin", "*")]));
+}
+
+#[test]
 fn modes_that_the_hop_decides_by_reach_it_unchanged() {
     let hops = Table::default().with("https://b.test/", 200, &[OPEN]);
     let mut params = by_page("https://b.test/");
