@@ -1,4 +1,4 @@
-//! Rows F2 to F4 and F6 with pages and workers in QuickJS.
+//! Rows F2 to F4, F6 and T3 with pages and workers in QuickJS.
 
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
     }
     if plan.wants("F4") {
         rows.push(stopped());
+    }
+    if plan.wants("T3") {
+        rows.push(stashed());
     }
     rows
 }
@@ -85,6 +88,43 @@ fn stopped() -> Row {
         vec![contender("F2", || {
             one_after_another(&warm, Of::Worker, &format!("{HELLO:?}")) / 1e3
         })],
+    )
+}
+
+/// T3: a message to a stashed port of a stopped worker, until the page has its handler's answer.
+fn stashed() -> Row {
+    const TIMES: u32 = 8;
+    let told = |idle: u64, wait: u32| {
+        let world = World::start(Duration::from_millis(idle));
+        let script = format!(
+            "const {{ port1, port2 }} = new MessageChannel();
+            const heard = () => new Promise((done) => {{ port1.onmessage = done; }});
+            const stashed = heard();
+            (await navigator.serviceWorker.ready).active.postMessage(null, [port2]);
+            await stashed;
+            const times = [];
+            for (let i = 0; i < {TIMES}; i++) {{
+                await new Promise((done) => setTimeout(done, {wait}));
+                const begun = performance.now();
+                const answer = heard();
+                port1.postMessage(i);
+                const {{ data }} = await answer;
+                times.push(performance.now() - begun);
+                if (data !== i) throw new Error(`found ${{data}}`);
+            }}
+            return times.sort((a, b) => a - b)[{TIMES} / 2];"
+        );
+        world.run(Of::Worker, &script)
+    };
+    let title = title(
+        "T3",
+        "stashed port of a stopped worker → its handler → answer, QuickJS",
+        "ms",
+    );
+    measure(
+        title,
+        || told(30, 150),
+        vec![contender("a running worker", || told(30_000, 0))],
     )
 }
 

@@ -18,6 +18,8 @@ const WORKER: &str = "
     onactivate = (event) => event.waitUntil(clients.claim());
     oninstall = (event) => { event.handleFallThroughRequests(['/font']); skipWaiting(); };
     const open = { headers: { 'access-control-allow-origin': '*' } };
+    onmessage = ({ ports: [port] }) => self.ports.add('page', port).postMessage('stashed');
+    self.ports.onmessage = ({ source, data }) => source.postMessage(data);
     onfetch = (event) => {
         const { pathname } = new URL(event.request.url);
         if (pathname === '/hello' || pathname === '/font') event.respondWith(new Response('hello', open));
