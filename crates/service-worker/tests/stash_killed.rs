@@ -168,6 +168,9 @@ struct Said {
     posted: Vec<String>,
     accepted: BTreeSet<String>,
     given: Vec<(String, bool)>,
+    /// What was accepted, and not given yet; and the other way round.
+    outstanding: BTreeSet<String>,
+    known: BTreeSet<String>,
     quarantined: usize,
 }
 
@@ -182,9 +185,17 @@ fn spawn(path: &Path, run: &str) -> std::process::Child {
 }
 
 impl Said {
-    fn is_complete(&self) -> bool {
-        let given: BTreeSet<_> = self.given.iter().map(|(text, _)| text).collect();
-        self.accepted.iter().all(|text| given.contains(text))
+    fn accepted(&mut self, text: String) {
+        if !self.known.contains(&text) {
+            self.outstanding.insert(text.clone());
+        }
+        self.accepted.insert(text);
+    }
+
+    fn given(&mut self, text: String, again: bool) {
+        self.outstanding.remove(&text);
+        self.known.insert(text.clone());
+        self.given.push((text, again));
     }
 
     /// One run of the child, which is killed after so many lines, and then when all is given.
@@ -203,18 +214,18 @@ impl Said {
             let text = text.to_owned();
             match what {
                 "P" => self.posted.push(text),
-                "A" => drop(self.accepted.insert(text)),
-                "D" => self.given.push((text, false)),
-                "R" => self.given.push((text, true)),
+                "A" => self.accepted(text),
+                "D" => self.given(text, false),
+                "R" => self.given(text, true),
                 // The browser died three times of it, as far as it knows.
                 "Q" => {
                     self.quarantined += 1;
-                    self.given.push((text, true));
+                    self.given(text, true);
                 }
                 other => panic!("{other}"),
             }
             heard += 1;
-            if heard == lines || (run == "last" && self.is_complete()) {
+            if heard == lines || (run == "last" && self.outstanding.is_empty()) {
                 child.kill().unwrap();
                 heard = u64::MAX / 2;
             }

@@ -51,6 +51,10 @@ impl Place {
         Ok(Self(start, u32::try_from(length).map_err(too_long)?))
     }
 
+    const fn moved(self, by: usize) -> Self {
+        Self(self.0 + by, self.1)
+    }
+
     const fn range(self) -> Range<usize> {
         self.0..self.0 + self.1 as usize
     }
@@ -101,6 +105,36 @@ impl StoredRows {
         self.scopes.push_str(head.scope);
         self.bodies.extend_from_slice(body);
         self.rows.push(row);
+        Ok(())
+    }
+
+    /// Takes the rows of another, which were read beside these, after its own.
+    ///
+    /// # Errors
+    /// If there are too many storage keys. Nothing is taken then.
+    pub fn append(&mut self, other: Self) -> Result<(), RecordError> {
+        let keys = self.keys.len() + other.keys.len();
+        u32::try_from(keys).map_err(|_| too_many_keys())?;
+        let mut places = vec![0; other.keys.len()];
+        for (encoded, place) in other.places {
+            let place = place as usize;
+            let next = u32::try_from(self.keys.len()).map_err(|_| too_many_keys())?;
+            let known = *self.places.entry(encoded).or_insert(next);
+            if known == next {
+                self.keys.push(other.keys[place].clone());
+            }
+            places[place] = known;
+        }
+        let (scopes, bodies) = (self.scopes.len(), self.bodies.len());
+        self.scopes.push_str(&other.scopes);
+        self.bodies.extend_from_slice(&other.bodies);
+        self.rows
+            .extend(other.rows.into_iter().map(|row| StoredRow {
+                scope: row.scope.moved(scopes),
+                body: row.body.moved(bodies),
+                key: places[row.key as usize],
+                ..row
+            }));
         Ok(())
     }
 
@@ -242,9 +276,7 @@ impl StoredRows {
         let place = match self.places.get(head.storage_key) {
             Some(place) => *place,
             None => {
-                let place = u32::try_from(self.keys.len()).map_err(|_| {
-                    RecordError::Content("there are too many storage keys".to_owned())
-                })?;
+                let place = u32::try_from(self.keys.len()).map_err(|_| too_many_keys())?;
                 self.keys.push(record::storage_key(head)?);
                 self.places.insert(head.storage_key.into(), place);
                 place
@@ -255,6 +287,10 @@ impl StoredRows {
         self.last.1 = place;
         Ok(place)
     }
+}
+
+fn too_many_keys() -> RecordError {
+    RecordError::Content("there are too many storage keys".to_owned())
 }
 
 /// Rows in which nothing is there twice, and where to find them.
@@ -367,9 +403,14 @@ mod tests {
             for at in (1..order.len()).rev() {
                 order.swap(at, next(at as u64 + 1) as usize);
             }
-            for row in order {
-                rows.push(row).unwrap();
+            // Some are read by another reader.
+            let mut others = StoredRows::default();
+            let first = next(order.len() as u64 + 1) as usize;
+            for (at, row) in order.into_iter().enumerate() {
+                let reader = if at < first { &mut rows } else { &mut others };
+                reader.push(row).unwrap();
             }
+            rows.append(others).unwrap();
             let (settled, left_out) = rows.settle();
             assert_eq!(left_out, [""; 0]);
             let (rows, count) = (settled.rows(), all.len());

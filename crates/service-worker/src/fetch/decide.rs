@@ -38,20 +38,21 @@ pub(crate) fn decide(
     client: ClientId,
     reserved: Option<&Environment>,
 ) -> Result<Decided, FetchError> {
-    let environment = match reserved {
-        Some(environment) => Arc::new(environment.clone()),
-        None => shared
-            .environment(client)
-            .ok_or(FetchError::UnknownClient)?,
-    };
     let requesting = shared.requesting(client);
+    let environment = match (reserved, &requesting) {
+        (Some(environment), _) => Arc::new(environment.clone()),
+        (None, Some(requesting)) => Arc::clone(&requesting.environment),
+        (None, None) => {
+            let environment = shared.lookup.environment(client);
+            environment.ok_or(FetchError::UnknownClient)?
+        }
+    };
     let controller = controller(shared, head, client, &environment, reserved.is_some());
     let service = service(shared, head, &environment);
     let policy = fall_through_policy(&shared.policies);
-    let now = shared.clock.wall();
     let router_rules = router_rules(shared, controller.as_deref().ok());
     let found = |registration: &Result<Arc<Snapshot>, SkipReason>| match registration {
-        Ok(found) => candidate(found, now),
+        Ok(found) => candidate(found, shared.clock.wall()),
         Err(reason) => Err(*reason),
     };
     let route = fetch_router::route(&RouteRequest {

@@ -161,6 +161,29 @@ fn rows_of_another_format_are_named_and_kept_and_the_others_go_on() {
     }
 }
 
+/// So many rows are read on two threads.
+#[test]
+fn of_thousands_of_rows_the_damaged_alone_are_missing() {
+    let disk = profile();
+    let ids = 10..2_010;
+    let writes: Vec<_> = ids.clone().map(|id| put(&sample(id))).collect();
+    open(&disk).unwrap().commit(&writes).unwrap();
+    for id in [1, 700, 2_009] {
+        alter_row(&disk, id, |row| row.truncate(20));
+    }
+    let mut store = open(&disk).unwrap();
+    let restored = store.restore().unwrap();
+    let whole = (1..=6)
+        .chain(ids)
+        .filter(|id| ![1, 700, 2_009].contains(id));
+    let whole: Vec<_> = whole.map(|id| unread(sample(id))).collect();
+    assert_eq!(restored.registrations.decode().unwrap(), whole);
+    assert_eq!(restored.quarantined.len(), 3);
+    assert!(store.scripts(sample(700).active.unwrap().id).is_err());
+    let read = store.scripts(sample(701).active.unwrap().id).unwrap();
+    assert_eq!(read, sample(701).active.unwrap().scripts);
+}
+
 #[test]
 fn a_row_under_another_id_is_quarantined() {
     let disk = profile();

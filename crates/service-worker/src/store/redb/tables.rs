@@ -1,6 +1,7 @@
 //! The tables of a profile's file: how they are read, mended and written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use redb::{
@@ -160,6 +161,17 @@ fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// From so many rows on, two threads read them.
+const TWO_THREADS: u64 = 1_000;
+
+/// The rows of a range of ids.
+#[derive(Default)]
+struct Share {
+    rows: StoredRows,
+    count: u64,
+    damaged: Vec<(RegistrationId, String, Vec<u8>)>,
+}
+
 struct Tables {
     rows: ReadOnlyTable<u64, &'static [u8]>,
     next: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -179,21 +191,29 @@ impl Tables {
         }
     }
 
+    /// Reads all rows: many of them on two threads.
     fn read_rows(&self, contents: &mut Contents, damage: &mut Damage) -> Result<(), StoreError> {
-        let mut count = 0;
         let length = self.rows.len().map_err(refused)?;
-        // What a damaged file says of itself is not taken on trust.
-        let room = usize::try_from(length).map_or(0, |length| length.min(1 << 20));
-        contents.restored.registrations.reserve(room);
-        for entry in self.rows.iter().map_err(refused)? {
-            let (id, row) = entry.map_err(refused)?;
-            let id = RegistrationId(id.value());
-            count += 1;
-            let pushed = contents.restored.registrations.push_record(id, row.value());
-            if let Err(error) = pushed {
-                damage
-                    .rows
-                    .push((id, error.to_string(), row.value().to_vec()));
+        let middle = self.middle(length)?;
+        let [first, second] = std::thread::scope(|scope| {
+            let second = middle.map(|middle| scope.spawn(move || self.share(middle.., length / 2)));
+            let first = match middle {
+                Some(middle) => self.share(..middle, length / 2),
+                None => self.share(.., length),
+            };
+            let second = second.map(|thread| thread.join());
+            [Some(Ok(first)), second]
+        });
+        let mut count = 0;
+        for share in [first, second].into_iter().flatten() {
+            let share = share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            count += share.count;
+            damage.rows.extend(share.damaged);
+            let restored = &mut contents.restored.registrations;
+            if restored.is_empty() {
+                *restored = share.rows;
+            } else {
+                restored.append(share.rows).map_err(damaged)?;
             }
         }
         let restored = &mut contents.restored;
@@ -207,6 +227,35 @@ impl Tables {
             let missing = format!("{count} of {length} registrations are there");
             Err(StoreError::Damaged(missing))
         }
+    }
+
+    /// The id in the middle, if there are so many rows that halves are worth a thread.
+    fn middle(&self, length: u64) -> Result<Option<u64>, StoreError> {
+        if length < TWO_THREADS {
+            return Ok(None);
+        }
+        let first = self.rows.first().map_err(refused)?;
+        let last = self.rows.last().map_err(refused)?;
+        let ends = first.zip(last);
+        Ok(ends.map(|(first, last)| first.0.value().midpoint(last.0.value())))
+    }
+
+    /// Reads the rows whose ids are in a range, about so many.
+    fn share(&self, ids: impl RangeBounds<u64>, length: u64) -> Result<Share, StoreError> {
+        let mut share = Share::default();
+        // What a damaged file says of itself is not taken on trust.
+        let room = usize::try_from(length).map_or(0, |length| length.min(1 << 20));
+        share.rows.reserve(room);
+        for entry in self.rows.range(ids).map_err(refused)? {
+            let (id, row) = entry.map_err(refused)?;
+            let id = RegistrationId(id.value());
+            share.count += 1;
+            if let Err(error) = share.rows.push_record(id, row.value()) {
+                let damaged = (id, error.to_string(), row.value().to_vec());
+                share.damaged.push(damaged);
+            }
+        }
+        Ok(share)
     }
 
     fn read_counters(
