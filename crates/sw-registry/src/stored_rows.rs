@@ -115,15 +115,16 @@ impl StoredRows {
     pub fn append(&mut self, other: Self) -> Result<(), RecordError> {
         let keys = self.keys.len() + other.keys.len();
         u32::try_from(keys).map_err(|_| too_many_keys())?;
-        let mut places = vec![0; other.keys.len()];
-        for (encoded, place) in other.places {
-            let place = place as usize;
+        let mut encoded: Vec<_> = other.places.into_iter().collect();
+        encoded.sort_unstable_by_key(|(_, place)| *place);
+        let mut places = Vec::with_capacity(encoded.len());
+        for ((encoded, _), key) in encoded.into_iter().zip(other.keys) {
             let next = u32::try_from(self.keys.len()).map_err(|_| too_many_keys())?;
-            let known = *self.places.entry(encoded).or_insert(next);
-            if known == next {
-                self.keys.push(other.keys[place].clone());
+            let place = *self.places.entry(encoded).or_insert(next);
+            if place == next {
+                self.keys.push(key);
             }
-            places[place] = known;
+            places.push(place);
         }
         let (scopes, bodies) = (self.scopes.len(), self.bodies.len());
         self.scopes.push_str(&other.scopes);

@@ -197,8 +197,9 @@ impl Tables {
         let middle = self.middle(length)?;
         let [first, second] = std::thread::scope(|scope| {
             let second = middle.map(|middle| scope.spawn(move || self.share(middle.., length / 2)));
+            // The others are appended to its rows.
             let first = match middle {
-                Some(middle) => self.share(..middle, length / 2),
+                Some(middle) => self.share(..middle, length),
                 None => self.share(.., length),
             };
             let second = second.map(|thread| thread.join());
