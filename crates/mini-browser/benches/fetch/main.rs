@@ -1,9 +1,8 @@
 //! `cargo xtask bench fetch`: requests to service workers, native and in QuickJS, beside what they
 //! cannot do without, measured in the same run.
-//!
-//! `--json FILE` writes the rows to a file as well; other arguments that do not begin with `-` are
-//! the beginnings of the ids to run.
 
+#[path = "../../../message-port/benches/ports/groups.rs"]
+mod groups;
 #[path = "../../../message-port/benches/ports/measure.rs"]
 mod measure;
 mod memory;
@@ -12,39 +11,12 @@ mod rival;
 mod script;
 mod world;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use measure::{Plan, Row};
-
-/// Measures the rows of a group, as far as the plan wants them.
-type Group = fn(&Plan) -> Vec<Row>;
+use groups::Group;
 
 const GROUPS: &[Group] = &[native::rows, script::rows, memory::rows];
 
 fn main() -> ExitCode {
-    let mut json: Option<PathBuf> = None;
-    let mut plan = Plan::default();
-    let mut arguments = std::env::args_os().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.to_str() {
-            Some("--bench") => {} // cargo bench says this to every benchmark
-            Some("--json") => json = arguments.next().map(PathBuf::from),
-            Some(id) if !id.starts_with('-') => plan.wanted.push(id.to_owned()),
-            _ => {
-                eprintln!("usage: fetch [--json FILE] [ID …]; not known: {argument:?}");
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    let rows: Vec<Row> = GROUPS.iter().flat_map(|group| group(&plan)).collect();
-    measure::print_table(&rows);
-    if let Some(file) = json {
-        let text = measure::to_json(&rows);
-        if let Err(error) = std::fs::write(&file, text) {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    groups::run("fetch", GROUPS)
 }

@@ -1,48 +1,20 @@
 //! `cargo xtask bench registry`: look-ups, opening a profile, and a registration from end to end,
 //! beside their rivals in the same run.
-//!
-//! `--json FILE` writes the rows to a file as well; other arguments that do not begin with `-` are
-//! the beginnings of the ids to run.
 
+#[path = "../../../message-port/benches/ports/groups.rs"]
+mod groups;
 mod lookups;
 #[path = "../../../message-port/benches/ports/measure.rs"]
 mod measure;
 mod profile;
 mod samples;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use measure::{Plan, Row};
-
-/// Measures the rows of a group, as far as the plan wants them.
-type Group = fn(&Plan) -> Vec<Row>;
+use groups::Group;
 
 const GROUPS: &[Group] = &[lookups::rows, profile::rows];
 
 fn main() -> ExitCode {
-    let mut json: Option<PathBuf> = None;
-    let mut plan = Plan::default();
-    let mut arguments = std::env::args_os().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.to_str() {
-            Some("--bench") => {} // cargo bench says this to every benchmark
-            Some("--json") => json = arguments.next().map(PathBuf::from),
-            Some(id) if !id.starts_with('-') => plan.wanted.push(id.to_owned()),
-            _ => {
-                eprintln!("usage: registry [--json FILE] [ID …]; not known: {argument:?}");
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    let rows: Vec<Row> = GROUPS.iter().flat_map(|group| group(&plan)).collect();
-    measure::print_table(&rows);
-    if let Some(file) = json {
-        let text = measure::to_json(&rows);
-        if let Err(error) = std::fs::write(&file, text) {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    groups::run("registry", GROUPS)
 }
