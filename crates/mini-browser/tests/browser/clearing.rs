@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, HeaderName, SET_COOKIE};
 use mini_browser::js::TracingConsole;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Page};
 use serde_json::{Value, json};
 use service_worker::Policies;
+
+use crate::serving::serving;
 
 const HOSTS: [&str; 3] = ["site.example", "api.site.example", "other.example"];
 const WORKER: &str = "addEventListener('install', () => skipWaiting());
@@ -76,15 +77,7 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let tls = authority.leaf(&HOSTS).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(address, Some(tls), serve).await.unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = HOSTS.into_iter().fold(HostMap::new(), |map, host| {
-            map.host(host, server.local_addr())
-        });
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&HOSTS, serve).await;
         let profile = tempfile::tempdir().unwrap();
         let opened = Browser::open(BrowserOptions {
             profile: profile.path().to_owned(),

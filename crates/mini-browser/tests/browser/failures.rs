@@ -8,14 +8,16 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use mini_browser::js::{ConsoleLevel, ConsoleSink, ScriptError, TracingConsole};
+use mini_browser::net::NetworkConfig;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserError, BrowserOptions, NavigateError, Opened, Page};
 use serde_json::json;
 use service_worker::types::WorkerState;
 use service_worker::{Body, Policies, Report, Reports};
 use tokio::sync::mpsc;
 use url::Url;
+
+use crate::serving::serving;
 
 /// `/slow`: gives a body of which the rest never comes. `/hog`: takes too much memory. `/loop`:
 /// answers and goes on for ever.
@@ -97,14 +99,7 @@ const SITE: &str = "https://site.example/";
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let tls = authority.leaf(&["site.example"]).unwrap();
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), Some(tls), serve)
-            .await
-            .unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = HostMap::new().host("site.example", server.local_addr());
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&["site.example"], serve).await;
         let folder = tempfile::tempdir().unwrap();
         Self {
             server,

@@ -6,10 +6,11 @@ use http::header::{HeaderName, SET_COOKIE};
 use http::{Method, StatusCode};
 use mini_browser::js::TracingConsole;
 use mini_browser::net::server::{LogEntry, Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Page};
 use serde_json::{Value, json};
 use service_worker::Policies;
+
+use crate::serving::serving;
 
 const HOSTS: [&str; 3] = ["site.example", "api.site.example", "other.example"];
 const WORKER: &str = "const run = `run ${Math.random()}`;
@@ -72,15 +73,7 @@ struct World {
 
 impl World {
     async fn start(policies: Policies) -> Self {
-        let authority = Authority::new().unwrap();
-        let tls = authority.leaf(&HOSTS).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(address, Some(tls), serve).await.unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = HOSTS.into_iter().fold(HostMap::new(), |map, host| {
-            map.host(host, server.local_addr())
-        });
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&HOSTS, serve).await;
         let profile = tempfile::tempdir().unwrap();
         let opened = Browser::open(BrowserOptions {
             profile: profile.path().to_owned(),

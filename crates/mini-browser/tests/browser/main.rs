@@ -13,4 +13,6 @@ mod policies;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod shared_workers;

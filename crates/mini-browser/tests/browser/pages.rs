@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mini_browser::js::TracingConsole;
+use mini_browser::net::NetworkConfig;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Opened};
 use service_worker::types::WorkerState;
 use service_worker::{AnsweredBy, Policies, Report, Reports};
+
+use crate::serving::serving;
 
 const PAGE: &str = "<!DOCTYPE html><title> a  page </title><body>茶<script>var inline = 1;</script>\
     <script src=/lib.js></script><script>addEventListener('load', () => { loaded = true; });</script>";
@@ -129,17 +131,7 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let hosts = ["site.example", "fonts.example"];
-        let tls = authority.leaf(&hosts).unwrap();
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), Some(tls), serve)
-            .await
-            .unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = hosts.into_iter().fold(HostMap::new(), |map, host| {
-            map.host(host, server.local_addr())
-        });
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&["site.example", "fonts.example"], serve).await;
         Self { server, network }
     }
 

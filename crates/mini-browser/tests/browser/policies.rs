@@ -8,11 +8,12 @@ use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, StatusCode};
 use mini_browser::js::TracingConsole;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Page};
 use serde_json::{Value, json};
 use service_worker::types::WorkerState;
 use service_worker::{AnsweredBy, Policies, Report, Reports};
+
+use crate::serving::serving;
 
 const HOSTS: [&str; 3] = ["site.example", "service.example", "other.example"];
 
@@ -83,15 +84,7 @@ struct World {
 impl World {
     /// With both workers activated.
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let tls = authority.leaf(&HOSTS).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(address, Some(tls), serve).await.unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = HOSTS.into_iter().fold(HostMap::new(), |map, host| {
-            map.host(host, server.local_addr())
-        });
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&HOSTS, serve).await;
         let profile = tempfile::tempdir().unwrap();
         let mut opened = Browser::open(BrowserOptions {
             profile: profile.path().to_owned(),

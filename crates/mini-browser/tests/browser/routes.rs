@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mini_browser::js::TracingConsole;
+use mini_browser::net::NetworkConfig;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Opened};
 use serde_json::{Value, json};
 use service_worker::fetch_router::RouterSourceEnum;
 use service_worker::types::WorkerState;
 use service_worker::{AnsweredBy, Policies, Report, Reports};
+
+use crate::serving::serving;
 
 const WORKER: &str = "addEventListener('install', (event) => {
         skipWaiting();
@@ -55,16 +57,7 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let hosts = ["site.example", "far.example"];
-        let tls = authority.leaf(&hosts).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(address, Some(tls), serve).await.unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = hosts.into_iter().fold(HostMap::new(), |map, host| {
-            map.host(host, server.local_addr())
-        });
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&["site.example", "far.example"], serve).await;
         Self { server, network }
     }
 

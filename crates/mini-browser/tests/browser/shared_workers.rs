@@ -6,10 +6,11 @@ use http::StatusCode;
 use http::header::{REFERRER_POLICY, SET_COOKIE};
 use mini_browser::js::TracingConsole;
 use mini_browser::net::server::{Server, ServerRequest, ServerResponse};
-use mini_browser::net::{Authority, HostMap, NetworkConfig};
 use mini_browser::{Browser, BrowserOptions, Page};
 use serde_json::{Value, json};
 use service_worker::Policies;
+
+use crate::serving::serving;
 
 const HOST: &str = "site.example";
 
@@ -67,22 +68,16 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::new().unwrap();
-        let tls = authority.leaf(&[HOST]).unwrap();
-        let address = "127.0.0.1:0".parse().unwrap();
         let asked = Asked::default();
         let log = Arc::clone(&asked);
-        let serving = move |request: ServerRequest| {
+        let logged = move |request: ServerRequest| {
             let header = |name| request.header(name).unwrap_or("none").to_owned();
             let headers = ["sec-fetch-dest", "referer", "cookie"].map(header);
             let path = request.path().to_owned();
             log.lock().unwrap().push((path, headers));
             serve(request)
         };
-        let server = Server::start(address, Some(tls), serving).await.unwrap();
-        let mut network = NetworkConfig::default();
-        network.host_map = HostMap::new().host(HOST, server.local_addr());
-        network.extra_ca = vec![authority.certificate()];
+        let (server, network) = serving(&[HOST], logged).await;
         let profile = tempfile::tempdir().unwrap();
         let opened = Browser::open(BrowserOptions {
             profile: profile.path().to_owned(),
