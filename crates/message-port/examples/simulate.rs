@@ -4,6 +4,8 @@
 
 #[path = "../tests/node/model.rs"]
 mod model;
+#[path = "../tests/node/play.rs"]
+mod play;
 #[path = "../tests/node/simulation.rs"]
 mod simulation;
 #[path = "../tests/node/world.rs"]

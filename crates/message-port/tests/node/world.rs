@@ -63,6 +63,8 @@ pub(crate) struct Stream {
     /// `pipes[i]` carries what end `i` writes.
     pub(crate) pipes: [Pipe; 2],
     pub(crate) open: bool,
+    /// Whether it came of an introduction.
+    introduced: bool,
     /// Whether the node at each end was told of it.
     told: [bool; 2],
     /// Whether it has come up for the node at each end.
@@ -80,6 +82,7 @@ pub(crate) struct Asked {
 
 pub(crate) struct World {
     pub(crate) nodes: Vec<Option<Node>>,
+    limits: Vec<Limits>,
     pub(crate) streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
@@ -103,11 +106,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(processes: usize, limits: Limits, refuse: Refuse) -> Self {
+    /// A process for each limits.
+    pub(crate) fn new(limits: Vec<Limits>, refuse: Refuse) -> Self {
+        let node = |limits: &Limits| Some(Node::new(*limits, || {}));
         Self {
-            nodes: (0..processes)
-                .map(|_| Some(Node::new(limits, || {})))
-                .collect(),
+            nodes: limits.iter().map(node).collect(),
+            limits,
             streams: Vec::new(),
             by_link: BTreeMap::new(),
             next_link: 0,
@@ -125,13 +129,46 @@ impl World {
         }
     }
 
-    pub(crate) fn connect(&mut self, a: usize, b: usize) {
+    /// A trusted link.
+    pub(crate) fn connect(&mut self, a: usize, b: usize) -> usize {
         let initiator = |initiator| LinkKind::Trusted { initiator };
-        self.stream([(a, initiator(true)), (b, initiator(false))]);
+        let stream = self.stream([(a, initiator(true)), (b, initiator(false))], false);
+        let ends = self.streams[stream].ends;
+        let (now, later) = std::mem::take(&mut self.told_later)
+            .into_iter()
+            .partition(|(_, input)| matches!(input, Input::LinkOpened { link, .. } if ends.iter().any(|end| end.1 == *link)));
+        self.told_later = now;
         self.tell_all();
+        self.told_later = later;
+        stream
     }
 
-    fn stream(&mut self, ends: [(usize, LinkKind); 2]) {
+    /// A trusted link that is up; nothing else has moved but what the two have had to write.
+    pub(crate) fn connect_at_once(&mut self, a: usize, b: usize) -> [MessagePort; 2] {
+        let stream = self.connect(a, b);
+        for _ in 0..4 {
+            for (end, process) in [a, b].into_iter().enumerate() {
+                self.poll(process);
+                self.carry(stream, end, usize::MAX);
+            }
+        }
+        let mut port = |process| {
+            let is = |first: &(usize, usize, MessagePort)| (first.0, first.1) == (process, stream);
+            let at = self.first_ports.iter().position(is);
+            self.first_ports.swap_remove(at.expect("the link is up")).2
+        };
+        [port(a), port(b)]
+    }
+
+    /// The link between two processes that are both there, if they have one.
+    pub(crate) fn between(&self, a: usize, b: usize) -> Option<usize> {
+        self.streams.iter().position(|stream| {
+            let ends = stream.ends.map(|end| end.0);
+            stream.open && (ends == [a, b] || ends == [b, a])
+        })
+    }
+
+    fn stream(&mut self, ends: [(usize, LinkKind); 2], introduced: bool) -> usize {
         let number = self.streams.len();
         let names = ends.map(|(process, kind)| {
             let link = LinkId(self.next_link);
@@ -142,6 +179,7 @@ impl World {
             ends: names.map(|(process, link, _)| (process, link)),
             pipes: Default::default(),
             open: true,
+            introduced,
             told: [false; 2],
             up: [false; 2],
             said: Default::default(),
@@ -151,6 +189,7 @@ impl World {
             let opened = Input::LinkOpened { link, kind };
             self.told_later.push((process, opened));
         }
+        number
     }
 
     /// A host tells its node of a stream or a voucher, whichever `choice` says.
@@ -310,8 +349,28 @@ impl World {
         }
     }
 
+    /// Where there is something to carry: stream and end. Of slow links (those that were
+    /// introduced, or the others) nothing.
+    pub(crate) fn ready_to_carry(&self, slow: Option<bool>) -> Vec<(usize, usize)> {
+        let ready = |(at, stream): (usize, &Stream)| {
+            let fit = stream.open && slow != Some(stream.introduced);
+            let told = stream.told;
+            let bytes = [0, 1].map(|end: usize| !stream.pipes[end].bytes.is_empty());
+            (0..2)
+                .filter(move |end| fit && told[1 - end] && bytes[*end])
+                .map(move |end| (at, end))
+        };
+        self.streams.iter().enumerate().flat_map(ready).collect()
+    }
+
+    /// A new process in the place of one that was killed.
+    pub(crate) fn start(&mut self, process: usize) {
+        self.nodes[process] = Some(Node::new(self.limits[process], || {}));
+    }
+
     pub(crate) fn kill(&mut self, process: usize) {
         self.nodes[process] = None;
+        self.asked.retain(|asked| asked.process != process);
         for stream in 0..self.streams.len() {
             if self.streams[stream].ends.iter().any(|end| end.0 == process) {
                 self.cut(stream);
@@ -371,12 +430,8 @@ impl World {
                 tokens: Some(tokens),
             },
         );
-        let between = |stream: &Stream| {
-            let ends = stream.ends.map(|end| end.0);
-            stream.open && (ends == [a, b] || ends == [b, a])
-        };
         // One link between two processes serves for all introductions.
-        match self.streams.iter().position(between) {
+        match self.between(a, b) {
             Some(number) => {
                 self.hosts.vouched += 1;
                 for (process, link) in self.streams[number].ends {
@@ -393,7 +448,7 @@ impl World {
                 } else {
                     introduced(tokens[1])
                 };
-                self.stream([(a, introduced(tokens[0])), (b, second)]);
+                self.stream([(a, introduced(tokens[0])), (b, second)], true);
             }
         }
         true
