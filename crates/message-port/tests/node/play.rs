@@ -363,18 +363,29 @@ impl Run {
     fn check_at_rest(&mut self) -> Result<(), String> {
         self.check_links()?;
         // In a circle of queues nobody can receive what a stub has to wait for.
-        if self.world.hosts.refused > 0 || self.model.liar.is_some() || self.has_circle() {
+        let relays = self.world.hosts.refused > 0 || self.world.gave_up();
+        if relays || self.model.liar.is_some() || self.has_circle() {
             return Ok(());
         }
         for (process, node) in self.world.nodes.iter().enumerate() {
             let census = node.as_ref().map(|node| node.census()).unwrap_or_default();
-            if census.stubs > 0 && self.world.streams.iter().all(|stream| stream.open) {
-                return Err(format!(
-                    "stubs stay in process {process}: {:#?} {:?}",
-                    self.world.nodes, self.model
-                ));
-            }
+            let most = self.model.routes_at(process);
+            let fault = if census.stubs > 0 {
+                "stubs stay"
+            } else if census.ports > most {
+                "ports stay that nobody can reach"
+            } else if census.channels > census.ports {
+                "channels stay that no port uses"
+            } else {
+                continue;
+            };
+            return Err(format!(
+                "{fault} in process {process}: {:#?} {:?}",
+                self.world.nodes, self.model
+            ));
         }
+        // From now on it is a fault if what passes others breaks with them.
+        self.model.routes_are_direct();
         Ok(())
     }
 
@@ -406,6 +417,7 @@ impl Run {
             for held in self.held.iter().flatten() {
                 self.check_end(held)?;
             }
+            self.check_acknowledged()?;
         }
         if let Some(liar) = self.model.liar {
             self.world.kill(liar);
@@ -424,6 +436,19 @@ impl Run {
                     self.world.nodes, self.model
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// All that could be received was: each move has been acknowledged.
+    fn check_acknowledged(&self) -> Result<(), String> {
+        let unknown = |node: &Node| node.census().unacknowledged > 0;
+        let any = self.world.nodes.iter().flatten().any(unknown);
+        if any && self.model.liar.is_none() && !self.has_circle() {
+            return Err(format!(
+                "moves were not acknowledged: {:#?} {:?}",
+                self.world.nodes, self.model
+            ));
         }
         Ok(())
     }

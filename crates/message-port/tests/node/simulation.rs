@@ -214,16 +214,19 @@ fn run(setting: &Setting, history: &[Step]) -> Result<Tally, String> {
     }
 }
 
+/// How often a shorter history is tried.
+const ATTEMPTS: usize = 4000;
+
 /// Drops pieces of the history as long as it still fails, from halves down to single steps.
 fn shrink(setting: &Setting, mut history: Vec<Step>, mut error: String) -> (Vec<Step>, String) {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let mut size = history.len() / 2;
     let mut attempts = 0;
-    while size > 0 && attempts < 600 {
+    while size > 0 && attempts < ATTEMPTS {
         let mut at = 0;
         let mut dropped = false;
-        while at < history.len() && attempts < 600 {
+        while at < history.len() && attempts < ATTEMPTS {
             let mut shorter = history.clone();
             shorter.drain(at..(at + size).min(history.len()));
             attempts += 1;

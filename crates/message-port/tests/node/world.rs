@@ -1,6 +1,8 @@
 //! The simulated world: processes with a node each, streams between them, hosts that introduce.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -83,10 +85,14 @@ pub(crate) struct Asked {
 pub(crate) struct World {
     pub(crate) nodes: Vec<Option<Node>>,
     limits: Vec<Limits>,
+    /// Whether a node has had an input, or has called to be polled, since it was.
+    due: Vec<Arc<AtomicBool>>,
     pub(crate) streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
     pub(crate) asked: VecDeque<Asked>,
+    /// How often the same was asked for.
+    attempts: BTreeMap<(usize, LinkId, LinkId), u32>,
     /// What hosts will yet tell: process and input. They do so one by one, in any order.
     told_later: Vec<(usize, Input)>,
     /// Where introductions are refused, stubs stay.
@@ -108,14 +114,15 @@ pub(crate) struct World {
 impl World {
     /// A process for each limits.
     pub(crate) fn new(limits: Vec<Limits>, refuse: Refuse) -> Self {
-        let node = |limits: &Limits| Some(Node::new(*limits, || {}));
-        Self {
-            nodes: limits.iter().map(node).collect(),
+        let mut world = Self {
+            nodes: limits.iter().map(|_| None).collect(),
+            due: limits.iter().map(|_| Arc::default()).collect(),
             limits,
             streams: Vec::new(),
             by_link: BTreeMap::new(),
             next_link: 0,
             asked: VecDeque::new(),
+            attempts: BTreeMap::new(),
             told_later: Vec::new(),
             refuse,
             liar: None,
@@ -126,7 +133,9 @@ impl World {
             first_ports: Vec::new(),
             record: false,
             closed: Vec::new(),
-        }
+        };
+        (0..world.nodes.len()).for_each(|process| world.start(process));
+        world
     }
 
     /// A trusted link.
@@ -205,11 +214,14 @@ impl World {
         }
         let (process, input) = self.told_later.remove(at);
         if let Input::LinkOpened { link, .. } = &input {
-            let (stream, end) = self.by_link[&(process, *link)];
-            if !self.streams[stream].open {
-                return true;
-            }
+            let link = *link;
+            let (stream, end) = self.by_link[&(process, link)];
             self.streams[stream].told[end] = true;
+            self.input(process, input);
+            if !self.streams[stream].open {
+                self.input(process, Input::LinkLost { link });
+            }
+            return true;
         }
         self.input(process, input);
         true
@@ -222,23 +234,28 @@ impl World {
     /// Some time passes: who has not greeted by then is too late.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
-        for node in self.nodes.iter_mut().flatten() {
-            node.handle_timeout(self.now);
+        for (node, due) in self.nodes.iter_mut().zip(&self.due) {
+            if let Some(node) = node {
+                node.handle_timeout(self.now);
+                due.store(true, Relaxed);
+            }
         }
     }
 
     pub(crate) fn input(&mut self, process: usize, input: Input) {
         let now = self.now;
+        self.due[process].store(true, Relaxed);
         if let Some(node) = &mut self.nodes[process] {
             node.handle_input(now, input);
         }
     }
 
-    /// Takes all outputs of a node.
+    /// Takes all outputs of a node that is to be polled. Whether it was.
     pub(crate) fn poll(&mut self, process: usize) -> bool {
-        let mut any = false;
+        if !self.due[process].swap(false, Relaxed) || self.nodes[process].is_none() {
+            return false;
+        }
         while let Some(output) = self.nodes[process].as_mut().and_then(Node::poll_output) {
-            any = true;
             match output {
                 Output::Write { link, bytes } => {
                     if let Some((stream, end)) = self.by_link.get(&(process, link)).copied() {
@@ -272,6 +289,7 @@ impl World {
                     self.cut(stream);
                 }
                 Output::Introduce { introduction, a, b } => {
+                    *self.attempts.entry((process, a, b)).or_default() += 1;
                     self.asked.push_back(Asked {
                         process,
                         introduction,
@@ -281,7 +299,7 @@ impl World {
                 }
             }
         }
-        any
+        true
     }
 
     fn say(&mut self, stream: usize, end: usize, process: usize, bytes: &[u8]) {
@@ -349,6 +367,11 @@ impl World {
         }
     }
 
+    /// Whether a node may relay for good, since introductions have failed too often.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.attempts.values().any(|attempts| *attempts >= 8)
+    }
+
     /// Where there is something to carry: stream and end. Of slow links (those that were
     /// introduced, or the others) nothing.
     pub(crate) fn ready_to_carry(&self, slow: Option<bool>) -> Vec<(usize, usize)> {
@@ -365,12 +388,16 @@ impl World {
 
     /// A new process in the place of one that was killed.
     pub(crate) fn start(&mut self, process: usize) {
-        self.nodes[process] = Some(Node::new(self.limits[process], || {}));
+        let due = Arc::new(AtomicBool::new(false));
+        self.due[process] = Arc::clone(&due);
+        let wake = move || due.store(true, Relaxed);
+        self.nodes[process] = Some(Node::new(self.limits[process], wake));
     }
 
     pub(crate) fn kill(&mut self, process: usize) {
         self.nodes[process] = None;
         self.asked.retain(|asked| asked.process != process);
+        self.told_later.retain(|(told, _)| *told != process);
         for stream in 0..self.streams.len() {
             if self.streams[stream].ends.iter().any(|end| end.0 == process) {
                 self.cut(stream);
