@@ -255,8 +255,10 @@ impl Node {
             return true;
         }
         if self.runs_after_itself(&parcel) {
-            tracing::debug!("a message was dropped: its target travels in it");
+            // The route ends too: its events would not follow on one another any more.
+            tracing::debug!("a port is cut: its message runs after itself");
             self.discard(Item::Message(parcel));
+            self.end_from(id, entry, true);
             return true;
         }
         let Some(link) = self.links.get_mut(&at.link) else {

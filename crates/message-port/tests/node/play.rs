@@ -97,7 +97,7 @@ impl Run {
             Op::Start => self.start(&mut random),
             Op::Link => self.link(&mut random),
             Op::Rest => {
-                self.world.quiesce();
+                self.world.rest();
                 // With a narrow window a stub may have to wait until somebody receives.
                 if self.wide && !self.waits_for_quota() {
                     self.check_at_rest()?;
@@ -394,7 +394,7 @@ impl Run {
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         let mut tally = Tally::default();
         loop {
-            self.world.quiesce();
+            self.world.rest();
             self.check_links()?;
             let mut any = false;
             for process in 0..self.held.len() {
@@ -423,7 +423,7 @@ impl Run {
             self.world.kill(liar);
         }
         self.held.iter_mut().for_each(Vec::clear);
-        self.world.quiesce();
+        self.world.rest();
         // Where both sides of a link have spent the other's small quota, too (see above).
         let quota = self.waits_for_quota();
         let circle = self.has_circle() || quota;

@@ -481,6 +481,20 @@ impl World {
         true
     }
 
+    /// Carries and polls until nothing moves, and nobody waits for a greeting any more.
+    pub(crate) fn rest(&mut self) {
+        self.quiesce();
+        while self
+            .nodes
+            .iter()
+            .flatten()
+            .any(|node| node.poll_timeout().is_some())
+        {
+            self.wait(Duration::from_secs(11));
+            self.quiesce();
+        }
+    }
+
     /// Carries and polls until nothing moves.
     pub(crate) fn quiesce(&mut self) {
         for _ in 0..10_000 {
