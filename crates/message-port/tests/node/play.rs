@@ -77,11 +77,8 @@ impl Run {
             Op::Post => self.post(&mut random, tally),
             Op::Receive => self.receive_some(&mut random, tally)?,
             Op::Close => self.close(&mut random, tally),
-            Op::Carry => self.carry(&mut random),
-            Op::Poll => {
-                let process = random.below(self.held.len());
-                self.world.poll(process)
-            }
+            Op::Carry => self.carry(&mut random) || self.poll(&mut random),
+            Op::Poll => self.poll(&mut random) || self.carry(&mut random),
             Op::Introduce => {
                 let introduced = self.world.introduce(random.one_in(2));
                 tally.introductions += u64::from(introduced);
@@ -193,6 +190,13 @@ impl Run {
             _ => usize::MAX,
         };
         self.world.carry(stream, end, most)
+    }
+
+    fn poll(&mut self, random: &mut Random) -> bool {
+        let due = self.world.ready_to_poll();
+        let any = random.below(due.len());
+        due.get(any)
+            .is_some_and(|process| self.world.poll(*process))
     }
 
     fn cut(&mut self, random: &mut Random, tally: &mut Tally) -> bool {

@@ -134,11 +134,30 @@ fn links_are_counted_anew_when_a_user_moves_a_port_and_not_when_it_only_follows(
 
 #[test]
 fn a_message_that_runs_after_its_own_target_ends_its_route() {
-    let (mut several, granted, _) = stub();
-    let said = several.say(PEER, &[message(2, 0, vec![hopped(4, MAX_HOPS)])]);
-    assert!(said.contains(&Frame::End(2, true)), "{said:?}");
-    assert!(said.contains(&Frame::End(4, true)), "{said:?}");
-    let said = several.said(OTHER);
-    assert!(said.contains(&Frame::End(granted, true)), "{said:?}");
-    assert_eq!(several.closed, BTreeMap::new());
+    // What is behind it does not pass either, be it a message or the marker of a splice.
+    for marker in [false, true] {
+        let (mut several, granted, ticket) = stub();
+        let endless = message(2, 0, vec![hopped(4, MAX_HOPS)]);
+        let behind = if marker {
+            several.say(PEER, &[Frame::Consent(2, ticket)]);
+            several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+            assert_eq!(several.said(PEER), [Frame::Commit(2, ticket)]);
+            Frame::Switched(2)
+        } else {
+            message(2, 1, vec![])
+        };
+        let said = several.say(PEER, &[endless, behind]);
+        assert!(said.contains(&Frame::End(2, true)), "{said:?}");
+        assert!(said.contains(&Frame::End(4, true)), "{said:?}");
+        let on_route = |frame: &Frame| match frame {
+            Frame::Message(channel, ..) | Frame::End(channel, _) | Frame::Switched(channel) => {
+                *channel == granted
+            }
+            _ => false,
+        };
+        let mut said = several.said(OTHER);
+        said.retain(on_route);
+        assert_eq!(said, [Frame::End(granted, true)]);
+        assert_eq!(several.closed, BTreeMap::new());
+    }
 }
