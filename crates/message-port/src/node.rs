@@ -89,6 +89,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -393,6 +394,10 @@ impl Node {
             Input::Written { link, count } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.out.written(count);
+                    if link.out.has_room(self.limits.link_buffer) {
+                        let stubs = mem::take(&mut link.asked_later).into_iter();
+                        self.work.extend(stubs.map(Work::Consider));
+                    }
                 }
             }
             Input::LinkLost { link } => self.lose(link),
