@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::several::{Several, events, introduction, stub};
-use super::{Stand, bytes_of, grant, message};
-use crate::node::wire::{Frame, Grant, Proposal};
-use crate::node::{Input, Limits, LinkError, LinkId, Output};
+use super::{bytes_of, grant, message};
+use crate::node::wire::{Frame, Grant, Introduction, Proposal};
+use crate::node::{Input, Limits, LinkError, LinkId, LinkKind, Output};
 use crate::{Event, Message};
 
 const BROKER: LinkId = LinkId(1);
@@ -70,6 +70,28 @@ fn a_neighbour_that_changes_its_mind_without_end_piles_up_nothing_for_the_other(
     several.input(Input::Written { link, count });
     let asked = |frame: &Frame| matches!(frame, Frame::Propose(at, _) if *at == granted);
     assert!(several.said(OTHER).iter().any(asked));
+}
+
+#[test]
+fn closes_that_a_stub_passes_on_are_credited() {
+    let limits = Limits {
+        window_messages: 4,
+        ..Limits::default()
+    };
+    let (mut several, granted, _) = stub(limits);
+    let mut credit = 0;
+    for n in 0..100 {
+        let said = several.say(PEER, &[Frame::Close(2, n)]);
+        let messages = |frame: &Frame| match frame {
+            Frame::Credit(2, 0, messages) => *messages,
+            _ => 0,
+        };
+        credit += said.iter().map(messages).sum::<u64>();
+        let said = several.say(OTHER, &[Frame::Credit(granted, 1, 1)]);
+        assert_eq!(said, [Frame::Close(granted, n)]);
+    }
+    assert_eq!(credit, 100);
+    assert_eq!(several.closed, BTreeMap::new());
 }
 
 #[test]
@@ -160,25 +182,53 @@ fn a_channel_that_is_over_takes_nothing_but_late_credit() {
 }
 
 #[test]
-fn after_a_last_frame_nothing_comes_but_credit() {
-    // The port is there yet: only the peer has said its last.
-    let frames = [
-        message(0, 0, vec![]),
-        Frame::End(0, true),
-        Frame::Switched(0),
-        Frame::Stop(0),
-        Frame::Close(0, 0),
-    ];
-    for frame in frames {
-        let mut stand = Stand::up();
-        stand.port.as_mut().expect("the link is up").start();
-        let both = [Frame::End(0, true), frame.clone()];
-        stand.say(&both[..1], false);
-        stand.say(&both[1..], false);
-        let closed = matches!(
-            stand.closed,
-            Some(LinkError::UnexpectedFrame | LinkError::UnknownPort(0))
-        );
-        assert!(closed, "{frame:?}: {:?}", stand.closed);
+fn after_a_marker_nothing_comes_but_credit() {
+    // The stub has not answered with its own last frame: the channel is there yet.
+    let half_over = || {
+        let (mut several, granted, ticket) = stub(Limits::default());
+        several.say(PEER, &[Frame::Consent(2, ticket)]);
+        several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+        several.say(PEER, &[Frame::Switched(2)]);
+        several
+    };
+    let mut several = half_over();
+    several.say(PEER, &[Frame::Credit(2, 1, 1)]);
+    assert_eq!(several.closed, BTreeMap::new());
+    for frame in [
+        message(2, 0, vec![]),
+        Frame::Close(2, 0),
+        Frame::End(2, true),
+        Frame::Switched(2),
+        Frame::Stop(2),
+        Frame::Withdraw(2),
+    ] {
+        let mut several = half_over();
+        several.say(PEER, &[frame.clone()]);
+        let error = LinkError::UnexpectedFrame;
+        assert_eq!(several.closed, BTreeMap::from([(PEER, error)]), "{frame:?}");
+    }
+}
+
+#[test]
+fn a_token_opens_one_link() {
+    let Introduction { show, expect, .. } = introduction(0);
+    for second in [LinkKind::Accepted, LinkKind::Introduced { token: show }] {
+        let mut several = Several::up(&[BROKER], Limits::default());
+        several.say(BROKER, &[Frame::Introduction(introduction(0))]);
+        let kind = LinkKind::Introduced { token: show };
+        several.open(PEER, kind, Some(expect));
+        assert_eq!(several.said(BROKER), [Frame::IntroductionUp(0)]);
+        // The same again.
+        several.open(OTHER, second, Some(expect));
+        assert_eq!(several.said(BROKER), []);
+        assert_eq!(several.said(OTHER), [], "it is not even greeted");
+        let late = several
+            .node
+            .poll_timeout()
+            .expect("it has to be introduced");
+        several.node.handle_timeout(late);
+        several.poll();
+        assert!(matches!(several.closed[&OTHER], LinkError::HelloTimeout(_)));
+        assert_eq!(several.closed.len(), 1);
     }
 }
