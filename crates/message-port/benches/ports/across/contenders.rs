@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender};
+use ipc_channel::ipc::{
+    IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender,
+};
 use message_port::driver::{self, Links};
 use message_port::node::{Limits, LinkKind};
 use message_port::{Event, Message, MessageChannel, MessagePort};
@@ -17,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use super::microseconds;
-use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, KEEP, SERVANT, SERVE};
+use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, IpcValuesSetUp, KEEP, SERVANT, SERVE};
 
 /// The other process; it ends with this.
 struct Other(Child);
@@ -181,6 +183,48 @@ impl IpcChannel {
             channels.push(receiver);
         }
         Held(self, channels)
+    }
+}
+
+/// Two channels of values, one each way: what most users of `ipc-channel` hold.
+pub(super) struct IpcValues {
+    sender: IpcSender<Vec<u8>>,
+    receiver: IpcReceiver<Vec<u8>>,
+    _other: Other,
+}
+
+impl IpcValues {
+    pub(super) fn start() -> Self {
+        let (server, name) = IpcOneShotServer::<IpcValuesSetUp>::new().expect("a server");
+        let other = Other(command("ipc-values").arg(name).spawn().expect("a process"));
+        let (_, set_up) = server.accept().expect("the servant connects");
+        Self {
+            sender: set_up.to_servant,
+            receiver: set_up.from_servant,
+            _other: other,
+        }
+    }
+
+    pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
+        microseconds(count, || {
+            self.send(ECHO, length);
+            let answer = self.receiver.recv().expect("the servant answers");
+            assert_eq!(answer.len(), length);
+        })
+    }
+
+    pub(super) fn one_way(&self, count: u32, length: usize) {
+        for _ in 0..count {
+            self.send(COUNTED, length);
+        }
+        self.send(ASK, length);
+        let counted = self.receiver.recv().expect("the servant answers");
+        assert_eq!(counted, count.to_be_bytes());
+    }
+
+    fn send(&self, what: u8, length: usize) {
+        let message = bytes(what, length);
+        self.sender.send(message).expect("the servant lives");
     }
 }
 
