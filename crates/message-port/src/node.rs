@@ -101,7 +101,7 @@ use crate::pair::ReadyCallback;
 use gateway::Ready;
 use introduce::{Offered, Tried};
 use introduced::{Known, KnownKey};
-use link::Link;
+use link::{Link, MAX_CREDIT_MESSAGES};
 use numbered::Numbered;
 use pipe::{Pipe, PipeId, Travelling};
 
@@ -264,6 +264,14 @@ pub struct Limits {
     pub hello_timeout: Duration,
 }
 
+impl Limits {
+    /// Bytes and messages that may be queued for one port.
+    fn window(&self) -> (u64, u64) {
+        let messages = u64::from(self.window_messages).min(MAX_CREDIT_MESSAGES);
+        (self.window_bytes.into(), messages)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -301,6 +309,8 @@ pub struct Node {
     ready: Arc<Ready>,
     /// An empty list, for those that are ready.
     looked_at: Vec<u64>,
+    /// Local ports that have posted something lately, by pipe and side.
+    warm: VecDeque<(PipeId, usize)>,
     /// What the node's ports call: the same for all of them, by which it knows its own.
     callback: ReadyCallback,
     /// Introductions that this node has made, by number and by pair of links.
@@ -360,6 +370,7 @@ impl Node {
             callback: Ready::callback(&ready),
             ready,
             looked_at: Vec::new(),
+            warm: VecDeque::new(),
             offered: BTreeMap::new(),
             tried: BTreeMap::new(),
             next_introduction: 0,

@@ -28,7 +28,8 @@ pub struct Driver {
     links: BTreeMap<LinkId, Carried>,
     /// Links that are to be looked at in this round.
     due: Vec<LinkId>,
-    /// When this poll began.
+    /// What the clock said when it was last looked at. A node without a deadline has no use for
+    /// the time until a link is opened, so that most polls leave the clock alone.
     now: Instant,
     flushes: Vec<oneshot::Sender<()>>,
     timeout: Option<Pin<Box<Sleep>>>,
@@ -63,6 +64,7 @@ impl Driver {
                 up,
                 ended,
             } => {
+                self.now = Instant::now();
                 let wake = LinkWaker::new(link, Arc::clone(&self.shared));
                 self.links
                     .insert(link, Carried::new(stream, wake, up, ended));
@@ -206,7 +208,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
-        driver.now = Instant::now();
+        if driver.node.poll_timeout().is_some() {
+            driver.now = Instant::now();
+        }
         for _ in 0..ROUNDS {
             let news = driver.shared.take(cx.waker(), &mut driver.due);
             let idle = news.is_none() && driver.due.is_empty();
