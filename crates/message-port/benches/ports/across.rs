@@ -18,11 +18,12 @@ const RUNS: usize = 15;
 type Measurement = (&'static str, fn(&'static str) -> Row);
 
 pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
-    let measurements: [Measurement; 7] = [
+    let measurements: [Measurement; 8] = [
         ("X1", |id| {
             let name = "round trip to another process, 64 B";
             round_trip(id, name, (64, 2_000), "raw socket, tokio")
         }),
+        ("X1-links", beside_others),
         ("X2", one_way),
         ("X3", |id| {
             let name = "round trip to another process, 64 KiB";
@@ -82,6 +83,26 @@ fn round_trip(
     ];
     rivals.sort_by_key(|rival| rival.name != named);
     measure(title, move || ours.round_trips(count, length), rivals)
+}
+
+/// On one of a thousand links, beside the only one of a node.
+fn beside_others(id: &'static str) -> Row {
+    const OTHERS: usize = 999;
+    const COUNT: u32 = 2_000;
+    let title = Title {
+        id,
+        name: "the same on one of a thousand links",
+        unit: "µs",
+        runs: RUNS,
+    };
+    let (mut many, mut one) = (Ours::start().beside(OTHERS), Ours::start());
+    measure(
+        title,
+        move || many.round_trips(COUNT, 64),
+        vec![contender("an only link", move || {
+            one.round_trips(COUNT, 64)
+        })],
+    )
 }
 
 fn one_way(id: &'static str) -> Row {

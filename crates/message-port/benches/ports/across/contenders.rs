@@ -231,7 +231,7 @@ impl IpcValues {
 /// Ports over a link.
 pub(super) struct Ours {
     port: MessagePort,
-    _links: Links,
+    links: Links,
     runtime: Runtime,
     _other: Other,
 }
@@ -249,7 +249,7 @@ impl Ours {
         port.start();
         Self {
             port,
-            _links: links,
+            links,
             runtime,
             _other: other,
         }
@@ -319,6 +319,23 @@ impl Ours {
             round_trips(&mut port, 100, 64).await;
             port
         })
+    }
+
+    /// Opens so many links beside the one that is measured, to nodes of this process.
+    pub(super) fn beside(self, count: usize) -> Self {
+        let opened = async {
+            for _ in 0..count {
+                let (near, far) = tokio::io::duplex(1024);
+                let (links, driver) = driver::new(Limits::default(), driver::refuse);
+                drop(tokio::spawn(driver));
+                let near = self.links.open(near, LinkKind::Trusted { initiator: true });
+                let far = links.open(far, LinkKind::Trusted { initiator: false });
+                near.await.expect("a greeting");
+                far.await.expect("a greeting");
+            }
+        };
+        self.runtime.block_on(opened);
+        self
     }
 
     /// What a runtime opens for itself.
