@@ -133,6 +133,15 @@ fn both_ends_are_shipped_by_one_transfer() {
 }
 
 #[test]
+fn a_port_without_a_partner_is_shipped_by_its_transfer_too() {
+    let (a, b) = channel();
+    a.disentangle();
+    let b = moved(b);
+    assert!(b.has_been_shipped());
+    assert!(!a.has_been_shipped(), "it was not entangled any more");
+}
+
+#[test]
 fn a_transfer_fires_no_close() {
     let (mut a, b) = started();
     let b = moved(moved(b));
@@ -246,6 +255,15 @@ fn a_closed_port_cannot_be_transferred_but_its_former_partner_can() {
     assert!(error.port.is_detached());
     let mut b = moved(b);
     assert!(is_close(&mut b));
+}
+
+#[test]
+fn closing_a_port_whose_partner_has_gone_detaches_it() {
+    let (a, b) = channel();
+    drop(a);
+    b.close();
+    assert!(b.is_detached());
+    assert!(b.transfer().is_err());
 }
 
 #[test]

@@ -71,16 +71,28 @@ impl End {
     /// notified for nothing; its receiver looks again.)
     #[inline]
     pub(super) fn arrived(&mut self) -> Notification {
-        let deliverable = match self.queue.first() {
-            Some(Event::Message(_)) => self.enabled,
-            Some(Event::Close) => true,
-            None => self.closing,
-        };
-        if deliverable {
+        if self.is_deliverable(None) {
             self.notify()
         } else {
             Notification::default()
         }
+    }
+
+    /// Whether the first event may be delivered: a message if the queue is enabled, a close always.
+    /// `received`: whether the first event of the owner's inbox is a message, if there is one.
+    #[inline]
+    pub(super) fn is_deliverable(&self, received: Option<bool>) -> bool {
+        let is_message = |event: &Event| matches!(event, Event::Message(_));
+        match received.or_else(|| self.queue.first().map(is_message)) {
+            Some(true) => self.enabled,
+            Some(false) => true,
+            None => self.closing,
+        }
+    }
+
+    /// Whether nothing is left, listeners included, whose end could concern anybody.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.queue.is_empty() && self.waker.is_none() && self.on_ready.is_none()
     }
 
     /// Takes the close that no message in the shared part of the queue precedes, if there is one.

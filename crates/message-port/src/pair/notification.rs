@@ -16,14 +16,36 @@ pub(crate) struct Notification {
 }
 
 impl Notification {
-    /// Wakes and calls. Hold no lock.
+    /// Wakes and calls, the one also if the other panics. Hold no lock.
     #[inline]
     pub(crate) fn send(self) {
+        let call = |(on_ready, label): (ReadyCallback, u64)| Finally::new(move || on_ready(label));
+        let _called = self.on_ready.map(call);
         if let Some(waker) = self.waker {
             waker.wake();
         }
-        if let Some((on_ready, label)) = self.on_ready {
-            on_ready(label);
+    }
+
+    /// Sends both, the second also if the first panics. Hold no lock.
+    pub(crate) fn send_both([first, second]: [Self; 2]) {
+        let _sent = Finally::new(|| second.send());
+        first.send();
+    }
+}
+
+/// Does something at the end of its scope, also if that is left by a panic.
+struct Finally<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Finally<F> {
+    const fn new(action: F) -> Self {
+        Self(Some(action))
+    }
+}
+
+impl<F: FnOnce()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            action();
         }
     }
 }

@@ -4,7 +4,6 @@ use std::mem;
 use std::task::Waker;
 
 use super::{EndRef, Hint, Inbox, Notification, ReadyCallback};
-use crate::Event;
 
 /// An emptied queue that has room for more events than this gives its memory back.
 const RETAINED_EVENTS: usize = 8;
@@ -79,33 +78,38 @@ impl EndRef {
         }
     }
 
-    /// Sets or clears the callback, and what it is called with. `backlog`: whether the owner's inbox
-    /// holds something that may be delivered. Hands out whom to call now, and the old callback for dropping.
+    /// Sets the callback, and what it is called with. Hands out whom to call now, and the old
+    /// callback for dropping.
     pub(crate) fn listen(
         &self,
-        on_ready: Option<ReadyCallback>,
+        on_ready: ReadyCallback,
         label: u64,
-        backlog: bool,
+        inbox: &Inbox,
     ) -> (Notification, Option<ReadyCallback>) {
+        let received = inbox.begins_with_message();
         let mut state = self.lock();
+        let entangled = state.entangled;
         let own = state.own(self.side);
-        let replaced = mem::replace(&mut own.on_ready, on_ready);
+        let replaced = own.on_ready.replace(on_ready);
         own.label = label;
         own.armed = true;
-        let now = if backlog { own.notify() } else { own.arrived() };
+        let ended = !entangled && received.is_none() && own.queue.is_empty();
+        let now = if ended || own.is_deliverable(received) {
+            own.notify()
+        } else {
+            Notification::default()
+        };
         (now, replaced)
+    }
+
+    /// Takes the callback away, for dropping.
+    pub(crate) fn unlisten(&self) -> Option<ReadyCallback> {
+        self.lock().own(self.side).on_ready.take()
     }
 
     /// Whether `inbox` together with the shared queue holds something that may be delivered.
     pub(crate) fn has_deliverable(&self, inbox: &Inbox) -> bool {
         let received = inbox.begins_with_message();
-        let mut state = self.lock();
-        let own = state.own(self.side);
-        let is_message = |event: &Event| matches!(event, Event::Message(_));
-        match received.or_else(|| own.queue.first().map(is_message)) {
-            Some(true) => own.enabled,
-            Some(false) => true,
-            None => own.closing,
-        }
+        self.lock().own(self.side).is_deliverable(received)
     }
 }

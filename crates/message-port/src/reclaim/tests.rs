@@ -1,7 +1,8 @@
 //! Nothing unreachable is kept, nothing reachable is freed, and no depth overflows the stack.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Barrier, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::thread;
 
 use super::lock;
@@ -525,4 +526,24 @@ fn a_destructor_that_panics_leaves_no_port_behind() {
     let (c, mut c_out) = channel();
     drop(c);
     assert!(matches!(c_out.try_recv(), Ok(Event::Close)));
+}
+
+#[test]
+fn a_port_that_a_destructor_drops_is_closed_before_the_destructor_goes_on() {
+    // As one does that ends a thread: it drops the port, and waits for the thread to go.
+    struct Worker(Option<MessagePort>, MessagePort, Arc<AtomicBool>);
+    impl Drop for Worker {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let heard = matches!(self.1.try_recv(), Ok(Event::Close));
+            self.2.store(heard, Ordering::SeqCst);
+        }
+    }
+    let (near, far) = channel();
+    let heard = Arc::new(AtomicBool::new(false));
+    let worker = Worker(Some(near), far, Arc::clone(&heard));
+    let (a, b) = channel();
+    a.post_message(Message::default().with_attachment(worker));
+    drop(b);
+    assert!(heard.load(Ordering::SeqCst));
 }
