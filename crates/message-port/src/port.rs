@@ -260,6 +260,7 @@ impl MessagePort {
     }
 
     /// How many events are queued.
+    #[cfg(not(message_port_loom))]
     pub(crate) fn queued(&self) -> usize {
         self.inbox.len() + self.end.queued_events()
     }

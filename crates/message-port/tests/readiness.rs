@@ -244,6 +244,18 @@ fn the_close_of_a_former_partner_counts_though_the_queue_is_disabled() {
 }
 
 #[test]
+fn both_former_partners_are_woken_by_a_new_entanglement() {
+    let (mut a, mut a_old) = channel();
+    let (mut b, mut b_old) = channel();
+    let (woken, waker) = counter();
+    assert!(poll(&mut a_old, &waker).is_pending());
+    assert!(poll(&mut b_old, &waker).is_pending());
+    MessagePort::entangle(&mut a, &mut b).unwrap();
+    assert_eq!(woken.now(), 2);
+    assert!(poll(&mut a_old, &waker).is_ready() && poll(&mut b_old, &waker).is_ready());
+}
+
+#[test]
 fn wakers_and_callbacks_live_through_entangle() {
     let (_a, mut b) = channel();
     b.start();

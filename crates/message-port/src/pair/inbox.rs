@@ -38,6 +38,7 @@ impl Inbox {
         self.events().is_none_or(|events| events.is_empty())
     }
 
+    #[cfg(not(message_port_loom))]
     pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |events| lock(events).len())
     }
