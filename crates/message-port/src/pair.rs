@@ -279,13 +279,4 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[cfg(not(message_port_loom))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idle_pair_is_one_allocation_of_at_most_256_bytes() {
-        // An Arc adds its two counters. An empty VecDeque has nothing on the heap.
-        let counters = 2 * size_of::<usize>();
-        assert!(size_of::<Pair>() + counters <= 256, "{}", size_of::<Pair>());
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::{EndRef, Hint, Inbox, Notification, ReadyCallback};
 
 /// An emptied queue that has room for more events than this gives its memory back.
-const RETAINED_EVENTS: usize = 8;
+pub(super) const RETAINED_EVENTS: usize = 8;
 
 /// What `EndRef::take_ready` found.
 pub(crate) enum Taken {
