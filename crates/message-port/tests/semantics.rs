@@ -5,6 +5,9 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+use std::cell::RefCell;
+
+use message_port::transfer_list::{self, TransferListError};
 use message_port::{
     EntangleError, Event, Message, MessageChannel, MessagePort, Posted, TryRecvError,
 };
@@ -133,6 +136,15 @@ fn both_ends_are_shipped_by_one_transfer() {
 }
 
 #[test]
+fn a_port_without_a_partner_is_shipped_by_its_transfer_too() {
+    let (a, b) = channel();
+    a.disentangle();
+    let b = moved(b);
+    assert!(b.has_been_shipped());
+    assert!(!a.has_been_shipped(), "it was not entangled any more");
+}
+
+#[test]
 fn a_transfer_fires_no_close() {
     let (mut a, b) = started();
     let b = moved(moved(b));
@@ -249,6 +261,15 @@ fn a_closed_port_cannot_be_transferred_but_its_former_partner_can() {
 }
 
 #[test]
+fn closing_a_port_whose_partner_has_gone_detaches_it() {
+    let (a, b) = channel();
+    drop(a);
+    b.close();
+    assert!(b.is_detached());
+    assert!(b.transfer().is_err());
+}
+
+#[test]
 fn posting_without_a_target_drops_the_message_and_its_ports() {
     let (a, b) = channel();
     let (mut c, d) = started();
@@ -347,6 +368,8 @@ fn a_closed_port_cannot_be_entangled_and_nothing_changes() {
     a.close();
     let refused = MessagePort::entangle(&mut a, &mut b);
     assert_eq!(refused, Err(EntangleError::Detached));
+    let refused = MessagePort::entangle(&mut b, &mut a);
+    assert_eq!(refused, Err(EntangleError::Detached));
     assert!(b.is_entangled_with(&b_old));
     assert!(is_empty(&mut b_old));
 }
@@ -374,6 +397,125 @@ fn a_close_of_the_old_partner_is_delivered_although_a_new_one_came() {
     drop(c);
     assert!(is_close(&mut b));
     assert!(is_closed(&mut b));
+}
+
+#[test]
+fn former_partners_can_be_entangled_again() {
+    let (mut a, mut b) = started();
+    say(&a, "before");
+    a.disentangle();
+    MessagePort::entangle(&mut a, &mut b).unwrap();
+    say(&a, "after");
+    assert_eq!(text(&mut b), "before");
+    assert!(is_close(&mut b));
+    assert_eq!(text(&mut b), "after");
+    assert!(is_empty(&mut a) && is_empty(&mut b));
+}
+
+#[test]
+fn what_is_put_back_stands_before_what_came_since_in_its_order() {
+    let (a, mut b) = started();
+    for word in ["one", "two", "three"] {
+        say(&a, word);
+    }
+    let read = [b.try_recv().unwrap(), b.try_recv().unwrap()];
+    say(&a, "four");
+    b.put_back(read.into());
+    // It moves along with the rest, and is disabled with it.
+    let mut b = moved(b);
+    assert!(is_empty(&mut b));
+    b.start();
+    for word in ["one", "two", "three", "four"] {
+        assert_eq!(text(&mut b), word);
+    }
+    assert!(is_empty(&mut b));
+}
+
+#[test]
+fn a_close_that_is_put_back_comes_again_after_what_stood_before_it() {
+    let (a, mut b) = started();
+    say(&a, "last");
+    drop(a);
+    let read = [b.try_recv().unwrap(), b.try_recv().unwrap()];
+    assert!(is_closed(&mut b));
+    b.put_back(read.into());
+    assert!(b.has_pending_activity(false));
+    assert_eq!(text(&mut b), "last");
+    assert!(is_close(&mut b));
+    assert!(is_closed(&mut b));
+}
+
+#[test]
+fn a_port_that_is_put_back_travels_in_the_queue_again() {
+    let (a, mut b) = started();
+    let (writer, port) = channel();
+    a.post_message(Message::default().with_port(port.transfer().unwrap()));
+    let read = b.try_recv().unwrap();
+    b.put_back(vec![read]);
+    // To post `b` into the queue of a port that travels in its own queue would close a circle.
+    let message = Message::default().with_port(b.transfer().unwrap());
+    assert_eq!(writer.post_message(message), Posted::Doomed);
+    assert!(!writer.is_entangled() && !a.is_entangled());
+}
+
+#[test]
+fn a_list_is_refused_for_the_source_before_a_duplicate_and_nothing_is_detached() {
+    let refused = |source, list: &[u32]| transfer_list::check(source, list.iter().copied());
+    assert_eq!(refused(Some(1), &[2, 3]), Ok(()));
+    assert_eq!(refused(None, &[2, 3, 1]), Ok(()));
+    let duplicate = Err(TransferListError::Duplicate { index: 2 });
+    assert_eq!(refused(Some(1), &[2, 3, 2, 3]), duplicate);
+    assert_eq!(refused(None, &[1, 2, 1]), duplicate);
+    let source = Err(TransferListError::Source { index: 3 });
+    assert_eq!(refused(Some(1), &[2, 2, 3, 1]), source);
+}
+
+#[test]
+fn a_detached_item_leaves_the_earlier_ones_detached_and_the_later_ones_alone() {
+    for closed in [true, false] {
+        let (mut first_far, first) = started();
+        let (second_far, second) = started();
+        let (third_far, third) = started();
+        say(&second_far, "still here");
+        let mut objects = [Some(first), None, Some(third)];
+        if closed {
+            second.close();
+            objects[1] = Some(second);
+        }
+        let refused = transfer_list::transfer(&mut objects).unwrap_err();
+        assert_eq!(refused, TransferListError::Detached { index: 1 });
+        assert_eq!(refused.exception_name(), "DataCloneError");
+        assert!(objects[0].is_none() && is_close(&mut first_far));
+        assert!(objects[2].as_ref().unwrap().is_entangled_with(&third_far));
+        assert!(!third_far.has_been_shipped());
+        // What a closed port still has to deliver is not lost by the attempt.
+        assert_eq!(objects[1].is_some(), closed);
+        if let Some(second) = &mut objects[1] {
+            assert_eq!(text(second), "still here");
+        }
+    }
+}
+
+#[test]
+fn an_object_that_stands_in_a_list_of_guards_twice_is_detached_at_the_second_place() {
+    let (mut far, port) = started();
+    let object = RefCell::new(Some(port));
+    let slots = [&object, &object].map(|object| move || object.borrow_mut());
+    let refused = transfer_list::transfer(slots.into_iter().map(|slot| slot())).unwrap_err();
+    assert_eq!(refused, TransferListError::Detached { index: 1 });
+    assert!(is_close(&mut far));
+}
+
+#[test]
+fn a_doomed_message_detaches_all_that_is_in_its_list() {
+    let (a, b) = started();
+    let (mut far, near) = started();
+    let mut objects = [Some(near), Some(b)];
+    let mut message = Message::new("to the target, with the target");
+    message.ports = transfer_list::transfer(&mut objects).unwrap();
+    assert_eq!(a.post_message(message), Posted::Doomed);
+    assert!(objects.iter().all(Option::is_none));
+    assert!(is_close(&mut far));
 }
 
 #[test]
