@@ -6,6 +6,8 @@ mod hostile;
 mod model;
 #[path = "node/moves.rs"]
 mod moves;
+#[path = "node/play.rs"]
+mod play;
 #[path = "node/simulation.rs"]
 mod simulation;
 #[path = "node/world.rs"]
@@ -34,7 +36,7 @@ fn random_histories_keep_every_promise() {
 
 /// What one node says to another after the greeting, while ports are posted, moved and closed.
 fn genuine_stream(random: &mut Random) -> Vec<u8> {
-    let mut world = World::new(2, Limits::default(), Refuse::Never);
+    let mut world = World::new(vec![Limits::default(); 2], Refuse::Never);
     world.record = true;
     world.connect(0, 1);
     world.quiesce();
