@@ -28,7 +28,11 @@ pub struct Driver {
     links: BTreeMap<LinkId, Carried>,
     /// Links that are to be looked at in this round.
     due: Vec<LinkId>,
-    /// When this poll began.
+    /// Links whose streams may take what waits to be written. Those that have refused to are not
+    /// here: their wake makes them due.
+    writing: Vec<LinkId>,
+    /// What the clock said when it was last looked at. A node without a deadline has no use for
+    /// the time until a link is opened, so that most polls leave the clock alone.
     now: Instant,
     flushes: Vec<oneshot::Sender<()>>,
     timeout: Option<Pin<Box<Sleep>>>,
@@ -47,6 +51,7 @@ impl Driver {
             introduce,
             links: BTreeMap::new(),
             due: Vec::new(),
+            writing: Vec::new(),
             now: Instant::now(),
             flushes: Vec::new(),
             timeout: None,
@@ -63,6 +68,7 @@ impl Driver {
                 up,
                 ended,
             } => {
+                self.now = Instant::now();
                 let wake = LinkWaker::new(link, Arc::clone(&self.shared));
                 self.links
                     .insert(link, Carried::new(stream, wake, up, ended));
@@ -97,7 +103,8 @@ impl Driver {
         }
     }
 
-    /// Reads what has come by the links that are due. Those that have more stay due.
+    /// Reads what has come by the links that are due, which may be written to again as well. Those
+    /// that have more to read stay due.
     fn read(&mut self) {
         let mut due = mem::take(&mut self.due);
         due.retain(|link| self.read_link(*link));
@@ -106,6 +113,9 @@ impl Driver {
 
     /// Whether there may be more to read.
     fn read_link(&mut self, link: LinkId) -> bool {
+        if self.links.get(&link).is_some_and(|link| !link.is_written()) {
+            self.writing.push(link);
+        }
         // Twice, since most streams have nothing after the first read, and have to be asked.
         for _ in 0..2 {
             let Some(carried) = self.links.get_mut(&link) else {
@@ -134,35 +144,42 @@ impl Driver {
                 self.output(output);
             }
             let mut progress = false;
-            let mut broken = Vec::new();
-            for (link, carried) in &mut self.links {
-                match carried.poll_write() {
-                    Poll::Pending | Poll::Ready(Ok(0)) => {}
-                    Poll::Ready(Ok(count)) => {
-                        let written = Input::Written { link: *link, count };
-                        self.node.handle_input(self.now.into_std(), written);
-                        progress = true;
-                    }
-                    Poll::Ready(Err(error)) => {
-                        tracing::debug!(link = link.0, %error, "a stream takes no more");
-                        broken.push(*link);
-                    }
-                }
-            }
-            progress |= !broken.is_empty();
-            for link in broken {
-                self.lose(link);
-            }
+            let mut writing = mem::take(&mut self.writing);
+            writing.retain(|link| {
+                let more = self.write_link(*link);
+                progress |= more;
+                more
+            });
+            self.writing = writing;
             if !progress {
                 return;
             }
         }
     }
 
+    /// Writes once: whether there is more to do by that.
+    fn write_link(&mut self, link: LinkId) -> bool {
+        let Some(carried) = self.links.get_mut(&link) else {
+            return false;
+        };
+        match carried.poll_write() {
+            Poll::Pending | Poll::Ready(Ok(0)) => return false,
+            Poll::Ready(Ok(count)) => self.input(Input::Written { link, count }),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(link = link.0, %error, "a stream takes no more");
+                self.lose(link);
+            }
+        }
+        true
+    }
+
     fn output(&mut self, output: Output) {
         match output {
             Output::Write { link, bytes } => {
                 if let Some(carried) = self.links.get_mut(&link) {
+                    if carried.is_written() {
+                        self.writing.push(link);
+                    }
                     carried.push(bytes);
                 }
             }
@@ -206,7 +223,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
-        driver.now = Instant::now();
+        if driver.node.poll_timeout().is_some() {
+            driver.now = Instant::now();
+        }
         for _ in 0..ROUNDS {
             let news = driver.shared.take(cx.waker(), &mut driver.due);
             let idle = news.is_none() && driver.due.is_empty();
