@@ -11,7 +11,9 @@ use crate::{EntangleError, Event, Message, TransferError};
 /// One end of an entangled pair, with its port message queue (HTML, "Message ports").
 ///
 /// It has one owner: transfer is a move. Dropping it disentangles it, as the destruction of its
-/// owner does in HTML, and destroys what is still queued in it.
+/// owner does in HTML, and destroys what is still queued in it. (A port that is dropped by a
+/// destructor which runs because another port is dropped closes at once as well; what is queued in
+/// it goes before the drop of the outermost port returns.)
 ///
 /// Posting takes `&self` and works from several threads; what only the owner does takes
 /// `&mut self`.

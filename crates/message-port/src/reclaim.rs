@@ -18,7 +18,7 @@
 //!
 //! The lock order is: `TOPOLOGY`, then (a port's inbox, then) one pair. Pairs never nest.
 //!
-//! - Holder edges are *made* only here, under `TOPOLOGY`, so none appears during a walk, and the
+//! - Holder edges are *made* only here, by a post or by `put_back`, under `TOPOLOGY`, so none appears during a walk, and the
 //!   check and the edge that it permits are one step.
 //! - Edges are *broken* without `TOPOLOGY`, by a receiver or a destructor, which owns the holder's
 //!   port. This cannot make a walk find a circle that is not there: the carried port X is in the
@@ -26,6 +26,9 @@
 //!   the port at its lower end stays queued, so nobody receives from *it*, and so on down the path
 //!   that was walked. Nor does a broken edge hide a circle: a port that was received is in
 //!   somebody's hands, and closing the circle through it takes another post, hence another walk.
+//! - Edges are *moved* without `TOPOLOGY` too, by [`MessagePort::entangle`](crate::MessagePort): from
+//!   an end to its successor, which are ends of one port, and that is in the hands of whoever
+//!   entangles it. So a walk ends at either of the two, and neither is what anyone is posting.
 //! - An edge that is stale for a moment (the message was taken out of the queue, the edge is not
 //!   yet cleared) leads to a holder whose owner is inside receive or the destructor. That holder
 //!   has no holder itself and is not what anyone is posting, so the walk ends there.

@@ -24,25 +24,22 @@
 //!     Ok(())
 //! }
 //!
-//! let [a, b, c, d] = [MessageChannel::new(), MessageChannel::new()]
-//!     .map(|channel| [channel.port1, channel.port2])
-//!     .into_iter()
-//!     .flatten()
-//!     .map(|port| RefCell::new(Some(port)))
-//!     .collect::<Vec<Object>>()
-//!     .try_into()
-//!     .unwrap();
-//! let source = post_message(&a, "no", &[&c, &a]).unwrap_err();
+//! let object = |port: MessagePort| Object::new(Some(port));
+//! let MessageChannel { port1, port2: _far } = MessageChannel::new();
+//! let a = object(port1);
+//! let MessageChannel { port1, port2 } = MessageChannel::new();
+//! let (b, c) = (object(port1), object(port2));
+//! let source = post_message(&a, "no", &[&b, &a]).unwrap_err();
 //! assert_eq!(source, TransferListError::Source { index: 1 });
-//! let duplicate = post_message(&a, "no", &[&c, &c]).unwrap_err();
+//! let duplicate = post_message(&a, "no", &[&b, &b]).unwrap_err();
 //! assert_eq!(duplicate, TransferListError::Duplicate { index: 1 });
-//! assert!(c.borrow().is_some(), "nothing is detached by these two");
+//! assert!(b.borrow().is_some(), "nothing is detached by these two");
 //!
-//! d.borrow().as_ref().unwrap().close();
-//! let detached = post_message(&a, "no", &[&c, &d]).unwrap_err();
+//! c.borrow().as_ref().unwrap().close();
+//! let detached = post_message(&a, "no", &[&b, &c]).unwrap_err();
 //! assert_eq!(detached, TransferListError::Detached { index: 1 });
-//! assert!(c.borrow().is_none() && d.borrow().is_some(), "the earlier port is gone all the same");
-//! # assert!(b.borrow().is_some());
+//! assert!(b.borrow().is_none(), "the earlier port is gone all the same");
+//! # assert!(c.borrow().is_some());
 //! # assert_eq!(detached.exception_name(), "DataCloneError");
 //! ```
 

@@ -424,3 +424,19 @@ fn a_port_that_is_posted_into_a_queue_while_that_is_read_and_put_back_is_there()
         drop(second_writer);
     });
 }
+
+#[test]
+fn both_ends_dropped_at_once_close_what_travelled_in_the_queue_of_each() {
+    model(|| {
+        let (a, b) = channel();
+        let (to_b, mut far_of_b) = channel();
+        let (to_a, mut far_of_a) = channel();
+        assert_eq!(a.post_message(carrying(to_b)), Posted::Queued);
+        assert_eq!(b.post_message(carrying(to_a)), Posted::Queued);
+        let other = thread::spawn(move || drop(a));
+        drop(b);
+        assert_eq!(everything(&mut far_of_b), [None]);
+        assert_eq!(everything(&mut far_of_a), [None]);
+        other.join().unwrap();
+    });
+}
