@@ -228,13 +228,12 @@ impl Node {
                 length,
                 "a port is cut: its message is over the limits"
             );
-            self.discard(Item::Message(parcel));
-            self.end_from(id, entry, true);
+            self.cut_at(id, entry, parcel);
             return true;
         }
         if self.runs_after_itself(&parcel) {
-            tracing::debug!("a message was dropped: its target travels in it");
-            self.discard(Item::Message(parcel));
+            tracing::debug!("a port is cut: its message runs after itself");
+            self.cut_at(id, entry, parcel);
             return true;
         }
         let Some(link) = self.links.get_mut(&at.link) else {
@@ -269,6 +268,17 @@ impl Node {
             link.send(&Frame::Head(at.channel, head, length));
         }
         true
+    }
+
+    /// Ends a route at a message that cannot go on. What is queued behind it does not pass either,
+    /// be it the marker of a splice: there would be a gap before it.
+    fn cut_at(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
+        self.discard(Item::Message(parcel));
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            let behind = std::mem::take(&mut pipe.flows[entry].queue);
+            behind.into_iter().for_each(|item| self.discard(item));
+        }
+        self.end_from(id, entry, true);
     }
 
     /// Whether a message has passed so many links that its target must travel in it: each link

@@ -186,7 +186,9 @@ impl Model {
         for pair in 0..self.ends.len() / 2 {
             let ends = [2 * pair, 2 * pair + 1];
             if let [Some(a), Some(b)] = ends.map(|end| self.holder(end)) {
-                ends.map(|end| self.ends[end].visited = [a, b].into());
+                for end in ends {
+                    self.ends[end].visited = [a, b].into();
+                }
             }
         }
     }

@@ -77,11 +77,8 @@ impl Run {
             Op::Post => self.post(&mut random, tally),
             Op::Receive => self.receive_some(&mut random, tally)?,
             Op::Close => self.close(&mut random, tally),
-            Op::Carry => self.carry(&mut random),
-            Op::Poll => {
-                let process = random.below(self.held.len());
-                self.world.poll(process)
-            }
+            Op::Carry => self.carry(&mut random) || self.poll(&mut random),
+            Op::Poll => self.poll(&mut random) || self.carry(&mut random),
             Op::Introduce => {
                 let introduced = self.world.introduce(random.one_in(2));
                 tally.introductions += u64::from(introduced);
@@ -97,7 +94,7 @@ impl Run {
             Op::Start => self.start(&mut random),
             Op::Link => self.link(&mut random),
             Op::Rest => {
-                self.world.quiesce();
+                self.world.rest();
                 // With a narrow window a stub may have to wait until somebody receives.
                 if self.wide && !self.waits_for_quota() {
                     self.check_at_rest()?;
@@ -193,6 +190,13 @@ impl Run {
             _ => usize::MAX,
         };
         self.world.carry(stream, end, most)
+    }
+
+    fn poll(&mut self, random: &mut Random) -> bool {
+        let due = self.world.ready_to_poll();
+        let any = random.below(due.len());
+        due.get(any)
+            .is_some_and(|process| self.world.poll(*process))
     }
 
     fn cut(&mut self, random: &mut Random, tally: &mut Tally) -> bool {
@@ -394,7 +398,7 @@ impl Run {
     pub(crate) fn finish(&mut self) -> Result<(), String> {
         let mut tally = Tally::default();
         loop {
-            self.world.quiesce();
+            self.world.rest();
             self.check_links()?;
             let mut any = false;
             for process in 0..self.held.len() {
@@ -423,7 +427,7 @@ impl Run {
             self.world.kill(liar);
         }
         self.held.iter_mut().for_each(Vec::clear);
-        self.world.quiesce();
+        self.world.rest();
         // Where both sides of a link have spent the other's small quota, too (see above).
         let quota = self.waits_for_quota();
         let circle = self.has_circle() || quota;

@@ -250,6 +250,13 @@ impl World {
         }
     }
 
+    /// The processes whose nodes are to be polled.
+    pub(crate) fn ready_to_poll(&self) -> Vec<usize> {
+        let ready =
+            |process: &usize| self.nodes[*process].is_some() && self.due[*process].load(Relaxed);
+        (0..self.nodes.len()).filter(ready).collect()
+    }
+
     /// Takes all outputs of a node that is to be polled. Whether it was.
     pub(crate) fn poll(&mut self, process: usize) -> bool {
         if !self.due[process].swap(false, Relaxed) || self.nodes[process].is_none() {
@@ -479,6 +486,20 @@ impl World {
             }
         }
         true
+    }
+
+    /// Carries and polls until nothing moves, and nobody waits for a greeting any more.
+    pub(crate) fn rest(&mut self) {
+        self.quiesce();
+        while self
+            .nodes
+            .iter()
+            .flatten()
+            .any(|node| node.poll_timeout().is_some())
+        {
+            self.wait(Duration::from_secs(11));
+            self.quiesce();
+        }
     }
 
     /// Carries and polls until nothing moves.
