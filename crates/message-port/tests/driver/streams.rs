@@ -115,8 +115,7 @@ async fn length_of(messages: usize) -> usize {
         there.post_message(Message::new(vec![7; 10 * number]));
         next(&mut here).await;
     }
-    let read = control.faults().read;
-    read
+    control.faults().read
 }
 
 #[tokio::test]
