@@ -81,6 +81,7 @@ mod introduce;
 mod introduced;
 mod join;
 mod link;
+mod links;
 mod numbered;
 mod out;
 mod pipe;
@@ -104,7 +105,8 @@ use crate::pair::ReadyCallback;
 use gateway::Ready;
 use introduce::{Offered, Tried};
 use introduced::{Known, KnownKey};
-use link::Link;
+use link::{Link, MAX_CREDIT_MESSAGES};
+use links::Links;
 use numbered::Numbered;
 use pipe::{Pipe, PipeId, Travelling};
 
@@ -272,6 +274,14 @@ pub struct Limits {
     pub hello_timeout: Duration,
 }
 
+impl Limits {
+    /// Bytes and messages that may be queued for one port.
+    fn window(&self) -> (u64, u64) {
+        let messages = u64::from(self.window_messages).min(MAX_CREDIT_MESSAGES);
+        (self.window_bytes.into(), messages)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -300,7 +310,7 @@ impl Default for Limits {
 /// harms nobody else. A dropped node closes the ports that it holds, as a process that dies.
 pub struct Node {
     limits: Limits,
-    links: BTreeMap<LinkId, Link>,
+    links: Links,
     pipes: Numbered<Pipe>,
     next_pipe: PipeId,
     /// Sides that travel in a queued message, by number.
@@ -311,6 +321,8 @@ pub struct Node {
     ready: Arc<Ready>,
     /// An empty list, for those that are ready.
     looked_at: Vec<u64>,
+    /// Local ports that have posted something lately, by pipe and side.
+    warm: VecDeque<(PipeId, usize)>,
     /// What the node's ports call: the same for all of them, by which it knows its own.
     callback: ReadyCallback,
     /// Introductions that this node has made, by number and by pair of links.
@@ -337,8 +349,6 @@ pub struct Node {
     tickets: BTreeMap<(KnownKey, u64), (PipeId, usize)>,
     work: VecDeque<Work>,
     outputs: VecDeque<Output>,
-    /// The link that has handed out bytes last: another one is next.
-    written: LinkId,
 }
 
 /// What is still to be done before an input is digested. A list, so that no depth of ports in
@@ -365,7 +375,7 @@ impl Node {
         let ready = Arc::new(Ready::new(Box::new(wake)));
         Self {
             limits,
-            links: BTreeMap::new(),
+            links: Links::default(),
             pipes: Numbered::default(),
             next_pipe: 0,
             cargo: Numbered::default(),
@@ -374,6 +384,7 @@ impl Node {
             callback: Ready::callback(&ready),
             ready,
             looked_at: Vec::new(),
+            warm: VecDeque::new(),
             offered: BTreeMap::new(),
             tried: BTreeMap::new(),
             next_introduction: 0,
@@ -388,7 +399,6 @@ impl Node {
             tickets: BTreeMap::new(),
             work: VecDeque::new(),
             outputs: VecDeque::new(),
-            written: LinkId(0),
         }
     }
 
@@ -461,7 +471,7 @@ impl Node {
             census.ports += 1;
             census.stubs += usize::from(pipe.is_stub());
         }
-        for link in self.links.values() {
+        for (_, link) in self.links.iter() {
             census.links += 1;
             census.channels += link.wires.len();
             census.unacknowledged += link.granted.len();
@@ -519,7 +529,7 @@ impl fmt::Debug for Node {
         shown.field("census", &self.census());
         if all {
             shown.field("pipes", &self.pipes);
-            for (id, link) in &self.links {
+            for (id, link) in self.links.iter() {
                 shown.field(&format!("link {}", id.0), &link.wires);
             }
         }

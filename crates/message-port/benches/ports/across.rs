@@ -6,7 +6,7 @@ pub(crate) mod servant;
 
 use std::time::Instant;
 
-use contenders::{IpcChannel, Ours, Raw};
+use contenders::{IpcChannel, IpcValues, Ours, Raw};
 
 use crate::heap;
 use crate::measure::{Plan, Row, Title, contender, measure};
@@ -18,13 +18,16 @@ const RUNS: usize = 15;
 type Measurement = (&'static str, fn(&'static str) -> Row);
 
 pub(crate) fn rows(plan: &Plan) -> Vec<Row> {
-    let measurements: [Measurement; 7] = [
+    let measurements: [Measurement; 8] = [
         ("X1", |id| {
-            round_trip(id, "round trip to another process, 64 B", 64, 2_000)
+            let name = "round trip to another process, 64 B";
+            round_trip(id, name, (64, 2_000), "raw socket, tokio")
         }),
+        ("X1-links", beside_others),
         ("X2", one_way),
         ("X3", |id| {
-            round_trip(id, "round trip to another process, 64 KiB", 64 * 1024, 500)
+            let name = "round trip to another process, 64 KiB";
+            round_trip(id, name, (64 * 1024, 500), "ipc-channel, Vec<u8>")
         }),
         ("X4", |id| {
             memory(
@@ -52,25 +55,53 @@ fn microseconds(count: u32, mut call: impl FnMut()) -> f64 {
     start.elapsed().as_secs_f64() * 1e6 / f64::from(count)
 }
 
-fn round_trip(id: &'static str, name: &'static str, length: usize, count: u32) -> Row {
+/// `count` round trips of so many bytes. `named`: the rival that the target names.
+fn round_trip(
+    id: &'static str,
+    name: &'static str,
+    (length, count): (usize, u32),
+    named: &str,
+) -> Row {
     let title = Title {
         id,
         name,
         unit: "µs",
         runs: RUNS,
     };
-    let (mut ours, mut raw, ipc) = (Ours::start(), Raw::start(), IpcChannel::start());
+    let (mut ours, mut raw) = (Ours::start(), Raw::start());
+    let (ipc, values) = (IpcChannel::start(), IpcValues::start());
     let mut blocking = Raw::start_blocking();
+    let mut rivals = vec![
+        contender("raw socket, tokio", move || raw.round_trips(count, length)),
+        contender("ipc-channel, Vec<u8>", move || {
+            values.round_trips(count, length)
+        }),
+        contender("ipc-channel, bytes", move || ipc.round_trips(count, length)),
+        contender("raw socket, blocking", move || {
+            blocking.round_trips_blocking(count, length)
+        }),
+    ];
+    rivals.sort_by_key(|rival| rival.name != named);
+    measure(title, move || ours.round_trips(count, length), rivals)
+}
+
+/// On one of a thousand links, beside the only one of a node.
+fn beside_others(id: &'static str) -> Row {
+    const OTHERS: usize = 999;
+    const COUNT: u32 = 2_000;
+    let title = Title {
+        id,
+        name: "the same on one of a thousand links",
+        unit: "µs",
+        runs: RUNS,
+    };
+    let (mut many, mut one) = (Ours::start().beside(OTHERS), Ours::start());
     measure(
         title,
-        move || ours.round_trips(count, length),
-        vec![
-            contender("raw socket, tokio", move || raw.round_trips(count, length)),
-            contender("ipc-channel", move || ipc.round_trips(count, length)),
-            contender("raw socket, blocking", move || {
-                blocking.round_trips_blocking(count, length)
-            }),
-        ],
+        move || many.round_trips(COUNT, 64),
+        vec![contender("an only link", move || {
+            one.round_trips(COUNT, 64)
+        })],
     )
 }
 
@@ -82,14 +113,20 @@ fn one_way(id: &'static str) -> Row {
         unit: "M messages/s",
         runs: RUNS,
     };
-    let (mut ours, ipc) = (Ours::start(), IpcChannel::start());
+    let (ipc, values) = (IpcChannel::start(), IpcValues::start());
+    let mut ours = Ours::start();
     let rate = |call: &mut dyn FnMut()| f64::from(COUNT) / microseconds(1, call);
     measure(
         title,
         move || rate(&mut || ours.one_way(COUNT, 100)),
-        vec![contender("ipc-channel", move || {
-            rate(&mut || ipc.one_way(COUNT, 100))
-        })],
+        vec![
+            contender("ipc-channel, Vec<u8>", move || {
+                rate(&mut || values.one_way(COUNT, 100))
+            }),
+            contender("ipc-channel, bytes", move || {
+                rate(&mut || ipc.one_way(COUNT, 100))
+            }),
+        ],
     )
 }
 

@@ -17,7 +17,7 @@ impl Plan {
 
 /// One contender: its name, and a run of it that gives one value.
 pub(crate) struct Contender<'a> {
-    name: &'static str,
+    pub(crate) name: &'static str,
     run: Box<dyn FnMut() -> f64 + 'a>,
 }
 
@@ -107,7 +107,7 @@ impl Spread {
 
 pub(crate) fn print_table(rows: &[Row]) {
     println!(
-        "{:<10} {:<52} {:>9} {:>21}   {:<18} {:>9} {:>21} {:>7}",
+        "{:<10} {:<52} {:>9} {:>21}   {:<20} {:>9} {:>21} {:>7}",
         "id", "what (unit)", "ours", "quartiles", "rival", "rival's", "quartiles", "ratio"
     );
     for row in rows {
@@ -116,7 +116,7 @@ pub(crate) fn print_table(rows: &[Row]) {
         let ours = &row.ours;
         for (rival, value) in &row.rivals {
             println!(
-                "{id:<10} {name:<52} {:>9.3} {:>21}   {rival:<18} {:>9.3} {:>21} {:>7.3}",
+                "{id:<10} {name:<52} {:>9.3} {:>21}   {rival:<20} {:>9.3} {:>21} {:>7.3}",
                 ours.median,
                 format!("{:.3} – {:.3}", ours.low, ours.high),
                 value.median,

@@ -1,12 +1,13 @@
 //! The driver: a future that carries bytes between a node and its streams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,6 +19,9 @@ use crate::node::{Input, LinkError, LinkId, Node, Output};
 
 /// How often the driver goes round before it lets other tasks run.
 const ROUNDS: usize = 32;
+/// How long a stream that takes no more may take to come to its end. (One whose peer has gone does
+/// so as soon as the last words of the peer are read.)
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Carries the links of a node; made by [`new`](super::new), to be spawned.
 #[must_use = "nothing is carried unless it is polled: spawn it"]
@@ -28,11 +32,24 @@ pub struct Driver {
     links: BTreeMap<LinkId, Carried>,
     /// Links that are to be looked at in this round.
     due: Vec<LinkId>,
-    /// When this poll began.
+    /// Links whose streams may take what waits to be written. Those that have refused to are not
+    /// here: their wake makes them due.
+    writing: Vec<LinkId>,
+    /// What the clock said when it was last looked at. A node without a deadline has no use for
+    /// the time until a link is opened, so that most polls leave the clock alone.
     now: Instant,
-    flushes: Vec<oneshot::Sender<()>>,
+    flushes: Vec<Flush>,
+    /// Links whose streams take no more, and when they are given up; the earliest is first.
+    draining: VecDeque<(Instant, LinkId)>,
     timeout: Option<Pin<Box<Sleep>>>,
     forsaken: bool,
+}
+
+/// Somebody who waits until all is written.
+struct Flush {
+    /// The links that were not seen with all of it written since.
+    links: Vec<LinkId>,
+    done: oneshot::Sender<()>,
 }
 
 impl Driver {
@@ -47,8 +64,10 @@ impl Driver {
             introduce,
             links: BTreeMap::new(),
             due: Vec::new(),
+            writing: Vec::new(),
             now: Instant::now(),
             flushes: Vec::new(),
+            draining: VecDeque::new(),
             timeout: None,
             forsaken: false,
         }
@@ -63,6 +82,7 @@ impl Driver {
                 up,
                 ended,
             } => {
+                self.now = Instant::now();
                 let wake = LinkWaker::new(link, Arc::clone(&self.shared));
                 self.links
                     .insert(link, Carried::new(stream, wake, up, ended));
@@ -78,7 +98,11 @@ impl Driver {
                 introduction,
                 tokens,
             }),
-            Command::Flush { done } => self.flushes.push(done),
+            Command::Flush { link, done } => {
+                let all = || self.links.keys().copied().collect();
+                let links = link.map_or_else(all, |link| vec![link]);
+                self.flushes.push(Flush { links, done });
+            }
             // Whoever has asked may have given up.
             Command::Census { answer } => drop(answer.send(self.node.census())),
             Command::Forsaken => self.forsaken = true,
@@ -97,15 +121,22 @@ impl Driver {
         }
     }
 
-    /// Reads what has come by the links that are due. Those that have more stay due.
+    /// Reads what has come by the links that are due, which may be written to again as well. Those
+    /// that have more to read stay due.
     fn read(&mut self) {
         let mut due = mem::take(&mut self.due);
+        // One that has more to read may have been woken as well.
+        due.sort_unstable();
+        due.dedup();
         due.retain(|link| self.read_link(*link));
         self.due = due;
     }
 
     /// Whether there may be more to read.
     fn read_link(&mut self, link: LinkId) -> bool {
+        if self.links.get(&link).is_some_and(|link| !link.is_written()) {
+            self.writing.push(link);
+        }
         // Twice, since most streams have nothing after the first read, and have to be asked.
         for _ in 0..2 {
             let Some(carried) = self.links.get_mut(&link) else {
@@ -134,35 +165,45 @@ impl Driver {
                 self.output(output);
             }
             let mut progress = false;
-            let mut broken = Vec::new();
-            for (link, carried) in &mut self.links {
-                match carried.poll_write() {
-                    Poll::Pending | Poll::Ready(Ok(0)) => {}
-                    Poll::Ready(Ok(count)) => {
-                        let written = Input::Written { link: *link, count };
-                        self.node.handle_input(self.now.into_std(), written);
-                        progress = true;
-                    }
-                    Poll::Ready(Err(error)) => {
-                        tracing::debug!(link = link.0, %error, "a stream takes no more");
-                        broken.push(*link);
-                    }
-                }
-            }
-            progress |= !broken.is_empty();
-            for link in broken {
-                self.lose(link);
-            }
+            let mut writing = mem::take(&mut self.writing);
+            writing.retain(|link| {
+                let more = self.write_link(*link);
+                progress |= more;
+                more
+            });
+            self.writing = writing;
             if !progress {
                 return;
             }
         }
     }
 
+    /// Writes once: whether there is more to do by that.
+    fn write_link(&mut self, link: LinkId) -> bool {
+        let Some(carried) = self.links.get_mut(&link) else {
+            return false;
+        };
+        match carried.poll_write() {
+            Poll::Pending | Poll::Ready(Ok(0)) => return false,
+            Poll::Ready(Ok(count)) => self.input(Input::Written { link, count }),
+            Poll::Ready(Err(error)) => {
+                // Its peer may be gone, and have said something before that is still to be read.
+                tracing::debug!(link = link.0, %error, "a stream takes no more");
+                carried.write_no_more();
+                self.draining.push_back((Instant::now() + DRAIN, link));
+                self.due.push(link);
+            }
+        }
+        true
+    }
+
     fn output(&mut self, output: Output) {
         match output {
             Output::Write { link, bytes } => {
                 if let Some(carried) = self.links.get_mut(&link) {
+                    if carried.is_written() {
+                        self.writing.push(link);
+                    }
                     carried.push(bytes);
                 }
             }
@@ -185,9 +226,11 @@ impl Driver {
         }
     }
 
-    /// Whether a deadline of the node has passed. If not, it is awaited.
+    /// Whether a deadline has passed. If not, it is awaited.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.node.poll_timeout().map(Instant::from_std) else {
+        let greeting = self.node.poll_timeout().map(Instant::from_std);
+        let draining = self.draining.front().map(|(deadline, _)| *deadline);
+        let Some(deadline) = greeting.into_iter().chain(draining).min() else {
             self.timeout = None;
             return Poll::Pending;
         };
@@ -199,6 +242,33 @@ impl Driver {
         }
         timeout.as_mut().poll(cx)
     }
+
+    fn timed_out(&mut self) {
+        let now = Instant::now();
+        self.node.handle_timeout(now.into_std());
+        while let Some((deadline, link)) = self.draining.front().copied() {
+            if deadline > now {
+                return;
+            }
+            self.draining.pop_front();
+            self.lose(link);
+        }
+    }
+
+    /// Tells those whose links have written everything, each at some time since they asked.
+    fn answer_flushes(&mut self) {
+        for mut flush in mem::take(&mut self.flushes) {
+            let carried = |link: &LinkId| self.links.get(link);
+            flush
+                .links
+                .retain(|link| carried(link).is_some_and(|link| !link.is_written()));
+            if flush.links.is_empty() {
+                flush.done.send(()).ok(); // Whoever awaited it may have given up.
+            } else {
+                self.flushes.push(flush);
+            }
+        }
+    }
 }
 
 impl Future for Driver {
@@ -206,7 +276,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
-        driver.now = Instant::now();
+        if driver.node.poll_timeout().is_some() {
+            driver.now = Instant::now();
+        }
         for _ in 0..ROUNDS {
             let news = driver.shared.take(cx.waker(), &mut driver.due);
             let idle = news.is_none() && driver.due.is_empty();
@@ -214,17 +286,13 @@ impl Future for Driver {
                 driver.command(command);
             }
             if driver.poll_timeout(cx).is_ready() {
-                driver.node.handle_timeout(Instant::now().into_std());
+                driver.timed_out();
             } else if idle {
                 return Poll::Pending;
             }
             driver.read();
             driver.write();
-            if !driver.flushes.is_empty() && driver.links.values().all(Carried::is_written) {
-                for done in driver.flushes.drain(..) {
-                    done.send(()).ok(); // Whoever awaited it may have given up.
-                }
-            }
+            driver.answer_flushes();
             if driver.forsaken && driver.links.is_empty() {
                 return Poll::Ready(());
             }

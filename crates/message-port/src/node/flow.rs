@@ -1,10 +1,8 @@
 //! What flows through pipes: entering, leaving over a link in turn, and the end.
 
-use std::ops::Bound;
-
 use tracing::trace;
 
-use super::link::{Last, Link, Wire};
+use super::link::{Last, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
 use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
 use super::{LinkId, Node, Output, Work};
@@ -14,11 +12,6 @@ use crate::{Event, Message};
 const TURN: usize = 16 * 1024;
 /// As how many bytes a message counts beside its payload.
 const LEAST: usize = 16;
-
-fn written((id, link): (&LinkId, &mut Link)) -> Option<Output> {
-    let bytes = link.out.take()?;
-    Some(Output::Write { link: *id, bytes })
-}
 
 impl Node {
     /// Puts an item in at a side.
@@ -59,31 +52,16 @@ impl Node {
 
     /// Lets the channels of each link send in turn, while there is room, and hands out bytes.
     pub(super) fn poll_write(&mut self) -> Option<Output> {
-        // What one link sends may bring credit, or a turn, to another.
-        while let Some(id) = self.link_with_turns() {
+        // What one link sends may bring credit, or a turn, to another, which is touched by that.
+        while let Some(id) = self.links.next_touched() {
             self.fill(id);
+            self.links.looked_at(id);
         }
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        // Another link than the last time, if one has something: a host that writes at once would
-        // otherwise never come to it.
-        let after = (Bound::Excluded(self.written), Bound::Unbounded);
-        let next = self.links.range_mut(after).find_map(written);
-        let next = next.or_else(|| self.links.range_mut(..=self.written).find_map(written));
-        if let Some(Output::Write { link, .. }) = &next {
-            self.written = *link;
-        }
-        next
-    }
-
-    fn link_with_turns(&self) -> Option<LinkId> {
-        let room = self.limits.link_buffer;
-        let can = |link: &Link| link.is_up() && !link.ring.is_empty() && link.out.has_room(room);
-        self.links
-            .iter()
-            .find(|(_, link)| can(link))
-            .map(|(id, _)| *id)
+        let (link, bytes) = self.links.next_bytes()?;
+        Some(Output::Write { link, bytes })
     }
 
     fn fill(&mut self, id: LinkId) {

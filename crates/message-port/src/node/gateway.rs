@@ -9,12 +9,13 @@
 //! backlog, which is sent first, wherever the port goes.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tracing::trace;
 
-use super::link::MAX_CREDIT_MESSAGES;
+use super::link::Wire;
 use super::pipe::{
     Address, Adopt, Cargo, Item, Local, MovedBy, Parcel, Pipe, PipeId, Place, Side, Travelling,
     Unread,
@@ -26,10 +27,15 @@ use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRec
 
 /// For how many local sides at a time there is always room in the list of those that are ready.
 const READY_KEPT: usize = 64;
+/// How many local ports that have posted something keep the memory for what they post next.
+const WARM: usize = 16;
 
 /// The local sides that have something for the node, filled from any thread.
 pub(super) struct Ready {
     places: Mutex<Vec<u64>>,
+    /// Whether there are any; changed with `places` locked. The node looks far more often than
+    /// something is ready, and need not lock for that: who comes in between wakes it.
+    any: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -37,6 +43,7 @@ impl Ready {
     pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
             places: Mutex::default(),
+            any: AtomicBool::new(false),
             wake,
         }
     }
@@ -51,6 +58,7 @@ impl Ready {
         let first = {
             let mut places = lock(&self.places);
             places.push(place);
+            self.any.store(true, Ordering::Release);
             places.len() == 1
         };
         if first {
@@ -60,7 +68,11 @@ impl Ready {
 
     /// Moves what is ready to `places`, which is empty.
     fn take(&self, places: &mut Vec<u64>) {
-        mem::swap(&mut *lock(&self.places), places);
+        if self.any.load(Ordering::Acquire) {
+            let mut ready = lock(&self.places);
+            self.any.store(false, Ordering::Relaxed);
+            mem::swap(&mut *ready, places);
+        }
     }
 }
 
@@ -306,15 +318,31 @@ impl Node {
             Ok(Event::Close) => true,
             Err(TryRecvError::Closed) => false,
             Err(TryRecvError::Empty) => {
-                // One of very many, perhaps.
-                let (end, inbox) = local.port.end_and_inbox();
-                end.rest(inbox);
+                self.rest(id, entry);
                 return None;
             }
         };
         self.end_from(id, entry, close);
         // The end is in the queue now, unless nobody awaits it.
         self.pipes.get_mut(&id)?.flows[entry].queue.pop_front()
+    }
+
+    /// A local port has posted nothing more. It may be one of very many, so that its memory is given
+    /// back, unless it is among the few that were in use last.
+    fn rest(&mut self, id: PipeId, side: usize) {
+        if self.warm.contains(&(id, side)) {
+            return;
+        }
+        self.warm.push_back((id, side));
+        if self.warm.len() <= WARM {
+            return;
+        }
+        let cold = self.warm.pop_front();
+        let cold = cold.and_then(|(id, side)| Some(&mut self.pipes.get_mut(&id)?.sides[side]));
+        if let Some(Side::Local(local)) = cold {
+            let (end, inbox) = local.port.end_and_inbox();
+            end.rest(inbox);
+        }
     }
 
     /// Drops what a local port has posted for nobody, and with it the ports that travel there.
@@ -418,12 +446,14 @@ impl Node {
         wire.due = Some(sequence.wrapping_add(1));
         flow.entered = sequence.wrapping_add(1);
         flow.left = flow.left.wrapping_add(1);
-        // While something is unread the port is watched.
-        let watched = local.unread.is_some();
         let stale = local.delivered(Some(at), payload.len() as u64, Vec::new());
+        let window = self.limits.window();
+        let due = local.unread.as_ref().is_some_and(|unread| {
+            !unread.watched && wire.owes_with(unread.bytes, unread.messages, window)
+        });
         local.port.relay(Message::new(payload));
         self.release_unread(stale);
-        if !watched {
+        if due {
             self.release_if_read(id, 1 - side);
         }
         Ok(())
@@ -449,7 +479,18 @@ impl Node {
         let Side::Local(local) = &mut pipe.sides[side] else {
             return;
         };
-        if local.unread.is_some() && local.port.end().watch_partner() {
+        let Some(unread) = local.unread.as_mut() else {
+            return;
+        };
+        let link = unread.from.and_then(|from| self.links.get(&from.link));
+        let wire = unread.from.and_then(|from| link?.wires.get(&from.channel));
+        let window = self.limits.window();
+        let owes = |wire: &Wire| wire.owes_with(unread.bytes, unread.messages, window);
+        if unread.adopts.is_empty() && !wire.is_some_and(owes) {
+            return;
+        }
+        unread.watched = !local.port.end().watch_partner();
+        if !unread.watched {
             let read = local.unread.take();
             self.release_unread(read);
         }
@@ -466,7 +507,7 @@ impl Node {
     }
 
     pub(super) fn release(&mut self, from: Option<Address>, bytes: u64, messages: u64) {
-        let window = self.window();
+        let window = self.limits.window();
         if let Some(from) = from {
             if let Some(link) = self.links.get_mut(&from.link) {
                 link.release(from.channel, bytes, messages, window);
@@ -478,14 +519,6 @@ impl Node {
         if let Some(link) = self.links.get_mut(&adopt.link) {
             link.acknowledge(adopt);
         }
-    }
-
-    pub(super) fn window(&self) -> (u64, u64) {
-        let limits = &self.limits;
-        (
-            limits.window_bytes.into(),
-            u64::from(limits.window_messages).min(MAX_CREDIT_MESSAGES),
-        )
     }
 
     /// An event of the queue of a port that moves.

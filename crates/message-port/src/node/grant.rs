@@ -75,7 +75,7 @@ impl Node {
         owner: (PipeId, usize),
         due: Option<u64>,
     ) -> Option<Address> {
-        let window = self.window();
+        let window = self.limits.window();
         let to = self.links.get_mut(&link)?;
         let channel = to.next_mine;
         to.next_mine += 2;
@@ -132,7 +132,7 @@ impl Node {
         if grant.hops > MAX_HOPS {
             return Err(LinkError::MalformedFrame);
         }
-        let window = self.window();
+        let window = self.limits.window();
         let most = self.limits.queued_ports;
         let Some(from) = self.links.get_mut(&link) else {
             return Err(LinkError::Lost);

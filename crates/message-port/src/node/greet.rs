@@ -43,7 +43,7 @@ impl Node {
     }
 
     fn hello(&self, initiator: bool, token: Option<Token>) -> Hello {
-        let (window_bytes, window_messages) = self.window();
+        let (window_bytes, window_messages) = self.limits.window();
         Hello {
             initiator,
             window_bytes,
@@ -97,7 +97,7 @@ impl Node {
 
     /// The greeting is in order: the link is up.
     pub(super) fn establish(&mut self, id: LinkId, hello: Hello) -> Result<(), LinkError> {
-        let window = self.window();
+        let window = self.limits.window();
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };

@@ -383,10 +383,10 @@ impl Link {
         // No more than was allowed, which fits.
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         wire.owed_messages = wire.owed_messages.saturating_add(messages);
-        let owed_messages = u64::from(wire.owed_messages);
-        if wire.owed_bytes * 2 < window.0 && owed_messages * 2 < window.1 {
+        if !wire.owes_with(0, 0, window) {
             return;
         }
+        let owed_messages = u64::from(wire.owed_messages);
         let credit = Frame::Credit(channel, wire.owed_bytes, owed_messages);
         wire.allowed_bytes = wire.allowed_bytes.saturating_add_unsigned(wire.owed_bytes);
         wire.allowed_messages = wire
@@ -490,6 +490,12 @@ impl Wire {
             rare: None,
             due,
         }
+    }
+
+    /// Whether so much is owed to the peer, with what is given here, that it is to be told.
+    pub(super) fn owes_with(&self, bytes: u64, messages: u64, window: (u64, u64)) -> bool {
+        let messages = u64::from(self.owed_messages) + messages;
+        (self.owed_bytes + bytes) * 2 >= window.0 || messages * 2 >= window.1
     }
 
     /// The pipe and side that it belongs to.

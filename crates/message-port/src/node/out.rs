@@ -46,6 +46,11 @@ impl Out {
         }
     }
 
+    /// Whether all was handed out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// Whether data may be added: control frames always may.
     pub(super) fn has_room(&self, link_buffer: usize) -> bool {
         self.waiting + self.handed_out < link_buffer

@@ -98,12 +98,15 @@ pub(super) struct Travelling {
     pub(super) adopt: Option<Adopt>,
 }
 
-/// What was delivered and not received yet: the credit and the acknowledgements to give then.
+/// What was delivered and perhaps not received yet: the credit and the acknowledgements to give
+/// then. While that would be nothing that the peer is told at once, nobody looks.
 pub(super) struct Unread {
     pub(super) from: Option<Address>,
     pub(super) bytes: u64,
     pub(super) messages: u64,
     pub(super) adopts: Vec<Adopt>,
+    /// Whether the node is told when it is received.
+    pub(super) watched: bool,
 }
 
 impl Local {
@@ -123,6 +126,7 @@ impl Local {
                 bytes: 0,
                 messages: 0,
                 adopts: Vec::new(),
+                watched: false,
             })
         });
         unread.bytes += bytes;

@@ -311,7 +311,7 @@ impl Node {
         token: Token,
     ) -> Result<(), LinkError> {
         self.check_allotted(at.link, at.channel)?;
-        let window = self.window();
+        let window = self.limits.window();
         // A token that is not (or no more) known here, or not for this link, opens nothing.
         let introduction = self.introduction_for(at.link, token);
         let place = introduction.and_then(|key| self.tickets.remove(&(key, ticket)));

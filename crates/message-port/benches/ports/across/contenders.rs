@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender};
+use ipc_channel::ipc::{
+    IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender,
+};
 use message_port::driver::{self, Links};
 use message_port::node::{Limits, LinkKind};
 use message_port::{Event, Message, MessageChannel, MessagePort};
@@ -17,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use super::microseconds;
-use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, KEEP, SERVANT, SERVE};
+use super::servant::{ASK, BACK, COUNTED, ECHO, IpcSetUp, IpcValuesSetUp, KEEP, SERVANT, SERVE};
 
 /// The other process; it ends with this.
 struct Other(Child);
@@ -184,10 +186,52 @@ impl IpcChannel {
     }
 }
 
+/// Two channels of values, one each way: what most users of `ipc-channel` hold.
+pub(super) struct IpcValues {
+    sender: IpcSender<Vec<u8>>,
+    receiver: IpcReceiver<Vec<u8>>,
+    _other: Other,
+}
+
+impl IpcValues {
+    pub(super) fn start() -> Self {
+        let (server, name) = IpcOneShotServer::<IpcValuesSetUp>::new().expect("a server");
+        let other = Other(command("ipc-values").arg(name).spawn().expect("a process"));
+        let (_, set_up) = server.accept().expect("the servant connects");
+        Self {
+            sender: set_up.to_servant,
+            receiver: set_up.from_servant,
+            _other: other,
+        }
+    }
+
+    pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
+        microseconds(count, || {
+            self.send(ECHO, length);
+            let answer = self.receiver.recv().expect("the servant answers");
+            assert_eq!(answer.len(), length);
+        })
+    }
+
+    pub(super) fn one_way(&self, count: u32, length: usize) {
+        for _ in 0..count {
+            self.send(COUNTED, length);
+        }
+        self.send(ASK, length);
+        let counted = self.receiver.recv().expect("the servant answers");
+        assert_eq!(counted, count.to_be_bytes());
+    }
+
+    fn send(&self, what: u8, length: usize) {
+        let message = bytes(what, length);
+        self.sender.send(message).expect("the servant lives");
+    }
+}
+
 /// Ports over a link.
 pub(super) struct Ours {
     port: MessagePort,
-    _links: Links,
+    links: Links,
     runtime: Runtime,
     _other: Other,
 }
@@ -205,7 +249,7 @@ impl Ours {
         port.start();
         Self {
             port,
-            _links: links,
+            links,
             runtime,
             _other: other,
         }
@@ -275,6 +319,23 @@ impl Ours {
             round_trips(&mut port, 100, 64).await;
             port
         })
+    }
+
+    /// Opens so many links beside the one that is measured, to nodes of this process.
+    pub(super) fn beside(self, count: usize) -> Self {
+        let opened = async {
+            for _ in 0..count {
+                let (near, far) = tokio::io::duplex(1024);
+                let (links, driver) = driver::new(Limits::default(), driver::refuse);
+                drop(tokio::spawn(driver));
+                let near = self.links.open(near, LinkKind::Trusted { initiator: true });
+                let far = links.open(far, LinkKind::Trusted { initiator: false });
+                near.await.expect("a greeting");
+                far.await.expect("a greeting");
+            }
+        };
+        self.runtime.block_on(opened);
+        self
     }
 
     /// What a runtime opens for itself.

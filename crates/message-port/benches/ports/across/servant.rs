@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
 
-use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcSender};
+use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender};
 use message_port::driver;
 use message_port::node::{Limits, LinkKind};
 use message_port::{Event, Message, MessagePort};
@@ -37,6 +37,13 @@ pub(super) struct IpcSetUp {
     pub(super) keep: IpcSender<IpcBytesSender>,
 }
 
+/// The same by channels of values.
+#[derive(Serialize, Deserialize)]
+pub(super) struct IpcValuesSetUp {
+    pub(super) to_servant: IpcSender<Vec<u8>>,
+    pub(super) from_servant: IpcReceiver<Vec<u8>>,
+}
+
 /// Serves.
 pub(crate) fn serve(kind: &str, name: Option<&str>) {
     match (kind, name) {
@@ -45,6 +52,7 @@ pub(crate) fn serve(kind: &str, name: Option<&str>) {
         // As a task: what a runtime blocks on, it runs only between two looks at its sockets.
         ("ours", None) => on_a_runtime(async { tokio::spawn(ours()).await.expect("it serves") }),
         ("ipc", Some(name)) => ipc(name),
+        ("ipc-values", Some(name)) => ipc_values(name),
         _ => panic!("no such servant: {kind}"),
     }
 }
@@ -120,6 +128,29 @@ fn ipc(name: &str) {
                 sender.send(&answer).expect("somebody receives");
             }
         }
+    }
+}
+
+fn ipc_values(name: &str) {
+    let (to_servant, receiver) = ipc::channel::<Vec<u8>>().expect("a channel");
+    let (sender, from_servant) = ipc::channel().expect("a channel");
+    let server = IpcSender::connect(name.to_owned()).expect("a server");
+    let set_up = IpcValuesSetUp {
+        to_servant,
+        from_servant,
+    };
+    server.send(set_up).expect("somebody receives");
+    let mut counted = 0_u32;
+    while let Ok(message) = receiver.recv() {
+        let answer = match message[0] {
+            ECHO => message,
+            COUNTED => {
+                counted += 1;
+                continue;
+            }
+            _ => std::mem::take(&mut counted).to_be_bytes().to_vec(),
+        };
+        sender.send(answer).expect("somebody receives");
     }
 }
 
