@@ -1,6 +1,7 @@
 //! Numbers at their ends, channels that are over, and what one peer can make a node say to another.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use bytes::Bytes;
 
@@ -170,7 +171,7 @@ fn a_channel_that_is_over_takes_nothing_but_late_credit() {
         Frame::Withdraw(2),
     ] {
         let mut several = over();
-        several.say(PEER, &[frame.clone()]);
+        several.say(PEER, slice::from_ref(&frame));
         let error = LinkError::UnknownPort(2);
         assert_eq!(several.closed, BTreeMap::from([(PEER, error)]), "{frame:?}");
     }
@@ -203,7 +204,7 @@ fn after_a_marker_nothing_comes_but_credit() {
         Frame::Withdraw(2),
     ] {
         let mut several = half_over();
-        several.say(PEER, &[frame.clone()]);
+        several.say(PEER, slice::from_ref(&frame));
         let error = LinkError::UnexpectedFrame;
         assert_eq!(several.closed, BTreeMap::from([(PEER, error)]), "{frame:?}");
     }

@@ -2,6 +2,7 @@
 //! another.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::several::{Several, events, introduction, stub};
 use super::{grant, message};
@@ -47,9 +48,9 @@ fn an_introducer_hears_of_a_voucher_whose_link_is_gone() {
         several.input(Input::LinkLost { link });
         if early {
             several.input(Input::LinkVouched { link, token });
-            assert_eq!(several.say(BROKER, &[announced.clone()]), down);
+            assert_eq!(several.say(BROKER, slice::from_ref(&announced)), down);
         } else {
-            assert_eq!(several.say(BROKER, &[announced.clone()]), []);
+            assert_eq!(several.say(BROKER, slice::from_ref(&announced)), []);
             several.input(Input::LinkVouched { link, token });
             assert_eq!(several.said(BROKER), down);
         }
