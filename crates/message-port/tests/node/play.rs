@@ -23,6 +23,8 @@ pub(crate) struct Run {
     ports_one_in: usize,
     /// Which links are slow: those that came by introductions, or the others.
     slow: Option<bool>,
+    /// The longest message that all processes take.
+    longest: Option<u64>,
     small_quota: bool,
     small_channels: bool,
 }
@@ -42,6 +44,7 @@ impl Run {
             ports_one_in: setting.ports_one_in,
             slow: setting.slow,
             wide: all(|limits| limits.window_messages > 1000),
+            longest: setting.limits.iter().map(|limits| limits.max_message).min(),
             small_quota: !all(|limits| limits.queued_ports > 1000),
             small_channels: !all(|limits| limits.channels > 1000),
         };
@@ -294,6 +297,10 @@ impl Run {
             _ => random.below(60),
         };
         let sequence = self.model.ends[carrier.end].sent;
+        if self.longest < Some((HEAD + length) as u64) {
+            // Who does not take it cuts the port, at both ends.
+            self.model.tainted.insert(carrier.end / 2);
+        }
         let mut message = Message::new(payload(carrier.end, sequence, length));
         for held in ports {
             message = message.with_port(held.port.transfer().expect("not closed"));
@@ -503,8 +510,11 @@ impl Run {
     }
 }
 
+/// The length of what a payload begins with: who has sent it, and its number.
+const HEAD: usize = 16;
+
 fn payload(from: End, sequence: u64, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + length);
+    let mut bytes = Vec::with_capacity(HEAD + length);
     bytes.extend((from as u64).to_be_bytes());
     bytes.extend(sequence.to_be_bytes());
     bytes.extend((0..length).map(|at| (at as u64 ^ sequence) as u8));
@@ -519,7 +529,7 @@ fn check_payload(bytes: &[u8]) -> Result<(End, u64), String> {
         bytes.map(u64::from_be_bytes).ok_or("a short message")
     };
     let (from, sequence) = (number(0)?, number(8)?);
-    let intact = bytes[16..]
+    let intact = bytes[HEAD..]
         .iter()
         .enumerate()
         .all(|(at, byte)| *byte == (at as u64 ^ sequence) as u8);

@@ -144,6 +144,14 @@ fn setting(random: &mut Random) -> Setting {
     if random.one_in(3) {
         limits.iter_mut().for_each(|own| narrow(own, random));
     }
+    if random.one_in(6) {
+        // Some messages are too long for some, and cut their ports.
+        for own in &mut limits {
+            if random.one_in(2) {
+                own.max_message = 4_000 + random.below(10_000) as u64;
+            }
+        }
+    }
     Setting {
         processes,
         links,
