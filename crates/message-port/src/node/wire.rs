@@ -138,8 +138,8 @@ pub(super) struct Grant {
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,
     pub(super) outgoing: u64,
-    /// The port has no partner, and has heard so: it fires no `close` again, even if this link is
-    /// lost.
+    /// The port has no partner, since it has ended that itself or has heard its `close`: it fires none
+    /// when its queue has come, nor if this link is lost before.
     pub(super) quiet: bool,
 }
 

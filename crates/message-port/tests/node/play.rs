@@ -80,6 +80,7 @@ impl Run {
             Op::Post => self.post(&mut random, tally),
             Op::Receive => self.receive_some(&mut random, tally)?,
             Op::Close => self.close(&mut random, tally),
+            Op::Disentangle => self.disentangle(&mut random, tally),
             Op::Carry => self.carry(&mut random) || self.poll(&mut random),
             Op::Poll => self.poll(&mut random) || self.carry(&mut random),
             Op::Introduce => {
@@ -179,6 +180,22 @@ impl Run {
         true
     }
 
+    fn disentangle(&mut self, random: &mut Random, tally: &mut Tally) -> bool {
+        let Some(process) = self.holder(random) else {
+            return false;
+        };
+        let held = &mut self.held[process];
+        let which = random.below(held.len());
+        let Held { end, port } = &held[which];
+        if held.len() <= 1 || !port.is_entangled() {
+            return false;
+        }
+        port.disentangle();
+        self.model.ends[*end].disentangled = true;
+        tally.closes += 1;
+        true
+    }
+
     fn carry(&mut self, random: &mut Random) -> bool {
         // What overtakes what on the way shows where some links are slow.
         let slow = self.slow.filter(|_| !random.one_in(8));
@@ -268,7 +285,8 @@ impl Run {
             }
         }
         let carrier = self.held[process].swap_remove(which);
-        let over = self.model.ends[carrier.end].heard_close;
+        let own = &self.model.ends[carrier.end];
+        let over = own.heard_close || own.disentangled;
         if over && self.held[process].len() > 1 && random.one_in(2) {
             // It is of no more use.
             self.model.close(carrier.end);
@@ -353,7 +371,8 @@ impl Run {
                 Ok(true)
             }
             Err(TryRecvError::Closed) => {
-                if !self.model.ends[end].heard_close {
+                let own = &self.model.ends[end];
+                if !own.heard_close && !own.disentangled {
                     return Err(format!("end {end} is at its end without a close"));
                 }
                 Ok(false)
@@ -484,7 +503,10 @@ impl Run {
         let partner = Model::partner(end);
         let (own, other) = (&self.model.ends[end], &self.model.ends[partner]);
         let tainted = self.model.tainted.contains(&(end / 2));
-        let lives = matches!(other.place, Place::Held(_));
+        if own.disentangled {
+            return Ok(());
+        }
+        let lives = matches!(other.place, Place::Held(_)) && !other.disentangled;
         if lives && own.heard_close != other.heard_close {
             return Err(format!(
                 "only one of the ends {end} and {partner} heard a close"

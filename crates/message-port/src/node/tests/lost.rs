@@ -162,3 +162,12 @@ fn a_message_that_runs_after_its_own_target_ends_its_route() {
         assert_eq!(several.closed, BTreeMap::new());
     }
 }
+
+#[test]
+fn a_neighbour_whose_counterpart_refuses_is_free_for_another_proposal() {
+    let (mut several, granted, ticket) = stub(Limits::default());
+    several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+    several.say(PEER, &[Frame::Abort(2, ticket)]);
+    assert!(several.said(OTHER).contains(&Frame::Withdraw(granted)));
+    assert_eq!(several.closed, BTreeMap::new());
+}
