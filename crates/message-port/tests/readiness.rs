@@ -188,6 +188,24 @@ fn a_callback_that_is_set_on_a_closed_port_waits_for_start_if_something_is_queue
 }
 
 #[test]
+fn a_callback_of_a_port_that_moved_with_its_last_message_waits_for_start() {
+    let (a, mut b) = channel();
+    b.start();
+    a.post_message(Message::default());
+    a.post_message(Message::default());
+    assert!(b.try_recv().is_ok());
+    b.disentangle();
+    let mut b = b.transfer().unwrap().receive();
+    let called = Arc::new(Count::default());
+    let count = Arc::clone(&called);
+    b.on_ready(move || count.wake_by_ref());
+    assert_eq!(called.now(), 0);
+    b.start();
+    assert_eq!(called.now(), 1);
+    assert!(b.try_recv().is_ok());
+}
+
+#[test]
 fn a_disabled_queue_that_moved_wakes_at_start() {
     let (a, mut b) = channel();
     b.start();
@@ -241,6 +259,23 @@ fn the_close_of_a_former_partner_counts_though_the_queue_is_disabled() {
     assert!(b.has_pending_activity(false));
     assert!(matches!(b.try_recv(), Ok(Event::Close)));
     assert!(!b.has_pending_activity(false), "the message has to wait");
+}
+
+#[test]
+fn a_port_that_is_lost_in_queues_wakes_its_partner() {
+    let (mut a, b) = channel();
+    let (carrier, inner) = channel();
+    let (outer_carrier, outer) = channel();
+    carrier.post_message(Message::default().with_port(b.transfer().unwrap()));
+    outer_carrier.post_message(Message::default().with_port(inner.transfer().unwrap()));
+    let (woken, waker) = counter();
+    assert!(poll(&mut a, &waker).is_pending());
+    drop(outer);
+    assert_eq!(woken.now(), 1);
+    assert!(matches!(
+        poll(&mut a, &waker),
+        Poll::Ready(Some(Event::Close))
+    ));
 }
 
 #[test]

@@ -117,15 +117,24 @@ fn a_destructor_that_panics_leaves_no_port_behind() {
     }
     let (a, a_out) = channel();
     let (b, mut b_out) = channel();
+    let (inside_b, mut inside_b_out) = channel();
+    assert_eq!(post(&b_out, inside_b), Posted::Queued);
     a_out.post_message(Message::default().with_attachment(Bomb));
     assert_eq!(post(&a_out, b), Posted::Queued);
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(a)));
     assert!(dropped.is_err());
     assert!(matches!(b_out.try_recv(), Ok(Event::Close)));
+    assert!(matches!(inside_b_out.try_recv(), Ok(Event::Close)));
     // And the next destruction on this thread works as ever.
     let (c, mut c_out) = channel();
+    let (d, mut d_out) = channel();
+    let (inside_d, mut inside_d_out) = channel();
+    assert_eq!(post(&d_out, inside_d), Posted::Queued);
+    assert_eq!(post(&c_out, d), Posted::Queued);
     drop(c);
-    assert!(matches!(c_out.try_recv(), Ok(Event::Close)));
+    for out in [&mut c_out, &mut d_out, &mut inside_d_out] {
+        assert!(matches!(out.try_recv(), Ok(Event::Close)));
+    }
 }
 
 #[test]
