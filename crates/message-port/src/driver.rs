@@ -117,9 +117,21 @@ impl Links {
 
     /// Waits until all that could be sent is written: what was posted before this call, except on
     /// ports whose receiver has more queued than the limits permit.
+    ///
+    /// A peer that reads nothing is waited for until its link has ended: give the wait an end of
+    /// your own, or wait for some links only ([`flushed_to`](Self::flushed_to)).
     pub async fn flushed(&self) {
+        self.flush(None).await;
+    }
+
+    /// As [`flushed`](Self::flushed), for what goes over one link. Ready at once if it is no more.
+    pub async fn flushed_to(&self, link: LinkId) {
+        self.flush(Some(link)).await;
+    }
+
+    async fn flush(&self, link: Option<LinkId>) {
         let (done, flushed) = oneshot::channel();
-        self.0.0.command(Command::Flush { done });
+        self.0.0.command(Command::Flush { link, done });
         // Dropped with the driver: then nothing will be written any more.
         drop(flushed.await);
     }
@@ -139,6 +151,9 @@ impl fmt::Debug for Links {
 }
 
 /// A link that is being opened: gives the link once the peer has greeted.
+///
+/// Dropping it, as a wait with a time limit does, leaves the link open and only closes its first
+/// port: [`close`](Links::close) the [`link`](Self::link) to give it up.
 #[derive(Debug)]
 #[must_use = "the first port of the link comes out of it"]
 pub struct Opening {

@@ -32,6 +32,17 @@ pub struct MessagePort {
 #[derive(Debug)]
 pub struct TransferredPort {
     port: MessagePort,
+    /// None if the message that it travels in has come from a user of this process.
+    relayed: Option<Relayed>,
+}
+
+/// What a node knows of a port that it has passed on in a message, until somebody receives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relayed {
+    /// How many links it has passed so.
+    pub(crate) hops: u32,
+    /// Numbers what has come to this process, in order.
+    pub(crate) landing: u64,
 }
 
 /// What became of a posted message. None of these is an exception.
@@ -85,7 +96,16 @@ impl MessagePort {
     /// [`transfer_list::check`]: crate::transfer_list::check
     /// [`transfer_list::transfer`]: crate::transfer_list::transfer
     #[inline]
-    pub fn post_message(&self, message: Message) -> Posted {
+    pub fn post_message(&self, mut message: Message) -> Posted {
+        for port in &mut message.ports {
+            port.relayed = None;
+        }
+        self.relay(message)
+    }
+
+    /// As [`post_message`](Self::post_message), by a node that passes a message on.
+    #[inline]
+    pub(crate) fn relay(&self, message: Message) -> Posted {
         let sent = if message.ports.is_empty() {
             self.end.send(message).map_err(Refused::NotEntangled)
         } else {
@@ -186,7 +206,10 @@ impl MessagePort {
         drop(listeners);
         self.enabled = false;
         // Step 2: the queue goes along: it is part of what moves.
-        Ok(TransferredPort { port: self })
+        Ok(TransferredPort {
+            port: self,
+            relayed: None,
+        })
     }
 
     /// [`transfer`](Self::transfer) for an object that has a place for its port: takes it out.
@@ -324,6 +347,14 @@ impl TransferredPort {
     #[must_use]
     pub fn receive(self) -> MessagePort {
         self.port
+    }
+
+    pub(crate) fn relayed(&self) -> Option<Relayed> {
+        self.relayed
+    }
+
+    pub(crate) fn with_relayed(self, relayed: Option<Relayed>) -> Self {
+        Self { relayed, ..self }
     }
 
     pub(crate) fn end(&self) -> &EndRef {

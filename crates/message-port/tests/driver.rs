@@ -3,6 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that gets nothing has failed")]
 
+#[path = "driver/faulty.rs"]
+mod faulty;
+#[path = "driver/hosts.rs"]
+mod hosts;
+#[path = "driver/streams.rs"]
+mod streams;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

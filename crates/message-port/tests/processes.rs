@@ -3,19 +3,26 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that gets nothing has failed")]
 
+#[path = "processes/brokered.rs"]
+mod brokered;
 #[path = "processes/player.rs"]
 mod player;
+#[path = "processes/three.rs"]
+mod three;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::future::{self, Future};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::Stdio;
+use std::task::Poll;
 use std::time::Duration;
 
 use message_port::driver::{self, Links, Opened};
-use message_port::node::{Limits, LinkError, LinkKind};
+use message_port::node::{Census, Limits, LinkError, LinkKind};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -70,7 +77,9 @@ async fn the_child_of_the_test_below() {
     let opened = open(&links, StdStream::from(socket), false).await;
     let mut player = Player::new(seed, CHILDS);
     player.hold(TO_CHILD, opened.port.unwrap());
-    while !player.ends.is_empty() {
+    let mut ended = pin!(opened.ended);
+    // If the parent itself dies, nobody is left to kill this process.
+    while future::poll_fn(|cx| Poll::Ready(ended.as_mut().poll(cx).is_pending())).await {
         for _ in 0..20 {
             player.act();
         }
@@ -86,22 +95,26 @@ async fn a_child_killed_at_any_moment_takes_only_what_it_held() {
     };
     println!("seed {seed} (SEED repeats the choices of both sides, not the scheduler's)");
     let mut random = Random(seed);
-    let mut received = 0;
+    let (mut received, mut arrived) = (0, 0);
     for round in 0..KILLS {
         let kill_after = random.below(800);
         let said = format!("seed {seed}, round {round}, killed after {kill_after} messages");
         let run = one_kill(seed.wrapping_add(round), kill_after);
         match tokio::time::timeout(Duration::from_secs(60), run).await {
-            Ok(count) => received += count,
+            Ok((messages, ports)) => {
+                received += messages;
+                arrived += ports;
+            }
             Err(_) => panic!("{said}: it hangs"),
         }
     }
-    println!("{KILLS} kills; {received} messages received and checked");
+    println!("{KILLS} kills; {received} messages with {arrived} ports received and checked");
     assert!(received as u64 > KILLS * 100, "hardly anything was posted");
+    assert!(arrived as u64 > KILLS * 20, "hardly anything was moved");
 }
 
 /// One child, one neighbour in this process whose ports reach the child through the parent.
-async fn one_kill(seed: u64, kill_after: usize) -> usize {
+async fn one_kill(seed: u64, kill_after: usize) -> (usize, usize) {
     let (links, neighbour_links) = (node(), node());
     let (mut child, socket) = spawn(seed);
     let opened = open(&links, socket, true).await;
@@ -136,15 +149,34 @@ async fn one_kill(seed: u64, kill_after: usize) -> usize {
     settle(&links, &neighbour_links, &mut parent, &mut neighbour).await;
     every_end_has_its_partner(&parent, &neighbour);
     let received = parent.received + neighbour.received;
+    let arrived = parent.arrived + neighbour.arrived;
     // And nothing is left when all is closed.
     drop((parent, neighbour));
-    while links.census().await.unwrap().ports > 0 {
-        tokio::task::yield_now().await;
+    for links in [links, neighbour_links] {
+        while !is_empty(links.census().await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
     }
-    while neighbour_links.census().await.unwrap().ports > 0 {
-        tokio::task::yield_now().await;
-    }
-    received
+    (received, arrived)
+}
+
+fn is_empty(census: Census) -> bool {
+    (census.ports, census.channels, census.unacknowledged) == (0, 0, 0)
+}
+
+/// Otherwise it would run for ever if the process of these tests is killed.
+#[tokio::test]
+async fn a_child_whose_parent_is_gone_ends_by_itself() {
+    let links = node();
+    let (mut child, socket) = spawn(1);
+    let opened = open(&links, socket, true).await;
+    // It has heard of the link once it says something.
+    let mut port = opened.port.unwrap();
+    port.start();
+    port.recv().await.unwrap();
+    links.close(opened.link);
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait());
+    assert!(ended.await.unwrap().unwrap().success());
 }
 
 async fn play(parent: &mut Player, neighbour: &mut Player) {

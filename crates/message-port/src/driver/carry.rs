@@ -1,12 +1,13 @@
 //! The driver: a future that carries bytes between a node and its streams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,6 +19,9 @@ use crate::node::{Input, LinkError, LinkId, Node, Output};
 
 /// How often the driver goes round before it lets other tasks run.
 const ROUNDS: usize = 32;
+/// How long a stream that takes no more may take to come to its end. (One whose peer has gone does
+/// so as soon as the last words of the peer are read.)
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Carries the links of a node; made by [`new`](super::new), to be spawned.
 #[must_use = "nothing is carried unless it is polled: spawn it"]
@@ -34,9 +38,18 @@ pub struct Driver {
     /// What the clock said when it was last looked at. A node without a deadline has no use for
     /// the time until a link is opened, so that most polls leave the clock alone.
     now: Instant,
-    flushes: Vec<oneshot::Sender<()>>,
+    flushes: Vec<Flush>,
+    /// Links whose streams take no more, and when they are given up; the earliest is first.
+    draining: VecDeque<(Instant, LinkId)>,
     timeout: Option<Pin<Box<Sleep>>>,
     forsaken: bool,
+}
+
+/// Somebody who waits until all is written.
+struct Flush {
+    /// The links that were not seen with all of it written since.
+    links: Vec<LinkId>,
+    done: oneshot::Sender<()>,
 }
 
 impl Driver {
@@ -54,6 +67,7 @@ impl Driver {
             writing: Vec::new(),
             now: Instant::now(),
             flushes: Vec::new(),
+            draining: VecDeque::new(),
             timeout: None,
             forsaken: false,
         }
@@ -84,7 +98,11 @@ impl Driver {
                 introduction,
                 tokens,
             }),
-            Command::Flush { done } => self.flushes.push(done),
+            Command::Flush { link, done } => {
+                let all = || self.links.keys().copied().collect();
+                let links = link.map_or_else(all, |link| vec![link]);
+                self.flushes.push(Flush { links, done });
+            }
             // Whoever has asked may have given up.
             Command::Census { answer } => drop(answer.send(self.node.census())),
             Command::Forsaken => self.forsaken = true,
@@ -107,6 +125,9 @@ impl Driver {
     /// that have more to read stay due.
     fn read(&mut self) {
         let mut due = mem::take(&mut self.due);
+        // One that has more to read may have been woken as well.
+        due.sort_unstable();
+        due.dedup();
         due.retain(|link| self.read_link(*link));
         self.due = due;
     }
@@ -166,8 +187,11 @@ impl Driver {
             Poll::Pending | Poll::Ready(Ok(0)) => return false,
             Poll::Ready(Ok(count)) => self.input(Input::Written { link, count }),
             Poll::Ready(Err(error)) => {
+                // Its peer may be gone, and have said something before that is still to be read.
                 tracing::debug!(link = link.0, %error, "a stream takes no more");
-                self.lose(link);
+                carried.write_no_more();
+                self.draining.push_back((Instant::now() + DRAIN, link));
+                self.due.push(link);
             }
         }
         true
@@ -202,9 +226,11 @@ impl Driver {
         }
     }
 
-    /// Whether a deadline of the node has passed. If not, it is awaited.
+    /// Whether a deadline has passed. If not, it is awaited.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.node.poll_timeout().map(Instant::from_std) else {
+        let greeting = self.node.poll_timeout().map(Instant::from_std);
+        let draining = self.draining.front().map(|(deadline, _)| *deadline);
+        let Some(deadline) = greeting.into_iter().chain(draining).min() else {
             self.timeout = None;
             return Poll::Pending;
         };
@@ -215,6 +241,33 @@ impl Driver {
             timeout.as_mut().reset(deadline);
         }
         timeout.as_mut().poll(cx)
+    }
+
+    fn timed_out(&mut self) {
+        let now = Instant::now();
+        self.node.handle_timeout(now.into_std());
+        while let Some((deadline, link)) = self.draining.front().copied() {
+            if deadline > now {
+                return;
+            }
+            self.draining.pop_front();
+            self.lose(link);
+        }
+    }
+
+    /// Tells those whose links have written everything, each at some time since they asked.
+    fn answer_flushes(&mut self) {
+        for mut flush in mem::take(&mut self.flushes) {
+            let carried = |link: &LinkId| self.links.get(link);
+            flush
+                .links
+                .retain(|link| carried(link).is_some_and(|link| !link.is_written()));
+            if flush.links.is_empty() {
+                flush.done.send(()).ok(); // Whoever awaited it may have given up.
+            } else {
+                self.flushes.push(flush);
+            }
+        }
     }
 }
 
@@ -233,17 +286,13 @@ impl Future for Driver {
                 driver.command(command);
             }
             if driver.poll_timeout(cx).is_ready() {
-                driver.node.handle_timeout(Instant::now().into_std());
+                driver.timed_out();
             } else if idle {
                 return Poll::Pending;
             }
             driver.read();
             driver.write();
-            if !driver.flushes.is_empty() && driver.links.values().all(Carried::is_written) {
-                for done in driver.flushes.drain(..) {
-                    done.send(()).ok(); // Whoever awaited it may have given up.
-                }
-            }
+            driver.answer_flushes();
             if driver.forsaken && driver.links.is_empty() {
                 return Poll::Ready(());
             }

@@ -31,6 +31,8 @@ pub(super) struct Carried {
     writes: VecDeque<Bytes>,
     /// Whether something was written since the stream was flushed.
     unflushed: bool,
+    /// Whether the stream has refused a write for good.
+    takes_no_more: bool,
     pub(super) up: Option<oneshot::Sender<Option<MessagePort>>>,
     ended: oneshot::Sender<LinkError>,
 }
@@ -50,6 +52,7 @@ impl Carried {
             buffer: BytesMut::new(),
             writes: VecDeque::new(),
             unflushed: false,
+            takes_no_more: false,
             up: Some(up),
             ended,
         }
@@ -61,7 +64,17 @@ impl Carried {
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
-        self.writes.push_back(bytes);
+        if !self.takes_no_more {
+            self.writes.push_back(bytes);
+        }
+    }
+
+    /// Drops what waits to be written, and what will. (The node is not told that it was written,
+    /// so it hands out no more than it would to a peer that does not read.)
+    pub(super) fn write_no_more(&mut self) {
+        self.takes_no_more = true;
+        self.writes.clear();
+        self.unflushed = false;
     }
 
     pub(super) fn is_written(&self) -> bool {

@@ -39,6 +39,8 @@ pub(super) enum Command {
         tokens: Option<[Token; 2]>,
     },
     Flush {
+        /// All of them, if none is named.
+        link: Option<LinkId>,
         done: oneshot::Sender<()>,
     },
     Census {
@@ -108,25 +110,39 @@ impl Shared {
     /// Takes what has happened since the driver looked: adds the streams to `streams`. `None` if
     /// nothing has; the waker is left then for when something does.
     pub(super) fn take(&self, waker: &Waker, streams: &mut Vec<LinkId>) -> Option<Vec<Command>> {
-        let mut inbox = lock(&self.inbox);
-        let ports = mem::take(&mut inbox.ports);
-        if !ports && inbox.commands.is_empty() && inbox.streams.is_empty() {
-            inbox.waker = Some(waker.clone());
-            return None;
+        let mut ours = None;
+        loop {
+            let mut inbox = lock(&self.inbox);
+            let ports = mem::take(&mut inbox.ports);
+            if ports || !inbox.commands.is_empty() || !inbox.streams.is_empty() {
+                streams.append(&mut inbox.streams);
+                let commands = mem::take(&mut inbox.commands);
+                drop(inbox); // Before `ours`: no waker is cloned or dropped under the lock.
+                return Some(commands);
+            }
+            if inbox.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+                drop(inbox);
+                return None;
+            }
+            if let Some(ours) = ours.take() {
+                let stale = inbox.waker.replace(ours);
+                drop(inbox);
+                drop(stale);
+                return None;
+            }
+            drop(inbox);
+            ours = Some(waker.clone());
         }
-        streams.append(&mut inbox.streams);
-        Some(mem::take(&mut inbox.commands))
     }
 
     /// The driver is gone: nothing is taken any more.
     pub(super) fn close(&self) {
-        let commands = {
+        let dropped = {
             let mut inbox = lock(&self.inbox);
             inbox.closed = true;
-            inbox.waker = None;
-            mem::take(&mut inbox.commands)
+            (inbox.waker.take(), mem::take(&mut inbox.commands))
         };
-        drop(commands);
+        drop(dropped);
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Player {
     pub(crate) random: Random,
     pub(crate) ends: Vec<End>,
     pub(crate) received: usize,
+    /// How many ports came in what was received.
+    pub(crate) arrived: usize,
     next_id: u64,
 }
 
@@ -52,6 +54,7 @@ impl Player {
             random: Random(seed ^ number),
             ends: Vec::new(),
             received: 0,
+            arrived: 0,
             next_id: number << 32,
         }
     }
@@ -163,6 +166,7 @@ impl Player {
             let label = &message.payload[4 + place * LABEL..][..LABEL];
             let mut port = port.receive();
             port.start();
+            self.arrived += 1;
             self.ends.push(End {
                 id: u64::from_be_bytes(*label.first_chunk().expect("eight")),
                 moves: true,
