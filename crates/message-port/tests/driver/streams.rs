@@ -132,6 +132,20 @@ async fn a_stream_that_gives_a_byte_at_a_time_is_understood() {
     }
 }
 
+#[tokio::test]
+async fn a_stream_that_puts_off_what_it_is_asked_is_asked_again() {
+    let (a, b) = (node(), node());
+    let control = Control::default();
+    control.set(|faults| faults.put_off = true);
+    let ((_, mut here), (_, mut there)) = connect_by(&control, &a, &b).await;
+    for number in 0..50_u8 {
+        there.post_message(Message::new(vec![number]));
+        assert_eq!(next(&mut here).await.payload[..], [number]);
+        here.post_message(Message::new(vec![number]));
+        assert_eq!(next(&mut there).await.payload[..], [number]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_does_nothing_at_all_is_given_up_and_hinders_nobody() {
     let (a, b) = (node(), node());
