@@ -2,8 +2,12 @@
 //!
 //! Each seed from `SEED` on is a run of 2,000 steps; a failure is shrunk and printed.
 
+#[path = "../tests/node/coverage.rs"]
+mod coverage;
 #[path = "../tests/node/model.rs"]
 mod model;
+#[path = "../tests/node/play.rs"]
+mod play;
 #[path = "../tests/node/simulation.rs"]
 mod simulation;
 #[path = "../tests/node/world.rs"]
@@ -11,6 +15,7 @@ mod world;
 
 use std::process::ExitCode;
 
+use coverage::Coverage;
 use simulation::{Tally, simulate};
 
 const RUN: usize = 2_000;
@@ -22,17 +27,19 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let mut tally = Tally::default();
+    let coverage = Coverage::default();
     let mut seed = first;
     while tally.steps < steps {
-        match simulate(seed, RUN) {
+        match coverage.of(|| simulate(seed, RUN)) {
             Ok(run) => tally.add(run),
             Err(said) => {
-                println!("{said}");
+                println!("{coverage}{said}");
                 return ExitCode::FAILURE;
             }
         }
         seed += 1;
     }
+    print!("{coverage}");
     println!("seeds {first}..{seed}: {tally:?}, no violation");
     ExitCode::SUCCESS
 }

@@ -36,8 +36,10 @@
 //! [`MessagePort`]s only. The feature `tokio` adds `driver`, that loop over tokio's streams.
 //!
 //! What it does *not* do: serialize values (payloads are bytes), run an event loop, fire events,
-//! know of listeners or origins, or bound a queue. Which script-visible exception belongs to which
-//! result is said at [`MessagePort::post_message`].
+//! know of listeners or origins, bound a queue, or order what comes through different ports (HTML's
+//! *unshipped port message queue*). What a binding does step by step is said at
+//! [`MessagePort::post_message`], which failures of a transfer list are exceptions in
+//! [`transfer_list`].
 
 #![forbid(unsafe_code)]
 
@@ -53,6 +55,7 @@ mod port;
 mod receive;
 mod reclaim;
 mod sync;
+pub mod transfer_list;
 
 pub use channel::MessageChannel;
 pub use error::{EntangleError, TransferError, TryRecvError};

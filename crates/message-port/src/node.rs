@@ -273,7 +273,8 @@ pub enum Output {
     /// The nodes behind these links would profit from a direct one. The host answers with
     /// [`Input::Introduction`] and, unless it refuses, gives each of the two an end of a stream
     /// ([`LinkKind::Introduced`] or, at one side, [`LinkKind::Accepted`]). If they have a link
-    /// already, both are told [`Input::LinkVouched`] instead.
+    /// already, both are told [`Input::LinkVouched`] instead. If the stream cannot be made after
+    /// all, the one with the token is told that it was opened and lost: so this node hears of it.
     Introduce {
         /// Names the answer.
         introduction: IntroductionId,
@@ -356,6 +357,8 @@ pub struct Node {
     /// Sides that travel in a queued message, by number.
     cargo: Numbered<Travelling>,
     next_cargo: u64,
+    /// How many ports have come to users of this process, or to queues there.
+    landings: u64,
     ready: Arc<Ready>,
     /// An empty list, for those that are ready.
     looked_at: Vec<u64>,
@@ -377,6 +380,9 @@ pub struct Node {
     /// that this node shows; and those that the peer has proved before, by the token that it shows.
     vouched: BTreeMap<Token, LinkId>,
     proofs: BTreeMap<Token, LinkId>,
+    /// What this node would have shown on links that were lost before their introduction was
+    /// announced.
+    failed: VecDeque<Token>,
     /// Links that are not up yet.
     greeting: BTreeSet<LinkId>,
     next_ticket: u64,
@@ -415,6 +421,7 @@ impl Node {
             next_pipe: 0,
             cargo: Numbered::default(),
             next_cargo: 0,
+            landings: 0,
             callback: Ready::callback(&ready),
             ready,
             looked_at: Vec::new(),
@@ -427,6 +434,7 @@ impl Node {
             shown: BTreeMap::new(),
             vouched: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            failed: VecDeque::new(),
             greeting: BTreeSet::new(),
             next_ticket: 0,
             tickets: BTreeMap::new(),

@@ -4,14 +4,16 @@
 use std::fmt;
 use std::mem;
 
-use crate::pair::{End, EndRef, Inbox, Pair};
+use crate::pair::{End, EndRef, Inbox, Notification, Pair};
 use crate::reclaim::{self, Refused};
 use crate::{EntangleError, Event, Message, TransferError};
 
 /// One end of an entangled pair, with its port message queue (HTML, "Message ports").
 ///
 /// It has one owner: transfer is a move. Dropping it disentangles it, as the destruction of its
-/// owner does in HTML, and destroys what is still queued in it.
+/// owner does in HTML, and destroys what is still queued in it. (A port that is dropped by a
+/// destructor which runs because another port is dropped closes at once as well; what is queued in
+/// it goes before the drop of the outermost port returns.)
 ///
 /// Posting takes `&self` and works from several threads; what only the owner does takes
 /// `&mut self`.
@@ -30,6 +32,17 @@ pub struct MessagePort {
 #[derive(Debug)]
 pub struct TransferredPort {
     port: MessagePort,
+    /// None if the message that it travels in has come from a user of this process.
+    relayed: Option<Relayed>,
+}
+
+/// What a node knows of a port that it has passed on in a message, until somebody receives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relayed {
+    /// How many links it has passed so.
+    pub(crate) hops: u32,
+    /// Numbers what has come to this process, in order.
+    pub(crate) landing: u64,
 }
 
 /// What became of a posted message. None of these is an exception.
@@ -67,19 +80,32 @@ impl MessagePort {
     ///
     /// What a binding does, for `source.postMessage(value, transfer)`:
     ///
-    /// 1. Step 2, "if transfer contains sourcePort, throw a `DataCloneError`": here this cannot be
-    ///    written, since a transferred port is moved and `source` is borrowed. The binding compares
-    ///    the objects of its list with the receiver of the call, before it moves anything; the
-    ///    same pass finds duplicates.
+    /// 1. Step 2, "if transfer contains sourcePort, throw a `DataCloneError`": among ports this
+    ///    cannot be written, since a transferred port is moved and `source` is borrowed. The binding
+    ///    compares the objects, before it moves anything: [`transfer_list::check`], which finds
+    ///    duplicates as well.
     /// 2. Steps 3 and 4, *doomed*: are found here ([`Posted::Doomed`]), whatever the order of the
     ///    list. [`is_entangled_with`](Self::is_entangled_with) tells beforehand.
     /// 3. Step 5: serialize the value, which may throw and must have no effect until then; then
-    ///    call [`transfer`](Self::transfer) on each port of the list in order. A
-    ///    [`TransferError`] throws a `DataCloneError`; the earlier ports of the list are detached
-    ///    by then and are dropped, as the specification has it.
+    ///    transfer each port of the list in order, with [`transfer_list::transfer`] or one by one
+    ///    with [`transfer_from`](Self::transfer_from). A port that is detached throws a
+    ///    `DataCloneError`; the earlier ports of the list are detached by then and are dropped, as
+    ///    the specification has it.
     /// 4. This. The outcome is for logs; to script all three look alike.
+    ///
+    /// [`transfer_list::check`]: crate::transfer_list::check
+    /// [`transfer_list::transfer`]: crate::transfer_list::transfer
     #[inline]
-    pub fn post_message(&self, message: Message) -> Posted {
+    pub fn post_message(&self, mut message: Message) -> Posted {
+        for port in &mut message.ports {
+            port.relayed = None;
+        }
+        self.relay(message)
+    }
+
+    /// As [`post_message`](Self::post_message), by a node that passes a message on.
+    #[inline]
+    pub(crate) fn relay(&self, message: Message) -> Posted {
         let sent = if message.ports.is_empty() {
             self.end.send(message).map_err(Refused::NotEntangled)
         } else {
@@ -130,18 +156,14 @@ impl MessagePort {
     /// [`Event::Close`] after what was posted to it before; this end gets none, and may still
     /// receive what is queued in it. Closing twice is as closing once.
     pub fn close(&self) {
-        for notification in self.end.disentangle(true) {
-            notification.send();
-        }
+        Notification::send_both(self.end.disentangle(true));
     }
 
     /// HTML's *disentangle* with this port as the initiator: as [`close`](Self::close), but the
     /// port is not detached and can still be transferred or entangled anew. Nothing happens to a
     /// port that is not entangled.
     pub fn disentangle(&self) {
-        for notification in self.end.disentangle(false) {
-            notification.send();
-        }
+        Notification::send_both(self.end.disentangle(false));
     }
 
     /// HTML's *entangle*: breaks the links that either port has, and links them with each other.
@@ -167,8 +189,7 @@ impl MessagePort {
         let (end_of_a, end_of_b) = Pair::entangled();
         a.move_to(end_of_a, first);
         b.move_to(end_of_b, second);
-        partner_of_a.send();
-        partner_of_b.send();
+        Notification::send_both([partner_of_a, partner_of_b]);
         Ok(())
     }
 
@@ -185,7 +206,25 @@ impl MessagePort {
         drop(listeners);
         self.enabled = false;
         // Step 2: the queue goes along: it is part of what moves.
-        Ok(TransferredPort { port: self })
+        Ok(TransferredPort {
+            port: self,
+            relayed: None,
+        })
+    }
+
+    /// [`transfer`](Self::transfer) for an object that has a place for its port: takes it out.
+    /// `None` if \[\[Detached\]\] is true, which a binding throws a `DataCloneError` for: the
+    /// place is empty, since the port was transferred before, or the port was closed. The closed
+    /// port stays where it is, with what may still be received from it.
+    #[must_use = "a port that is taken out and dropped is destroyed"]
+    pub fn transfer_from(place: &mut Option<Self>) -> Option<TransferredPort> {
+        match place.take()?.transfer() {
+            Ok(transferred) => Some(transferred),
+            Err(detached) => {
+                *place = Some(detached.port);
+                None
+            }
+        }
     }
 
     /// Whether the port has a partner.
@@ -246,13 +285,9 @@ impl MessagePort {
     }
 
     /// How many events are queued.
+    #[cfg(not(message_port_loom))]
     pub(crate) fn queued(&self) -> usize {
         self.inbox.len() + self.end.queued_events()
-    }
-
-    #[inline]
-    pub(crate) fn inbox_mut(&mut self) -> &mut Inbox {
-        &mut self.inbox
     }
 
     #[inline]
@@ -312,6 +347,14 @@ impl TransferredPort {
     #[must_use]
     pub fn receive(self) -> MessagePort {
         self.port
+    }
+
+    pub(crate) fn relayed(&self) -> Option<Relayed> {
+        self.relayed
+    }
+
+    pub(crate) fn with_relayed(self, relayed: Option<Relayed>) -> Self {
+        Self { relayed, ..self }
     }
 
     pub(crate) fn end(&self) -> &EndRef {

@@ -101,8 +101,8 @@ impl MessagePort {
     /// something to receive and the port was last found with nothing (by a receive, or by this
     /// call); if there is something now, before this returns. So a receiver that takes events
     /// until [`TryRecvError::Empty`] misses none, and one that takes one at a time looks again by
-    /// itself. It is also called at the end, when receiving would say
-    /// [`Closed`](TryRecvError::Closed) after `close()` or `disentangle()` at this end.
+    /// itself. That the port is at its end counts as something: it is also called when receiving
+    /// would say [`Closed`](TryRecvError::Closed) after `close()` or `disentangle()` at this end.
     ///
     /// It is called on the thread that posts, closes or starts, with no lock held: it should do no
     /// more than put a task on the loop. It may be called without need, and once more shortly
@@ -117,17 +117,15 @@ impl MessagePort {
 
     /// As [`on_ready`](Self::on_ready), for many ports: `callback` is called with `label`.
     pub(crate) fn listen(&mut self, callback: ReadyCallback, label: u64) {
-        let backlog = self.has_deliverable_backlog();
-        let (now, replaced) = self.end().listen(Some(callback), label, backlog);
+        let (end, inbox) = self.end_and_inbox();
+        let (now, replaced) = end.listen(callback, label, inbox);
         drop(replaced);
         now.send();
     }
 
     /// Forgets the callback of [`on_ready`](Self::on_ready).
     pub fn clear_on_ready(&mut self) {
-        let (now, replaced) = self.end().listen(None, 0, false);
-        drop(replaced);
-        now.send();
+        drop(self.end().unlisten());
     }
 
     /// Gives a sender that is busy a few microseconds, which is less than it takes to put this
@@ -204,16 +202,6 @@ impl MessagePort {
             Event::Message(_) | Event::Close => {}
         }
         Some(event)
-    }
-
-    /// Whether the owner's part of the queue has an event that may be delivered.
-    fn has_deliverable_backlog(&mut self) -> bool {
-        let enabled = self.is_enabled();
-        match self.inbox_mut().events().and_then(|events| events.front()) {
-            Some(Event::Message(_)) => enabled,
-            Some(Event::Close) => true,
-            None => false,
-        }
     }
 }
 

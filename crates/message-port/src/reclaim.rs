@@ -18,7 +18,7 @@
 //!
 //! The lock order is: `TOPOLOGY`, then (a port's inbox, then) one pair. Pairs never nest.
 //!
-//! - Holder edges are *made* only here, under `TOPOLOGY`, so none appears during a walk, and the
+//! - Holder edges are *made* only here, by a post or by `put_back`, under `TOPOLOGY`, so none appears during a walk, and the
 //!   check and the edge that it permits are one step.
 //! - Edges are *broken* without `TOPOLOGY`, by a receiver or a destructor, which owns the holder's
 //!   port. This cannot make a walk find a circle that is not there: the carried port X is in the
@@ -26,6 +26,9 @@
 //!   the port at its lower end stays queued, so nobody receives from *it*, and so on down the path
 //!   that was walked. Nor does a broken edge hide a circle: a port that was received is in
 //!   somebody's hands, and closing the circle through it takes another post, hence another walk.
+//! - Edges are *moved* without `TOPOLOGY` too, by [`MessagePort::entangle`](crate::MessagePort): from
+//!   an end to its successor, which are ends of one port, and that is in the hands of whoever
+//!   entangles it. So a walk ends at either of the two, and neither is what anyone is posting.
 //! - An edge that is stale for a moment (the message was taken out of the queue, the edge is not
 //!   yet cleared) leads to a holder whose owner is inside receive or the destructor. That holder
 //!   has no holder itself and is not what anyone is posting, so the walk ends there.
@@ -38,7 +41,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};
 
-use crate::pair::{EndRef, Inbox, Notification, lock};
+use crate::pair::{End, EndRef, Inbox, Notification, lock};
 use crate::sync::{Mutex, constant, global, local};
 use crate::{Event, Message, TransferredPort};
 
@@ -120,11 +123,11 @@ fn outermost(end: &EndRef) -> EndRef {
 
 /// What a destroyed port leaves behind.
 struct Remains {
-    end: EndRef,
     inbox: Inbox,
+    state: End,
 }
 
-/// The ports that were dropped while another one was being destroyed on this thread.
+/// What was left behind while another port was being destroyed on this thread.
 struct Worklist {
     draining: bool,
     waiting: VecDeque<Remains>,
@@ -139,37 +142,42 @@ local! {
 }
 
 /// Destroys the port of `end`: disentangles it, then drops its queue and what travelled there, to
-/// any depth. Ports below come back to this function from their destructors; the outermost call
-/// takes them one after another, so the stack stays flat (ports in attachments included).
-pub(crate) fn destroy(end: &EndRef, inbox: Inbox) {
-    let outermost = WORKLIST.with(|worklist| {
+/// any depth. Ports below come back to this function from their destructors. They are disentangled
+/// at once, since the destructor that drops one may go on to wait for whoever hears of it; what is
+/// in their queues the outermost call drops, one after another, so the stack stays flat (ports in
+/// attachments included).
+pub(crate) fn destroy(end: &EndRef, mut inbox: Inbox) {
+    let (state, other) = end.take_out();
+    let nested = WORKLIST.with(|worklist| {
         let mut worklist = worklist.borrow_mut();
-        if mem::replace(&mut worklist.draining, true) {
-            let end = end.clone();
-            worklist.waiting.push_back(Remains { end, inbox });
-            return None;
-        }
-        Some(inbox)
+        mem::replace(&mut worklist.draining, true)
     });
-    if let Some(inbox) = outermost {
-        let _draining = Draining;
-        take_apart(end, inbox);
-        drain();
+    if nested {
+        if !(inbox.is_empty() && state.is_bare()) {
+            let remains = Remains { inbox, state };
+            WORKLIST.with(|worklist| worklist.borrow_mut().waiting.push_back(remains));
+        }
+        return other.send();
     }
+    let _draining = Draining;
+    let remains = Remains { inbox, state };
+    other.send();
+    remains.drop_in_order();
+    drain();
 }
 
-fn take_apart(end: &EndRef, inbox: Inbox) {
-    let (state, other) = end.take_out();
-    other.send();
-    // In order: what the owner had not yet received, then what lay behind it.
-    drop(inbox);
-    drop(state);
+impl Remains {
+    /// What the owner had not yet received, then what lay behind it.
+    fn drop_in_order(self) {
+        drop(self.inbox);
+        drop(self.state);
+    }
 }
 
 fn drain() {
     let next = || WORKLIST.with(|worklist| worklist.borrow_mut().waiting.pop_front());
-    while let Some(Remains { end, inbox }) = next() {
-        take_apart(&end, inbox);
+    while let Some(remains) = next() {
+        remains.drop_in_order();
     }
 }
 

@@ -170,6 +170,10 @@ async fn a_child_whose_parent_is_gone_ends_by_itself() {
     let links = node();
     let (mut child, socket) = spawn(1);
     let opened = open(&links, socket, true).await;
+    // It has heard of the link once it says something.
+    let mut port = opened.port.unwrap();
+    port.start();
+    port.recv().await.unwrap();
     links.close(opened.link);
     let ended = tokio::time::timeout(Duration::from_secs(60), child.wait());
     assert!(ended.await.unwrap().unwrap().success());

@@ -160,6 +160,102 @@ fn a_callback_that_is_set_late_is_called_at_once() {
 }
 
 #[test]
+fn a_callback_that_is_set_on_a_port_at_its_end_is_called_at_once() {
+    let (_a, mut b) = channel();
+    b.close();
+    let called = Arc::new(Count::default());
+    let count = Arc::clone(&called);
+    b.on_ready(move || count.wake_by_ref());
+    assert_eq!(called.now(), 1);
+    assert_eq!(b.try_recv().unwrap_err(), TryRecvError::Closed);
+}
+
+#[test]
+fn a_callback_that_is_set_on_a_closed_port_waits_for_start_if_something_is_queued() {
+    let (a, mut b) = channel();
+    a.post_message(Message::default());
+    a.close();
+    let called = Arc::new(Count::default());
+    let count = Arc::clone(&called);
+    b.on_ready(move || count.wake_by_ref());
+    assert_eq!(
+        called.now(),
+        0,
+        "the queue is disabled, and the close lies behind a message"
+    );
+    b.start();
+    assert_eq!(called.now(), 1);
+}
+
+#[test]
+fn a_disabled_queue_that_moved_wakes_at_start() {
+    let (a, mut b) = channel();
+    b.start();
+    a.post_message(Message::default());
+    a.post_message(Message::default());
+    // The second message is in the owner's own part of the queue now, and moves with it.
+    assert!(b.try_recv().is_ok());
+    let mut b = b.transfer().unwrap().receive();
+    let (woken, waker) = counter();
+    assert!(poll(&mut b, &waker).is_pending());
+    b.start();
+    assert_eq!(woken.now(), 1);
+    assert!(poll(&mut b, &waker).is_ready());
+}
+
+#[test]
+fn a_close_wakes_though_the_queue_is_disabled() {
+    let (a, mut b) = channel();
+    let (woken, waker) = counter();
+    assert!(poll(&mut b, &waker).is_pending());
+    a.close();
+    assert_eq!(woken.now(), 1);
+    assert!(matches!(
+        poll(&mut b, &waker),
+        Poll::Ready(Some(Event::Close))
+    ));
+}
+
+#[test]
+fn a_close_behind_a_message_of_a_disabled_queue_wakes_nobody() {
+    let (a, mut b) = channel();
+    a.post_message(Message::default());
+    let (woken, waker) = counter();
+    assert!(poll(&mut b, &waker).is_pending());
+    a.close();
+    assert_eq!(woken.now(), 0);
+    assert!(poll(&mut b, &waker).is_pending());
+}
+
+#[test]
+fn the_close_of_a_former_partner_counts_though_the_queue_is_disabled() {
+    let (a, mut b) = channel();
+    a.close();
+    let mut c = MessagePort::new();
+    MessagePort::entangle(&mut b, &mut c).unwrap();
+    c.post_message(Message::default());
+    let called = Arc::new(Count::default());
+    let count = Arc::clone(&called);
+    b.on_ready(move || count.wake_by_ref());
+    assert_eq!(called.now(), 1);
+    assert!(b.has_pending_activity(false));
+    assert!(matches!(b.try_recv(), Ok(Event::Close)));
+    assert!(!b.has_pending_activity(false), "the message has to wait");
+}
+
+#[test]
+fn both_former_partners_are_woken_by_a_new_entanglement() {
+    let (mut a, mut a_old) = channel();
+    let (mut b, mut b_old) = channel();
+    let (woken, waker) = counter();
+    assert!(poll(&mut a_old, &waker).is_pending());
+    assert!(poll(&mut b_old, &waker).is_pending());
+    MessagePort::entangle(&mut a, &mut b).unwrap();
+    assert_eq!(woken.now(), 2);
+    assert!(poll(&mut a_old, &waker).is_ready() && poll(&mut b_old, &waker).is_ready());
+}
+
+#[test]
 fn wakers_and_callbacks_live_through_entangle() {
     let (_a, mut b) = channel();
     b.start();
@@ -213,6 +309,53 @@ fn a_panic_in_a_callback_leaves_the_port_usable() {
     assert!(b.try_recv().is_ok());
     a.post_message(Message::new("too"));
     assert!(b.try_recv().is_ok());
+}
+
+fn panics(action: impl FnOnce()) -> bool {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(action)).is_err()
+}
+
+#[test]
+fn a_panic_in_the_others_callback_does_not_keep_ones_own_receiver_waiting() {
+    let (mut a, mut b) = channel();
+    b.on_ready(|| panic!("from the callback"));
+    let (woken, waker) = counter();
+    assert!(poll(&mut a, &waker).is_pending());
+    assert!(panics(|| a.close()));
+    assert_eq!(woken.now(), 1);
+    assert!(matches!(poll(&mut a, &waker), Poll::Ready(None)));
+}
+
+#[test]
+fn a_panic_in_one_former_partners_callback_does_not_keep_the_other_waiting() {
+    let (mut a, mut a_old) = channel();
+    let (mut b, mut b_old) = channel();
+    a_old.on_ready(|| panic!("from the callback"));
+    let (woken, waker) = counter();
+    assert!(poll(&mut b_old, &waker).is_pending());
+    assert!(panics(|| MessagePort::entangle(&mut a, &mut b).unwrap()));
+    assert!(a.is_entangled_with(&b));
+    assert_eq!(woken.now(), 1);
+}
+
+#[test]
+fn a_panic_in_a_waker_does_not_keep_the_callback_from_being_called() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("from the waker");
+        }
+    }
+    let (a, mut b) = channel();
+    b.start();
+    let called = Arc::new(Count::default());
+    let count = Arc::clone(&called);
+    b.on_ready(move || count.wake_by_ref());
+    assert!(poll(&mut b, &Waker::from(Arc::new(Panics))).is_pending());
+    assert!(panics(|| {
+        a.post_message(Message::default());
+    }));
+    assert_eq!(called.now(), 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What flows through pipes: entering, leaving over a link in turn, and the end.
 
+use tracing::trace;
+
 use super::link::{Last, Wire};
 use super::pipe::{Address, Cargo, Item, Parcel, PipeId, Side};
 use super::wire::{CHUNK, Frame, Head, MAX_GRANTS, MAX_HOPS};
@@ -174,6 +176,9 @@ impl Node {
             pipe.flows[entry].queue.front(),
             Some(Item::Switched | Item::End { .. })
         );
+        if !may_send {
+            trace!(free, "a channel has no credit");
+        }
         if !may_send && !free {
             return false;
         }
@@ -223,19 +228,19 @@ impl Node {
                 length,
                 "a port is cut: its message is over the limits"
             );
-            self.discard(Item::Message(parcel));
-            self.end_from(id, entry, true);
+            self.cut_at(id, entry, parcel);
             return true;
         }
         if self.runs_after_itself(&parcel) {
-            tracing::debug!("a message was dropped: its target travels in it");
-            self.discard(Item::Message(parcel));
+            tracing::debug!("a port is cut: its message runs after itself");
+            self.cut_at(id, entry, parcel);
             return true;
         }
         let Some(link) = self.links.get_mut(&at.link) else {
             return false;
         };
         if ports > 0 && !link.may_grant(at.channel, ports as u64) {
+            trace!("a message waits until the peer takes ports again");
             link.starve(at.channel);
             self.unpull(id, entry, Item::Message(parcel));
             return false;
@@ -265,6 +270,17 @@ impl Node {
         true
     }
 
+    /// Ends a route at a message that cannot go on. What is queued behind it does not pass either,
+    /// be it the marker of a splice: there would be a gap before it.
+    fn cut_at(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
+        self.discard(Item::Message(parcel));
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            let behind = std::mem::take(&mut pipe.flows[entry].queue);
+            behind.into_iter().for_each(|item| self.discard(item));
+        }
+        self.end_from(id, entry, true);
+    }
+
     /// Whether a message has passed so many links that its target must travel in it: each link
     /// that it passes moves its target on. The carried ports are closed then, the target included.
     fn runs_after_itself(&self, parcel: &Parcel) -> bool {
@@ -273,7 +289,7 @@ impl Node {
                 .cargo
                 .get(number)
                 .is_some_and(|cargo| cargo.hops >= MAX_HOPS),
-            Cargo::Port(_) => false,
+            Cargo::Port(_, relayed, _) => relayed.is_some_and(|relayed| relayed.hops >= MAX_HOPS),
         })
     }
 
@@ -328,7 +344,9 @@ impl Node {
         if flow.stopped || flow.done {
             return;
         }
-        for item in flow.stop() {
+        let dropped = flow.stop();
+        trace!(any = !dropped.is_empty(), "what nobody receives is dropped");
+        for item in dropped {
             self.discard(item);
         }
         self.work.push_back(Work::Advance(id, 1 - side));
@@ -450,6 +468,7 @@ impl Node {
             self.discard(arrival.item);
         }
         if let Some(assembly) = assembling {
+            trace!("a long message is dropped before all of it has come");
             self.release(Some(at), assembly.total, 1);
             self.work.extend(assembly.cargo.into_iter().map(Work::Cut));
         }
@@ -462,7 +481,7 @@ impl Node {
                 self.release(parcel.from, parcel.payload.len() as u64, 1);
                 for cargo in parcel.cargo {
                     match cargo {
-                        Cargo::Port(port) => drop(port),
+                        Cargo::Port(port, ..) => drop(port),
                         Cargo::Side(number) => self.work.push_back(Work::Cut(number)),
                     }
                 }

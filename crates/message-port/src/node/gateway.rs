@@ -13,11 +13,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tracing::trace;
 
 use super::link::Wire;
-use super::pipe::{Address, Adopt, Cargo, Item, Local, Parcel, Pipe, PipeId, Place, Side, Unread};
+use super::pipe::{
+    Address, Adopt, Cargo, Item, Local, MovedBy, Parcel, Pipe, PipeId, Place, Side, Travelling,
+    Unread,
+};
 use super::{Node, Work};
 use crate::pair::{ReadyCallback, lock};
+use crate::port::Relayed;
 use crate::{Event, Message, MessageChannel, MessagePort, TransferredPort, TryRecvError};
 
 /// For how many local sides at a time there is always room in the list of those that are ready.
@@ -108,24 +113,31 @@ impl Node {
 
     /// Gives a side that travelled in a message to somebody in this process.
     pub(super) fn land(&mut self, cargo: u64) -> Option<TransferredPort> {
-        let (id, side) = self.cargo.remove(&cargo)?.place;
+        let Travelling {
+            place: (id, side),
+            hops,
+            ..
+        } = self.cargo.remove(&cargo)?;
         let MessageChannel { port1, port2 } = MessageChannel::new();
         let local = self.settle_in(port1, id, side);
         let pipe = self.pipes.get_mut(&id)?;
         pipe.sides[side] = local;
         self.work.push_back(Work::Advance(id, 1 - side));
-        port2.transfer().ok()
+        self.landings += 1;
+        let landing = self.landings;
+        let relayed = Some(Relayed { hops, landing });
+        Some(port2.transfer().ok()?.with_relayed(relayed))
     }
 
     /// Takes a port of this process out of it: the pipe and side that stand for it, with all that
     /// is queued on either way. The side is [`Side::Gone`] until it is placed.
-    pub(super) fn uproot(&mut self, mut port: MessagePort) -> (PipeId, usize) {
+    pub(super) fn uproot(&mut self, mut port: MessagePort, moved_by: MovedBy) -> (PipeId, usize) {
         port.start();
         let place = port.end().label_at_other(&self.callback);
         let place = place.filter(|_| port.is_entangled());
         if let Some((id, side)) = place.map(Place::numbered) {
             if let Some(local) = self.take_local(id, side) {
-                self.keep_backlog(id, side, port, *local);
+                self.keep_backlog((id, side), port, moved_by, *local);
                 return (id, side);
             }
         }
@@ -154,17 +166,30 @@ impl Node {
     }
 
     /// `port` was in a user's hands, `local` holds its partner; both go, their queues stay.
-    fn keep_backlog(&mut self, id: PipeId, side: usize, port: MessagePort, local: Local) {
+    fn keep_backlog(
+        &mut self,
+        (id, side): (PipeId, usize),
+        port: MessagePort,
+        moved_by: MovedBy,
+        local: Local,
+    ) {
         let Some(pipe) = self.pipes.get_mut(&id) else {
             return;
         };
         let (sent, received) = (local.port.queued(), port.queued());
+        if sent > 0 || received > 0 {
+            trace!(
+                both = sent > 0 && received > 0,
+                "a port moves with a backlog"
+            );
+        }
         let out = &mut pipe.flows[side];
         if sent > 0 && !out.done && !out.stopped {
             out.entered = out.entered.wrapping_add(sent as u64);
             out.queue.push_back(Item::Backlog {
                 port: Box::new(local.port),
                 left: sent,
+                moved_by,
                 unread: None,
             });
         }
@@ -174,6 +199,7 @@ impl Node {
             back.queue.push_front(Item::Backlog {
                 port: Box::new(port),
                 left: received,
+                moved_by,
                 unread: local.unread,
             });
         } else {
@@ -201,6 +227,10 @@ impl Node {
                 .push_front(item);
             return None;
         }
+        trace!(
+            through = passed.len() > 2,
+            "an event is read through a fold"
+        );
         for pair in passed.windows(2) {
             let from = &mut self.pipes.get_mut(&pair[1].0)?.flows[pair[1].1];
             from.left = from.left.wrapping_add(1);
@@ -230,7 +260,13 @@ impl Node {
                 return None;
             }
             match flow.queue.front_mut() {
-                Some(Item::Backlog { port, left, .. }) => {
+                Some(Item::Backlog {
+                    port,
+                    left,
+                    moved_by,
+                    ..
+                }) => {
+                    let moved_by = *moved_by;
                     *left = left.saturating_sub(1);
                     let event = port.try_recv().ok();
                     if *left == 0 || event.is_none() {
@@ -240,7 +276,7 @@ impl Node {
                         }
                     }
                     if let Some(event) = event {
-                        return Some(item_of(event));
+                        return Some(self.item_of(event, moved_by));
                     }
                 }
                 Some(_) => return flow.queue.pop_front(),
@@ -273,7 +309,7 @@ impl Node {
         let close = match event {
             Ok(Event::Message(message)) => {
                 pipe.flows[entry].entered = pipe.flows[entry].entered.wrapping_add(1);
-                return Some(item_of(Event::Message(message)));
+                return Some(self.item_of(Event::Message(message), MovedBy::Itself));
             }
             Ok(Event::Close) if local.port.is_entangled() || local.port.queued() > 0 => {
                 pipe.flows[entry].entered = pipe.flows[entry].entered.wrapping_add(1);
@@ -352,7 +388,12 @@ impl Node {
         let mut adopts = Vec::new();
         for cargo in parcel.cargo {
             match cargo {
-                Cargo::Port(port) => message.ports.extend(port.transfer().ok()),
+                Cargo::Port(port, relayed, _) => {
+                    let port = port.transfer().ok();
+                    message
+                        .ports
+                        .extend(port.map(|port| port.with_relayed(relayed)));
+                }
                 Cargo::Side(number) => {
                     if let Some(cargo) = self.cargo.get_mut(&number) {
                         adopts.extend(cargo.adopt.take());
@@ -370,7 +411,7 @@ impl Node {
             return;
         };
         let stale = local.delivered(parcel.from, length, adopts);
-        local.port.post_message(message);
+        local.port.relay(message);
         self.release_unread(stale);
     }
 
@@ -410,7 +451,7 @@ impl Node {
         let due = local.unread.as_ref().is_some_and(|unread| {
             !unread.watched && wire.owes_with(unread.bytes, unread.messages, window)
         });
-        local.port.post_message(Message::new(payload));
+        local.port.relay(Message::new(payload));
         self.release_unread(stale);
         if due {
             self.release_if_read(id, 1 - side);
@@ -479,20 +520,27 @@ impl Node {
             link.acknowledge(adopt);
         }
     }
-}
 
-fn item_of(event: Event) -> Item {
-    match event {
-        Event::Message(message) => Item::Message(Parcel {
-            payload: message.payload,
-            cargo: message
-                .ports
-                .into_iter()
-                .map(|port| Cargo::Port(port.receive()))
-                .collect(),
-            attachment: message.attachment,
-            from: None,
-        }),
-        Event::Close => Item::Close { from: None },
+    /// An event of the queue of a port that moves.
+    fn item_of(&self, event: Event, moved_by: MovedBy) -> Item {
+        let cargo = |port: TransferredPort| {
+            let (relayed, moved_by) = match (port.relayed(), moved_by) {
+                (None, _) => (None, MovedBy::User(self.landings)),
+                (Some(relayed), MovedBy::User(landings)) if relayed.landing <= landings => {
+                    (Some(Relayed { hops: 0, ..relayed }), moved_by)
+                }
+                (relayed, _) => (relayed, MovedBy::Itself),
+            };
+            Cargo::Port(port.receive(), relayed, moved_by)
+        };
+        match event {
+            Event::Message(message) => Item::Message(Parcel {
+                payload: message.payload,
+                cargo: message.ports.into_iter().map(cargo).collect(),
+                attachment: message.attachment,
+                from: None,
+            }),
+            Event::Close => Item::Close { from: None },
+        }
     }
 }

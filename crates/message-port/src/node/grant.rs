@@ -1,5 +1,7 @@
 //! Moving ports: what is granted to a peer with a message, and what a peer grants.
 
+use tracing::trace;
+
 use super::link::{Arrival, Wire};
 use super::pipe::{Address, Adopt, Cargo, Item, Pipe, PipeId, Side, Travelling};
 use super::wire::{Grant, MAX_HOPS};
@@ -14,9 +16,9 @@ impl Node {
             hops,
             adopt,
         } = match cargo {
-            Cargo::Port(port) => Travelling {
-                place: self.uproot(port),
-                hops: 0,
+            Cargo::Port(port, relayed, moved_by) => Travelling {
+                place: self.uproot(port, moved_by),
+                hops: relayed.map_or(0, |relayed| relayed.hops),
                 adopt: None,
             },
             Cargo::Side(number) => self.cargo.remove(&number)?,
@@ -25,7 +27,9 @@ impl Node {
         if let Some(adopt) = adopt {
             self.acknowledge(&adopt);
         }
-        let due = self.pipes.get(&id)?.flows[side].entered;
+        let pipe = self.pipes.get(&id)?;
+        self.trace_move(pipe, side, hops > 0);
+        let due = pipe.flows[side].entered;
         let at = self.open_channel(link, (id, side), Some(due))?;
         let pipe = self.pipes.get_mut(&id)?;
         pipe.sides[side] = Side::Wire(at);
@@ -44,6 +48,24 @@ impl Node {
         self.work.push_back(Work::Consider(id));
         self.work.push_back(Work::TellStop(id, side));
         Some(grant)
+    }
+
+    /// Says in which state of its route a port moves.
+    fn trace_move(&self, pipe: &Pipe, side: usize, again: bool) {
+        let far = match &pipe.sides[1 - side] {
+            Side::Local(_) => "here",
+            Side::Wire(at) => match self.links.get(&at.link) {
+                Some(link) if link.granted.get(&at.channel).is_some() => "moving",
+                _ => "elsewhere",
+            },
+            Side::Switching(_) => "switching",
+            Side::Fold(_) => "folding",
+            Side::Cargo(_) => "queued",
+            Side::Gone => "gone",
+        };
+        let splicing = pipe.splicing.as_ref();
+        let agreed = splicing.is_some_and(|splicing| splicing.consented[1 - side].is_some());
+        trace!(far, again, agreed, "a port moves");
     }
 
     /// Allots a channel on a link.
@@ -198,6 +220,7 @@ impl Node {
         }
         if pipe.sides[side].channels()[0] != Some(at) {
             let ends = matches!(arrival.item, Item::End { .. });
+            trace!(ends, "what comes by a new channel is held");
             wire.hold(arrival);
             if ends {
                 self.stop(id, side);

@@ -3,6 +3,8 @@
 use std::mem;
 use std::time::Instant;
 
+use tracing::trace;
+
 use super::link::{Link, Stage, Wire};
 use super::pipe::{Address, Pipe, Side, Travelling};
 use super::wire::{Frame, Hello};
@@ -164,7 +166,9 @@ impl Node {
                 let Some(used) = self.pipes.get_mut(&pipe).filter(uses) else {
                     continue;
                 };
-                if wire.got_last && wire.last.is_sent() {
+                let (said, got) = (wire.last.is_sent(), wire.got_last);
+                trace_loss(used, side, said, got);
+                if got && said {
                     // Both markers have passed: the port goes on without this stub.
                     used.sides[side] = Side::Gone;
                 } else {
@@ -176,4 +180,27 @@ impl Node {
         self.lose_offered(id);
         self.lose_known(id, link);
     }
+}
+
+/// Says in which state of a route a link is lost.
+fn trace_loss(pipe: &Pipe, side: usize, said_last: bool, got_last: bool) {
+    let place = match &pipe.sides[side] {
+        Side::Wire(_) => "wire",
+        Side::Switching(_) => "switching",
+        Side::Fold(_) => "fold",
+        Side::Local(_) | Side::Cargo(_) | Side::Gone => "none",
+    };
+    let splicing = pipe.splicing.as_ref();
+    let own = splicing.and_then(|splicing| splicing.own);
+    let stub = match own {
+        None if pipe.is_stub() => "stub",
+        None => "end",
+        Some(own) if own.committed => "committed stub",
+        Some(_) => "asking stub",
+    };
+    let agreed = splicing.is_some_and(|splicing| splicing.consented[side].is_some());
+    trace!(
+        place,
+        said_last, got_last, stub, agreed, "a route loses its link"
+    );
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::mem;
 
+use tracing::trace;
+
 use super::pipe::PipeId;
 use super::wire::{Frame, Introduction};
 use super::{IntroductionId, LinkError, LinkId, Node, Output, Token, Work};
@@ -51,7 +53,10 @@ impl Node {
         let tried = self.tried.entry((links[0], links[1])).or_default();
         let number = match tried.number {
             Some(number) => number,
-            None if tried.failed >= MAX_ATTEMPTS => return None,
+            None if tried.failed >= MAX_ATTEMPTS => {
+                trace!("a stub relays for good");
+                return None;
+            }
             None => self.ask_for_introduction(links)?,
         };
         let offered = self.offered.get_mut(&number)?;
@@ -115,6 +120,7 @@ impl Node {
         }
         let links = offered.links;
         let Some([first, second]) = tokens else {
+            trace!("an introduction is refused");
             offered.state = OfferState::Refused;
             offered.waiting.clear();
             self.count_introductions(links, -1);
@@ -177,6 +183,10 @@ impl Node {
         let tried = self.tried.entry((a, b)).or_default();
         tried.number = None;
         tried.failed += 1;
+        trace!(
+            stubs_wait = !offered.waiting.is_empty(),
+            "an introduction has failed"
+        );
         if offered.state != OfferState::Refused {
             self.count_introductions(offered.links, -1);
         }

@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use tracing::trace;
+
 use super::introduce::MAX_INTRODUCTIONS;
 use super::link::{Link, Stage};
 use super::pipe::{Pipe, PipeId};
@@ -34,6 +36,10 @@ pub(super) type KnownKey = (LinkId, u64);
 
 /// The most tokens of a link that may wait for their introduction; the oldest is forgotten first.
 const MAX_PROOFS: usize = 64;
+
+/// The most own tokens kept of links that failed before their introduction was announced; the
+/// oldest is forgotten first.
+const MAX_FAILED: usize = 1024;
 
 impl Node {
     /// Finds the introduction of a link, by either token; greets, and lets it up if it is proven.
@@ -103,6 +109,12 @@ impl Node {
         if link.known >= MAX_INTRODUCTIONS || self.known.contains_key(&key) {
             return Err(LinkError::UnexpectedFrame);
         }
+        if let Some(at) = self.failed.iter().position(|token| *token == said.show) {
+            trace!("an introduction is announced whose link has failed");
+            self.failed.remove(at);
+            self.send(via, &Frame::IntroductionDown(said.introduction));
+            return Ok(());
+        }
         link.known += 1;
         let known = Known {
             initiator: said.initiator,
@@ -133,12 +145,15 @@ impl Node {
     /// The host says that a link which is there already leads to whom an introduction is about.
     pub(super) fn vouch(&mut self, link: LinkId, token: Token) {
         let Some(up) = self.links.get(&link).map(Link::is_up) else {
-            return;
+            return self.fail_token(token);
         };
         match self.shown.get(&token) {
             Some(key) if up => self.vouch_known(*key, link),
             // Until the introduction is announced, the link is up, or is lost.
-            _ => drop(self.vouched.insert(token, link)),
+            _ => {
+                trace!(up, "a link is vouched for too early");
+                self.vouched.insert(token, link);
+            }
         }
     }
 
@@ -171,6 +186,7 @@ impl Node {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        trace!("a proof comes before its introduction");
         self.proofs.insert(token, id);
         link.proofs.push_back(token);
         if link.proofs.len() > MAX_PROOFS {
@@ -200,6 +216,7 @@ impl Node {
         };
         if known.link.is_none() && known.vouched.is_some() && known.vouched == known.proven {
             known.link = known.vouched;
+            trace!("a link that is there serves an introduction");
             self.send(key.0, &Frame::IntroductionUp(key.1));
         }
     }
@@ -235,7 +252,15 @@ impl Node {
         for key in ours {
             self.forget_known(key);
         }
+        let vouched = self.vouched.iter().filter(|(_, link)| **link == id);
+        let mut unannounced: Vec<Token> = vouched.map(|(token, _)| *token).collect();
         self.vouched.retain(|_, link| *link != id);
+        if let (Stage::Greeting { own, .. }, None) = (&link.stage, link.introduced_by) {
+            unannounced.extend(*own);
+        }
+        for token in unannounced {
+            self.fail_token(token);
+        }
         for token in link.proofs {
             self.forget_proof(token, id);
         }
@@ -251,6 +276,29 @@ impl Node {
         for key in served {
             self.lose_direct_link(key);
             self.send(key.0, &Frame::IntroductionDown(key.1));
+        }
+    }
+
+    /// The link by which this node was to show a token is not there any more. The introducer has to
+    /// hear of it; if it has not announced the introduction, then as soon as it does.
+    fn fail_token(&mut self, token: Token) {
+        match self.shown.get(&token).copied() {
+            Some(key)
+                if self
+                    .known
+                    .get(&key)
+                    .is_some_and(|known| known.link.is_none()) =>
+            {
+                self.lose_direct_link(key);
+                self.send(key.0, &Frame::IntroductionDown(key.1));
+            }
+            Some(_) => {}
+            None => {
+                self.failed.push_back(token);
+                if self.failed.len() > MAX_FAILED {
+                    self.failed.pop_front();
+                }
+            }
         }
     }
 
@@ -284,6 +332,7 @@ impl Node {
             };
             if self.pipes.get(&pipe).is_some_and(marked) {
                 // Its route has switched to a channel that will not come.
+                trace!("a marked route loses its introduction");
                 self.end_from(pipe, side, true);
             }
         }

@@ -6,6 +6,8 @@
 
 use std::mem;
 
+use tracing::trace;
+
 use super::pipe::{Address, Flow, Fold, Item, Pipe, PipeId, Place, Side};
 use super::{LinkError, Node, Work};
 
@@ -49,6 +51,7 @@ impl Node {
             self.end_from(one.0, one.1, true);
             return Err(LinkError::UnexpectedFrame);
         }
+        trace!("two pipes are joined");
         self.orphan(first);
         self.orphan(second);
         let (Some(mut p), Some(mut q)) = (self.remove_pipe(one.0), self.remove_pipe(two.0)) else {
@@ -156,6 +159,7 @@ impl Node {
                         .map(|pipe| &mut pipe.sides[place.1])
                     {
                         if fold.with == from {
+                            trace!("a half done fold is joined at its other end");
                             fold.with = to;
                         }
                     }

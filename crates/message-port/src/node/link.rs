@@ -6,6 +6,7 @@ use std::mem;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use tracing::trace;
 
 use super::numbered::Numbered;
 use super::out::Out;
@@ -314,6 +315,9 @@ impl Link {
     pub(super) fn send_end(&mut self, channel: u64, close: bool) {
         if let Some(wire) = self.wires.get_mut(&channel) {
             if wire.last == Last::No {
+                if wire.sending().is_some() {
+                    trace!("a long message is broken off by the end");
+                }
                 wire.last = Last::Ended;
                 wire.sent();
                 self.out.frame(&Frame::End(channel, close));
@@ -329,6 +333,7 @@ impl Link {
                 return;
             }
             if wire.sending().is_some() {
+                trace!("a marker waits for the rest of a long message");
                 wire.last = Last::Switches;
                 self.enqueue(channel);
             } else {

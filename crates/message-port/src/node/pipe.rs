@@ -12,6 +12,7 @@ use super::LinkId;
 use super::introduced::KnownKey;
 use super::wire::Proposal;
 use crate::MessagePort;
+use crate::port::Relayed;
 
 pub(super) type PipeId = u64;
 
@@ -91,7 +92,7 @@ pub(super) struct Local {
 /// A side that travels in a message which is queued here.
 pub(super) struct Travelling {
     pub(super) place: (PipeId, usize),
-    /// How many links it has passed since it was posted.
+    /// How many links it has passed since a user has moved it.
     pub(super) hops: u32,
     /// What is still to be acknowledged of the move that brought it.
     pub(super) adopt: Option<Adopt>,
@@ -237,6 +238,7 @@ pub(super) enum Item {
     Backlog {
         port: Box<MessagePort>,
         left: usize,
+        moved_by: MovedBy,
         unread: Option<Box<Unread>>,
     },
     /// The marker of a splice.
@@ -255,9 +257,22 @@ pub(super) struct Parcel {
     pub(super) from: Option<Address>,
 }
 
+/// Why a port moves: because a user has posted it, or a port that it travels in, or by itself, that
+/// is because it follows a port that moves.
+///
+/// A port that is moved by a user begins anew to count the links that it passes, and so do those
+/// that are in its queue then: they have landed before. Those that only follow it count on. So in a
+/// circle of ports that follow one another, which no user moves any more, the count comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MovedBy {
+    /// When as many ports as this had landed here.
+    User(u64),
+    Itself,
+}
+
 pub(super) enum Cargo {
     /// A port of this process.
-    Port(MessagePort),
+    Port(MessagePort, Option<Relayed>, MovedBy),
     /// A side of a pipe, by number.
     Side(u64),
 }
@@ -296,7 +311,11 @@ impl fmt::Debug for Pipe {
         for (side, place) in self.sides.iter().enumerate() {
             let flow = &self.flows[side];
             match place {
-                Side::Local(_) => f.write_str("local")?,
+                Side::Local(local) => {
+                    let (entangled, queued) = (local.port.is_entangled(), local.port.queued());
+                    let unread = local.unread.is_some();
+                    write!(f, "local({entangled}, {queued}, {unread})")?;
+                }
                 Side::Wire(at) => write!(f, "wire({at:?})")?,
                 Side::Switching(at) => write!(f, "switching({:?}, {:?})", at.input, at.output)?,
                 Side::Fold(fold) => write!(f, "fold({:?}, {})", fold.input, fold.marked)?,

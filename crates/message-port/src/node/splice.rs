@@ -28,6 +28,8 @@
 
 use std::mem;
 
+use tracing::trace;
+
 use super::join::MAX_FOLDS;
 use super::link::{Last, Link, Wire};
 use super::pipe::{Address, Item, Own, PipeId, Side, Switching};
@@ -99,6 +101,7 @@ impl Node {
             vec![(a, open), (b, wait)]
         };
         self.next_ticket += 1;
+        trace!(fold = own.fold, "a stub asks to be left out");
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.splicing().own = Some(own);
             pipe.splicing().asked = true;
@@ -146,6 +149,7 @@ impl Node {
                 // One of the two is about to be joined with another pipe: then it is looked at
                 // again. (Where a port was passed to and fro with a full queue, the markers of its
                 // splices wait for credit behind what is queued, so many folds stay half done.)
+                trace!("a fold waits: too many are half done");
                 if beyond > 0 {
                     self.wait(id, side, proposal);
                 } else {
@@ -183,11 +187,19 @@ impl Node {
             }
             // Who has allotted the channel goes first.
             let mine = |own: &Own| own.committed || link.is_mine(at.channel);
-            if splicing.own.as_ref().is_some_and(mine) {
+            if let Some(own) = splicing.own.as_ref().filter(|own| mine(own)) {
+                trace!(
+                    committed = own.committed,
+                    "a proposal waits for the own one"
+                );
                 return Ok(false);
             }
         }
-        Ok(pipe.steady(side) == Some(at))
+        let steady = pipe.steady(side) == Some(at);
+        if !steady {
+            trace!("a proposal waits until a switch is done");
+        }
+        Ok(steady)
     }
 
     fn wait(&mut self, id: PipeId, side: usize, proposal: Proposal) {
@@ -209,6 +221,7 @@ impl Node {
             return;
         };
         if self.direct_link((at.link, introduction)).is_none() {
+            trace!("a proposal is refused: there is no such link");
             self.send(at.link, &Frame::Abort(at.channel, ticket));
             return;
         }
@@ -235,6 +248,7 @@ impl Node {
             return;
         };
         if own.fold || own.ticket != ticket || own.committed {
+            trace!("a consent comes too late");
             return;
         }
         own.consents[side] = true;
@@ -267,6 +281,7 @@ impl Node {
         let direct = direct.filter(may);
         let opened = direct.and_then(|link| self.open_channel(link, (id, side), None));
         let Some(new) = opened else {
+            trace!("a splice is given up: the link is gone or full");
             self.send(at.link, &Frame::Abort(at.channel, ticket));
             self.work.push_back(Work::Consider(id));
             return Ok(());
@@ -296,6 +311,7 @@ impl Node {
         let mut wire = Wire::new(place.unwrap_or((0, 0)), &link.peer, window, None);
         let Some((id, side)) = place else {
             // The port has ended here, or the stub's link was lost.
+            trace!("a channel is attached that nobody awaits");
             wire.owner = None;
             link.wires.insert(at.channel, wire);
             link.send_end(at.channel, true);
@@ -309,6 +325,7 @@ impl Node {
         splicing.consented[side] = None;
         let marked = mem::take(&mut splicing.marked[side]);
         if let Some(old) = pipe.sides[side].output() {
+            trace!(marked, "a channel is attached");
             self.switch(id, side, old, at);
             if marked {
                 self.switch_input(id, side);
@@ -347,7 +364,9 @@ impl Node {
             .links
             .get_mut(&new.link)
             .and_then(|link| link.wires.get_mut(&new.channel));
-        for arrival in wire.map(Wire::take_held).unwrap_or_default() {
+        let held = wire.map(Wire::take_held).unwrap_or_default();
+        trace!(held = !held.is_empty(), "a side reads by its new channel");
+        for arrival in held {
             self.take_in(id, side, arrival);
         }
     }
@@ -398,8 +417,10 @@ impl Node {
         }
         if let Some(Proposal::Await { introduction, .. }) = splicing.consented[side] {
             splicing.marked[side] = true;
+            trace!("a marker comes before its channel");
             if self.direct_link((at.link, introduction)).is_none() {
                 // The new channel was lost before it came.
+                trace!("a marker comes for a link that is lost");
                 self.end_from(id, side, true);
             }
             return Ok(());
@@ -435,8 +456,10 @@ impl Node {
             return;
         };
         if own.fold || own.ticket != ticket {
+            trace!("a refusal comes too late");
             return;
         }
+        trace!(committed = own.committed, "a splice was refused");
         pipe.splicing().own = None;
         if let Some(other) = pipe.sides[1 - side].output() {
             self.send(other.link, &Frame::Withdraw(other.channel));
@@ -457,6 +480,7 @@ impl Node {
         if splicing.own.as_ref().is_none_or(|own| own.committed) {
             return;
         }
+        trace!(ends = gone.is_some(), "a stub takes its proposal back");
         splicing.own = None;
         let outputs = [pipe.sides[0].output(), pipe.sides[1].output()];
         for (side, at) in outputs.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Peers that lie or talk garbage, long and many messages, and the wire format under mutation.
 
 mod floods;
+mod lost;
 mod several;
 
 use std::collections::BTreeMap;

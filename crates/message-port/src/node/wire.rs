@@ -133,7 +133,7 @@ pub(super) struct Grant {
     pub(super) channel: u64,
     /// How many moves across links this end has made, with this one.
     pub(super) epoch: u32,
-    /// How many links the message has passed since it was posted, with this one.
+    /// How many links the port has passed since a user has moved it, with this one.
     pub(super) hops: u32,
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,

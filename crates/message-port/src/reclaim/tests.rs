@@ -1,12 +1,13 @@
 //! Nothing unreachable is kept, nothing reachable is freed, and no depth overflows the stack.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Barrier, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::thread;
 
 use super::lock;
 use crate::pair::Pair;
-use crate::{Event, Message, MessageChannel, MessagePort, Posted, TryRecvError};
+use crate::{EntangleError, Event, Message, MessageChannel, MessagePort, Posted, TryRecvError};
 
 /// splitmix64.
 struct Random(u64);
@@ -45,6 +46,7 @@ fn post(source: &MessagePort, port: MessagePort) -> Posted {
 #[derive(Default)]
 struct ModelEnd {
     held: bool,
+    detached: bool,
     partner: Option<usize>,
     pair: usize,
     queue: VecDeque<ModelEvent>,
@@ -81,11 +83,13 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.random.below(12) {
-            0 | 1 => self.create(),
-            2..=6 => self.post(),
-            7..=9 => self.receive(),
-            10 => self.drop_one(),
+        match self.random.below(16) {
+            0..=2 => self.create(),
+            3..=7 => self.post(),
+            8..=10 => self.receive(),
+            11 | 12 => self.read_and_put_back(),
+            13 => self.drop_one(),
+            14 => self.unlink(),
             _ => self.entangle(),
         }
         self.check();
@@ -114,6 +118,7 @@ impl World {
             let held = true;
             let end_of_model = ModelEnd {
                 held,
+                detached: false,
                 partner,
                 pair,
                 queue: VecDeque::new(),
@@ -127,7 +132,7 @@ impl World {
         let mut carried = Vec::new();
         for _ in 0..self.random.below(4) {
             let port = self.pick().unwrap();
-            if port != source && !carried.contains(&port) {
+            if port != source && !carried.contains(&port) && !self.model[&port].detached {
                 carried.push(port);
             }
         }
@@ -179,6 +184,52 @@ impl World {
         self.ports.insert(end, port);
     }
 
+    /// Takes events, ports and all, and puts them back.
+    fn read_and_put_back(&mut self) {
+        let Some(end) = self.pick() else { return };
+        let limit = self.random.below(4);
+        let port = self.ports.get_mut(&end).unwrap();
+        port.start();
+        let mut events = Vec::new();
+        while events.len() < limit {
+            match port.try_recv() {
+                Ok(event) => events.push(event),
+                Err(_) => break,
+            }
+        }
+        let queue = &self.model[&end].queue;
+        assert_eq!(events.len(), limit.min(queue.len()));
+        for (event, expected) in events.iter().zip(queue) {
+            match (event, expected) {
+                (Event::Message(message), ModelEvent::Message(number, ends)) => {
+                    assert_eq!(message.payload, number.to_be_bytes()[..]);
+                    assert_eq!(message.ports.len(), ends.len());
+                }
+                (Event::Close, ModelEvent::Close) => {}
+                (real, model) => panic!("received {real:?}, expected {model:?}"),
+            }
+        }
+        port.put_back(events);
+    }
+
+    /// Closes a port, or disentangles it.
+    fn unlink(&mut self) {
+        let Some(end) = self.pick() else { return };
+        let detach = self.random.below(2) == 0;
+        if detach {
+            self.ports[&end].close();
+        } else {
+            self.ports[&end].disentangle();
+        }
+        let model = self.model.get_mut(&end).unwrap();
+        model.detached |= detach;
+        if let Some(partner) = model.partner.take() {
+            let partner = self.model.get_mut(&partner).unwrap();
+            partner.partner = None;
+            partner.queue.push_back(ModelEvent::Close);
+        }
+    }
+
     fn drop_one(&mut self) {
         let Some(end) = self.pick() else { return };
         drop(self.ports.remove(&end));
@@ -195,11 +246,17 @@ impl World {
         }
         let mut first = self.ports.remove(&a).unwrap();
         let mut second = self.ports.remove(&b).unwrap();
-        MessagePort::entangle(&mut first, &mut second).unwrap();
+        let entangled = MessagePort::entangle(&mut first, &mut second);
         let pair = self.pairs.len();
         self.pairs.push(pair_of(&first));
         self.ports.insert(a, first);
         self.ports.insert(b, second);
+        if self.model[&a].detached || self.model[&b].detached {
+            assert_eq!(entangled, Err(EntangleError::Detached));
+            self.pairs.pop();
+            return;
+        }
+        entangled.unwrap();
         for (end, partner) in [(a, b), (b, a)] {
             let model = self.model.get_mut(&end).unwrap();
             model.pair = pair;
@@ -525,4 +582,24 @@ fn a_destructor_that_panics_leaves_no_port_behind() {
     let (c, mut c_out) = channel();
     drop(c);
     assert!(matches!(c_out.try_recv(), Ok(Event::Close)));
+}
+
+#[test]
+fn a_port_that_a_destructor_drops_is_closed_before_the_destructor_goes_on() {
+    // As one does that ends a thread: it drops the port, and waits for the thread to go.
+    struct Worker(Option<MessagePort>, MessagePort, Arc<AtomicBool>);
+    impl Drop for Worker {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let heard = matches!(self.1.try_recv(), Ok(Event::Close));
+            self.2.store(heard, Ordering::SeqCst);
+        }
+    }
+    let (near, far) = channel();
+    let heard = Arc::new(AtomicBool::new(false));
+    let worker = Worker(Some(near), far, Arc::clone(&heard));
+    let (a, b) = channel();
+    a.post_message(Message::default().with_attachment(worker));
+    drop(b);
+    assert!(heard.load(Ordering::SeqCst));
 }

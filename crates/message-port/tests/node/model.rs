@@ -167,6 +167,42 @@ impl Model {
         }
     }
 
+    /// The process in whose hands an end is, or somebody's queue there; none if nobody can get it.
+    pub(crate) fn holder(&self, end: End) -> Option<usize> {
+        let mut seen = BTreeSet::new();
+        let mut at = end;
+        while seen.insert(at) {
+            match self.ends[at].place {
+                Place::Held(process) => return Some(process),
+                Place::Queued(next) => at = next,
+                Place::Closed => return None,
+            }
+        }
+        None
+    }
+
+    /// Nothing moves, and all routes are direct: they lead through those only who have the ends.
+    pub(crate) fn routes_are_direct(&mut self) {
+        for pair in 0..self.ends.len() / 2 {
+            let ends = [2 * pair, 2 * pair + 1];
+            if let [Some(a), Some(b)] = ends.map(|end| self.holder(end)) {
+                for end in ends {
+                    self.ends[end].visited = [a, b].into();
+                }
+            }
+        }
+    }
+
+    /// How many routes may have an end in a process.
+    pub(crate) fn routes_at(&self, process: usize) -> usize {
+        let is_there = |pair: &usize| {
+            let ends = [2 * pair, 2 * pair + 1];
+            let at = ends.map(|end| self.holder(end));
+            at.contains(&Some(process)) && !at.contains(&None)
+        };
+        (0..self.ends.len() / 2).filter(is_there).count()
+    }
+
     /// Whether nobody will ever hold this end again: closed, or in a queue that nobody will read.
     pub(crate) fn is_lost(&self, end: End, seen: &mut BTreeSet<End>) -> bool {
         match self.ends[end].place {

@@ -7,7 +7,7 @@ use super::world::{Refuse, World};
 
 /// Processes in a line, and the two ends of the first port over each link.
 fn line(processes: usize) -> (World, Vec<(MessagePort, MessagePort)>) {
-    let mut world = World::new(processes, Limits::default(), Refuse::Never);
+    let mut world = World::new(vec![Limits::default(); processes], Refuse::Never);
     let mut ports = Vec::new();
     for b in 1..processes {
         world.connect(b - 1, b);
@@ -179,7 +179,7 @@ fn an_attachment_stays_in_its_process() {
 fn a_port_cut_by_a_message_over_the_limit_closes_at_both_ends() {
     let mut limits = Limits::default();
     limits.max_message = 10;
-    let mut world = World::new(2, limits, Refuse::Never);
+    let mut world = World::new(vec![limits; 2], Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut ports = std::mem::take(&mut world.first_ports);
@@ -200,7 +200,7 @@ fn a_port_cut_by_a_message_over_the_limit_closes_at_both_ends() {
 fn ports_beyond_the_quota_wait_until_others_are_received() {
     let mut limits = Limits::default();
     limits.queued_ports = 3;
-    let mut world = World::new(2, limits, Refuse::Never);
+    let mut world = World::new(vec![limits; 2], Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut ports = std::mem::take(&mut world.first_ports);
@@ -228,7 +228,7 @@ fn ports_beyond_the_quota_wait_until_others_are_received() {
 fn a_port_with_a_full_queue_may_be_passed_to_and_fro_without_being_read() {
     let mut limits = Limits::default();
     limits.window_messages = 2;
-    let mut world = World::new(2, limits, Refuse::Never);
+    let mut world = World::new(vec![limits; 2], Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut links = std::mem::take(&mut world.first_ports);
@@ -262,7 +262,7 @@ fn a_port_that_is_dropped_without_credit_frees_what_was_on_its_way_to_it() {
     let mut limits = Limits::default();
     limits.window_messages = 2;
     limits.queued_ports = 1;
-    let mut world = World::new(2, limits, Refuse::Never);
+    let mut world = World::new(vec![limits; 2], Refuse::Never);
     world.connect(0, 1);
     world.quiesce();
     let mut ports = std::mem::take(&mut world.first_ports);

@@ -1,6 +1,8 @@
 //! The simulated world: processes with a node each, streams between them, hosts that introduce.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -63,6 +65,8 @@ pub(crate) struct Stream {
     /// `pipes[i]` carries what end `i` writes.
     pub(crate) pipes: [Pipe; 2],
     pub(crate) open: bool,
+    /// Whether it came of an introduction.
+    introduced: bool,
     /// Whether the node at each end was told of it.
     told: [bool; 2],
     /// Whether it has come up for the node at each end.
@@ -80,10 +84,15 @@ pub(crate) struct Asked {
 
 pub(crate) struct World {
     pub(crate) nodes: Vec<Option<Node>>,
+    limits: Vec<Limits>,
+    /// Whether a node has had an input, or has called to be polled, since it was.
+    due: Vec<Arc<AtomicBool>>,
     pub(crate) streams: Vec<Stream>,
     by_link: BTreeMap<(usize, LinkId), (usize, usize)>,
     next_link: u64,
     pub(crate) asked: VecDeque<Asked>,
+    /// How often the same was asked for.
+    attempts: BTreeMap<(usize, LinkId, LinkId), u32>,
     /// What hosts will yet tell: process and input. They do so one by one, in any order.
     told_later: Vec<(usize, Input)>,
     /// Where introductions are refused, stubs stay.
@@ -103,15 +112,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(processes: usize, limits: Limits, refuse: Refuse) -> Self {
-        Self {
-            nodes: (0..processes)
-                .map(|_| Some(Node::new(limits, || {})))
-                .collect(),
+    /// A process for each limits.
+    pub(crate) fn new(limits: Vec<Limits>, refuse: Refuse) -> Self {
+        let mut world = Self {
+            nodes: limits.iter().map(|_| None).collect(),
+            due: limits.iter().map(|_| Arc::default()).collect(),
+            limits,
             streams: Vec::new(),
             by_link: BTreeMap::new(),
             next_link: 0,
             asked: VecDeque::new(),
+            attempts: BTreeMap::new(),
             told_later: Vec::new(),
             refuse,
             liar: None,
@@ -122,16 +133,51 @@ impl World {
             first_ports: Vec::new(),
             record: false,
             closed: Vec::new(),
-        }
+        };
+        (0..world.nodes.len()).for_each(|process| world.start(process));
+        world
     }
 
-    pub(crate) fn connect(&mut self, a: usize, b: usize) {
+    /// A trusted link.
+    pub(crate) fn connect(&mut self, a: usize, b: usize) -> usize {
         let initiator = |initiator| LinkKind::Trusted { initiator };
-        self.stream([(a, initiator(true)), (b, initiator(false))]);
+        let stream = self.stream([(a, initiator(true)), (b, initiator(false))], false);
+        let ends = self.streams[stream].ends;
+        let (now, later) = std::mem::take(&mut self.told_later)
+            .into_iter()
+            .partition(|(_, input)| matches!(input, Input::LinkOpened { link, .. } if ends.iter().any(|end| end.1 == *link)));
+        self.told_later = now;
         self.tell_all();
+        self.told_later = later;
+        stream
     }
 
-    fn stream(&mut self, ends: [(usize, LinkKind); 2]) {
+    /// A trusted link that is up; nothing else has moved but what the two have had to write.
+    pub(crate) fn connect_at_once(&mut self, a: usize, b: usize) -> [MessagePort; 2] {
+        let stream = self.connect(a, b);
+        for _ in 0..4 {
+            for (end, process) in [a, b].into_iter().enumerate() {
+                self.poll(process);
+                self.carry(stream, end, usize::MAX);
+            }
+        }
+        let mut port = |process| {
+            let is = |first: &(usize, usize, MessagePort)| (first.0, first.1) == (process, stream);
+            let at = self.first_ports.iter().position(is);
+            self.first_ports.swap_remove(at.expect("the link is up")).2
+        };
+        [port(a), port(b)]
+    }
+
+    /// The link between two processes that are both there, if they have one.
+    pub(crate) fn between(&self, a: usize, b: usize) -> Option<usize> {
+        self.streams.iter().position(|stream| {
+            let ends = stream.ends.map(|end| end.0);
+            stream.open && (ends == [a, b] || ends == [b, a])
+        })
+    }
+
+    fn stream(&mut self, ends: [(usize, LinkKind); 2], introduced: bool) -> usize {
         let number = self.streams.len();
         let names = ends.map(|(process, kind)| {
             let link = LinkId(self.next_link);
@@ -142,6 +188,7 @@ impl World {
             ends: names.map(|(process, link, _)| (process, link)),
             pipes: Default::default(),
             open: true,
+            introduced,
             told: [false; 2],
             up: [false; 2],
             said: Default::default(),
@@ -151,6 +198,7 @@ impl World {
             let opened = Input::LinkOpened { link, kind };
             self.told_later.push((process, opened));
         }
+        number
     }
 
     /// A host tells its node of a stream or a voucher, whichever `choice` says.
@@ -166,11 +214,14 @@ impl World {
         }
         let (process, input) = self.told_later.remove(at);
         if let Input::LinkOpened { link, .. } = &input {
-            let (stream, end) = self.by_link[&(process, *link)];
-            if !self.streams[stream].open {
-                return true;
-            }
+            let link = *link;
+            let (stream, end) = self.by_link[&(process, link)];
             self.streams[stream].told[end] = true;
+            self.input(process, input);
+            if !self.streams[stream].open {
+                self.input(process, Input::LinkLost { link });
+            }
+            return true;
         }
         self.input(process, input);
         true
@@ -183,23 +234,35 @@ impl World {
     /// Some time passes: who has not greeted by then is too late.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
-        for node in self.nodes.iter_mut().flatten() {
-            node.handle_timeout(self.now);
+        for (node, due) in self.nodes.iter_mut().zip(&self.due) {
+            if let Some(node) = node {
+                node.handle_timeout(self.now);
+                due.store(true, Relaxed);
+            }
         }
     }
 
     pub(crate) fn input(&mut self, process: usize, input: Input) {
         let now = self.now;
+        self.due[process].store(true, Relaxed);
         if let Some(node) = &mut self.nodes[process] {
             node.handle_input(now, input);
         }
     }
 
-    /// Takes all outputs of a node.
+    /// The processes whose nodes are to be polled.
+    pub(crate) fn ready_to_poll(&self) -> Vec<usize> {
+        let ready =
+            |process: &usize| self.nodes[*process].is_some() && self.due[*process].load(Relaxed);
+        (0..self.nodes.len()).filter(ready).collect()
+    }
+
+    /// Takes all outputs of a node that is to be polled. Whether it was.
     pub(crate) fn poll(&mut self, process: usize) -> bool {
-        let mut any = false;
+        if !self.due[process].swap(false, Relaxed) || self.nodes[process].is_none() {
+            return false;
+        }
         while let Some(output) = self.nodes[process].as_mut().and_then(Node::poll_output) {
-            any = true;
             match output {
                 Output::Write { link, bytes } => {
                     if let Some((stream, end)) = self.by_link.get(&(process, link)).copied() {
@@ -233,6 +296,7 @@ impl World {
                     self.cut(stream);
                 }
                 Output::Introduce { introduction, a, b } => {
+                    *self.attempts.entry((process, a, b)).or_default() += 1;
                     self.asked.push_back(Asked {
                         process,
                         introduction,
@@ -242,7 +306,7 @@ impl World {
                 }
             }
         }
-        any
+        true
     }
 
     fn say(&mut self, stream: usize, end: usize, process: usize, bytes: &[u8]) {
@@ -310,8 +374,37 @@ impl World {
         }
     }
 
+    /// Whether a node may relay for good, since introductions have failed too often.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.attempts.values().any(|attempts| *attempts >= 8)
+    }
+
+    /// Where there is something to carry: stream and end. Of slow links (those that were
+    /// introduced, or the others) nothing.
+    pub(crate) fn ready_to_carry(&self, slow: Option<bool>) -> Vec<(usize, usize)> {
+        let ready = |(at, stream): (usize, &Stream)| {
+            let fit = stream.open && slow != Some(stream.introduced);
+            let told = stream.told;
+            let bytes = [0, 1].map(|end: usize| !stream.pipes[end].bytes.is_empty());
+            (0..2)
+                .filter(move |end| fit && told[1 - end] && bytes[*end])
+                .map(move |end| (at, end))
+        };
+        self.streams.iter().enumerate().flat_map(ready).collect()
+    }
+
+    /// A new process in the place of one that was killed.
+    pub(crate) fn start(&mut self, process: usize) {
+        let due = Arc::new(AtomicBool::new(false));
+        self.due[process] = Arc::clone(&due);
+        let wake = move || due.store(true, Relaxed);
+        self.nodes[process] = Some(Node::new(self.limits[process], wake));
+    }
+
     pub(crate) fn kill(&mut self, process: usize) {
         self.nodes[process] = None;
+        self.asked.retain(|asked| asked.process != process);
+        self.told_later.retain(|(told, _)| *told != process);
         for stream in 0..self.streams.len() {
             if self.streams[stream].ends.iter().any(|end| end.0 == process) {
                 self.cut(stream);
@@ -371,12 +464,8 @@ impl World {
                 tokens: Some(tokens),
             },
         );
-        let between = |stream: &Stream| {
-            let ends = stream.ends.map(|end| end.0);
-            stream.open && (ends == [a, b] || ends == [b, a])
-        };
         // One link between two processes serves for all introductions.
-        match self.streams.iter().position(between) {
+        match self.between(a, b) {
             Some(number) => {
                 self.hosts.vouched += 1;
                 for (process, link) in self.streams[number].ends {
@@ -393,10 +482,24 @@ impl World {
                 } else {
                     introduced(tokens[1])
                 };
-                self.stream([(a, introduced(tokens[0])), (b, second)]);
+                self.stream([(a, introduced(tokens[0])), (b, second)], true);
             }
         }
         true
+    }
+
+    /// Carries and polls until nothing moves, and nobody waits for a greeting any more.
+    pub(crate) fn rest(&mut self) {
+        self.quiesce();
+        while self
+            .nodes
+            .iter()
+            .flatten()
+            .any(|node| node.poll_timeout().is_some())
+        {
+            self.wait(Duration::from_secs(11));
+            self.quiesce();
+        }
     }
 
     /// Carries and polls until nothing moves.

@@ -96,7 +96,7 @@ const BROKER: LinkId = LinkId(1);
 const PEER: LinkId = LinkId(2);
 const OTHER: LinkId = LinkId(3);
 
-fn introduction(number: u64) -> Introduction {
+pub(super) fn introduction(number: u64) -> Introduction {
     Introduction {
         introduction: number,
         initiator: false,
@@ -131,7 +131,7 @@ fn attach() -> Frame {
     Frame::Attach(0, 5, introduction(0).expect)
 }
 
-fn events(port: &mut MessagePort) -> Vec<Event> {
+pub(super) fn events(port: &mut MessagePort) -> Vec<Event> {
     port.start();
     std::iter::from_fn(|| port.try_recv().ok()).collect()
 }
@@ -203,7 +203,7 @@ fn a_peer_that_misnumbers_its_own_messages_on_a_direct_link_loses_it() {
 }
 
 /// A node with two links and a stub between them, whose direct link is there.
-fn stub() -> (Several, u64, u64) {
+pub(super) fn stub() -> (Several, u64, u64) {
     let mut several = Several::up(&[PEER, OTHER], Limits::default());
     several.say(PEER, &[message(0, 0, vec![grant(2)])]);
     let port = several.ports.get_mut(&PEER).expect("the link is up");
