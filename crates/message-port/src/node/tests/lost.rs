@@ -136,7 +136,7 @@ fn links_are_counted_anew_when_a_user_moves_a_port_and_not_when_it_only_follows(
 #[test]
 fn a_message_that_runs_after_its_own_target_ends_its_route() {
     // What is behind it does not pass either, be it a message or the marker of a splice.
-    for marker in [false, true] {
+    for (marker, ended) in [(false, false), (true, false), (false, true)] {
         let (mut several, granted, ticket) = stub(Limits::default());
         let endless = message(2, 0, vec![hopped(4, MAX_HOPS)]);
         let behind = if marker {
@@ -144,6 +144,8 @@ fn a_message_that_runs_after_its_own_target_ends_its_route() {
             several.say(OTHER, &[Frame::Consent(granted, ticket)]);
             assert_eq!(several.said(PEER), [Frame::Commit(2, ticket)]);
             Frame::Switched(2)
+        } else if ended {
+            Frame::End(2, true)
         } else {
             message(2, 1, vec![])
         };
