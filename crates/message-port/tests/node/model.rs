@@ -23,6 +23,8 @@ pub(crate) struct EndModel {
     pub(crate) heard_close: bool,
     /// Its holder has disentangled it, and goes on with what is in its queue.
     pub(crate) disentangled: bool,
+    /// What the same port was before it was entangled anew: it gets what that had in its queue first.
+    pub(crate) former: Option<End>,
     /// The processes that its route may lead through.
     pub(crate) visited: BTreeSet<usize>,
 }
@@ -48,6 +50,7 @@ impl Model {
                 received: 0,
                 heard_close: false,
                 disentangled: false,
+                former: None,
                 visited: [first, second].into(),
             });
         }
@@ -130,6 +133,31 @@ impl Model {
         Ok(())
     }
 
+    /// Two ports of a process are entangled with each other; whether each had a partner.
+    pub(crate) fn entangle(&mut self, process: usize, formers: [(End, bool); 2]) -> [End; 2] {
+        let ends = self.pair(process, process);
+        for (end, (former, had_partner)) in ends.into_iter().zip(formers) {
+            self.ends[end].former = Some(former);
+            self.ends[former].disentangled |= had_partner;
+            // Where the one goes, the other's queue goes.
+            self.ends[former].place = Place::Queued(end);
+        }
+        ends
+    }
+
+    /// What a port is and was, newest first.
+    pub(crate) fn identities(&self, end: End) -> Vec<End> {
+        std::iter::successors(Some(end), |end| self.ends[*end].former).collect()
+    }
+
+    /// Which of what a port was has a close in its queue that is due before all else: the oldest
+    /// one whose partner went before it was entangled anew. If none, it is what it is now.
+    pub(crate) fn whose_close(&self, end: End) -> End {
+        let due = |end: &&End| !self.ends[**end].heard_close && !self.ends[**end].disentangled;
+        let identities = self.identities(end);
+        identities.iter().rev().find(due).copied().unwrap_or(end)
+    }
+
     pub(crate) fn close(&mut self, end: End) {
         self.ends[end].place = Place::Closed;
     }
@@ -143,17 +171,22 @@ impl Model {
             if seen.insert(end) {
                 route.extend(self.ends[end].visited.iter().copied());
                 if let Place::Queued(at) = self.ends[end].place {
-                    todo.extend([at, Self::partner(at)]);
+                    // (What it was before has a queue too, which is read first.)
+                    let all = self.identities(at).into_iter();
+                    todo.extend(all.flat_map(|at| [at, Self::partner(at)]));
                 }
             }
         }
         route
     }
 
-    /// Whether a liar may have a hand in what this end gets.
+    /// Whether a liar may have a hand in what this end gets, or gets of what it was.
     pub(crate) fn is_lied_to(&self, end: End) -> bool {
-        self.liar
-            .is_some_and(|liar| self.route(end).contains(&liar))
+        let through = |liar| {
+            let mut identities = self.identities(end).into_iter();
+            identities.any(|end| self.route(end).contains(&liar))
+        };
+        self.liar.is_some_and(through)
     }
 
     /// A link between these processes is lost, or (if both are the same) a process.

@@ -81,6 +81,7 @@ impl Run {
             Op::Receive => self.receive_some(&mut random, tally)?,
             Op::Close => self.close(&mut random, tally),
             Op::Disentangle => self.disentangle(&mut random, tally),
+            Op::Entangle => self.entangle(&mut random),
             Op::Carry => self.carry(&mut random) || self.poll(&mut random),
             Op::Poll => self.poll(&mut random) || self.carry(&mut random),
             Op::Introduce => {
@@ -193,6 +194,26 @@ impl Run {
         port.disentangle();
         self.model.ends[*end].disentangled = true;
         tally.closes += 1;
+        true
+    }
+
+    fn entangle(&mut self, random: &mut Random) -> bool {
+        let Some(process) = self.holder(random) else {
+            return false;
+        };
+        let held = &mut self.held[process];
+        if held.len() < 4 {
+            return false;
+        }
+        let mut a = held.swap_remove(random.below(held.len()));
+        let mut b = held.swap_remove(random.below(held.len()));
+        let had_partner = [a.port.is_entangled(), b.port.is_entangled()];
+        if !a.port.is_entangled_with(&b.port) {
+            MessagePort::entangle(&mut a.port, &mut b.port).expect("neither is closed");
+            let formers = [(a.end, had_partner[0]), (b.end, had_partner[1])];
+            [a.end, b.end] = self.model.entangle(process, formers);
+        }
+        held.extend([a, b]);
         true
     }
 
@@ -324,13 +345,14 @@ impl Run {
             message = message.with_port(held.port.transfer().expect("not closed"));
         }
         match carrier.port.post_message(message) {
-            Posted::Queued => {
+            // (What is disentangled may not know it yet where it has moved to.)
+            Posted::Queued if !self.model.ends[carrier.end].disentangled => {
                 self.model.post(carrier.end, &ends);
                 tally.posted += 1;
                 tally.moved += ends.len() as u64;
             }
             // The ports go with the message.
-            Posted::NotEntangled | Posted::Doomed => {
+            Posted::Queued | Posted::NotEntangled | Posted::Doomed => {
                 for end in ends {
                     self.model.close(end);
                 }
@@ -351,6 +373,9 @@ impl Run {
         match held.port.try_recv() {
             Ok(Event::Message(message)) => {
                 let (from, sequence) = check_payload(&message.payload)?;
+                let sent_to = |end: &&End| Model::partner(**end) == from;
+                let end = self.model.identities(end).iter().find(sent_to).copied();
+                let end = end.unwrap_or(held.end);
                 let ends = self.model.receive(process, end, from, sequence)?;
                 tally.received += 1;
                 if ends.len() != message.ports.len() {
@@ -367,7 +392,7 @@ impl Run {
                 Ok(true)
             }
             Ok(Event::Close) => {
-                self.model.hear_close(end)?;
+                self.model.hear_close(self.model.whose_close(end))?;
                 Ok(true)
             }
             Err(TryRecvError::Closed) => {
