@@ -6,9 +6,9 @@ use std::slice;
 
 use super::several::{Several, events, introduction, stub};
 use super::{grant, message};
-use crate::node::wire::{Frame, Grant, MAX_HOPS};
+use crate::node::wire::{Frame, Grant, MAX_HOPS, Proposal};
 use crate::node::{Input, Limits, LinkId, LinkKind};
-use crate::{Event, Message, MessagePort};
+use crate::{Event, Message, MessageChannel, MessagePort};
 
 const BROKER: LinkId = LinkId(1);
 const PEER: LinkId = LinkId(2);
@@ -172,4 +172,79 @@ fn a_neighbour_whose_counterpart_refuses_is_free_for_another_proposal() {
     several.say(PEER, &[Frame::Abort(2, ticket)]);
     assert!(several.said(OTHER).contains(&Frame::Withdraw(granted)));
     assert_eq!(several.closed, BTreeMap::new());
+}
+
+#[test]
+fn a_consent_to_an_earlier_proposal_commits_nothing() {
+    let (mut several, granted, ticket) = stub(Limits::default());
+    let late = ticket + 100;
+    let mut said = several.say(PEER, &[Frame::Consent(2, late)]);
+    several.say(OTHER, &[Frame::Consent(granted, late)]);
+    said.extend(several.said(PEER));
+    let commits = |frame: &Frame| matches!(frame, Frame::Commit(..));
+    assert!(!said.iter().any(commits), "{said:?}");
+    several.say(PEER, &[Frame::Consent(2, ticket)]);
+    several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+    assert_eq!(several.said(PEER), [Frame::Commit(2, ticket)]);
+}
+
+#[test]
+fn a_stub_that_both_markers_have_left_on_one_side_outlives_the_link_there() {
+    let (mut several, granted, ticket) = stub(Limits::default());
+    several.say(PEER, &[Frame::Consent(2, ticket)]);
+    several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+    // One message more than the other one takes, and the marker behind them.
+    let mut frames: Vec<Frame> = (0..11).map(|n| message(2, n, vec![])).collect();
+    frames.push(Frame::Switched(2));
+    several.say(PEER, &frames);
+    let said = several.said(OTHER);
+    assert_eq!(said.len(), 10, "{said:?}");
+    several.say(OTHER, &[Frame::Switched(granted)]);
+    assert!(several.said(PEER).contains(&Frame::Switched(2)));
+    several.input(Input::LinkLost { link: PEER });
+    let said = several.say(OTHER, &[Frame::Credit(granted, 1000, 1)]);
+    let rest: Vec<&Frame> = said
+        .iter()
+        .filter(|frame| {
+            matches!(
+                frame,
+                Frame::Message(..) | Frame::End(..) | Frame::Switched(_)
+            )
+        })
+        .collect();
+    assert!(
+        matches!(rest[..], [Frame::Message(..), Frame::Switched(_)]),
+        "{rest:?}"
+    );
+    assert_eq!(several.node.census().ports, 1);
+}
+
+#[test]
+fn a_port_that_has_come_home_goes_on_counting_its_moves() {
+    let mut several = greeted(&[PEER]);
+    let (ours, theirs) = MessageChannel::new().into();
+    let send = |several: &mut Several, port: MessagePort| {
+        let port = port.transfer().expect("not closed");
+        several.ports[&PEER].post_message(Message::new("").with_port(port));
+        let said = several.said(PEER);
+        let granted = said.iter().find_map(|frame| match frame {
+            Frame::Message(0, head, _) => head.grants.first(),
+            _ => None,
+        });
+        granted.map(|grant| (grant.channel, grant.epoch))
+    };
+    assert_eq!(send(&mut several, theirs), Some((1, 1)));
+    let back = Grant {
+        epoch: 2,
+        ..grant(2)
+    };
+    several.say(PEER, &[Frame::Adopted(1, 1), message(0, 0, vec![back])]);
+    let port = several.ports.get_mut(&PEER).expect("it is up");
+    let home = one_message(port).ports.remove(0).receive();
+    let said = several.say(PEER, &[Frame::Propose(1, Proposal::Fold { other: 2 })]);
+    assert!(said.contains(&Frame::Switched(1)) && said.contains(&Frame::Switched(2)));
+    several.say(PEER, &[Frame::Switched(1), Frame::Switched(2)]);
+    assert_eq!(several.node.census().channels, 1, "the two are one");
+    assert_eq!(send(&mut several, home), Some((3, 3)));
+    assert!(ours.is_entangled());
 }

@@ -345,6 +345,7 @@ fn proofs_of_introductions_that_never_come_are_forgotten_oldest_first() {
     for token in 1000..2000 {
         several.say(PEER, &[Frame::Prove(Token(token))]);
     }
+    assert!(several.node.proofs.len() <= 64);
     several.say(PEER, &[Frame::Prove(introduction(1).expect)]);
     let token = introduction(1).show;
     several.input(Input::LinkVouched { link: PEER, token });
