@@ -44,7 +44,9 @@ fn adopt() -> Result<(), String> {
             &[],
         )?;
     }
-    Ok(())
+    // Its adapter too, with no more of tokio than it asks for itself.
+    let adapter = ["--package", "message-port", "--features", "tokio"];
+    cargo(&[&["check", "--locked"], &adapter[..]].concat(), &[])
 }
 
 /// Every interleaving of what the message ports synchronise by hand: some seconds, after a build

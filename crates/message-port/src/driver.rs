@@ -29,6 +29,33 @@
 //!
 //! What is posted while the future is busy with something else leaves in one write. The future
 //! polls only the links that something happened on; a link costs no task of its own.
+//!
+//! # Links that end
+//!
+//! A stream that ends, or fails, ends its link: what was read until then is delivered, then each
+//! port that led over it is closed. (If a write fails, the stream is still read to its end, or for
+//! a second: a peer that has gone may have said something before.) To go in good order, wait for
+//! [`Links::flushed`] and then drop the future, or [`close`](Links::close) the links. Over TCP a
+//! peer may still lose what it has not read if something that it has sent was not read here: there
+//! let it be the one to close.
+//!
+//! A stream that panics takes the future with it, and so all links of the node.
+//!
+//! # Direct links
+//!
+//! When a port goes from one peer to another, this node relays for it until the two have a link of
+//! their own, if they may. The function given to [`new`] is asked for one, with an
+//! [`Introduction`]. To grant it, the host
+//!
+//! 1. draws two tokens and [`arrange`](Introduction::arrange)s the introduction with them;
+//! 2. gives each of the two processes one end of a stream and its own token: in a message on the
+//!    first port of its link, say, with the name of a socket where the other one listens;
+//! 3. and each of them opens its end as [`LinkKind::Introduced`] with that token. One that listens
+//!    needs none: it opens whatever connects as [`LinkKind::Accepted`], which comes up only if an
+//!    introduction proves it.
+//!
+//! `examples/introduction.rs` does so between real processes. The function should hold no clone of
+//! the [`Links`], or the future never ends by itself.
 
 mod carry;
 mod stream;

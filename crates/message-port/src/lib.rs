@@ -32,7 +32,8 @@
 //! lock is held.
 //!
 //! Between processes a [`node::Node`] carries ports over any ordered stream of bytes, as a state
-//! machine without I/O; users still see [`MessagePort`]s only.
+//! machine without I/O, which the page of [`node`] shows in a loop; users still see
+//! [`MessagePort`]s only. The feature `tokio` adds `driver`, that loop over tokio's streams.
 //!
 //! What it does *not* do: serialize values (payloads are bytes), run an event loop, fire events,
 //! know of listeners or origins, bound a queue, or order what comes through different ports (HTML's

@@ -1,5 +1,53 @@
 //! Ports across processes: `Node`, a state machine without I/O, and what goes in and comes out.
 //!
+//! Two nodes, and a loop that carries their bytes; a host does the same with its sockets and its
+//! clock. (For tokio's streams there is `driver`, with the feature `tokio`.)
+//!
+//! ```
+//! use std::time::Instant;
+//! use message_port::node::{Input, Limits, LinkId, LinkKind, Node, Output};
+//! use message_port::{Event, Message, MessagePort};
+//!
+//! fn carry(nodes: &mut [Node; 2], ports: &mut Vec<MessagePort>) {
+//!     let now = Instant::now();
+//!     let mut quiet = 0;
+//!     while quiet < 2 {
+//!         nodes.reverse(); // each in turn
+//!         let [this, peer] = nodes;
+//!         quiet += 1;
+//!         while let Some(output) = this.poll_output() {
+//!             quiet = 0;
+//!             match output {
+//!                 Output::Write { link, bytes } => {
+//!                     this.handle_input(now, Input::Written { link, count: bytes.len() });
+//!                     peer.handle_input(now, Input::Received { link, bytes });
+//!                 }
+//!                 Output::LinkUp { port, .. } => ports.extend(port),
+//!                 Output::LinkClosed { error, .. } => panic!("{error}"), // close the stream
+//!                 Output::Introduce { introduction, .. } => { // there is no third node to introduce
+//!                     this.handle_input(now, Input::Introduction { introduction, tokens: None });
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! // Wherever a port is used: the function given to a node is to wake its loop.
+//! let mut nodes = [(); 2].map(|()| Node::new(Limits::default(), || ()));
+//! for (node, initiator) in nodes.iter_mut().zip([true, false]) {
+//!     let kind = LinkKind::Trusted { initiator };
+//!     node.handle_input(Instant::now(), Input::LinkOpened { link: LinkId(1), kind });
+//! }
+//! let mut ports = Vec::new();
+//! carry(&mut nodes, &mut ports);
+//! let [one, other] = &mut ports[..] else { panic!("each side of the link has a port") };
+//! one.post_message(Message::new("from node to node"));
+//! carry(&mut nodes, &mut Vec::new());
+//! other.start();
+//! let Ok(Event::Message(message)) = other.try_recv() else { panic!("nothing came") };
+//! assert_eq!(message.payload, "from node to node");
+//! ```
+//!
 //! # The words
 //!
 //! - A **link** is a stream of bytes to another node. Many ports share one. Each port that goes over
@@ -53,7 +101,9 @@
 //!
 //! A port that is closed, or lost with its node or a link, sends `End` on its channel, behind its
 //! last message; a stub passes it on; the partner's user gets his `close`. What was on its way in
-//! the other direction is dropped at once (`Stop` tells the senders).
+//! the other direction is dropped at once (`Stop` tells the senders). A message that cannot go on,
+//! since the next link does not take it, ends its route in the same way, and nothing passes that is
+//! queued behind it.
 //!
 //! # What holds
 //!
@@ -90,6 +140,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -238,6 +289,10 @@ pub enum Output {
 }
 
 /// How much a node takes from its peers. The defaults suit a browser.
+///
+/// A peer can make a node keep `window_bytes` and one message of `max_message` for each port, and
+/// twice as many ports as `channels`, half of them about to end. There is no bound for the sum: for
+/// peers that are not trusted with that much, set these lower.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -403,6 +458,10 @@ impl Node {
             Input::Written { link, count } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.out.written(count);
+                    if link.out.has_room(self.limits.link_buffer) {
+                        let stubs = mem::take(&mut link.asked_later).into_iter();
+                        self.work.extend(stubs.map(Work::Consider));
+                    }
                 }
             }
             Input::LinkLost { link } => self.lose(link),

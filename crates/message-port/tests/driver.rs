@@ -46,17 +46,22 @@ async fn connect(a: &Links, b: &Links) -> ((LinkId, MessagePort), (LinkId, Messa
     (first, (there.link, there.port.unwrap()))
 }
 
-async fn next(port: &mut MessagePort) -> Message {
+/// The next event; that it does not come, of a thing that has failed, is said by name.
+async fn event(port: &mut MessagePort) -> Option<Event> {
     port.start();
-    match port.recv().await {
+    let event = tokio::time::timeout(Duration::from_secs(60), port.recv());
+    event.await.expect("it hangs")
+}
+
+async fn next(port: &mut MessagePort) -> Message {
+    match event(port).await {
         Some(Event::Message(message)) => message,
         other => panic!("a message was due, not {other:?}"),
     }
 }
 
 async fn closed(port: &mut MessagePort) {
-    port.start();
-    let event = port.recv().await;
+    let event = event(port).await;
     assert!(matches!(event, Some(Event::Close)), "{event:?}");
 }
 

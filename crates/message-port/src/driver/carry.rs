@@ -19,6 +19,8 @@ use crate::node::{Input, LinkError, LinkId, Node, Output};
 
 /// How often the driver goes round before it lets other tasks run.
 const ROUNDS: usize = 32;
+/// How often it writes before it looks again for what else there is to do.
+const WRITES: usize = 4;
 /// How long a stream that takes no more may take to come to its end. (One whose peer has gone does
 /// so as soon as the last words of the peer are read.)
 const DRAIN: Duration = Duration::from_secs(1);
@@ -159,8 +161,11 @@ impl Driver {
     }
 
     /// Does what the node wants done, and writes as much as the streams take.
+    ///
+    /// Who takes all at once while somebody posts would keep this going for ever: what is left then
+    /// is in `writing`.
     fn write(&mut self) {
-        loop {
+        for _ in 0..WRITES {
             while let Some(output) = self.node.poll_output() {
                 self.output(output);
             }
@@ -281,7 +286,7 @@ impl Future for Driver {
         }
         for _ in 0..ROUNDS {
             let news = driver.shared.take(cx.waker(), &mut driver.due);
-            let idle = news.is_none() && driver.due.is_empty();
+            let idle = news.is_none() && driver.due.is_empty() && driver.writing.is_empty();
             for command in news.into_iter().flatten() {
                 driver.command(command);
             }

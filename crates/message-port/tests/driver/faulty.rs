@@ -20,6 +20,9 @@ pub(crate) struct Faults {
     pub(crate) fail_writes: bool,
     /// Every read panics.
     pub(crate) panic: bool,
+    /// Every other read and write is put off, as when a task has had its share: it wakes at once.
+    pub(crate) put_off: bool,
+    was_put_off: [bool; 2],
     /// How many bytes a read gives at most.
     pub(crate) most: Option<usize>,
     /// After so many bytes more, what comes is this.
@@ -82,6 +85,17 @@ impl Faulty {
         Poll::Ready(())
     }
 
+    /// Pending, and woken already, every other time of those of `what`.
+    fn put_off(&self, cx: &Context<'_>, what: usize) -> Poll<()> {
+        let mut faults = self.control.faults();
+        faults.was_put_off[what] = faults.put_off && !faults.was_put_off[what];
+        if faults.was_put_off[what] {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
     fn broken(&self) -> io::Result<()> {
         match self.control.faults().fail_writes {
             true => Err(io::ErrorKind::BrokenPipe.into()),
@@ -102,6 +116,7 @@ impl AsyncRead for Faulty {
         };
         assert!(!panics, "this stream panics, as it was told to");
         std::task::ready!(self.hold(cx, |faults| faults.hold_reads));
+        std::task::ready!(self.put_off(cx, 0));
         match cut {
             Some((0, Cut::End)) => return Poll::Ready(Ok(())),
             Some((0, Cut::Error)) => {
@@ -133,6 +148,7 @@ impl AsyncWrite for Faulty {
     ) -> Poll<io::Result<usize>> {
         self.broken()?;
         std::task::ready!(self.hold(cx, |faults| faults.hold_writes));
+        std::task::ready!(self.put_off(cx, 1));
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 

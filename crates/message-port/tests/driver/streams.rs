@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -129,6 +129,20 @@ async fn a_stream_that_gives_a_byte_at_a_time_is_understood() {
     }
     for number in 0..200_u8 {
         assert_eq!(next(&mut here).await.payload[..], [number; 40]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_puts_off_what_it_is_asked_is_asked_again() {
+    let (a, b) = (node(), node());
+    let control = Control::default();
+    control.set(|faults| faults.put_off = true);
+    let ((_, mut here), (_, mut there)) = connect_by(&control, &a, &b).await;
+    for number in 0..50_u8 {
+        there.post_message(Message::new(vec![number]));
+        assert_eq!(next(&mut here).await.payload[..], [number]);
+        here.post_message(Message::new(vec![number]));
+        assert_eq!(next(&mut there).await.payload[..], [number]);
     }
 }
 
@@ -264,15 +278,17 @@ struct Flood {
     most: usize,
 }
 
+/// `MPrt`, the version, and a `Hello` of the responder whose limits are all this, in LEB128.
+fn greeting<const N: usize>(limit: [u8; N]) -> Vec<u8> {
+    let hello = [&[0, 0][..], &limit.repeat(5)].concat();
+    let length = u32::try_from(hello.len()).unwrap().to_be_bytes();
+    [b"MPrt\0\x01", &length[..], &hello].concat()
+}
+
 impl Flood {
-    /// `MPrt`, the version, and a `Hello` of the responder: its limits, in LEB128.
     fn new(most: usize) -> Self {
-        let mut greeting = b"MPrt\0\x01".to_vec();
-        let fields = [0, 0, 127, 127, 127, 127, 127];
-        greeting.extend(7_u32.to_be_bytes());
-        greeting.extend(fields);
         Self {
-            greeting,
+            greeting: greeting([127]),
             wakes: false,
             reads: Arc::default(),
             most,
@@ -379,6 +395,84 @@ async fn a_flood_takes_no_more_of_each_turn_the_longer_it_lasts() {
         assert!((1..=200).contains(&turn), "{turn} reads in one turn");
         a.close(flooding.link);
         assert_eq!(flooding.ended.await, LinkError::Lost);
+    })
+    .await;
+}
+
+/// A peer that has greeted, and that something more is posted to whenever it takes something.
+struct Insatiable {
+    greeting: Vec<u8>,
+    port: Arc<Mutex<Option<MessagePort>>>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Insatiable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.greeting.is_empty() {
+            return Poll::Pending;
+        }
+        buffer.put_slice(&std::mem::take(&mut self.greeting));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Insatiable {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // (Without an end, this would not come to one if the driver did not.)
+        if self.writes.fetch_add(1, Ordering::Relaxed) < 100_000 {
+            if let Some(port) = &*self.port.lock().unwrap() {
+                port.post_message(Message::new("more"));
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_all_there_ever_is_leaves_others_their_turn() {
+    in_turn(async {
+        let (a, b) = (node(), node());
+        let ((_, here), (_, mut there)) = connect(&a, &b).await;
+        let stream = Insatiable {
+            greeting: greeting([0xff, 0xff, 0xff, 0x7f]),
+            port: Arc::default(),
+            writes: Arc::default(),
+        };
+        let (port, writes) = (Arc::clone(&stream.port), Arc::clone(&stream.writes));
+        let opened = a.open(stream, INITIATOR).await.unwrap();
+        opened
+            .port
+            .as_ref()
+            .unwrap()
+            .post_message(Message::new("first"));
+        *port.lock().unwrap() = opened.port;
+        one_turn().await;
+        let before = writes.load(Ordering::Relaxed);
+        one_turn().await;
+        let turn = writes.load(Ordering::Relaxed) - before;
+        assert!((1..=200).contains(&turn), "{turn} writes in one turn");
+        for number in 0..50_u8 {
+            here.post_message(Message::new(vec![number]));
+            assert_eq!(next(&mut there).await.payload[..], [number]);
+        }
+        let all = writes.load(Ordering::Relaxed);
+        assert!(all < 100_000, "nobody else spoke before the end");
     })
     .await;
 }
