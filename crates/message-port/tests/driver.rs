@@ -5,6 +5,8 @@
 
 #[path = "driver/faulty.rs"]
 mod faulty;
+#[path = "driver/floods.rs"]
+mod floods;
 #[path = "driver/hosts.rs"]
 mod hosts;
 #[path = "driver/streams.rs"]
