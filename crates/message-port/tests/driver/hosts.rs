@@ -161,3 +161,51 @@ async fn ports_are_posted_from_many_threads_at_once() {
         thread.join().unwrap();
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_last_words_of_a_peer_that_goes_are_heard_by_one_that_is_speaking() {
+    use std::os::unix::net::UnixStream as StdStream;
+    use tokio::net::UnixStream;
+
+    /// Runs in a runtime of its own, as in a process of its own.
+    fn run<T>(stream: StdStream, play: impl AsyncFnOnce(Links, UnixStream) -> T) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            stream.set_nonblocking(true).unwrap();
+            play(node(), UnixStream::from_std(stream).unwrap()).await
+        })
+    }
+
+    for round in 0..200 {
+        let (ours, theirs) = StdStream::pair().unwrap();
+        let goes = std::thread::spawn(move || {
+            run(theirs, async |links, stream| {
+                let opened = links.open(stream, RESPONDER).await.unwrap();
+                let mut port = opened.port.unwrap();
+                next(&mut port).await;
+                port.post_message(Message::new("last words"));
+                links.flushed().await;
+                links.close(opened.link);
+                opened.ended.await;
+            });
+        });
+        run(ours, async |links, stream| {
+            let mut port = links.open(stream, INITIATOR).await.unwrap().port.unwrap();
+            port.start();
+            loop {
+                // A write will fail at some time, before or after the last words are read.
+                port.post_message(Message::new("a question"));
+                tokio::task::yield_now().await;
+                match port.try_recv() {
+                    Ok(Event::Message(message)) => break assert_eq!(message.payload, "last words"),
+                    Ok(Event::Close) => panic!("round {round}: closed before the last words"),
+                    Err(_) => {}
+                }
+            }
+            closed(&mut port).await;
+        });
+        goes.join().unwrap();
+    }
+}
