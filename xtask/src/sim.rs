@@ -21,6 +21,8 @@ pub(crate) struct Sim {
 enum What {
     /// Ports across processes.
     Ports,
+    /// Damaged streams between two nodes with ports.
+    Streams,
     /// The registry, beside a reference model of the specification.
     Registry,
 }
@@ -29,9 +31,13 @@ impl Sim {
     pub(crate) fn run(&self) -> Result<(), String> {
         let (steps, seed) = (self.steps.to_string(), self.seed.to_string());
         match self.what {
-            What::Ports => {
+            What::Ports | What::Streams => {
+                let which = match self.what {
+                    What::Streams => "mutate",
+                    _ => "simulate",
+                };
                 let arguments = ["run", "--release", "--locked", "-p", "message-port"];
-                let example = ["--example", "simulate", "--", &steps, &seed];
+                let example = ["--example", which, "--", &steps, &seed];
                 cargo(&[&arguments[..], &example[..]].concat(), &[])
             }
             What::Registry => {

@@ -3,6 +3,7 @@
 //! Each seed from `SEED` on is a run of 2,000 steps; a failure is shrunk and printed.
 
 #[path = "../tests/node/coverage.rs"]
+#[expect(dead_code, reason = "the test asks it for single states")]
 mod coverage;
 #[path = "../tests/node/model.rs"]
 mod model;

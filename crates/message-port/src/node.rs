@@ -101,7 +101,9 @@
 //!
 //! A port that is closed, or lost with its node or a link, sends `End` on its channel, behind its
 //! last message; a stub passes it on; the partner's user gets his `close`. What was on its way in
-//! the other direction is dropped at once (`Stop` tells the senders).
+//! the other direction is dropped at once (`Stop` tells the senders). A message that cannot go on,
+//! since the next link does not take it, ends its route in the same way, and nothing passes that is
+//! queued behind it.
 //!
 //! # What holds
 //!
@@ -138,6 +140,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -286,6 +289,10 @@ pub enum Output {
 }
 
 /// How much a node takes from its peers. The defaults suit a browser.
+///
+/// A peer can make a node keep `window_bytes` and one message of `max_message` for each port, and
+/// twice as many ports as `channels`, half of them about to end. There is no bound for the sum: for
+/// peers that are not trusted with that much, set these lower.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -453,6 +460,10 @@ impl Node {
             Input::Written { link, count } => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.out.written(count);
+                    if link.out.has_room(self.limits.link_buffer) {
+                        let stubs = mem::take(&mut link.asked_later).into_iter();
+                        self.work.extend(stubs.map(Work::Consider));
+                    }
                 }
             }
             Input::LinkLost { link } => self.lose(link),

@@ -40,7 +40,8 @@ impl MessagePort {
     }
 
     /// Waits for the next event; `None` if none will come any more. Dropping the future before
-    /// its end loses nothing.
+    /// its end loses nothing. It never yields while there is something: a task whose events come
+    /// as fast as it handles them has to let others run by itself.
     pub async fn recv(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }

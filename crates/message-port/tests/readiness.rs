@@ -1,8 +1,13 @@
 //! When a receiver is told that there is something: wakers, callbacks, blocking.
 
+#[path = "readiness/callbacks.rs"]
+mod callbacks;
+#[path = "readiness/panics.rs"]
+mod panics;
+
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -102,92 +107,6 @@ fn closing_ones_own_port_ends_a_pending_receive() {
 }
 
 #[test]
-fn a_transfer_forgets_the_former_owners_waker_and_callback() {
-    let (a, mut b) = channel();
-    b.start();
-    let (woken, waker) = counter();
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert!(poll(&mut b, &waker).is_pending());
-    let mut b = b.transfer().unwrap().receive();
-    assert_eq!(Arc::strong_count(&called), 1);
-    a.post_message(Message::default());
-    b.start();
-    assert_eq!((woken.now(), called.now()), (0, 0));
-    assert!(b.try_recv().is_ok());
-}
-
-#[test]
-fn the_callback_comes_once_for_each_time_that_nothing_was_found() {
-    let (a, mut b) = channel();
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    a.post_message(Message::default());
-    assert_eq!(called.now(), 0, "the queue is disabled");
-    b.start();
-    assert_eq!(called.now(), 1);
-    a.post_message(Message::default());
-    assert_eq!(called.now(), 1, "nobody has looked yet");
-    assert!(b.try_recv().is_ok());
-    a.post_message(Message::default());
-    assert_eq!(called.now(), 1, "the receiver has not come to the end");
-    while b.try_recv().is_ok() {}
-    a.post_message(Message::default());
-    assert_eq!(called.now(), 2);
-    b.clear_on_ready();
-    while b.try_recv().is_ok() {}
-    a.post_message(Message::default());
-    assert_eq!(called.now(), 2);
-}
-
-#[test]
-fn a_callback_that_is_set_late_is_called_at_once() {
-    let (a, mut b) = channel();
-    b.start();
-    a.post_message(Message::default());
-    a.post_message(Message::default());
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert_eq!(called.now(), 1);
-    // The second message is in the receiver's own part of the queue by now.
-    assert!(b.try_recv().is_ok());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert_eq!(called.now(), 2);
-}
-
-#[test]
-fn a_callback_that_is_set_on_a_port_at_its_end_is_called_at_once() {
-    let (_a, mut b) = channel();
-    b.close();
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert_eq!(called.now(), 1);
-    assert_eq!(b.try_recv().unwrap_err(), TryRecvError::Closed);
-}
-
-#[test]
-fn a_callback_that_is_set_on_a_closed_port_waits_for_start_if_something_is_queued() {
-    let (a, mut b) = channel();
-    a.post_message(Message::default());
-    a.close();
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert_eq!(
-        called.now(),
-        0,
-        "the queue is disabled, and the close lies behind a message"
-    );
-    b.start();
-    assert_eq!(called.now(), 1);
-}
-
-#[test]
 fn a_disabled_queue_that_moved_wakes_at_start() {
     let (a, mut b) = channel();
     b.start();
@@ -228,19 +147,20 @@ fn a_close_behind_a_message_of_a_disabled_queue_wakes_nobody() {
 }
 
 #[test]
-fn the_close_of_a_former_partner_counts_though_the_queue_is_disabled() {
-    let (a, mut b) = channel();
-    a.close();
-    let mut c = MessagePort::new();
-    MessagePort::entangle(&mut b, &mut c).unwrap();
-    c.post_message(Message::default());
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert_eq!(called.now(), 1);
-    assert!(b.has_pending_activity(false));
-    assert!(matches!(b.try_recv(), Ok(Event::Close)));
-    assert!(!b.has_pending_activity(false), "the message has to wait");
+fn a_port_that_is_lost_in_queues_wakes_its_partner() {
+    let (mut a, b) = channel();
+    let (carrier, inner) = channel();
+    let (outer_carrier, outer) = channel();
+    carrier.post_message(Message::default().with_port(b.transfer().unwrap()));
+    outer_carrier.post_message(Message::default().with_port(inner.transfer().unwrap()));
+    let (woken, waker) = counter();
+    assert!(poll(&mut a, &waker).is_pending());
+    drop(outer);
+    assert_eq!(woken.now(), 1);
+    assert!(matches!(
+        poll(&mut a, &waker),
+        Poll::Ready(Some(Event::Close))
+    ));
 }
 
 #[test]
@@ -253,109 +173,6 @@ fn both_former_partners_are_woken_by_a_new_entanglement() {
     MessagePort::entangle(&mut a, &mut b).unwrap();
     assert_eq!(woken.now(), 2);
     assert!(poll(&mut a_old, &waker).is_ready() && poll(&mut b_old, &waker).is_ready());
-}
-
-#[test]
-fn wakers_and_callbacks_live_through_entangle() {
-    let (_a, mut b) = channel();
-    b.start();
-    let (woken, waker) = counter();
-    assert!(poll(&mut b, &waker).is_pending());
-    let mut c = MessagePort::new();
-    MessagePort::entangle(&mut b, &mut c).unwrap();
-    c.post_message(Message::default());
-    assert_eq!(woken.now(), 1);
-}
-
-#[test]
-fn a_callback_may_use_any_port_since_no_lock_is_held() {
-    let (a, mut b) = channel();
-    let (c, mut d) = channel();
-    b.start();
-    d.start();
-    // Shared with the test, since a callback must not own its own pair.
-    let a = Arc::new(Mutex::new(a));
-    let c = Arc::new(c);
-    let (a_weak, c_weak) = (Arc::downgrade(&a), Arc::downgrade(&c));
-    b.on_ready(move || {
-        let (a, c) = (a_weak.upgrade().unwrap(), c_weak.upgrade().unwrap());
-        c.post_message(Message::new("from the callback"));
-        if let Ok(a) = a.try_lock() {
-            a.post_message(Message::new("to the port that calls"));
-        }
-        let (_x, y) = channel();
-        c.post_message(Message::default().with_port(y.transfer().unwrap()));
-    });
-    let (other, carried) = channel();
-    let carrying = Message::default().with_port(carried.transfer().unwrap());
-    a.lock().unwrap().post_message(carrying);
-    assert!(d.try_recv().is_ok() && d.try_recv().is_ok());
-    assert!(other.is_entangled());
-}
-
-#[test]
-fn a_panic_in_a_callback_leaves_the_port_usable() {
-    let (a, mut b) = channel();
-    b.start();
-    b.on_ready(|| panic!("from the callback"));
-    let posted = thread::spawn(move || {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            a.post_message(Message::new("arrives"));
-        }));
-        (a, caught.is_err())
-    });
-    let (a, panicked) = posted.join().unwrap();
-    assert!(panicked);
-    assert!(b.try_recv().is_ok());
-    a.post_message(Message::new("too"));
-    assert!(b.try_recv().is_ok());
-}
-
-fn panics(action: impl FnOnce()) -> bool {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(action)).is_err()
-}
-
-#[test]
-fn a_panic_in_the_others_callback_does_not_keep_ones_own_receiver_waiting() {
-    let (mut a, mut b) = channel();
-    b.on_ready(|| panic!("from the callback"));
-    let (woken, waker) = counter();
-    assert!(poll(&mut a, &waker).is_pending());
-    assert!(panics(|| a.close()));
-    assert_eq!(woken.now(), 1);
-    assert!(matches!(poll(&mut a, &waker), Poll::Ready(None)));
-}
-
-#[test]
-fn a_panic_in_one_former_partners_callback_does_not_keep_the_other_waiting() {
-    let (mut a, mut a_old) = channel();
-    let (mut b, mut b_old) = channel();
-    a_old.on_ready(|| panic!("from the callback"));
-    let (woken, waker) = counter();
-    assert!(poll(&mut b_old, &waker).is_pending());
-    assert!(panics(|| MessagePort::entangle(&mut a, &mut b).unwrap()));
-    assert!(a.is_entangled_with(&b));
-    assert_eq!(woken.now(), 1);
-}
-
-#[test]
-fn a_panic_in_a_waker_does_not_keep_the_callback_from_being_called() {
-    struct Panics;
-    impl Wake for Panics {
-        fn wake(self: Arc<Self>) {
-            panic!("from the waker");
-        }
-    }
-    let (a, mut b) = channel();
-    b.start();
-    let called = Arc::new(Count::default());
-    let count = Arc::clone(&called);
-    b.on_ready(move || count.wake_by_ref());
-    assert!(poll(&mut b, &Waker::from(Arc::new(Panics))).is_pending());
-    assert!(panics(|| {
-        a.post_message(Message::default());
-    }));
-    assert_eq!(called.now(), 1);
 }
 
 #[test]

@@ -62,6 +62,9 @@ pub enum LinkError {
     /// The peer has opened more channels, which it has not ended, than this node permits.
     #[error("too many channels")]
     TooManyChannels,
+    /// The peer has made more introductions, which it has not taken back, than a link may have.
+    #[error("too many introductions")]
+    TooManyIntroductions,
     /// More ports wait in queues, for somebody to receive them, than this node permits a link.
     #[error("too many ports wait in queues")]
     TooManyQueuedPorts,

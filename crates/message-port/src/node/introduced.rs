@@ -106,7 +106,10 @@ impl Node {
         let Some(link) = self.links.get_mut(&via) else {
             return Ok(());
         };
-        if link.known >= MAX_INTRODUCTIONS || self.known.contains_key(&key) {
+        if link.known >= MAX_INTRODUCTIONS {
+            return Err(LinkError::TooManyIntroductions);
+        }
+        if self.known.contains_key(&key) {
             return Err(LinkError::UnexpectedFrame);
         }
         if let Some(at) = self.failed.iter().position(|token| *token == said.show) {

@@ -1,6 +1,6 @@
 //! A link: its greeting, its channels, and what waits to be written on it, port by port in turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::mem;
 use std::time::Instant;
@@ -47,6 +47,8 @@ pub(super) struct Link {
     /// with many ports might wait for ever.
     pub(super) starved: VecDeque<u64>,
     pub(super) woken: Option<u64>,
+    /// The stubs that ask the peer to be left out once there is room to write.
+    pub(super) asked_later: BTreeSet<PipeId>,
     /// How many channels this side, and the other one, has allotted that are not over.
     pub(super) mine: u64,
     pub(super) theirs: u64,
@@ -160,6 +162,7 @@ impl Link {
             ring: VecDeque::new(),
             starved: VecDeque::new(),
             woken: None,
+            asked_later: BTreeSet::new(),
             mine: 0,
             theirs: 0,
         }

@@ -75,6 +75,16 @@ impl Node {
         if engaged || pipe.flows.iter().any(ending) {
             return;
         }
+        // One neighbour may make this stub take back what it has asked, again and again. What the
+        // other is told meanwhile must not pile up, so it is asked when it has read.
+        for at in [a, b] {
+            if let Some(link) = self.links.get_mut(&at.link) {
+                if !link.out.has_room(self.limits.link_buffer) {
+                    link.asked_later.insert(id);
+                    return;
+                }
+            }
+        }
         let ticket = self.next_ticket;
         let mut own = Own {
             fold: a.link == b.link,

@@ -1,6 +1,7 @@
 //! Peers that lie or talk garbage, long and many messages, and the wire format under mutation.
 
 mod floods;
+mod limits;
 mod lost;
 mod several;
 

@@ -32,8 +32,8 @@
 //! | 19 | Stop | channel |
 //! | 20 | IntroductionGone | number, as the writer has given it |
 //!
-//! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed (32
-//! bits), sequence of the first event that it will receive, and of the first that it will send,
+//! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed since a
+//! user has moved it (32 bits), sequence of the first event that it will receive, and of the first that it will send,
 //! whether it has heard that it has no partner (flag).
 //!
 //! The side that has opened the link allots even channels, the other one odd, each in order without

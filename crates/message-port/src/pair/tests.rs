@@ -57,15 +57,37 @@ fn the_memory_of_a_short_queue_is_kept() {
 /// Code of a caller: looks whether some pairs are locked when it runs, or is dropped.
 struct Caller {
     pairs: Vec<Weak<Pair>>,
-    runs: Arc<AtomicUsize>,
+    runs: Arc<Runs>,
+}
+
+/// How often code of a caller ran, and how often it found a pair locked.
+#[derive(Default)]
+struct Runs {
+    all: AtomicUsize,
+    under_lock: AtomicUsize,
 }
 
 impl Caller {
     fn look(&self) {
+        self.runs.all.fetch_add(1, Ordering::SeqCst);
         for pair in self.pairs.iter().filter_map(Weak::upgrade) {
-            assert!(pair.state.try_lock().is_ok(), "it runs under the lock");
+            let locked = pair.state.try_lock().is_err();
+            self.runs
+                .under_lock
+                .fetch_add(locked.into(), Ordering::SeqCst);
         }
-        self.runs.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Runs {
+    /// How often since this was last asked.
+    fn take(&self) -> usize {
+        assert_eq!(
+            self.under_lock.load(Ordering::SeqCst),
+            0,
+            "it ran under the lock"
+        );
+        self.all.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -85,7 +107,7 @@ impl Drop for Caller {
 struct Scene {
     near: MessagePort,
     far: MessagePort,
-    runs: Arc<AtomicUsize>,
+    runs: Arc<Runs>,
 }
 
 impl Scene {
@@ -125,7 +147,7 @@ impl Scene {
 
     /// How often code of the caller ran since this was last asked.
     fn ran(&self) -> usize {
-        self.runs.swap(0, Ordering::SeqCst)
+        self.runs.take()
     }
 }
 
@@ -205,7 +227,7 @@ fn a_transfer_drops_the_listeners_with_no_lock_held() {
     scene.listen();
     scene.wait();
     let transferred = scene.far.transfer().unwrap();
-    assert_eq!(scene.runs.load(Ordering::SeqCst), 2);
+    assert_eq!(scene.runs.take(), 2);
     drop(transferred);
 }
 
@@ -217,11 +239,7 @@ fn messages_are_dropped_with_no_lock_held() {
     scene.near.post_message(scene.carried());
     assert_eq!(scene.ran(), 1, "there is no target any more");
     drop(scene.far);
-    assert_eq!(
-        scene.runs.load(Ordering::SeqCst),
-        1,
-        "the queue goes with its port"
-    );
+    assert_eq!(scene.runs.take(), 1, "the queue goes with its port");
 }
 
 #[test]
@@ -229,7 +247,7 @@ fn a_doomed_message_is_dropped_with_no_lock_held() {
     let scene = Scene::new();
     let message = scene.carried().with_port(scene.far.transfer().unwrap());
     scene.near.post_message(message);
-    assert_eq!(scene.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(scene.runs.take(), 1);
 }
 
 #[test]
@@ -239,13 +257,9 @@ fn a_dropped_port_drops_its_listeners_and_tells_the_other_with_no_lock_held() {
     scene.wait();
     let Scene { near, far, runs } = scene;
     drop(near);
-    assert_eq!(
-        runs.swap(0, Ordering::SeqCst),
-        3,
-        "woken, the waker dropped, called"
-    );
+    assert_eq!(runs.take(), 3, "woken, the waker dropped, called");
     drop(far);
-    assert_eq!(runs.swap(0, Ordering::SeqCst), 1, "the callback dropped");
+    assert_eq!(runs.take(), 1, "the callback dropped");
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(crate) struct Setting {
     /// Of how many messages one carries ports.
     pub(crate) ports_one_in: usize,
     pub(crate) faults: bool,
+    /// Whether links come and go all the time.
+    pub(crate) churn: bool,
     /// Whether ports may be posted into queues that travel in their own.
     pub(crate) circles: bool,
     /// Of each process.
@@ -129,6 +131,8 @@ fn setting(random: &mut Random) -> Setting {
     }
     let mut limits = Limits::default();
     limits.hello_timeout = Duration::from_secs(10);
+    // More than is ever unread, unless it is to be narrow.
+    limits.window_bytes = 1 << 30;
     narrow(&mut limits, random);
     if random.one_in(8) {
         limits.channels = 3 + random.below(20) as u64;
@@ -152,6 +156,7 @@ fn setting(random: &mut Random) -> Setting {
         slow: random.one_in(2).then(|| random.one_in(2)),
         ports_one_in: 1 + random.below(3),
         faults: random.one_in(2),
+        churn: random.one_in(3),
         circles: random.one_in(5),
         limits,
     }
@@ -168,6 +173,11 @@ fn narrow(limits: &mut Limits, random: &mut Random) {
 
 fn step(random: &mut Random, setting: &Setting) -> Step {
     let op = match random.below(1000) {
+        _ if setting.churn && random.one_in(30) => match random.below(4) {
+            0 => Op::CutLink,
+            1 => Op::Introduce,
+            _ => Op::Link,
+        },
         0..40 => Op::Pair,
         40..260 => Op::Post,
         260..460 => Op::Receive,

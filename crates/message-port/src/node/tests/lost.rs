@@ -136,7 +136,7 @@ fn links_are_counted_anew_when_a_user_moves_a_port_and_not_when_it_only_follows(
 fn a_message_that_runs_after_its_own_target_ends_its_route() {
     // What is behind it does not pass either, be it a message or the marker of a splice.
     for marker in [false, true] {
-        let (mut several, granted, ticket) = stub();
+        let (mut several, granted, ticket) = stub(Limits::default());
         let endless = message(2, 0, vec![hopped(4, MAX_HOPS)]);
         let behind = if marker {
             several.say(PEER, &[Frame::Consent(2, ticket)]);

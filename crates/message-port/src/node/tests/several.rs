@@ -203,8 +203,8 @@ fn a_peer_that_misnumbers_its_own_messages_on_a_direct_link_loses_it() {
 }
 
 /// A node with two links and a stub between them, whose direct link is there.
-pub(super) fn stub() -> (Several, u64, u64) {
-    let mut several = Several::up(&[PEER, OTHER], Limits::default());
+pub(super) fn stub(limits: Limits) -> (Several, u64, u64) {
+    let mut several = Several::up(&[PEER, OTHER], limits);
     several.say(PEER, &[message(0, 0, vec![grant(2)])]);
     let port = several.ports.get_mut(&PEER).expect("the link is up");
     let [Event::Message(message)] = &mut events(port)[..] else {
@@ -245,7 +245,7 @@ fn a_neighbour_that_attaches_before_it_is_told_costs_its_route_and_not_a_link() 
     // The peer should open the channel, once it is told. It has not even consented; the other one
     // has, has seen a channel attached with the right ticket, and has switched.
     for withdrawn in [false, true] {
-        let (mut several, granted, ticket) = stub();
+        let (mut several, granted, ticket) = stub(Limits::default());
         several.say(OTHER, &[Frame::Consent(granted, ticket)]);
         if withdrawn {
             several.say(PEER, &[Frame::Abort(2, ticket)]);
@@ -295,7 +295,7 @@ fn pipes_that_do_not_belong_together_are_ended_and_not_joined() {
 
 #[test]
 fn introductions_that_one_side_always_denies_do_not_cost_the_other_its_link() {
-    let (mut several, _, ticket) = stub();
+    let (mut several, _, ticket) = stub(Limits::default());
     // This one knows nothing of a direct link that was there a moment ago.
     several.say(PEER, &[Frame::Abort(2, ticket)]);
     let said = several.said(OTHER);
