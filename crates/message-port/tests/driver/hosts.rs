@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -62,6 +63,31 @@ async fn an_introduction_that_is_dropped_is_refused() {
     let (mut one, mut other, _firsts) = apart(&hub).await;
     speak(&mut one, &mut other).await;
     assert_eq!(hub.census().await.unwrap().stubs, 1);
+}
+
+#[tokio::test]
+async fn refused_introductions_leave_room_for_others() {
+    // More than a node keeps in mind for one peer at a time.
+    const PAIRS: usize = 4_200;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let hub = node_with(Limits::default(), move |introduction| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        drop(introduction);
+    });
+    let (left, right) = (node(), node());
+    let ((_, to_left), (_, mut left_port)) = connect(&hub, &left).await;
+    let mut kept = Vec::new();
+    for _ in 0..PAIRS {
+        let ((_, to_right), right_port) = connect(&hub, &right).await;
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        to_left.post_message(Message::new("").with_port(port1.transfer().unwrap()));
+        to_right.post_message(Message::new("").with_port(port2.transfer().unwrap()));
+        kept.push((to_right, right_port, next(&mut left_port).await));
+    }
+    hub.flushed().await;
+    assert!(hub.census().await.is_some());
+    assert_eq!(asked.load(Ordering::Relaxed), PAIRS);
 }
 
 #[tokio::test]

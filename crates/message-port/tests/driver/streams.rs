@@ -48,10 +48,25 @@ async fn a_stream_that_takes_no_more_and_never_ends_is_given_up() {
     let (a, b) = (node(), node());
     let control = Control::default();
     let ((_, mut here), _there) = connect_by(&control, &a, &b).await;
+    a.flushed().await;
     control.set(|faults| faults.fail_writes = true);
-    here.post_message(Message::new("to nobody"));
+    for _ in 0..5 {
+        here.post_message(Message::new("to nobody"));
+        a.flushed().await;
+    }
     closed(&mut here).await;
     assert_eq!(a.census().await.unwrap().links, 0);
+    assert_eq!(control.faults().failed, 1, "it was asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_takes_no_byte_is_given_up() {
+    let (a, b) = (node(), node());
+    let control = Control::default();
+    let ((_, mut here), _there) = connect_by(&control, &a, &b).await;
+    control.set(|faults| faults.take_nothing = true);
+    here.post_message(Message::new("to nobody"));
+    closed(&mut here).await;
 }
 
 #[tokio::test]
