@@ -11,7 +11,7 @@ use message_port::node::Limits;
 use message_port::{Event, Message, MessageChannel, MessagePort};
 use tokio::io::duplex;
 
-use super::{INITIATOR, RESPONDER, closed, connect, next, node, node_with};
+use super::{INITIATOR, RESPONDER, closed, connect, event, next, node, node_with};
 
 /// A hub with two nodes, and a pair of ports whose ends are at either of them. The first ports of
 /// the links come last.
@@ -185,6 +185,33 @@ async fn ports_are_posted_from_many_threads_at_once() {
     }
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn drivers_on_several_threads_miss_no_wake() {
+    let (a, b) = (node(), node());
+    let ((_, here), (_, mut there)) = connect(&a, &b).await;
+    let mut games = Vec::new();
+    for _ in 0..3 {
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        here.post_message(Message::new("").with_port(port2.transfer().unwrap()));
+        let mut far = next(&mut there).await.ports.remove(0).receive();
+        games.push(tokio::spawn(async move {
+            while let Some(Event::Message(message)) = event(&mut far).await {
+                far.post_message(message);
+            }
+        }));
+        games.push(tokio::spawn(async move {
+            let mut near = port1;
+            for number in 0..1_000_u32 {
+                near.post_message(Message::new(number.to_be_bytes().to_vec()));
+                assert_eq!(next(&mut near).await.payload, number.to_be_bytes()[..]);
+            }
+        }));
+    }
+    for game in games {
+        game.await.unwrap();
     }
 }
 
