@@ -60,6 +60,33 @@ async fn a_stream_that_takes_no_more_and_never_ends_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_one_link_is_not_that_of_another() {
+    let (a, b) = (node(), node());
+    let control = Control::default();
+    let ((_, mut here), (_, there)) = connect_by(&control, &a, &b).await;
+    let (silent, _other) = duplex(1024);
+    let silent = a.open(silent, INITIATOR);
+    assert_eq!(a.census().await.unwrap().links, 2);
+    let opened = tokio::time::Instant::now();
+    tokio::time::advance(Duration::from_millis(9_500)).await;
+    control.set(|faults| {
+        faults.hold_reads = true;
+        faults.fail_writes = true;
+    });
+    there.post_message(Message::new("in time"));
+    here.post_message(Message::new("to nobody"));
+    a.flushed().await;
+    // The silent one is given up first, and the other is still read to its end then.
+    assert!(silent.await.is_err());
+    assert_eq!(opened.elapsed().as_secs(), 10);
+    assert!(opened.elapsed() < Duration::from_millis(10_400));
+    control.set(|faults| faults.hold_reads = false);
+    assert_eq!(next(&mut here).await.payload, "in time");
+    closed(&mut here).await;
+    assert!(opened.elapsed() < Duration::from_secs(11));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_takes_no_byte_is_given_up() {
     let (a, b) = (node(), node());
     let control = Control::default();
