@@ -291,6 +291,14 @@ impl MessagePort {
         self.inbox.len() + self.end.queued_events()
     }
 
+    /// Whether the last event that is queued is a close.
+    #[cfg(not(message_port_loom))]
+    pub(crate) fn ends_with_close(&mut self) -> bool {
+        let received = self.inbox.events().and_then(|events| events.back());
+        let received = received.is_some_and(|event| event.message().is_none());
+        self.end.ends_with_close().unwrap_or(received)
+    }
+
     #[inline]
     pub(crate) fn end_and_inbox(&mut self) -> (&EndRef, &mut Inbox) {
         (&self.end, &mut self.inbox)

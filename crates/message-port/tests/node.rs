@@ -46,6 +46,7 @@ const STATES: &[&str] = &[
     "a marker comes before its channel",
     "a marker waits for the rest of a long message",
     "a message waits until the peer takes ports again",
+    "a port is cut: its message is over the limits",
     "a port moves with a backlog, both: false",
     "a port moves with a backlog, both: true",
     "a port moves, far: elsewhere, again: false, agreed: false",

@@ -274,10 +274,16 @@ impl Node {
     /// be it the marker of a splice: there would be a gap before it.
     fn cut_at(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
         self.discard(Item::Message(parcel));
-        if let Some(pipe) = self.pipes.get_mut(&id) {
-            let behind = std::mem::take(&mut pipe.flows[entry].queue);
-            behind.into_iter().for_each(|item| self.discard(item));
-        }
+        let Some(pipe) = self.pipes.get_mut(&id) else {
+            return;
+        };
+        let behind = std::mem::take(&mut pipe.flows[entry].queue);
+        let (ends, behind): (Vec<_>, Vec<_>) = behind
+            .into_iter()
+            .partition(|item| matches!(item, Item::End { .. }));
+        // If it has ended already, that is next.
+        pipe.flows[entry].queue.extend(ends);
+        behind.into_iter().for_each(|item| self.discard(item));
         self.end_from(id, entry, true);
     }
 

@@ -144,7 +144,7 @@ impl Node {
         // Its partner, if it has one, is in somebody's hands here: this is the node's end now.
         let id = self.next_pipe;
         self.next_pipe += 1;
-        let quiet = !port.is_entangled() && port.queued() == 0;
+        let quiet = !port.is_entangled() && !port.ends_with_close();
         let local = self.settle_in(port, id, 0);
         let mut pipe = Pipe::new([local, Side::Gone]);
         pipe.quiet[0] = quiet;

@@ -51,7 +51,8 @@ pub(super) struct Pipe {
     pub(super) flows: [Flow; 2],
     /// How many moves across links the end beyond each side has made, as far as known here.
     pub(super) epochs: [u32; 2],
-    /// Whether the end beyond each side is gone and the other one has heard its `close`.
+    /// Whether the end beyond each side is gone, and the other one gets no `close` for that, since it
+    /// has begun it, or has heard its `close`.
     pub(super) quiet: [bool; 2],
     pub(super) splicing: Option<Box<Splicing>>,
 }

@@ -4,6 +4,7 @@ mod floods;
 mod limits;
 mod lost;
 mod several;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

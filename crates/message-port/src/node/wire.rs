@@ -33,8 +33,8 @@
 //! | 20 | IntroductionGone | number, as the writer has given it |
 //!
 //! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed since a
-//! user has moved it (32 bits), sequence of the first event that it will receive, and of the first that it will send,
-//! whether it has heard that it has no partner (flag).
+//! user has moved it (32 bits), sequence of the first event that it will receive, and of the first
+//! that it will send, whether it has heard that it has no partner (flag).
 //!
 //! The side that has opened the link allots even channels, the other one odd, each in order without
 //! a gap; on a trusted link channel 0 is there from the start.
@@ -138,8 +138,8 @@ pub(super) struct Grant {
     /// The sequence number of the first event that the port will receive, and send.
     pub(super) incoming: u64,
     pub(super) outgoing: u64,
-    /// The port has no partner, and has heard so: it fires no `close` again, even if this link is
-    /// lost.
+    /// The port has no partner, since it has ended that itself or has heard its `close`: it fires none
+    /// when its queue has come, nor if this link is lost before.
     pub(super) quiet: bool,
 }
 

@@ -63,6 +63,15 @@ impl EndRef {
         let own = state.own(self.side);
         own.queue.len() + usize::from(own.closing)
     }
+
+    /// Whether the last event that is queued is a close; none if nothing is.
+    #[cfg(not(message_port_loom))]
+    pub(crate) fn ends_with_close(&self) -> Option<bool> {
+        let mut state = self.lock();
+        let own = state.own(self.side);
+        let last = own.queue.last().map(|event| event.message().is_none());
+        if own.closing { Some(true) } else { last }
+    }
 }
 
 #[cfg(test)]

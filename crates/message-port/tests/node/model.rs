@@ -21,6 +21,8 @@ pub(crate) struct EndModel {
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) heard_close: bool,
+    /// Its holder has disentangled it, and goes on with what is in its queue.
+    pub(crate) disentangled: bool,
     /// The processes that its route may lead through.
     pub(crate) visited: BTreeSet<usize>,
 }
@@ -45,6 +47,7 @@ impl Model {
                 sent: 0,
                 received: 0,
                 heard_close: false,
+                disentangled: false,
                 visited: [first, second].into(),
             });
         }
@@ -107,6 +110,9 @@ impl Model {
         let partner = Self::partner(end);
         if self.ends[end].heard_close {
             return Err(format!("end {end} heard its close twice"));
+        }
+        if self.ends[end].disentangled {
+            return Err(format!("end {end} heard a close that it has begun itself"));
         }
         self.ends[end].heard_close = true;
         if self.tainted.contains(&(end / 2)) {
@@ -198,13 +204,17 @@ impl Model {
         let is_there = |pair: &usize| {
             let ends = [2 * pair, 2 * pair + 1];
             let at = ends.map(|end| self.holder(end));
-            at.contains(&Some(process)) && !at.contains(&None)
+            let cut = ends.iter().any(|end| self.ends[*end].disentangled);
+            at.contains(&Some(process)) && !at.contains(&None) && !cut
         };
         (0..self.ends.len() / 2).filter(is_there).count()
     }
 
-    /// Whether nobody will ever hold this end again: closed, or in a queue that nobody will read.
+    /// Whether nobody will ever post to this end's partner again: disentangled, closed, or in a queue that nobody will read.
     pub(crate) fn is_lost(&self, end: End, seen: &mut BTreeSet<End>) -> bool {
+        if self.ends[end].disentangled {
+            return true;
+        }
         match self.ends[end].place {
             Place::Held(_) => false,
             Place::Closed => true,

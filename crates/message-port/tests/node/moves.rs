@@ -320,3 +320,43 @@ fn a_port_that_has_heard_its_close_hears_no_second_one_when_its_move_is_cut_off(
     let mut port = take(b, "a port").expect("it has come");
     assert!(matches!(port.try_recv(), Err(TryRecvError::Closed)));
 }
+
+#[test]
+fn a_port_that_its_holder_has_disentangled_hears_no_close_when_its_move_is_cut_off() {
+    let (mut world, mut links) = line(2);
+    let (a, b) = &mut links[0];
+    let (partner, port) = MessageChannel::new().into();
+    partner.post_message(Message::new("queued"));
+    port.disentangle();
+    send(a, port);
+    // The message comes and what was queued, and nothing after it.
+    world.poll(0);
+    let first = world.streams[0].pipes[0].bytes.len();
+    assert!(world.carry(0, 0, first - END));
+    world.cut(0);
+    world.quiesce();
+    let mut port = take(b, "a port").expect("it has come");
+    take(&mut port, "queued");
+    assert!(matches!(port.try_recv(), Err(TryRecvError::Closed)));
+}
+
+#[test]
+fn a_port_whose_partner_has_closed_hears_one_close_when_its_move_is_cut_off() {
+    for cut in [false, true] {
+        let (mut world, mut links) = line(2);
+        let (a, b) = &mut links[0];
+        let (partner, port) = MessageChannel::new().into();
+        partner.post_message(Message::new("queued"));
+        drop(partner);
+        send(a, port);
+        world.poll(0);
+        let first = world.streams[0].pipes[0].bytes.len();
+        assert!(world.carry(0, 0, if cut { first - END } else { first }));
+        world.cut(0);
+        world.quiesce();
+        let mut port = take(b, "a port").expect("it has come");
+        take(&mut port, "queued");
+        assert!(matches!(port.try_recv(), Ok(Event::Close)), "{cut}");
+        assert!(matches!(port.try_recv(), Err(TryRecvError::Closed)));
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct Run {
     ports_one_in: usize,
     /// Which links are slow: those that came by introductions, or the others.
     slow: Option<bool>,
+    /// The longest message that all processes take.
+    longest: Option<u64>,
     small_quota: bool,
     small_channels: bool,
 }
@@ -42,6 +44,7 @@ impl Run {
             ports_one_in: setting.ports_one_in,
             slow: setting.slow,
             wide: all(|limits| limits.window_messages > 1000),
+            longest: setting.limits.iter().map(|limits| limits.max_message).min(),
             small_quota: !all(|limits| limits.queued_ports > 1000),
             small_channels: !all(|limits| limits.channels > 1000),
         };
@@ -77,6 +80,7 @@ impl Run {
             Op::Post => self.post(&mut random, tally),
             Op::Receive => self.receive_some(&mut random, tally)?,
             Op::Close => self.close(&mut random, tally),
+            Op::Disentangle => self.disentangle(&mut random, tally),
             Op::Carry => self.carry(&mut random) || self.poll(&mut random),
             Op::Poll => self.poll(&mut random) || self.carry(&mut random),
             Op::Introduce => {
@@ -176,6 +180,22 @@ impl Run {
         true
     }
 
+    fn disentangle(&mut self, random: &mut Random, tally: &mut Tally) -> bool {
+        let Some(process) = self.holder(random) else {
+            return false;
+        };
+        let held = &mut self.held[process];
+        let which = random.below(held.len());
+        let Held { end, port } = &held[which];
+        if held.len() <= 1 || !port.is_entangled() {
+            return false;
+        }
+        port.disentangle();
+        self.model.ends[*end].disentangled = true;
+        tally.closes += 1;
+        true
+    }
+
     fn carry(&mut self, random: &mut Random) -> bool {
         // What overtakes what on the way shows where some links are slow.
         let slow = self.slow.filter(|_| !random.one_in(8));
@@ -265,7 +285,8 @@ impl Run {
             }
         }
         let carrier = self.held[process].swap_remove(which);
-        let over = self.model.ends[carrier.end].heard_close;
+        let own = &self.model.ends[carrier.end];
+        let over = own.heard_close || own.disentangled;
         if over && self.held[process].len() > 1 && random.one_in(2) {
             // It is of no more use.
             self.model.close(carrier.end);
@@ -294,6 +315,10 @@ impl Run {
             _ => random.below(60),
         };
         let sequence = self.model.ends[carrier.end].sent;
+        if self.longest < Some((HEAD + length) as u64) {
+            // Who does not take it cuts the port, at both ends.
+            self.model.tainted.insert(carrier.end / 2);
+        }
         let mut message = Message::new(payload(carrier.end, sequence, length));
         for held in ports {
             message = message.with_port(held.port.transfer().expect("not closed"));
@@ -346,7 +371,8 @@ impl Run {
                 Ok(true)
             }
             Err(TryRecvError::Closed) => {
-                if !self.model.ends[end].heard_close {
+                let own = &self.model.ends[end];
+                if !own.heard_close && !own.disentangled {
                     return Err(format!("end {end} is at its end without a close"));
                 }
                 Ok(false)
@@ -477,7 +503,10 @@ impl Run {
         let partner = Model::partner(end);
         let (own, other) = (&self.model.ends[end], &self.model.ends[partner]);
         let tainted = self.model.tainted.contains(&(end / 2));
-        let lives = matches!(other.place, Place::Held(_));
+        if own.disentangled {
+            return Ok(());
+        }
+        let lives = matches!(other.place, Place::Held(_)) && !other.disentangled;
         if lives && own.heard_close != other.heard_close {
             return Err(format!(
                 "only one of the ends {end} and {partner} heard a close"
@@ -503,8 +532,11 @@ impl Run {
     }
 }
 
+/// The length of what a payload begins with: who has sent it, and its number.
+const HEAD: usize = 16;
+
 fn payload(from: End, sequence: u64, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + length);
+    let mut bytes = Vec::with_capacity(HEAD + length);
     bytes.extend((from as u64).to_be_bytes());
     bytes.extend(sequence.to_be_bytes());
     bytes.extend((0..length).map(|at| (at as u64 ^ sequence) as u8));
@@ -519,7 +551,7 @@ fn check_payload(bytes: &[u8]) -> Result<(End, u64), String> {
         bytes.map(u64::from_be_bytes).ok_or("a short message")
     };
     let (from, sequence) = (number(0)?, number(8)?);
-    let intact = bytes[16..]
+    let intact = bytes[HEAD..]
         .iter()
         .enumerate()
         .all(|(at, byte)| *byte == (at as u64 ^ sequence) as u8);

@@ -23,6 +23,7 @@ pub(crate) enum Op {
     Post,
     Receive,
     Close,
+    Disentangle,
     Carry,
     Poll,
     Introduce,
@@ -144,6 +145,14 @@ fn setting(random: &mut Random) -> Setting {
     if random.one_in(3) {
         limits.iter_mut().for_each(|own| narrow(own, random));
     }
+    if random.one_in(6) {
+        // Some messages are too long for some, and cut their ports.
+        for own in &mut limits {
+            if random.one_in(2) {
+                own.max_message = 4_000 + random.below(10_000) as u64;
+            }
+        }
+    }
     Setting {
         processes,
         links,
@@ -181,7 +190,8 @@ fn step(random: &mut Random, setting: &Setting) -> Step {
         0..40 => Op::Pair,
         40..260 => Op::Post,
         260..460 => Op::Receive,
-        460..480 => Op::Close,
+        460..478 => Op::Close,
+        478..480 => Op::Disentangle,
         480..740 => Op::Carry,
         740..920 => Op::Poll,
         920..960 => Op::Introduce,

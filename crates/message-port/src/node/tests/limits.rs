@@ -1,13 +1,14 @@
 //! Numbers at their ends, channels that are over, and what one peer can make a node say to another.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use bytes::Bytes;
 
 use super::several::{Several, events, introduction, stub};
 use super::{bytes_of, grant, message};
-use crate::node::wire::{Frame, Grant, Introduction, Proposal};
-use crate::node::{Input, Limits, LinkError, LinkId, LinkKind, Output};
+use crate::node::wire::{Frame, Grant, Proposal};
+use crate::node::{Input, Limits, LinkError, LinkId, Output};
 use crate::{Event, Message};
 
 const BROKER: LinkId = LinkId(1);
@@ -170,7 +171,7 @@ fn a_channel_that_is_over_takes_nothing_but_late_credit() {
         Frame::Withdraw(2),
     ] {
         let mut several = over();
-        several.say(PEER, &[frame.clone()]);
+        several.say(PEER, slice::from_ref(&frame));
         let error = LinkError::UnknownPort(2);
         assert_eq!(several.closed, BTreeMap::from([(PEER, error)]), "{frame:?}");
     }
@@ -203,32 +204,8 @@ fn after_a_marker_nothing_comes_but_credit() {
         Frame::Withdraw(2),
     ] {
         let mut several = half_over();
-        several.say(PEER, &[frame.clone()]);
+        several.say(PEER, slice::from_ref(&frame));
         let error = LinkError::UnexpectedFrame;
         assert_eq!(several.closed, BTreeMap::from([(PEER, error)]), "{frame:?}");
-    }
-}
-
-#[test]
-fn a_token_opens_one_link() {
-    let Introduction { show, expect, .. } = introduction(0);
-    for second in [LinkKind::Accepted, LinkKind::Introduced { token: show }] {
-        let mut several = Several::up(&[BROKER], Limits::default());
-        several.say(BROKER, &[Frame::Introduction(introduction(0))]);
-        let kind = LinkKind::Introduced { token: show };
-        several.open(PEER, kind, Some(expect));
-        assert_eq!(several.said(BROKER), [Frame::IntroductionUp(0)]);
-        // The same again.
-        several.open(OTHER, second, Some(expect));
-        assert_eq!(several.said(BROKER), []);
-        assert_eq!(several.said(OTHER), [], "it is not even greeted");
-        let late = several
-            .node
-            .poll_timeout()
-            .expect("it has to be introduced");
-        several.node.handle_timeout(late);
-        several.poll();
-        assert!(matches!(several.closed[&OTHER], LinkError::HelloTimeout(_)));
-        assert_eq!(several.closed.len(), 1);
     }
 }

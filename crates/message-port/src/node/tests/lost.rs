@@ -2,6 +2,7 @@
 //! another.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::several::{Several, events, introduction, stub};
 use super::{grant, message};
@@ -47,9 +48,9 @@ fn an_introducer_hears_of_a_voucher_whose_link_is_gone() {
         several.input(Input::LinkLost { link });
         if early {
             several.input(Input::LinkVouched { link, token });
-            assert_eq!(several.say(BROKER, &[announced.clone()]), down);
+            assert_eq!(several.say(BROKER, slice::from_ref(&announced)), down);
         } else {
-            assert_eq!(several.say(BROKER, &[announced.clone()]), []);
+            assert_eq!(several.say(BROKER, slice::from_ref(&announced)), []);
             several.input(Input::LinkVouched { link, token });
             assert_eq!(several.said(BROKER), down);
         }
@@ -135,7 +136,7 @@ fn links_are_counted_anew_when_a_user_moves_a_port_and_not_when_it_only_follows(
 #[test]
 fn a_message_that_runs_after_its_own_target_ends_its_route() {
     // What is behind it does not pass either, be it a message or the marker of a splice.
-    for marker in [false, true] {
+    for (marker, ended) in [(false, false), (true, false), (false, true)] {
         let (mut several, granted, ticket) = stub(Limits::default());
         let endless = message(2, 0, vec![hopped(4, MAX_HOPS)]);
         let behind = if marker {
@@ -143,6 +144,8 @@ fn a_message_that_runs_after_its_own_target_ends_its_route() {
             several.say(OTHER, &[Frame::Consent(granted, ticket)]);
             assert_eq!(several.said(PEER), [Frame::Commit(2, ticket)]);
             Frame::Switched(2)
+        } else if ended {
+            Frame::End(2, true)
         } else {
             message(2, 1, vec![])
         };
@@ -160,4 +163,13 @@ fn a_message_that_runs_after_its_own_target_ends_its_route() {
         assert_eq!(said, [Frame::End(granted, true)]);
         assert_eq!(several.closed, BTreeMap::new());
     }
+}
+
+#[test]
+fn a_neighbour_whose_counterpart_refuses_is_free_for_another_proposal() {
+    let (mut several, granted, ticket) = stub(Limits::default());
+    several.say(OTHER, &[Frame::Consent(granted, ticket)]);
+    several.say(PEER, &[Frame::Abort(2, ticket)]);
+    assert!(several.said(OTHER).contains(&Frame::Withdraw(granted)));
+    assert_eq!(several.closed, BTreeMap::new());
 }

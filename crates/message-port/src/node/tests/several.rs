@@ -107,7 +107,7 @@ pub(super) fn introduction(number: u64) -> Introduction {
 
 /// A node with a link to a broker, and one to a peer which the broker has introduced. The port
 /// of the broker's link has consented to await a channel of the peer, with ticket 5.
-fn about_to_attach() -> Several {
+pub(super) fn about_to_attach() -> Several {
     let mut several = Several::up(&[BROKER], Limits::default());
     several.say(BROKER, &[Frame::Introduction(introduction(0))]);
     let token = introduction(0).show;
@@ -127,7 +127,7 @@ fn about_to_attach() -> Several {
     several
 }
 
-fn attach() -> Frame {
+pub(super) fn attach() -> Frame {
     Frame::Attach(0, 5, introduction(0).expect)
 }
 
