@@ -297,6 +297,8 @@ pub enum Output {
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes that may be queued for one port before its sender pauses; one message may go beyond.
+    /// (So many for each port: what all the ports of a link may make this node keep is this times
+    /// [`channels`](Self::channels). A host that fears its peers lowers both.)
     pub window_bytes: u32,
     /// Messages that may be queued for one port before its sender pauses.
     pub window_messages: u32,

@@ -38,6 +38,7 @@ pub struct TransferredPort {
 
 /// What a node knows of a port that it has passed on in a message, until somebody receives it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(message_port_loom, expect(dead_code, reason = "a model has no nodes"))]
 pub(crate) struct Relayed {
     /// How many links it has passed so.
     pub(crate) hops: u32,
@@ -357,10 +358,12 @@ impl TransferredPort {
         self.port
     }
 
+    #[cfg(not(message_port_loom))]
     pub(crate) fn relayed(&self) -> Option<Relayed> {
         self.relayed
     }
 
+    #[cfg(not(message_port_loom))]
     pub(crate) fn with_relayed(self, relayed: Option<Relayed>) -> Self {
         Self { relayed, ..self }
     }

@@ -5,12 +5,14 @@
 
 #[path = "driver/faulty.rs"]
 mod faulty;
+#[path = "driver/floods.rs"]
+mod floods;
 #[path = "driver/hosts.rs"]
 mod hosts;
 #[path = "driver/streams.rs"]
 mod streams;
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -272,6 +274,19 @@ impl AsyncWrite for Counted {
         Pin::new(&mut self.stream).poll_write(cx, &bytes[..most])
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let slices: Vec<&[u8]> = slices.iter().map(|slice| &**slice).collect();
+        self.as_mut().poll_write(cx, &slices.concat())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -281,9 +296,9 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// Posts a thousand messages at once over a stream that takes so many bytes in a call; how many
-/// calls it took.
-async fn calls_for_a_thousand(most: usize) -> usize {
+/// Posts so many messages of a length at once over a stream that takes so many bytes in a call;
+/// how many calls it took.
+async fn calls_for(messages: u16, length: usize, most: usize) -> usize {
     let (a, b) = (node(), node());
     let (stream, theirs) = duplex(1024 * 1024);
     let calls = Arc::new(AtomicUsize::new(0));
@@ -297,23 +312,37 @@ async fn calls_for_a_thousand(most: usize) -> usize {
     let (here, mut there) = (here.port.unwrap(), there.port.unwrap());
     a.flushed().await;
     let before = calls.load(Ordering::Relaxed);
-    for number in 0..1_000_u16 {
-        here.post_message(Message::new(number.to_be_bytes().to_vec()));
+    let payload = |number: u16| {
+        let mut payload = number.to_be_bytes().to_vec();
+        payload.resize(length, 7);
+        payload
+    };
+    for number in 0..messages {
+        here.post_message(Message::new(payload(number)));
     }
-    for number in 0..1_000_u16 {
-        assert_eq!(next(&mut there).await.payload, number.to_be_bytes()[..]);
+    for number in 0..messages {
+        assert_eq!(next(&mut there).await.payload, payload(number));
     }
     calls.load(Ordering::Relaxed) - before
 }
 
 #[tokio::test]
 async fn what_was_posted_together_leaves_together() {
-    let calls = calls_for_a_thousand(usize::MAX).await;
+    let calls = calls_for(1_000, 2, usize::MAX).await;
     assert!(calls <= 4, "{calls} writes for a thousand short messages");
 }
 
 #[tokio::test]
+async fn long_payloads_leave_in_one_call_with_what_is_between_them() {
+    let calls = calls_for(12, 16 * 1024, usize::MAX).await;
+    assert!(calls <= 4, "{calls} writes for a dozen long messages");
+    // And are put together again where they were cut.
+    let calls = calls_for(12, 16 * 1024, 1_000).await;
+    assert!(calls > 192, "{calls}");
+}
+
+#[tokio::test]
 async fn a_stream_that_takes_seven_bytes_at_a_time_loses_none() {
-    let calls = calls_for_a_thousand(7).await;
+    let calls = calls_for(1_000, 2, 7).await;
     assert!(calls > 1_000, "{calls}");
 }

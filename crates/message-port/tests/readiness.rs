@@ -215,6 +215,33 @@ fn a_blocked_thread_gets_messages_close_and_the_end() {
 }
 
 #[test]
+fn a_batch_has_all_that_is_there_up_to_its_limit() {
+    let (a, mut b) = channel();
+    b.start();
+    for _ in 0..8 {
+        a.post_message(Message::default());
+    }
+    let (woken, waker) = counter();
+    let mut cx = Context::from_waker(&waker);
+    let mut events = Vec::new();
+    assert_eq!(b.recv_many_blocking(&mut events, 3), 3);
+    assert_eq!(b.poll_recv_many(&mut cx, &mut events, 2), Poll::Ready(2));
+    assert_eq!(b.poll_recv_many(&mut cx, &mut events, 0), Poll::Ready(1));
+    {
+        let mut receive = pin!(b.recv_many(&mut events, 9));
+        assert_eq!(receive.as_mut().poll(&mut cx), Poll::Ready(2));
+    }
+    assert_eq!(events.len(), 8, "each is appended");
+    assert!(b.poll_recv_many(&mut cx, &mut events, 9).is_pending());
+    drop(a);
+    assert_eq!(woken.now(), 1);
+    assert_eq!(b.poll_recv_many(&mut cx, &mut events, 9), Poll::Ready(1));
+    assert_eq!(b.poll_recv_many(&mut cx, &mut events, 9), Poll::Ready(0));
+    assert_eq!(b.recv_many_blocking(&mut events, 9), 0);
+    assert!(matches!(events.last(), Some(Event::Close)));
+}
+
+#[test]
 fn an_emptied_port_says_empty_and_not_closed() {
     let (a, mut b) = channel();
     b.start();

@@ -64,9 +64,11 @@ pub(super) fn verify_rules(
             return Err(RouterRuleError::TooMany);
         }
         let condition = verify_condition(condition, script_url)?;
-        if let RouterSource::FetchEvent | RouterSource::RaceNetworkAndFetchHandler = source
-            && !event_types.contains(EventType::Fetch)
-        {
+        let runs_handler = matches!(
+            source,
+            RouterSource::FetchEvent | RouterSource::RaceNetworkAndFetchHandler
+        );
+        if runs_handler && !event_types.contains(EventType::Fetch) {
             return Err(RouterRuleError::NoFetchListener(source.kind()));
         }
         verified.push(Rule {

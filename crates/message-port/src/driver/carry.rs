@@ -196,7 +196,6 @@ impl Driver {
                 tracing::debug!(link = link.0, %error, "a stream takes no more");
                 carried.write_no_more();
                 self.draining.push_back((Instant::now() + DRAIN, link));
-                self.due.push(link);
             }
         }
         true

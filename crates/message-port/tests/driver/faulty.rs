@@ -18,6 +18,10 @@ pub(crate) struct Faults {
     pub(crate) hold_flush: bool,
     /// Every write and flush fails.
     pub(crate) fail_writes: bool,
+    /// How many did.
+    pub(crate) failed: usize,
+    /// Every write takes no byte, as of a stream that is closed.
+    pub(crate) take_nothing: bool,
     /// Every read panics.
     pub(crate) panic: bool,
     /// Every other read and write is put off, as when a task has had its share: it wakes at once.
@@ -97,10 +101,12 @@ impl Faulty {
     }
 
     fn broken(&self) -> io::Result<()> {
-        match self.control.faults().fail_writes {
-            true => Err(io::ErrorKind::BrokenPipe.into()),
-            false => Ok(()),
+        let mut faults = self.control.faults();
+        if !faults.fail_writes {
+            return Ok(());
         }
+        faults.failed += 1;
+        Err(io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -149,6 +155,9 @@ impl AsyncWrite for Faulty {
         self.broken()?;
         std::task::ready!(self.hold(cx, |faults| faults.hold_writes));
         std::task::ready!(self.put_off(cx, 1));
+        if self.control.faults().take_nothing {
+            return Poll::Ready(Ok(0));
+        }
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 

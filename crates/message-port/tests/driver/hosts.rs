@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -10,7 +11,7 @@ use message_port::node::Limits;
 use message_port::{Event, Message, MessageChannel, MessagePort};
 use tokio::io::duplex;
 
-use super::{INITIATOR, RESPONDER, closed, connect, next, node, node_with};
+use super::{INITIATOR, RESPONDER, closed, connect, event, next, node, node_with};
 
 /// A hub with two nodes, and a pair of ports whose ends are at either of them. The first ports of
 /// the links come last.
@@ -62,6 +63,31 @@ async fn an_introduction_that_is_dropped_is_refused() {
     let (mut one, mut other, _firsts) = apart(&hub).await;
     speak(&mut one, &mut other).await;
     assert_eq!(hub.census().await.unwrap().stubs, 1);
+}
+
+#[tokio::test]
+async fn refused_introductions_leave_room_for_others() {
+    // More than a node keeps in mind for one peer at a time.
+    const PAIRS: usize = 4_200;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let hub = node_with(Limits::default(), move |introduction| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        drop(introduction);
+    });
+    let (left, right) = (node(), node());
+    let ((_, to_left), (_, mut left_port)) = connect(&hub, &left).await;
+    let mut kept = Vec::new();
+    for _ in 0..PAIRS {
+        let ((_, to_right), right_port) = connect(&hub, &right).await;
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        to_left.post_message(Message::new("").with_port(port1.transfer().unwrap()));
+        to_right.post_message(Message::new("").with_port(port2.transfer().unwrap()));
+        kept.push((to_right, right_port, next(&mut left_port).await));
+    }
+    hub.flushed().await;
+    assert!(hub.census().await.is_some());
+    assert_eq!(asked.load(Ordering::Relaxed), PAIRS);
 }
 
 #[tokio::test]
@@ -159,5 +185,80 @@ async fn ports_are_posted_from_many_threads_at_once() {
     }
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn drivers_on_several_threads_miss_no_wake() {
+    let (a, b) = (node(), node());
+    let ((_, here), (_, mut there)) = connect(&a, &b).await;
+    let mut games = Vec::new();
+    for _ in 0..3 {
+        let MessageChannel { port1, port2 } = MessageChannel::new();
+        here.post_message(Message::new("").with_port(port2.transfer().unwrap()));
+        let mut far = next(&mut there).await.ports.remove(0).receive();
+        games.push(tokio::spawn(async move {
+            while let Some(Event::Message(message)) = event(&mut far).await {
+                far.post_message(message);
+            }
+        }));
+        games.push(tokio::spawn(async move {
+            let mut near = port1;
+            for number in 0..1_000_u32 {
+                near.post_message(Message::new(number.to_be_bytes().to_vec()));
+                assert_eq!(next(&mut near).await.payload, number.to_be_bytes()[..]);
+            }
+        }));
+    }
+    for game in games {
+        game.await.unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_last_words_of_a_peer_that_goes_are_heard_by_one_that_is_speaking() {
+    use std::os::unix::net::UnixStream as StdStream;
+    use tokio::net::UnixStream;
+
+    /// Runs in a runtime of its own, as in a process of its own.
+    fn run<T>(stream: StdStream, play: impl AsyncFnOnce(Links, UnixStream) -> T) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            stream.set_nonblocking(true).unwrap();
+            play(node(), UnixStream::from_std(stream).unwrap()).await
+        })
+    }
+
+    for round in 0..200 {
+        let (ours, theirs) = StdStream::pair().unwrap();
+        let goes = std::thread::spawn(move || {
+            run(theirs, async |links, stream| {
+                let opened = links.open(stream, RESPONDER).await.unwrap();
+                let mut port = opened.port.unwrap();
+                next(&mut port).await;
+                port.post_message(Message::new("last words"));
+                links.flushed().await;
+                links.close(opened.link);
+                opened.ended.await;
+            });
+        });
+        run(ours, async |links, stream| {
+            let mut port = links.open(stream, INITIATOR).await.unwrap().port.unwrap();
+            port.start();
+            loop {
+                // A write will fail at some time, before or after the last words are read.
+                port.post_message(Message::new("a question"));
+                tokio::task::yield_now().await;
+                match port.try_recv() {
+                    Ok(Event::Message(message)) => break assert_eq!(message.payload, "last words"),
+                    Ok(Event::Close) => panic!("round {round}: closed before the last words"),
+                    Err(_) => {}
+                }
+            }
+            closed(&mut port).await;
+        });
+        goes.join().unwrap();
     }
 }

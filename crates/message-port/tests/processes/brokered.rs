@@ -75,8 +75,11 @@ async fn two_processes_that_were_not_introduced_hear_of_the_death_of_their_broke
         met.broker.kill().await?;
         closed(&mut met.pair).await;
         closed(&mut met.left.broker).await;
-        // The other one has heard of it too: it has nothing left to do.
+        // The other one has heard of it too: it has nothing left to do. (Waiting for it would end
+        // its input, at which it ends in any case.)
+        let input = met.right.stdin.take();
         assert!(met.right.wait().await?.success());
+        drop(input);
         Ok(())
     })
     .await

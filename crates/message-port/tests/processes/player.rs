@@ -128,6 +128,7 @@ impl Player {
             ports.push(port);
         }
         let mut payload = carrier.sent.to_be_bytes().to_vec();
+        payload.push(ports.len() as u8);
         payload.extend(labels);
         payload.resize(payload.len() + 4 * self.random.below(600), 0);
         carrier.sent += 1;
@@ -162,8 +163,10 @@ impl Player {
     }
 
     fn unpack(&mut self, message: Message) {
+        let (count, labels) = message.payload[4..].split_first().expect("a count");
+        assert_eq!(message.ports.len(), usize::from(*count), "a port is lost");
         for (place, port) in message.ports.into_iter().enumerate() {
-            let label = &message.payload[4 + place * LABEL..][..LABEL];
+            let label = &labels[place * LABEL..][..LABEL];
             let mut port = port.receive();
             port.start();
             self.arrived += 1;
@@ -180,8 +183,9 @@ impl Player {
     /// Posts something short on every port.
     pub(crate) fn post_on_all(&mut self) {
         for end in &mut self.ends {
-            end.port
-                .post_message(Message::new(end.sent.to_be_bytes().to_vec()));
+            let mut payload = end.sent.to_be_bytes().to_vec();
+            payload.push(0); // no ports
+            end.port.post_message(Message::new(payload));
             end.sent += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! What goes along with a port that moves, and what is put back before it does.
 
-use message_port::{Message, Posted};
+use message_port::{Message, MessagePort, Posted};
 
 use super::{channel, is_close, is_closed, is_empty, moved, say, started, text};
 
@@ -132,4 +132,22 @@ fn a_port_that_is_put_back_travels_in_the_queue_again() {
     let message = Message::default().with_port(b.transfer().unwrap());
     assert_eq!(writer.post_message(message), Posted::Doomed);
     assert!(!writer.is_entangled() && !a.is_entangled());
+}
+
+#[test]
+fn the_close_of_a_former_partner_passes_after_the_move_and_the_next_message_waits() {
+    let (a, mut b) = started();
+    say(&a, "one");
+    drop(a);
+    let mut c = MessagePort::new();
+    MessagePort::entangle(&mut b, &mut c).unwrap();
+    say(&c, "two");
+    assert_eq!(text(&mut b), "one");
+    let mut b = moved(b);
+    assert!(b.has_pending_activity(false));
+    assert!(is_close(&mut b));
+    assert!(is_empty(&mut b));
+    assert!(!b.has_pending_activity(false));
+    b.start();
+    assert_eq!(text(&mut b), "two");
 }
