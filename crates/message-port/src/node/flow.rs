@@ -270,21 +270,16 @@ impl Node {
         true
     }
 
-    /// Ends a route at a message that cannot go on. What is queued behind it does not pass either,
-    /// be it the marker of a splice: there would be a gap before it.
+    /// Ends a route at a message that cannot go on, as if the end beyond the exit were gone: the one
+    /// beyond the entry, which may travel in a message here, goes on and hears of it. What is queued
+    /// behind does not pass either, be it the marker of a splice: there would be a gap before it.
     fn cut_at(&mut self, id: PipeId, entry: usize, parcel: Parcel) {
         self.discard(Item::Message(parcel));
-        let Some(pipe) = self.pipes.get_mut(&id) else {
-            return;
-        };
-        let behind = std::mem::take(&mut pipe.flows[entry].queue);
-        let (ends, behind): (Vec<_>, Vec<_>) = behind
-            .into_iter()
-            .partition(|item| matches!(item, Item::End { .. }));
-        // If it has ended already, that is next.
-        pipe.flows[entry].queue.extend(ends);
-        behind.into_iter().for_each(|item| self.discard(item));
-        self.end_from(id, entry, true);
+        let close = self
+            .pipes
+            .get(&id)
+            .is_none_or(|pipe| !pipe.quiet[entry] && !pipe.flows[entry].queue.ends_quietly());
+        self.end_from(id, 1 - entry, close);
     }
 
     /// Whether a message has passed so many links that its target must travel in it: each link

@@ -201,6 +201,11 @@ impl Queue {
         self.0.as_ref()?.back()
     }
 
+    /// Whether the end is queued, and fires no `close`.
+    pub(super) fn ends_quietly(&self) -> bool {
+        matches!(self.back(), Some(Item::End { close: false }))
+    }
+
     pub(super) fn push_front(&mut self, item: Item) {
         self.0.get_or_insert_default().push_front(item);
     }
