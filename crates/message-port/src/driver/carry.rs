@@ -165,6 +165,9 @@ impl Driver {
     /// Who takes all at once while somebody posts would keep this going for ever: what is left then
     /// is in `writing`.
     fn write(&mut self) {
+        // One that was left may have been woken as well.
+        self.writing.sort_unstable();
+        self.writing.dedup();
         for _ in 0..WRITES {
             while let Some(output) = self.node.poll_output() {
                 self.output(output);
