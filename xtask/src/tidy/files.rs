@@ -98,7 +98,7 @@ fn is_crate_head(file: &Path) -> bool {
     matches!(parts.as_slice(), ["crates", name, "src", "lib.rs"] if !MAY_BE_UNSAFE.contains(name))
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+pub(super) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     if !folder.exists() {
         return Ok(());
     }
