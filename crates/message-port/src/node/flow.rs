@@ -320,6 +320,8 @@ impl Node {
         if matches!(pipe.sides[side], Side::Gone) && pipe.flows[1 - side].done {
             return;
         }
+        // However it is said: who has begun it, or has heard of it, gets no close.
+        let close = close && !pipe.quiet[side];
         pipe.flows[1 - side].done = true;
         let dropped = std::mem::take(&mut pipe.flows[1 - side].queue);
         if !pipe.flows[side].done {

@@ -172,8 +172,7 @@ impl Node {
                     // Both markers have passed: the port goes on without this stub.
                     used.sides[side] = Side::Gone;
                 } else {
-                    let close = !used.quiet[side];
-                    self.end_from(pipe, side, close);
+                    self.end_from(pipe, side, true);
                 }
             }
         }
