@@ -88,6 +88,13 @@ impl Node {
                 Ok(())
             }
             Frame::Adopted(channel, epoch) => self.adopted(id, channel, epoch),
+            Frame::Heard(channel, proposals) => {
+                if self.open_wire(at(channel))?.has_heard(proposals) {
+                    Ok(())
+                } else {
+                    Err(LinkError::UnexpectedFrame)
+                }
+            }
             Frame::Propose(channel, proposal) => {
                 self.open_wire(at(channel))?;
                 self.proposed(at(channel), proposal)

@@ -105,6 +105,18 @@ struct Rare {
     assembling: Option<Assembly>,
     /// What came by this channel before the marker of the one that it replaces.
     held: Vec<Arrival>,
+    proposals: Proposals,
+}
+
+/// How many proposals there were about a channel.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Proposals {
+    /// Made here, and how many of these the peer has read, as far as it has said.
+    made: u64,
+    heard: u64,
+    /// Read here, and how many of these the peer was told of.
+    read: u64,
+    told: u64,
 }
 
 /// The most bytes, and messages, for which credit is kept.
@@ -560,9 +572,40 @@ impl Wire {
         held.unwrap_or_default()
     }
 
+    /// A proposal about this channel is made. Gives how many of the peer's were read, if the peer
+    /// does not know.
+    pub(super) fn propose(&mut self) -> Option<u64> {
+        let proposals = &mut self.rare.get_or_insert_default().proposals;
+        proposals.made += 1;
+        let told = mem::replace(&mut proposals.told, proposals.read);
+        (told != proposals.read).then_some(proposals.read)
+    }
+
+    /// A proposal about this channel has come: whether it was made before the peer has read the
+    /// last one that was made here.
+    pub(super) fn has_crossed(&mut self) -> bool {
+        let proposals = &mut self.rare.get_or_insert_default().proposals;
+        proposals.read += 1;
+        proposals.heard < proposals.made
+    }
+
+    /// The peer says how many proposals it has read. `false` if that cannot be.
+    pub(super) fn has_heard(&mut self, proposals: u64) -> bool {
+        let Some(rare) = &mut self.rare else {
+            return false;
+        };
+        let known = &mut rare.proposals;
+        let may_be = proposals > known.heard && proposals <= known.made;
+        if may_be {
+            known.heard = proposals;
+        }
+        may_be
+    }
+
     fn tidy(&mut self) {
         self.rare.take_if(|rare| {
-            rare.sending.is_empty() && rare.assembling.is_none() && rare.held.is_empty()
+            let idle = rare.sending.is_empty() && rare.assembling.is_none();
+            idle && rare.held.is_empty() && rare.proposals == Proposals::default()
         });
     }
 

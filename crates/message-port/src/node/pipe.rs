@@ -300,6 +300,19 @@ pub(super) struct Splicing {
     pub(super) awaits: Option<u64>,
 }
 
+impl Proposal {
+    /// The other channel that a proposal is about which came, or is said, on this one.
+    pub(super) fn second(&self, at: Address) -> Option<Address> {
+        match *self {
+            Self::Fold { other } => Some(Address {
+                link: at.link,
+                channel: other,
+            }),
+            Self::Open { .. } | Self::Await { .. } => None,
+        }
+    }
+}
+
 /// What a stub has proposed: to side 0 to open a channel (or to fold), to side 1 to await it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own {

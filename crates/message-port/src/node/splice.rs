@@ -20,11 +20,14 @@
 //!
 //! # Who goes first
 //!
-//! A stub that has consented to a neighbour does not propose until that is over. If two
-//! neighbouring stubs propose to each other, the one that has allotted the channel between them
-//! goes first and the other withdraws. So along any chain somebody can go on, and nobody waits in
-//! a circle. A proposal that cannot be answered yet waits, and is answered when it can be: when the
-//! own proposal has failed, the side's last switch is done, or the folds beyond are joined.
+//! A stub that has consented to a neighbour does not propose until that is over. If the proposals of
+//! two neighbouring stubs cross, the one that has allotted the channel between them goes first: its
+//! neighbour withdraws when it reads that proposal, and until then what it has proposed counts for
+//! nothing. Both can tell, since each proposal comes with how many of the other side were read
+//! before (`Heard`). It makes no difference that the first one may have been taken back since: were
+//! the other one answered then, its stub would have withdrawn it. So along any chain somebody can go
+//! on, and nobody waits in a circle. A proposal that cannot be answered yet waits, and is answered
+//! when it can be: when the side's last switch is done, or the folds beyond are joined.
 
 use std::mem;
 
@@ -32,7 +35,7 @@ use tracing::trace;
 
 use super::join::MAX_FOLDS;
 use super::link::{Last, Link, Wire};
-use super::pipe::{Address, Item, Own, PipeId, Side, Switching};
+use super::pipe::{Address, Item, Own, PipeId, Side, Splicing, Switching};
 use super::wire::{Frame, Proposal};
 use super::{LinkError, LinkId, Node, Token, Work};
 
@@ -50,7 +53,11 @@ impl Node {
             let (Some(proposal), Some(at)) = (waiting, pipe.sides[side].output()) else {
                 continue;
             };
-            if let Err(error) = self.proposed(at, proposal) {
+            let second = proposal.second(at);
+            if let Some(waiting) = second.and_then(|other| self.waiting(other)) {
+                *waiting = None;
+            }
+            if let Err(error) = self.answer(at, proposal) {
                 self.work.push_back(Work::Fail(at.link, error));
             }
         }
@@ -116,6 +123,13 @@ impl Node {
             pipe.splicing().own = Some(own);
             pipe.splicing().asked = true;
         }
+        for at in [a, b] {
+            let link = self.links.get_mut(&at.link);
+            let wire = link.and_then(|link| link.wires.get_mut(&at.channel));
+            if let Some(heard) = wire.and_then(Wire::propose) {
+                self.send(at.link, &Frame::Heard(at.channel, heard));
+            }
+        }
         for (at, proposal) in proposals {
             self.send(at.link, &Frame::Propose(at.channel, proposal));
         }
@@ -123,35 +137,49 @@ impl Node {
 
     /// A neighbouring stub asks to be left out.
     pub(super) fn proposed(&mut self, at: Address, proposal: Proposal) -> Result<(), LinkError> {
+        let mut void = false;
+        for at in [Some(at), proposal.second(at)].into_iter().flatten() {
+            let Some(link) = self.links.get_mut(&at.link) else {
+                return Ok(());
+            };
+            let first = link.is_mine(at.channel);
+            let wire = link.wires.get_mut(&at.channel);
+            let wire = wire.ok_or(LinkError::UnknownPort(at.channel))?;
+            let crossed = wire.has_crossed();
+            void |= crossed && first;
+            let user = self.user_of(at).filter(|_| !first);
+            if let Some((id, _)) = user {
+                self.withdraw_own(id, None);
+            }
+        }
+        if void {
+            // It will be withdrawn, even if what it has crossed with was taken back since.
+            trace!("a proposal has crossed with one that goes first");
+            return Ok(());
+        }
+        self.answer(at, proposal)
+    }
+
+    /// Agrees to a proposal, or refuses, or puts it off.
+    fn answer(&mut self, at: Address, proposal: Proposal) -> Result<(), LinkError> {
         let Some((id, side)) = self.user_of(at) else {
             return Ok(()); // The port has ended here; the stub will hear of it.
         };
-        let second = match proposal {
-            Proposal::Fold { other } => {
-                let other = Address {
-                    link: at.link,
-                    channel: other,
-                };
-                let known = self.links.get(&at.link);
-                if !known.is_some_and(|link| link.wires.contains_key(&other.channel)) {
-                    return Err(LinkError::UnknownPort(other.channel));
-                }
-                let Some(second) = self.user_of(other) else {
-                    return Ok(());
-                };
-                Some((other, second))
-            }
-            Proposal::Open { .. } | Proposal::Await { .. } => None,
+        let second = match proposal.second(at) {
+            Some(other) => match self.user_of(other) {
+                Some(second) => Some((other, second)),
+                None => return Ok(()),
+            },
+            None => None,
         };
         // Look before anything is changed: what is not free makes the proposal wait there.
         if !self.is_free(at, id, side)? {
-            self.wait(id, side, proposal);
+            self.wait(at, proposal);
             return Ok(());
         }
         if let Some((other, (other_id, other_side))) = second {
             if !self.is_free(other, other_id, other_side)? {
-                let back = Proposal::Fold { other: at.channel };
-                self.wait(other_id, other_side, back);
+                self.wait(at, proposal);
                 return Ok(());
             }
             let beyond = self.folds_beyond((id, 1 - side), other_id)?;
@@ -160,20 +188,12 @@ impl Node {
                 // again. (Where a port was passed to and fro with a full queue, the markers of its
                 // splices wait for credit behind what is queued, so many folds stay half done.)
                 trace!("a fold waits: too many are half done");
-                if beyond > 0 {
-                    self.wait(id, side, proposal);
-                } else {
-                    let back = Proposal::Fold { other: at.channel };
-                    self.wait(other_id, other_side, back);
-                }
+                self.wait(at, proposal);
                 return Ok(());
             }
-            self.withdraw_own(id, None);
-            self.withdraw_own(other_id, None);
             self.fold((id, side, at), (other_id, other_side, other));
             return Ok(());
         }
-        self.withdraw_own(id, None);
         self.consent(at, id, side, proposal);
         Ok(())
     }
@@ -188,22 +208,17 @@ impl Node {
 
     /// Whether a side can agree to a proposal of the stub beyond it now.
     fn is_free(&self, at: Address, id: PipeId, side: usize) -> Result<bool, LinkError> {
-        let (Some(pipe), Some(link)) = (self.pipes.get(&id), self.links.get(&at.link)) else {
+        let Some(pipe) = self.pipes.get(&id) else {
             return Ok(false);
         };
-        if let Some(splicing) = &pipe.splicing {
-            if splicing.consented[side].is_some() || splicing.waiting[side].is_some() {
-                return Err(LinkError::UnexpectedFrame);
-            }
-            // Who has allotted the channel goes first.
-            let mine = |own: &Own| own.committed || link.is_mine(at.channel);
-            if let Some(own) = splicing.own.as_ref().filter(|own| mine(own)) {
-                trace!(
-                    committed = own.committed,
-                    "a proposal waits for the own one"
-                );
-                return Ok(false);
-            }
+        // A neighbour makes one proposal at a time, and none while it has one of this stub before it.
+        let engaged = |splicing: &Splicing| {
+            splicing.consented[side].is_some()
+                || splicing.waiting[side].is_some()
+                || splicing.own.is_some()
+        };
+        if pipe.splicing.as_deref().is_some_and(engaged) {
+            return Err(LinkError::UnexpectedFrame);
         }
         let steady = pipe.steady(side) == Some(at);
         if !steady {
@@ -212,10 +227,20 @@ impl Node {
         Ok(steady)
     }
 
-    fn wait(&mut self, id: PipeId, side: usize, proposal: Proposal) {
-        if let Some(pipe) = self.pipes.get_mut(&id) {
-            pipe.splicing().waiting[side] = Some(proposal);
+    /// Puts a proposal off, at both sides that a fold is about: while it waits, neither asks.
+    fn wait(&mut self, at: Address, proposal: Proposal) {
+        let back = Proposal::Fold { other: at.channel };
+        let second = proposal.second(at).map(|other| (other, back));
+        for (at, proposal) in [Some((at, proposal)), second].into_iter().flatten() {
+            if let Some(waiting) = self.waiting(at) {
+                *waiting = Some(proposal);
+            }
         }
+    }
+
+    fn waiting(&mut self, at: Address) -> Option<&mut Option<Proposal>> {
+        let (id, side) = self.user_of(at)?;
+        Some(&mut self.pipes.get_mut(&id)?.splicing().waiting[side])
     }
 
     fn consent(&mut self, at: Address, id: PipeId, side: usize, proposal: Proposal) {
@@ -233,6 +258,7 @@ impl Node {
         if self.direct_link((at.link, introduction)).is_none() {
             trace!("a proposal is refused: there is no such link");
             self.send(at.link, &Frame::Abort(at.channel, ticket));
+            self.work.push_back(Work::Consider(id));
             return;
         }
         if let Some(pipe) = self.pipes.get_mut(&id) {

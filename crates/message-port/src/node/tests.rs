@@ -1,5 +1,6 @@
 //! Peers that lie or talk garbage, long and many messages, and the wire format under mutation.
 
+mod crossing;
 mod floods;
 mod limits;
 mod lost;
@@ -539,6 +540,7 @@ fn samples(state: &mut u64) -> Vec<Frame> {
                 16 => Frame::IntroductionUp(a),
                 17 => Frame::Prove(Token(1)),
                 18 => message(0, at as u64, vec![grant(2), grant(4)]),
+                19 => Frame::Heard(a, b),
                 _ => message(0, at as u64, vec![]),
             }
         })

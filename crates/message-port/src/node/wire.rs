@@ -31,6 +31,7 @@
 //! | 18 | Prove | token |
 //! | 19 | Stop | channel |
 //! | 20 | IntroductionGone | number, as the writer has given it |
+//! | 21 | Heard | channel, how many proposals about it the writer has read |
 //!
 //! A *head* is: sequence, how many ports, and for each: channel, epoch (32 bits), links passed since a
 //! user has moved it (32 bits), sequence of the first event that it will receive, and of the first
@@ -83,6 +84,10 @@ pub(super) enum Frame {
     /// A granted port has left the queues of this node: received, granted on, or dropped. Channel
     /// and epoch, by which a second acknowledgement is recognized.
     Adopted(u64, u32),
+    /// How many proposals about a channel the writer has read. Said before it makes one itself, if
+    /// there are more than it has said before: whoever has made one that is not counted knows that
+    /// the two have crossed.
+    Heard(u64, u64),
     /// A stub asks the reader to go on without it.
     Propose(u64, Proposal),
     /// With the ticket of the proposal, so that a late answer is not taken for another's.
@@ -254,6 +259,10 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) {
         }
         Frame::Stop(channel) => kind(out, 19, *channel),
         Frame::IntroductionGone(introduction) => kind(out, 20, *introduction),
+        Frame::Heard(channel, proposals) => {
+            kind(out, 21, *channel);
+            put(out, *proposals);
+        }
     }
     let length = u32::try_from(out.len() - start - 4 + payload).unwrap_or(u32::MAX);
     debug_assert!(length <= MAX_FRAME, "a frame of {length} bytes was made");
@@ -367,7 +376,7 @@ fn decode(bytes: &Bytes, mut frame: &[u8]) -> Result<Frame, LinkError> {
         let token = take_token(from)?;
         return end(from, Frame::Prove(token));
     }
-    if kind > 20 {
+    if kind > 21 {
         return Err(LinkError::UnknownFrame(kind));
     }
     let channel = take(from)?;
@@ -402,6 +411,7 @@ fn decode(bytes: &Bytes, mut frame: &[u8]) -> Result<Frame, LinkError> {
         17 => Frame::IntroductionDown(channel),
         19 => Frame::Stop(channel),
         20 => Frame::IntroductionGone(channel),
+        21 => Frame::Heard(channel, take(from)?),
         other => return Err(LinkError::UnknownFrame(other)),
     };
     end(from, decoded)
