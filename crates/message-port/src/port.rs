@@ -163,12 +163,15 @@ impl MessagePort {
     /// HTML's *disentangle* with this port as the initiator: as [`close`](Self::close), but the
     /// port is not detached and can still be transferred or entangled anew. Nothing happens to a
     /// port that is not entangled.
+    ///
+    /// Either way, what is queued stays; what is still under way from another process, be it the
+    /// rest of a queue that follows the port, is dropped.
     pub fn disentangle(&self) {
         Notification::send_both(self.end.disentangle(false));
     }
 
     /// HTML's *entangle*: breaks the links that either port has, and links them with each other.
-    /// Both keep their queues. A former partner gets [`Event::Close`]; `a` and `b` themselves get
+    /// Both keep their queues (see [`disentangle`](Self::disentangle)). A former partner gets [`Event::Close`]; `a` and `b` themselves get
     /// none for it. Nothing happens to two ports that are entangled with each other already.
     ///
     /// Takes time in the number of queued events, if ports travel among them.

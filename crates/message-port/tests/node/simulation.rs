@@ -58,8 +58,8 @@ pub(crate) struct Setting {
     pub(crate) faults: bool,
     /// Whether links come and go all the time.
     pub(crate) churn: bool,
-    /// Whether ports are entangled anew. Off: the model does not yet tell in all histories whose
-    /// close a port hears that had several partners.
+    /// Whether ports are entangled anew. Off: what is under way to a port that is entangled anew is
+    /// dropped, with the closes of former partners in it, and the model cannot tell what that was.
     pub(crate) entangles: bool,
     /// Whether ports may be posted into queues that travel in their own.
     pub(crate) circles: bool,
