@@ -23,8 +23,9 @@ use super::window_clients::WindowState;
 const THREAD_STACK: usize = 8 << 20;
 
 /// How many bytes of heap an agent fills before cycles are collected for the first time; from then
-/// on QuickJS waits for half as much again as was left. A realm that starts makes some two million
-/// bytes that all live, and at QuickJS's own threshold is searched six times meanwhile.
+/// on QuickJS waits for half as much again as was left. Of what a realm makes as it starts all lives,
+/// and at QuickJS's own first threshold, 256 KiB, it is searched again and again meanwhile: a fifth of
+/// the time that a worker's start takes.
 const FIRST_COLLECTION: usize = 4 << 20;
 
 /// How an agent is set up.
