@@ -41,8 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What the middle crates may not be built with unless a feature asks for it.
 const EDGES: &[&str] = &["tokio", "hyper", "redb", "rquickjs", "rustls"];
 
-/// The crates that stay without any of [`EDGES`].
-const CORES: &[&str] = &[
+/// The crates that stay without any of [`EDGES`], and build with Rust 1.85.
+pub(super) const CORES: &[&str] = &[
     "sw-types",
     "message-port",
     "stash",

@@ -1,4 +1,5 @@
-//! What the Rust that the cores promise to build with does not know, and clippy does not see.
+//! What the Rust that the cores promise to build with does not know, and clippy does not see: let
+//! chains, which are stable since 1.88.
 
 use std::fs;
 use std::path::Path;
@@ -6,18 +7,8 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 use syn::{BinOp, Expr, ExprBinary};
 
+use super::arrows::CORES;
 use super::files::collect;
-
-/// The crates that build with Rust 1.85. Let chains are stable since 1.88.
-const CORES: &[&str] = &[
-    "sw-types",
-    "message-port",
-    "stash",
-    "sw-registry",
-    "fetch-router",
-    "installer",
-    "connect",
-];
 
 pub(super) fn check(root: &Path) -> Result<Vec<String>, String> {
     let mut files = Vec::new();
