@@ -6,7 +6,7 @@ pub(crate) mod servant;
 
 use std::time::Instant;
 
-use contenders::{IpcChannel, IpcValues, Ours, Raw};
+use contenders::{Ipc, Ours, Raw};
 
 use crate::heap;
 use crate::measure::{Plan, Row, Title, contender, measure};
@@ -69,7 +69,7 @@ fn round_trip(
         runs: RUNS,
     };
     let (mut ours, mut raw) = (Ours::start(), Raw::start());
-    let (ipc, values) = (IpcChannel::start(), IpcValues::start());
+    let (ipc, values) = (Ipc::start(), Ipc::start_with_values());
     let mut blocking = Raw::start_blocking();
     let mut rivals = vec![
         contender("raw socket, tokio", move || raw.round_trips(count, length)),
@@ -113,7 +113,7 @@ fn one_way(id: &'static str) -> Row {
         unit: "M messages/s",
         runs: RUNS,
     };
-    let (ipc, values) = (IpcChannel::start(), IpcValues::start());
+    let (ipc, values) = (Ipc::start(), Ipc::start_with_values());
     let mut ours = Ours::start();
     let rate = |call: &mut dyn FnMut()| f64::from(COUNT) / microseconds(1, call);
     measure(
@@ -148,7 +148,7 @@ fn memory(id: &'static str, name: &'static str, used: bool) -> Row {
             held as f64 / OURS as f64
         },
         vec![contender("ipc-channel (1,000)", || {
-            let held = heap::held_by(|| IpcChannel::start().with_channels(RIVAL));
+            let held = heap::held_by(|| Ipc::start().with_channels(RIVAL));
             held as f64 / RIVAL as f64
         })],
     )
@@ -177,7 +177,7 @@ fn descriptors(id: &'static str) -> Row {
         },
         vec![contender("ipc-channel", || {
             let before = open_descriptors();
-            let held = IpcChannel::start().with_channels(PORTS);
+            let held = Ipc::start().with_channels(PORTS);
             let during = open_descriptors();
             drop(held);
             (during - before) as f64

@@ -28,13 +28,5 @@ pub(crate) fn run(benchmark: &str, groups: &[Group]) -> ExitCode {
         }
     }
     let rows: Vec<Row> = groups.iter().flat_map(|group| group(&plan)).collect();
-    measure::print_table(&rows);
-    if let Some(file) = json {
-        let text = measure::to_json(&rows);
-        if let Err(error) = std::fs::write(&file, text) {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    measure::report(&rows, json.as_deref())
 }

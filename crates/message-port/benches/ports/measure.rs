@@ -1,5 +1,8 @@
 //! Repeated runs of ours and its rivals in turn, their medians and spread, table and JSON.
 
+use std::path::Path;
+use std::process::ExitCode;
+
 use serde_json::{Value, json};
 
 /// Which rows are wanted.
@@ -105,7 +108,19 @@ impl Spread {
     }
 }
 
-pub(crate) fn print_table(rows: &[Row]) {
+/// Prints the rows, and writes them to a file if there is one: how the benchmark ends.
+pub(crate) fn report(rows: &[Row], json: Option<&Path>) -> ExitCode {
+    print_table(rows);
+    if let Some(file) = json {
+        if let Err(error) = std::fs::write(file, to_json(rows)) {
+            eprintln!("cannot write {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_table(rows: &[Row]) {
     println!(
         "{:<10} {:<52} {:>9} {:>21}   {:<20} {:>9} {:>21} {:>7}",
         "id", "what (unit)", "ours", "quartiles", "rival", "rival's", "quartiles", "ratio"
@@ -130,7 +145,7 @@ pub(crate) fn print_table(rows: &[Row]) {
 }
 
 /// One row an id; the rivals after the first stand in `others`.
-pub(crate) fn to_json(rows: &[Row]) -> String {
+fn to_json(rows: &[Row]) -> String {
     let rows: Vec<Value> = rows.iter().filter_map(Row::to_json).collect();
     format!("{:#}\n", Value::from(rows))
 }

@@ -42,13 +42,5 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let rows = messages::rows(&plan, &rivals);
-    measure::print_table(&rows);
-    if let Some(file) = json {
-        let text = measure::to_json(&rows);
-        if let Err(error) = std::fs::write(&file, text) {
-            eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    measure::report(&rows, json.as_deref())
 }

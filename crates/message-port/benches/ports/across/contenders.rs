@@ -14,6 +14,8 @@ use ipc_channel::ipc::{
 use message_port::driver::{self, Links};
 use message_port::node::{Limits, LinkKind};
 use message_port::{Event, Message, MessageChannel, MessagePort};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -121,54 +123,111 @@ impl Raw {
     }
 }
 
-/// Two channels of bytes, one each way.
-pub(super) struct IpcChannel {
-    sender: IpcBytesSender,
-    receiver: IpcBytesReceiver,
-    keep: IpcSender<IpcBytesSender>,
+/// Two channels of `ipc-channel`, one each way.
+pub(super) struct Ipc<E> {
+    ends: E,
     _other: Other,
 }
 
-impl IpcChannel {
-    pub(super) fn start() -> Self {
-        let (server, name) = IpcOneShotServer::<IpcSetUp>::new().expect("a server");
-        let other = Other(command("ipc").arg(name).spawn().expect("a process"));
-        let (_, set_up) = server.accept().expect("the servant connects");
-        Self {
-            sender: set_up.to_servant,
-            receiver: set_up.from_servant,
-            keep: set_up.keep,
-            _other: other,
-        }
+/// The ends of them that are here.
+pub(super) trait Ends {
+    fn send(&self, message: &[u8]);
+    fn receive(&self) -> Vec<u8>;
+}
+
+/// Channels of bytes, which are not serialized; and how to give the servant more of them.
+pub(super) struct Bare {
+    sender: IpcBytesSender,
+    receiver: IpcBytesReceiver,
+    keep: IpcSender<IpcBytesSender>,
+}
+
+/// Channels of values: what most users of `ipc-channel` hold.
+pub(super) struct Values {
+    sender: IpcSender<Vec<u8>>,
+    receiver: IpcReceiver<Vec<u8>>,
+}
+
+impl Ends for Bare {
+    fn send(&self, message: &[u8]) {
+        self.sender.send(message).expect("the servant lives");
     }
 
+    fn receive(&self) -> Vec<u8> {
+        self.receiver.recv().expect("the servant answers")
+    }
+}
+
+impl Ends for Values {
+    fn send(&self, message: &[u8]) {
+        let message = message.to_vec();
+        self.sender.send(message).expect("the servant lives");
+    }
+
+    fn receive(&self) -> Vec<u8> {
+        self.receiver.recv().expect("the servant answers")
+    }
+}
+
+impl<E: Ends> Ipc<E> {
     pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
         let message = bytes(ECHO, length);
         microseconds(count, || {
-            self.sender.send(&message).expect("the servant lives");
-            let answer = self.receiver.recv().expect("the servant answers");
-            assert_eq!(answer.len(), length);
+            self.ends.send(&message);
+            assert_eq!(self.ends.receive().len(), length);
         })
     }
 
     pub(super) fn one_way(&self, count: u32, length: usize) {
+        let message = bytes(COUNTED, length);
         for _ in 0..count {
-            self.send(COUNTED, length);
+            self.ends.send(&message);
         }
-        self.send(ASK, length);
-        let counted = self.receiver.recv().expect("the servant answers");
-        assert_eq!(counted, count.to_be_bytes());
+        self.ends.send(&bytes(ASK, length));
+        assert_eq!(self.ends.receive(), count.to_be_bytes());
     }
+}
 
-    fn send(&self, what: u8, length: usize) {
-        let message = bytes(what, length);
-        self.sender.send(&message).expect("the servant lives");
+/// Starts a servant of that kind, which sends its set-up back.
+fn spawn_ipc<S: DeserializeOwned + Serialize>(kind: &str) -> (Other, S) {
+    let (server, name) = IpcOneShotServer::<S>::new().expect("a server");
+    let other = Other(command(kind).arg(name).spawn().expect("a process"));
+    let (_, set_up) = server.accept().expect("the servant connects");
+    (other, set_up)
+}
+
+impl Ipc<Values> {
+    pub(super) fn start_with_values() -> Self {
+        let (other, set_up) = spawn_ipc::<IpcValuesSetUp>("ipc-values");
+        let ends = Values {
+            sender: set_up.to_servant,
+            receiver: set_up.from_servant,
+        };
+        Self {
+            ends,
+            _other: other,
+        }
+    }
+}
+
+impl Ipc<Bare> {
+    pub(super) fn start() -> Self {
+        let (other, set_up) = spawn_ipc::<IpcSetUp>("ipc");
+        let ends = Bare {
+            sender: set_up.to_servant,
+            receiver: set_up.from_servant,
+            keep: set_up.keep,
+        };
+        Self {
+            ends,
+            _other: other,
+        }
     }
 
     /// Opens so many channels to the servant: what holds them.
     pub(super) fn with_channels(self, count: usize) -> impl Drop + use<> {
         struct Held(
-            #[expect(dead_code, reason = "held")] IpcChannel,
+            #[expect(dead_code, reason = "held")] Ipc<Bare>,
             Vec<IpcBytesReceiver>,
         );
         impl Drop for Held {
@@ -179,52 +238,10 @@ impl IpcChannel {
         let mut channels = Vec::with_capacity(count);
         for _ in 0..count {
             let (sender, receiver) = ipc_channel::ipc::bytes_channel().expect("a descriptor");
-            self.keep.send(sender).expect("the servant lives");
+            self.ends.keep.send(sender).expect("the servant lives");
             channels.push(receiver);
         }
         Held(self, channels)
-    }
-}
-
-/// Two channels of values, one each way: what most users of `ipc-channel` hold.
-pub(super) struct IpcValues {
-    sender: IpcSender<Vec<u8>>,
-    receiver: IpcReceiver<Vec<u8>>,
-    _other: Other,
-}
-
-impl IpcValues {
-    pub(super) fn start() -> Self {
-        let (server, name) = IpcOneShotServer::<IpcValuesSetUp>::new().expect("a server");
-        let other = Other(command("ipc-values").arg(name).spawn().expect("a process"));
-        let (_, set_up) = server.accept().expect("the servant connects");
-        Self {
-            sender: set_up.to_servant,
-            receiver: set_up.from_servant,
-            _other: other,
-        }
-    }
-
-    pub(super) fn round_trips(&self, count: u32, length: usize) -> f64 {
-        microseconds(count, || {
-            self.send(ECHO, length);
-            let answer = self.receiver.recv().expect("the servant answers");
-            assert_eq!(answer.len(), length);
-        })
-    }
-
-    pub(super) fn one_way(&self, count: u32, length: usize) {
-        for _ in 0..count {
-            self.send(COUNTED, length);
-        }
-        self.send(ASK, length);
-        let counted = self.receiver.recv().expect("the servant answers");
-        assert_eq!(counted, count.to_be_bytes());
-    }
-
-    fn send(&self, what: u8, length: usize) {
-        let message = bytes(what, length);
-        self.sender.send(message).expect("the servant lives");
     }
 }
 
