@@ -111,13 +111,16 @@ impl Spread {
 /// Prints the rows, and writes them to a file if there is one: how the benchmark ends.
 pub(crate) fn report(rows: &[Row], json: Option<&Path>) -> ExitCode {
     print_table(rows);
-    if let Some(file) = json {
-        if let Err(error) = std::fs::write(file, to_json(rows)) {
+    let Some(file) = json else {
+        return ExitCode::SUCCESS;
+    };
+    match std::fs::write(file, to_json(rows)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
             eprintln!("cannot write {}: {error}", file.display());
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
 fn print_table(rows: &[Row]) {
